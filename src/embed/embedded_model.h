@@ -8,7 +8,7 @@
 
 #include "base/span.h"
 
-/* Begin and end of the model's bytes, which are 64-byte aligned. Weak symbols: both are NULL in a program that
+/* Start and end of the model's bytes, which are 64-byte aligned. Weak symbols: both are NULL in a program that
  * links neither object. */
 extern const uint8_t embedded_model_begin[] __attribute__((weak)), embedded_model_end[] __attribute__((weak));
 

@@ -1,4 +1,4 @@
-/* model.c: opens models: packed bytes, packed files, folders. */
+/* model.c: opens models from packed bytes, packed files and folders. */
 #include "embed/model_impl.h"
 
 #include <sys/stat.h>
@@ -78,7 +78,7 @@ enum dp_status model_set_info(struct model *model, const struct bert_config *con
     return model_take_prompts(model, prompts, error);
 }
 
-/* The last steps of opening a native model, which has its tokenizer and its encoder. */
+/* Does the last steps of opening a native model: checks, engine, info. The model must have its tokenizer. */
 static enum dp_status finish_native(struct model *model, const struct encoder *encoder, const char *name,
                                     const uint8_t fingerprint[32], const struct prompts *prompts,
                                     struct dp_error *error)
@@ -199,7 +199,7 @@ static enum dp_status open_source(struct model *model, const char *path, enum mo
             packed.len = packed.cap = 0;
             status = open_packed(model, bytes, error);
         } else {
-            status = open_packed(model, buffer_span(&packed), error); /* copies */
+            status = open_packed(model, buffer_span(&packed), error); /* copies the bytes, to align them */
         }
     }
     buffer_deinit(&packed);

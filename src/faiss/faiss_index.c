@@ -1,4 +1,4 @@
-/* faiss_index.c: an open file together with its reader. */
+/* faiss_index.c: opens a file together with its reader, and searches it for one or several queries. */
 #include "faiss/faiss_index.h"
 
 #include <float.h>
@@ -14,10 +14,10 @@
 
 enum {
     FIRST_READ_BYTES = 128 * 1024,
-    SIZES_A_LINK = 256,   /* list sizes in a link of the fingerprint */
-    BATCH_HITS_MAX = 4096 /* hits of each query in a batch */
+    SIZES_A_LINK = 256,   /* list sizes of one link in the fingerprint's chain */
+    BATCH_HITS_MAX = 4096 /* maximum hits of a query for which it joins a batch */
 };
-/* Maximum size of the first read, which a caller's cluster_data_offset sets. */
+/* Maximum bytes of a first read that a caller's cluster_data_offset sets. */
 static const uint64_t FIRST_READ_MAX = (uint64_t)1 << 30;
 
 struct faiss_index {
@@ -107,7 +107,7 @@ uint64_t faiss_index_fingerprint(const struct faiss_index *index)
 {
     struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
     size_t floats = info.flat ? 0 : (size_t)info.nlist * info.codec->dim;
-    /* A chain: each link is the checksum of the link before and of some list sizes. */
+    /* The fingerprint is a chain: each link is a checksum over the link before it and SIZES_A_LINK list sizes. */
     uint64_t link[2] = {checksum64(span_of(faiss_ivf_centroids(index->ivf), floats * sizeof(float)))};
     uint64_t sizes[SIZES_A_LINK];
     for (uint64_t begin = 0; begin < info.nlist; begin += SIZES_A_LINK) {
@@ -120,7 +120,7 @@ uint64_t faiss_index_fingerprint(const struct faiss_index *index)
     return link[0];
 }
 
-/* Writes the hits into the query's row of the answers. */
+/* Sorts the hits, and writes them into ids[k] and distances[k]. */
 static void put_hits(struct topk *top, size_t k, int64_t *ids, float *distances)
 {
     topk_sort(top);
@@ -131,7 +131,7 @@ static void put_hits(struct topk *top, size_t k, int64_t *ids, float *distances)
     }
 }
 
-/* The cost of a query that began with the costs `before` at the time `begun`. */
+/* Returns the cost of a query that began at the time `begun`, when the call's costs were `before`. */
 static struct faiss_search_cost cost_since(const struct call *call, const struct call_cost *before, int64_t begun,
                                            uint64_t lists)
 {
@@ -144,13 +144,13 @@ static struct faiss_search_cost cost_since(const struct call *call, const struct
 
 /* The heaps of a search. */
 struct search_heaps {
-    struct topk found[FAISS_BATCH_MAX]; /* hits, or candidates if the search refines, for each query of a batch */
+    struct topk found[FAISS_BATCH_MAX]; /* of each query of a batch: hits, or candidates if the search refines */
     struct topk refined;                /* hits of one query, if the search refines */
-    size_t count;                       /* of found: queries of a batch */
+    size_t count;                       /* length of `found`: maximum queries of a batch */
     bool refines;
 };
 
-/* Answers a query with the hits in `found`, refined if the file has a flat part. */
+/* Answers a query with the hits in `found`. If the file has a flat part, refines them first. */
 static enum dp_status finish_query(struct call *call, const struct faiss_index *index,
                                    const struct faiss_search *search, const float *query,
                                    struct search_heaps *heaps, struct topk *found, int64_t *ids, float *distances)
@@ -182,7 +182,8 @@ static enum dp_status search_alone(struct call *call, const struct faiss_index *
     return status;
 }
 
-/* Searches a batch. Each query costs its share of the time; the first one has the reads of all. */
+/* Searches for a batch of queries. Each query's cost has an equal share of the time; the first query's cost has
+ * all reads. */
 static enum dp_status search_together(struct call *call, const struct faiss_index *index,
                                       const struct faiss_search *search, struct search_heaps *heaps, int64_t *ids,
                                       float *distances, struct faiss_search_cost *costs)
@@ -233,8 +234,8 @@ size_t faiss_index_together(const struct faiss_index *index, size_t k)
     return shares && faiss_ivf_any_order(index->ivf) && k <= BATCH_HITS_MAX ? FAISS_BATCH_MAX : 1;
 }
 
-/* Computes how many candidates the lists must give for k neighbours: as FAISS does, in floats; at most all
- * vectors. */
+/* Sets *room to the number of candidates that the lists must give for k neighbours: at most all vectors. Computes
+ * in floats, as FAISS does. */
 static enum dp_status candidate_count(struct call *call, const struct faiss_ivf_info *info,
                                       const struct faiss_search *search, const char *name, size_t *room)
 {

@@ -62,7 +62,7 @@ enum { FLAT_BYTES_MAX = 1 << 30 };
 struct faiss_search_cost {
     uint64_t rounds, requests, bytes;
     uint64_t lists;      /* number of lists that the query probed */
-    int64_t duration_ns; /* from the query's begin to its end */
+    int64_t duration_ns; /* from the start of the query to its end */
 };
 
 /* Searches for one query after another, each in one round of reads, or in two if the file has a flat part. Over a

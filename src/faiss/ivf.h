@@ -1,9 +1,9 @@
 /* faiss/ivf.h: an open FAISS file: its head, parsed, and where its lists lie.
  *
- * Opening reads the head: header, centroids, list sizes. docs/internals/faiss.md lists the kinds that are read;
- * any other fails with DP_UNSUPPORTED, which names it. Bytes that contradict each other fail with DP_CORRUPT. The
- * file's size bounds the memory that opening takes. faiss/probe.h chooses and scans lists, faiss/search.h does a
- * whole search.
+ * Opening reads the head: header, centroids, list sizes. docs/internals/faiss.md lists the kinds of file that this
+ * room reads. For any other kind, opening fails with DP_UNSUPPORTED, which names the kind. Bytes that
+ * contradict each other are DP_CORRUPT. The file's size bounds the memory that opening takes. faiss/probe.h
+ * chooses and scans lists; faiss/search.h does a whole search.
  */
 #ifndef FAISS_IVF_H
 #define FAISS_IVF_H
@@ -14,23 +14,23 @@
 
 struct faiss_head_memory;
 
-/* Immutable once open, so any number of threads may use it. The fields are in faiss/ivf_file.h. */
+/* An open file. It never changes, so any number of threads may use it. The fields are in faiss/ivf_file.h. */
 struct faiss_ivf;
 
 struct faiss_ivf_info {
-    char fourcc[5];    /* of the inverted file: "IwFl", "IwSq", … */
+    char fourcc[5];    /* the kind of the inverted file: "IwFl", "IwSq", … */
     const char *codes; /* the codec's name in FAISS's factory strings: "SQ8", "PQ16x4fs" */
     const struct ivf_codec *codec;
     size_t dim_in; /* dimensions of a query; the transforms turn them into codec->dim */
     size_t transforms;
     bool id_map;
     bool hnsw; /* the quantizer is an HNSW graph: its centroids are searched exactly, without the graph */
-    /* A flat file has no lists: its vectors lie one after another, and every search reads all data_bytes.
+    /* A flat file has no lists: its vectors lie one after another, and every search reads all data_bytes. Then
      * nlist is 1. */
     bool flat;
-    uint64_t data_bytes; /* of all lists, or of all vectors */
+    uint64_t data_bytes; /* bytes of all lists; flat: bytes of all vectors */
     bool refined;        /* the file has a flat part (",RFlat"), which faiss/refine.h reads */
-    float k_factor;      /* refined: candidates for each neighbour, by the file; else 0 */
+    float k_factor;      /* refined: the file's number of candidates for each neighbour; else 0 */
     /* ntotal is the header's count; listed counts the vectors in lists, which searches can find. FAISS puts a
      * vector with a NaN into no list, but counts it. */
     uint64_t ntotal, listed;
@@ -38,41 +38,44 @@ struct faiss_ivf_info {
     uint64_t nprobe;     /* the file's default */
     uint64_t head_bytes; /* bytes before the list data (cluster_data_offset) */
     uint64_t file_bytes;
-    uint64_t memory_bytes;            /* that the head takes while the file is open */
-    uint64_t open_rounds, open_bytes; /* that opening read */
+    uint64_t memory_bytes;            /* bytes of memory that the head takes while the file is open */
+    uint64_t open_rounds, open_bytes; /* rounds and bytes that opening read */
 };
 
-/* Opens a file whose head has an unknown length: the first read takes `guess` bytes (0: 128 KiB), the next one the
- * exact rest. Array lists and a flat quantizer take two rounds at most, unless the file carries a large direct
- * map; docs/internals/faiss.md has the rounds of the other kinds. */
+/* Opens a file whose head has an unknown length. The first read takes `guess` bytes (0: 128 KiB), the next one the
+ * exact rest. A file with array lists and a flat quantizer takes at most two rounds, unless it has a large direct
+ * map. docs/internals/faiss.md has the rounds of the other kinds. */
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out);
-/* Opens a file within a bound on memory (faiss/head_memory.h; NULL: no bound), which outlives the file.
- * DP_TOO_LARGE beyond it. */
+/* Opens a file within a bound on memory (faiss/head_memory.h; NULL: no bound). The bound must outlive the file.
+ * DP_TOO_LARGE: the head would exceed the bound. */
 enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reader *reader, size_t guess,
                                      struct faiss_head_memory *memory, struct faiss_ivf **out);
 /* Parses a head of known length: the first head.len bytes of a file of file_size bytes, up to the list data at
- * least. Keeps no pointer into `head`. Block lists and id maps need all bytes of the file; with less they are
- * DP_CORRUPT. */
+ * least. Keeps no pointer into `head`. A file with block lists or an id map needs all its bytes; with fewer it
+ * is DP_CORRUPT. */
 enum dp_status faiss_ivf_parse_head(struct span head, uint64_t file_size, struct faiss_ivf **out,
                                     struct dp_error *error);
 void faiss_ivf_free(struct faiss_ivf *ivf);
 
-/* Valid as long as the file is open. */
+/* Returns facts about the file. Their pointers are valid as long as the file is open. */
 struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf);
-/* float[nlist][codec->dim]; NULL for a flat file. */
+/* Returns the centroids, float[nlist][codec->dim]; NULL for a flat file. */
 const float *faiss_ivf_centroids(const struct faiss_ivf *ivf);
 
-/* The place of a list in the file. The bytes of an array list are codes, ids; of a block list ids, length of the
- * codes, codes; of a flat file's piece codes. */
+/* The place of a list in the file. Its bytes are:
+ *
+ *   array list          codes, ids
+ *   block list          ids, length of the codes, codes
+ *   piece of flat file  codes */
 struct faiss_list_range {
     uint64_t offset, len; /* bytes; an empty list has len 0 */
     uint64_t count;       /* vectors */
 };
 struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32_t list);
 
-/* Whether a search answers alike in whatever order it scans its lists. RaBitQ codes of several bits do not: FAISS
- * looks more closely at a code only when its estimate beats the best found so far. */
+/* Returns whether a search gives the same answer in any order of its lists. With RaBitQ codes of several bits it
+ * does not: FAISS looks more closely at a code only if the code's estimate beats the best hits so far. */
 bool faiss_ivf_any_order(const struct faiss_ivf *ivf);
 
 #endif

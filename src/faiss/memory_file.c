@@ -8,7 +8,7 @@
 
 struct memory_file {
     struct span bytes;
-    char name[]; /* and a NUL */
+    char name[]; /* ends with a NUL */
 };
 
 static enum dp_status read_memory(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)

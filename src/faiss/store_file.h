@@ -1,15 +1,15 @@
-/* faiss/store_file.h: an object of a store as a faiss_reader. The first read pins the object's version. */
+/* faiss/store_file.h: makes a faiss_reader of a store's object. The first read pins the object's version. */
 #ifndef FAISS_STORE_FILE_H
 #define FAISS_STORE_FILE_H
 
 #include "faiss/reader.h"
 #include "store/store.h"
 
-/* Makes a thread-safe reader of the object at `key`. It reads the object's first `first_bytes` here, which tell
- * its size and version, and keeps them for the file's opening, which reads them again.
+/* Makes a thread-safe reader of the object at `key`. Reads the object's first `first_bytes` at once, to learn its
+ * size and version. The reader keeps these bytes, because opening the file reads them again.
  *
- * owned  the reader frees the store, also when this fails
- * name   of the object, for errors; copied
+ * owned  the reader frees the store, and this function does when it fails
+ * name   the object's name for errors; the reader copies it
  *
  * Reads fail with DP_STALE after the object has changed. */
 enum dp_status faiss_store_reader(struct call *call, struct store *store, bool owned, struct span key,

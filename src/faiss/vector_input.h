@@ -1,4 +1,4 @@
-/* faiss/vector_input.h: the vectors of a .npy, .fvecs or .bvecs file as a vector_source, read block by block. */
+/* faiss/vector_input.h: makes a vector_source of a .npy, .fvecs or .bvecs file, and reads it block by block. */
 #ifndef FAISS_VECTOR_INPUT_H
 #define FAISS_VECTOR_INPUT_H
 
@@ -8,9 +8,9 @@
 
 struct vector_input {
     struct os_input file;
-    const char *path; /* the caller's */
+    const char *path; /* the caller's string */
     struct vector_layout layout;
-    uint8_t *bytes; /* a piece of the file, when numbers must be converted; else NULL */
+    uint8_t *bytes; /* room for a piece of the file, if its numbers are not floats; else NULL */
 };
 
 /* Opens the file at `path`; the string must outlive the input. DP_INVALID when the file holds no vectors, or an
@@ -21,7 +21,7 @@ void vector_input_close(struct vector_input *input);
 /* The source is valid as long as the input. Its reads fail with DP_STALE after the file was cut short. */
 struct vector_source vector_input_source(struct vector_input *input);
 
-/* Reads the ids of a .npy at `path`; there must be `count`. *out: int64_t[count], which the caller frees by
+/* Reads exactly `count` ids from the .npy file at `path`. Sets *out to int64_t[count], which the caller frees with
  * mem_free. */
 enum dp_status vector_input_ids(struct call *call, const char *path, uint64_t count, int64_t **out);
 

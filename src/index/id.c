@@ -1,4 +1,4 @@
-/* id.c: ids to sortable keys and back; names of namespaces. */
+/* id.c: turns ids into id keys and back, and checks names of namespaces. */
 #include "index/id.h"
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
-/* index/index.h: namespaces in a store: loading rows in bulk, and answering queries by vector.
+/* index/index.h: loads rows in bulk into the namespaces of a store, and answers queries by vector.
  *
- * A namespace is a manifest and the immutable objects that it lists (docs/internals/manifest.md). Writers build
- * segments and commit them by one compare-and-swap of the manifest, so a reader sees all of a load or none of it.
- * This room knows vectors, ids and attributes; it does not embed text.
+ * A namespace is a manifest and the immutable objects that it lists (docs/internals/manifest.md). A load builds
+ * segments and commits them by one swap of the manifest, so a reader sees all of a load or none of it. The code in
+ * src/index/ knows vectors, ids and attributes; it does not embed text.
  */
 #ifndef INDEX_INDEX_H
 #define INDEX_INDEX_H
@@ -20,13 +20,14 @@ enum {
     INDEX_DOCUMENT_MAX = 8 * 1024 * 1024 /* maximum bytes of one row's attributes as JSON */
 };
 
-/* Largest component of a vector whose squared distances are computed: INDEX_DIM_MAX squares of it fit a float. */
+/* The largest component of a vector in a namespace of squared distances: the sum of INDEX_DIM_MAX such squares
+ * fits a float. */
 #define INDEX_COMPONENT_MAX 1e15F
 
 /* Fails with DP_INVALID unless `name` is [A-Za-z0-9._-]{1,128} and does not start with '.' or '_'. */
 enum dp_status index_check_name(struct span name, struct dp_error *error);
 
-/* A row's id: an unsigned integer or a string of 1 to INDEX_ID_MAX bytes. 7 and "7" differ. */
+/* A row's id: an unsigned integer, or a string of 1 to INDEX_ID_MAX bytes. The ids 7 and "7" differ. */
 struct index_id {
     bool is_string;
     uint64_t number;
@@ -40,7 +41,7 @@ struct index_vectors {
     uint32_t dim;
     enum index_metric metric;
     struct span model;       /* name of the embedding model, or empty when rows bring their own vectors */
-    struct span fingerprint; /* hexadecimal, of that model; a query embedded by another is refused */
+    struct span fingerprint; /* of that model, hexadecimal; the reader refuses a query of another model */
 };
 
 /* ---- loading ---------------------------------------------------------------------------------------- */
@@ -49,31 +50,33 @@ struct index_loader;
 
 struct index_load_summary {
     uint64_t rows;       /* rows of this load */
-    uint64_t replaced;   /* rows of this load that replaced a row of the same id */
+    uint64_t replaced;   /* rows of this load that replaced a row with an equal id */
     uint64_t windows;    /* vectors beyond the first of each row */
-    uint64_t segments;   /* segments written */
-    uint64_t bytes;      /* written to the store */
+    uint64_t segments;   /* segments that the load wrote */
+    uint64_t bytes;      /* bytes that the load wrote to the store */
     uint64_t total_rows; /* rows of the namespace after the commit */
 };
 
-/* Begins a load. Its rows become visible by index_load_commit alone, and index_load_abort leaves nothing behind. Rows
- * wait in memory or in a temporary file until a segment is full. `team` may be NULL. DP_TOO_LARGE: the namespace has
- * no room for another segment; DP_UNSUPPORTED: it has a write-ahead log. */
+/* Begins a load. Only index_load_commit makes its rows visible. index_load_abort leaves nothing behind. Rows wait
+ * in memory or in a temporary file until a segment is full. `team` may be NULL. DP_TOO_LARGE: the namespace has no
+ * room for another segment; DP_UNSUPPORTED: it has a log. */
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out);
 /* Adds a row.
  *
  *   vectors     float[windows][dim], windows ≥ 1: a row scores by its best window
- *   attributes  a JSON object (raw text, already validated): kept as the row's document; the types of its
- *               values join the schema, and one that contradicts it fails with DP_INVALID naming the attribute
+ *   attributes  a JSON object, as text that the caller has validated. The load keeps it as the row's document, and
+ *               joins the types of its values to the schema. A type that contradicts the schema is DP_INVALID,
+ *               which names the attribute.
  *
- * DP_INVALID for a duplicate id within this load, a NaN or (cosine) zero vector; DP_TOO_LARGE for attributes over
- * INDEX_DOCUMENT_MAX. After these two the load may go on without the row; after any other failure it must be aborted. */
+ * DP_INVALID for an id that this load already has, a vector with a NaN, or (cosine) a zero vector; DP_TOO_LARGE
+ * for attributes over INDEX_DOCUMENT_MAX bytes. After these two the load may go on without the row; after any
+ * other failure the caller must abort it. */
 enum dp_status index_load_row(struct call *call, struct index_loader *loader, struct index_id id,
                               const float *vectors, size_t windows, struct span attributes);
 /* Commits and frees the loader. A failure leaves the namespace as it was, with two exceptions:
  *
- *   DP_UNKNOWN      the last step was sent; it is not known whether it was or will be carried out
+ *   DP_UNKNOWN      the load sent its last step, and cannot find out whether the store carries it out
  *   DP_NOT_DURABLE  the rows can be read, but a crash of the host may lose them
  *
  * After both the caller should make the same load again, which is safe. DP_CONFLICT: other writers were first each
@@ -88,7 +91,7 @@ void index_load_abort(struct index_loader *loader); /* NULL is fine */
  * Thread-safe. */
 struct index_reader;
 
-/* DP_NOT_FOUND when there is no such namespace. */
+/* Opens a namespace. DP_NOT_FOUND: there is no such namespace. */
 enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out);
 void index_close(struct index_reader *reader);
 
@@ -97,47 +100,49 @@ struct index_stats {
     uint64_t rows;
     uint64_t segments;
     uint64_t bytes;
-    int64_t created_ms, updated_ms; /* Unix time */
+    int64_t created_ms, updated_ms; /* Unix time in milliseconds */
 };
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out);
-/* The schema as a JSON object {"attribute": {"type": "string"}, …} in turbopuffer's shape, in the call's arena. */
+/* Gives the schema as a JSON object {"attribute": {"type": "string"}, …} in turbopuffer's shape, in the call's
+ * arena. */
 enum dp_status index_schema_json(struct call *call, struct index_reader *reader, struct span *out);
 
 struct index_query {
     const float *vector; /* float[dim] */
     uint32_t dim;
-    struct span fingerprint; /* of the model that embedded it, or empty */
-    uint32_t top_k;          /* 1..INDEX_TOP_K_MAX */
-    uint32_t nprobe;         /* 0: chosen by the reader */
+    struct span fingerprint; /* of the model that embedded the query, or empty */
+    uint32_t top_k;          /* maximum hits: 1..INDEX_TOP_K_MAX */
+    uint32_t nprobe;         /* 0: the reader chooses it */
     bool eventual;           /* may answer from a cached manifest without asking the store */
     bool all_attributes;
-    const struct span *attributes; /* names to include unless all_attributes; unknown names are left out */
+    /* Names to include, unless all_attributes is set. The answer leaves out unknown names. */
+    const struct span *attributes;
     size_t attribute_count;
 };
 
 struct index_hit {
     struct index_id id;     /* text in the call's arena */
-    float dist;             /* cosine: 1 - cos; euclidean_squared: the squared distance. Ascending. */
+    float dist;             /* cosine: 1 - cos; euclidean_squared: the squared distance */
     struct span attributes; /* a JSON object of the included attributes, in the call's arena */
 };
 
 struct index_answer {
-    struct index_hit *hits; /* in the call's arena; ascending by dist, ties by id */
+    struct index_hit *hits; /* in the call's arena; in ascending order of dist, then of id */
     size_t count;
     enum index_metric metric; /* of the namespace */
     uint64_t approx_rows;     /* rows of the namespace */
-    bool from_cache;          /* the hot parts of all segments were in memory */
+    bool from_cache;          /* whether the hot parts of all segments were in memory */
 };
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
 
-/* Lists at most `max` namespaces under the store's root whose names begin with `prefix` and come after `after`, in
- * the order in which a store lists folders: by the bytes of the name and a '/' behind it. */
 struct index_names {
     struct span *names; /* in the call's arena */
     size_t count;
-    bool truncated;
+    bool truncated; /* whether there are more names */
 };
+/* Lists at most `max` namespaces under the store's root whose names begin with `prefix` and come after `after`.
+ * The order is that in which a store lists folders: by the bytes of the name with a '/' after it. */
 enum dp_status index_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           size_t max, struct index_names *out);
 

@@ -3,7 +3,7 @@
 
 #include "embed/folder/settings_json.h"
 
-/* Refuses a switch that is on. */
+/* Refuses a boolean field that is true. */
 static void expect_off(struct json_reader *r, struct span key, const char *why)
 {
     bool on = false;
@@ -13,7 +13,8 @@ static void expect_off(struct json_reader *r, struct span key, const char *why)
         json_reject(r, DP_UNSUPPORTED, "%.*s is true: %s", SPAN_FMT(key), why);
 }
 
-/* The activation between a layer's two feed-forward matrices: only the exact GELU, by either name. */
+/* Reads the activation between a layer's two feed-forward matrices. Refuses all but the exact GELU, which has two
+ * names. */
 static void read_activation(struct json_reader *r, struct arena *arena, struct span key)
 {
     struct span value;
@@ -23,7 +24,7 @@ static void read_activation(struct json_reader *r, struct arena *arena, struct s
                     SPAN_FMT(value));
 }
 
-/* Code in the model may compute something else than its type says. */
+/* Refuses a model with its own Python code: the code may compute something else than the model's type says. */
 static void refuse_own_code(struct json_reader *r, struct arena *arena)
 {
     struct span key;
@@ -37,7 +38,8 @@ static void refuse_own_code(struct json_reader *r, struct arena *arena)
     }
 }
 
-/* Reads a field that says what the model computes. Returns whether `key` is one. */
+/* Returns whether `key` is a field that says what the model computes. If so, reads it, and refuses a value that
+ * the native engine lacks. */
 static bool read_kind(struct json_reader *r, struct arena *arena, struct span key)
 {
     if (span_equal_str(key, "hidden_act"))
@@ -104,7 +106,7 @@ enum dp_status bert_config_parse(struct span json, struct arena *arena, struct b
     return status;
 }
 
-/* Types whose positions begin behind the padding's id; tokens do not use the ones before. */
+/* Returns whether a type's positions begin after the padding's id, so that tokens do not use those up to it. */
 static bool has_offset_positions(struct span type)
 {
     static const char *const types[] = {"roberta", "xlm-roberta", "camembert", "mpnet"};

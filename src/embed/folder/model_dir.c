@@ -1,6 +1,7 @@
-/* model_dir.c: finds the folder of a model, by path or in an offline Hugging Face hub cache.
+/* model_dir.c: finds the folder of a model, by path or by name in an offline Hugging Face hub cache.
  *
- * The cache: models--ORG--NAME/refs/main holds a revision, snapshots/REVISION/ the files (usually links).
+ * In the cache, models--ORG--NAME/refs/main holds a revision, and models--ORG--NAME/snapshots/REVISION/ holds the
+ * files, usually as links.
  */
 #include "embed/model_dir.h"
 
@@ -19,7 +20,7 @@ static bool is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* The last part of a path, without trailing slashes. */
+/* Returns the last part of a path, without trailing slashes. NULL: no memory. */
 static const char *base_name(struct arena *arena, const char *path)
 {
     size_t end = strlen(path);
@@ -31,8 +32,8 @@ static const char *base_name(struct arena *arena, const char *path)
     return arena_printf(arena, "%.*s", (int)(end - begin), path + begin);
 }
 
-/* The name of the hub-cache folder "models--ORG--NAME": "ORG/NAME", or "NAME" if ORG is sentence-transformers;
- * NULL for any other folder. */
+/* Returns the model's name for a folder "models--ORG--NAME" of the hub cache: "ORG/NAME", or "NAME" if ORG is
+ * sentence-transformers. Returns NULL for any other folder. */
 static const char *hub_name(struct arena *arena, const char *folder)
 {
     const char *name = strncmp(folder, "models--", 8) == 0 ? folder + 8 : "", *split = strstr(name, "--");
@@ -43,8 +44,9 @@ static const char *hub_name(struct arena *arena, const char *folder)
     return arena_printf(arena, "%.*s/%s", (int)(split - name), name, split + 2);
 }
 
-/* The name of a model's folder: the last part of its path, or of its real path if that part is "." or "..". A
- * snapshot in a hub cache is named for its revision, so it gets the hub's name. NULL: no memory. */
+/* Returns the name of a model's folder: the last part of its path, or of its real path if that part is "." or
+ * "..". A snapshot's folder has the name of a revision, so this returns the hub's name of the model instead. NULL:
+ * no memory. */
 static const char *folder_name(struct arena *arena, const char *path)
 {
     char real[PATH_MAX];
@@ -75,7 +77,8 @@ const char *model_dir_hub(struct arena *arena)
     return arena_printf(arena, "%s/.cache/huggingface/hub", !user ? "" : user);
 }
 
-/* "org/name" or "name", of the hub's characters alone, so that no name can leave the cache. */
+/* Returns whether `name` is "org/name" or "name" and has only characters that the hub allows, so that no name can
+ * lead out of the cache. */
 static bool is_model_name(const char *name)
 {
     const char *slash = strchr(name, '/');
@@ -86,7 +89,7 @@ static bool is_model_name(const char *name)
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")] == '\0';
 }
 
-/* The snapshot that refs/main names, or the only one; NULL if there is neither. */
+/* Returns the snapshot that refs/main names, else the only snapshot, else NULL. */
 static const char *snapshot_of(struct arena *arena, const char *repository)
 {
     const char *ref = arena_printf(arena, "%s/refs/main", repository);
@@ -155,8 +158,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* *out: the name of a cached model that has a snapshot, or the path of a model's folder; NULL for any other
- * entry. */
+/* Sets *out to the name of a cached model that has a snapshot (is_hub), or to the path of a model's folder. NULL
+ * for any other entry. */
 static enum dp_status take_entry(const char *folder, const char *entry, bool is_hub, struct arena *arena,
                                  const char **out, struct dp_error *error)
 {

@@ -1,4 +1,4 @@
-/* embed/folder/model_source.h: an open model folder: its configuration, its weights as floats, its tokenizer.json.
+/* embed/folder/model_source.h: an open model folder: its configuration, its weights and its tokenizer.json.
  *
  * The folder has the Hugging Face / sentence-transformers layout: it needs config.json, model.safetensors and
  * tokenizer.json. tokenizer_config.json, modules.json and the files of its modules, and
@@ -34,14 +34,15 @@ struct model_source {
     struct safetensors tensors;
     struct bert_config config;
     char name[MODEL_NAME_MAX + 1];
-    uint8_t fingerprint[32]; /* without prompts */
-    const char *prefix;      /* before every tensor's name: "" or "bert." */
+    uint8_t fingerprint[32]; /* the fingerprint without prompts */
+    const char *prefix;      /* every tensor's name begins with it: "" or "bert." */
     const char *folder;      /* in the arena */
     const char *transformer; /* the folder with config.json, tokenizer.json and weights; usually `folder` */
-    struct tokenizer_changes changes; /* of tokenizer.json */
+    struct tokenizer_changes changes; /* changes to tokenizer.json by the folder's other files */
     struct prompts prompts;           /* in the arena */
-    bool is_outline;
-    struct dp_error no_pooling; /* of an outline: why we do not know `pooling` and `normalize`; else DP_OK */
+    bool is_outline;                  /* model_source_open_outline opened it */
+    /* Of an outline: the reason why config.pooling and config.normalize are unknown; else DP_OK. */
+    struct dp_error no_pooling;
 };
 
 /* Opens a folder, or a model by name ("all-MiniLM-L6-v2", "org/name") in an offline Hugging Face hub cache
@@ -50,28 +51,29 @@ struct model_source {
 enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error);
 /* Opens without the weights, to learn whether the native engine can run the model. */
 enum dp_status model_source_open_settings(const char *path, struct model_source *s, struct dp_error *error);
-/* Opens a model of any type without the weights, for an engine that has a graph. config.hidden, heads and the like
- * are 0, and the fingerprint is not filled. */
+/* Opens a model of any type without the weights, for an engine that has a graph. Of the sizes in `config` it fills
+ * only those that bert_config_parse_outline gives. It does not fill the fingerprint. */
 enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error);
 void model_source_close(struct model_source *s);
 
 /* Checks that the folder has weights. DP_NOT_FOUND says what it has instead, and what to do. */
 enum dp_status model_source_check_weights(const struct model_source *s, struct dp_error *error);
 
-/* The folder's tokenizer, with the changes of its other files. */
+/* Makes the folder's tokenizer: tokenizer.json with the changes by the folder's other files. */
 enum dp_status model_source_tokenizer(const struct model_source *s, struct tokenizer **out,
                                       struct dp_error *error);
-/* A text for the fingerprint: how the folder's other files change tokenizer.json; "" for the usual changes. */
+/* Writes a text for the fingerprint into `out` and returns it: the changes to tokenizer.json by the folder's other
+ * files; "" for the usual changes. */
 const char *model_source_tokenizer_mark(const struct model_source *s, char out[64]);
 
-/* Embedding tables as floats: words[count][hidden] from row `first`; positions[max_tokens][hidden] with token
- * type 0 added. */
+/* Read the embedding tables as floats: words[count][hidden] from row `first`; positions[max_tokens][hidden], to
+ * which the function adds the embedding of token type 0. */
 enum dp_status model_source_words(const struct model_source *s, size_t first, size_t count, float *words,
                                   struct dp_error *error);
 enum dp_status model_source_positions(const struct model_source *s, float *positions, struct dp_error *error);
 enum dp_status model_source_embedding_norm(const struct model_source *s, float *gamma, float *beta,
                                            struct dp_error *error);
-/* weight[n][k] and bias[n] of dense_shape(). */
+/* Reads a matrix of a layer: weight[n][k] and bias[n], with the n and k of dense_shape(). */
 enum dp_status model_source_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
                                   float *weight, float *bias, struct dp_error *error);
 enum dp_status model_source_norm(const struct model_source *s, unsigned layer, enum norm_kind kind, float *gamma,

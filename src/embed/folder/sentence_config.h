@@ -1,38 +1,40 @@
-/* embed/folder/sentence_config.h: the files that sentence-transformers adds to a transformers model: modules,
- * pooling, maximum length.
+/* embed/folder/sentence_config.h: parses the files that sentence-transformers adds to a transformers model:
+ * modules, pooling, normalisation, maximum length.
  *
- * Each file is parsed alone. The parsers understand a field that changes vectors, or refuse it by name;
- * docs/models.md lists them.
+ * Each parser reads one file. It understands every field that changes vectors, or refuses the field by its name;
+ * docs/models.md lists the fields.
  */
 #ifndef EMBED_SENTENCE_CONFIG_H
 #define EMBED_SENTENCE_CONFIG_H
 
 #include "embed/folder/bert_config.h"
 
-/* modules.json. Folders are plain names; empty means the model's folder, or no such module. */
+/* The content of modules.json. Each folder is a plain name. An empty `transformer` is the model's folder; any
+ * other empty name: there is no such module. */
 struct sentence_modules {
     struct span transformer, pooling, normalize;
     bool normalizes;
 };
 
-/* DP_UNSUPPORTED names a module other than Transformer, Pooling, Normalize and Dropout (which does nothing here),
- * or one in the wrong place. `transformer` is filled even then, if it came first. */
+/* Parses modules.json. DP_UNSUPPORTED names a module other than Transformer, Pooling, Normalize and Dropout, or
+ * one in the wrong place. (Dropout does nothing outside training.) Even then *out has `transformer`, if that
+ * module came first. */
 enum dp_status sentence_modules_parse(struct span json, struct arena *arena, struct sentence_modules *out,
                                       struct dp_error *error);
 
-/* 1_Pooling/config.json: one mode (mean by default), as "pooling_mode" since version 5.4, before that as one
- * boolean per mode. Its width must be config.hidden, if that is known. *skips_prompt: pooling leaves out the
- * tokens of a prompt. */
+/* Parses 1_Pooling/config.json and sets config->pooling. The file gives one mode: as "pooling_mode" since version
+ * 5.4, before that as one boolean per mode; mean if it gives none. Its width must be config->hidden, unless that
+ * is 0. Sets *skips_prompt to whether pooling leaves out the tokens of a prompt. */
 enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct bert_config *config,
                                       bool *skips_prompt, struct dp_error *error);
 
-/* 2_Normalize/config.json: checks that it normalises the text's vector. */
+/* Parses 2_Normalize/config.json, and checks that the module normalises the text's vector. */
 enum dp_status sentence_normalize_parse(struct span json, struct arena *arena, struct dp_error *error);
 
-/* sentence_bert_config.json */
+/* The content of sentence_bert_config.json. */
 struct sentence_settings {
-    uint32_t max_tokens; /* 0: the file does not say; UINT32_MAX: no limit */
-    bool lowercases;     /* texts are lower-cased before the tokenizer */
+    uint32_t max_tokens; /* maximum tokens of a text; 0: the file does not say; UINT32_MAX: no limit */
+    bool lowercases;     /* the model wants texts in lower case, before the tokenizer */
 };
 enum dp_status sentence_settings_parse(struct span json, struct arena *arena, struct sentence_settings *out,
                                        struct dp_error *error);

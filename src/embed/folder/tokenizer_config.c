@@ -8,7 +8,7 @@ struct tokenizer_config tokenizer_config_usual(void)
     return (struct tokenizer_config){.max_tokens = UINT32_MAX, .lowercase = true, .chinese_chars = true};
 }
 
-/* Refuses a switch that is on. */
+/* Refuses a boolean field that is true. */
 static void expect_off(struct json_reader *r, struct span key)
 {
     bool on = false;
@@ -65,7 +65,8 @@ static bool is_one_of(struct span word, const char *const *names, size_t count)
     return false;
 }
 
-/* Whether transformers' class for this tokenizer builds its BertNormalizer itself. */
+/* Returns whether transformers' class for this tokenizer builds its BertNormalizer from tokenizer_config.json. If
+ * the folder gives no class, the model's type decides. */
 static bool builds_its_normalizer(struct span class, struct span model_type)
 {
     static const char *const classes[] = {

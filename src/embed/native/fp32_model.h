@@ -1,4 +1,4 @@
-/* embed/native/fp32_model.h: an encoder with the folder's weights in fp32, for reference. */
+/* embed/native/fp32_model.h: an encoder with a model folder's weights in fp32, as a reference for int8. */
 #ifndef EMBED_FP32_MODEL_H
 #define EMBED_FP32_MODEL_H
 
@@ -7,7 +7,7 @@
 
 struct fp32_model {
     struct encoder encoder;
-    float *memory; /* all its arrays */
+    float *memory; /* one allocation with all arrays of `encoder`, except its layers */
 };
 
 /* Copies the weights of an open folder into the kernels' layout; the folder may be closed afterwards. */

@@ -1,6 +1,6 @@
 /* unicode.c: finds decompositions and lower case by binary search in the generated tables.
  *
- * Callers come here only if a character's flags say that it has a mapping, so the search is off the common path.
+ * Callers call these functions only if a character's flags say that it has a mapping. Most characters have none.
  * Hangul syllables decompose by arithmetic (Unicode 15, §3.12).
  */
 #include "embed/tokenizer/unicode.h"

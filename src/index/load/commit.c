@@ -1,11 +1,12 @@
 /* commit.c: makes a load visible by one swap of the manifest (manifest/swap.h).
  *
- * Each try of the swap joins the schema, finds the rows of older segments that the load replaces, writes their .del
- * objects and adds the load's segments. When another writer was first, the next try does all this again over that
- * writer's manifest; it keeps what it found in segments that are still listed.
+ * Each try of the swap joins the schema, finds the rows of older segments that the load replaces, writes .del
+ * objects for those segments, and adds the load's segments. If another load or deletion was first, the next try
+ * does all this again over the newer manifest. It keeps the results for segments that the newer manifest
+ * still lists.
  *
- * A load belongs to the life of the namespace that it began on: once that life has ended, nothing is committed. Once
- * a manifest was sent, the load removes nothing that it wrote, whatever the store answered.
+ * A load belongs to the incarnation of the namespace that it began on. Once that incarnation has ended, the load
+ * commits nothing. Once the load has sent a manifest, it removes none of its objects, whatever the store answered.
  */
 #include "index/load/load.h"
 
@@ -17,15 +18,15 @@
 
 enum { COPY_LEN = 8 * 1024 * 1024 };
 
-/* What a load does to one older segment. */
+/* The changes of a load to one older segment. */
 struct superseded {
     struct ulid segment;
     struct row_set rows; /* rows whose ids the load brings again */
-    bool written;        /* a try has computed `after` for a segment whose .del was `base` */
-    bool had_base;
+    bool written;        /* a try has computed `after`, from a segment whose .del object was `base` */
+    bool had_base;       /* whether that segment had a .del object */
     struct ulid base;
-    uint64_t fresh; /* how many of `rows` were live */
-    struct manifest_segment after;
+    uint64_t fresh;                /* how many of `rows` were not deleted before */
+    struct manifest_segment after; /* the segment's new entry in the manifest */
     struct superseded *next;
 };
 
@@ -131,11 +132,12 @@ static enum dp_status remove_own(void *context, const struct manifest_object *ob
     const struct own_objects *own = context;
     struct object_key key;
     key_of_object(&key, own->loader->target.name, &own->loader->target.incarnation, object);
-    store_remove(own->call, own->loader->store, object_key_span(&key)); /* a failure leaves garbage */
+    store_remove(own->call, own->loader->store, object_key_span(&key)); /* after a failure the object is garbage */
     return DP_OK;
 }
 
-/* Two loads may begin a new namespace at once. The one that commits second moves into the incarnation of the first. */
+/* Copies the load's objects into the incarnation of `m`. Two loads may begin a new namespace at once; the load
+ * that commits second moves into the incarnation of the first. */
 static enum dp_status move_segments(struct call *call, struct index_loader *l, const struct manifest *m)
 {
     struct own_objects own = {call, l, &m->incarnation};
@@ -150,7 +152,8 @@ static enum dp_status move_segments(struct call *call, struct index_loader *l, c
     return DP_OK;
 }
 
-/* Finds the load's place in the namespace as it is now: the life that it began on, or the first one. */
+/* Checks that the namespace still has the incarnation that the load began on. If the load began on none, makes its
+ * incarnation the namespace's first one, or moves the load into the one that exists now. */
 static enum dp_status join_life(struct call *call, struct index_loader *l, struct manifest *m, bool exists)
 {
     struct own_objects own = {call, l, NULL};
@@ -161,7 +164,7 @@ static enum dp_status join_life(struct call *call, struct index_loader *l, struc
         return same ? DP_OK : move_segments(call, l, m);
     m->incarnation = l->target.incarnation;
     m->vectors = l->target.vectors;
-    return for_each_own(&own, check_own); /* the removal of a name may have removed them */
+    return for_each_own(&own, check_own); /* a removal of the namespace may have removed the load's objects */
 }
 
 /* ---- rows that the load replaces ------------------------------------------------------------------------- */
@@ -218,7 +221,8 @@ static enum dp_status put_deleted_rows(struct call *call, struct index_loader *l
     return status;
 }
 
-/* Writes the deleted rows of a segment: those deleted before, and those that the load replaces. */
+/* Computes the new entry of a segment, and puts its .del object: the rows deleted before, and those that the load
+ * replaces. */
 static enum dp_status write_deleted(struct call *call, struct commit *c, const struct segment_place *place,
                                     const struct ulid *horizon, struct superseded *s)
 {
@@ -236,7 +240,7 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
     s->after.deleted_rows = all.count;
     s->had_base = place->listed->has_deleted;
     s->base = place->listed->deletion;
-    /* Without a row left the segment is no longer listed. */
+    /* The manifest no longer lists a segment without a row left, so such a segment needs no .del object. */
     if (s->fresh != 0 && all.count != all.rows)
         status = put_deleted_rows(call, c->loader, place, horizon, &all, s);
     s->written = status == DP_OK;
@@ -244,7 +248,7 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
     return status;
 }
 
-/* Whether the .del object of an earlier try still holds. */
+/* Returns whether the entry and the .del object of an earlier try are still right. */
 static bool still_holds(const struct superseded *s, const struct manifest_segment *listed,
                         const struct ulid *horizon)
 {
@@ -253,7 +257,7 @@ static bool still_holds(const struct superseded *s, const struct manifest_segmen
            (s->fresh == 0 || memcmp(s->after.deletion.text, horizon->text, ULID_LEN) > 0);
 }
 
-/* Replaces the entries of older segments, and drops those without a row left. */
+/* Replaces the manifest's entries of older segments, and drops segments without a row left. */
 static enum dp_status supersede_rows(struct call *call, struct commit *c, struct manifest *m)
 {
     struct index_loader *l = c->loader;
@@ -345,7 +349,8 @@ static void note_sent(void *context)
     c->loader->log.sent = true;
 }
 
-/* Nobody uses a segment's ULID twice: one of ours is listed by our swap alone. */
+/* Returns whether the manifest lists a segment of this load. Nobody uses a segment's ULID twice, so only this
+ * load's swap can have listed it. */
 static bool shows_load(const void *context, const struct manifest *m)
 {
     const struct commit *c = context;
@@ -372,7 +377,7 @@ static void summarise_load(const struct commit *c, const struct manifest *m, str
                                        .total_rows = manifest_rows(m)};
 }
 
-/* Says what to do where the rows may be visible although the commit failed. */
+/* Adds advice to the error of a failed commit whose rows may be visible. */
 static void advise_reload(enum dp_status status, struct dp_error *error)
 {
     if (status == DP_UNKNOWN)

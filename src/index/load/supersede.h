@@ -1,11 +1,11 @@
-/* index/load/supersede.h: which rows of an older segment a load replaces. */
+/* index/load/supersede.h: finds the rows of an older segment that a load replaces. */
 #ifndef INDEX_SUPERSEDE_H
 #define INDEX_SUPERSEDE_H
 
 #include "index/segment/deleted.h"
 #include "index/segment/segment.h"
 
-/* Where a segment lives. */
+/* A segment and the namespace that lists it. */
 struct segment_place {
     struct store *store;
     struct span name;
@@ -14,12 +14,13 @@ struct segment_place {
     const struct manifest_segment *listed;
 };
 
-/* Initialises *rows with the rows whose ids are among keys[n], which are sorted. Reads the segment's hot part, then
- * only those blocks of ids that its filter cannot rule out. */
+/* Initialises *rows with the rows whose id keys are among keys[n], which must be sorted. Reads the segment's hot
+ * part, then only those id blocks that its filter cannot rule out. */
 enum dp_status supersede_find(struct call *call, const struct segment_place *place, const struct span *keys,
                               size_t n, struct row_set *rows);
 
-/* Initialises *rows with the rows that the segment's .del object lists; with no row when it has no such object. */
+/* Initialises *rows with the rows that the segment's .del object lists, or with no row if there is no such
+ * object. */
 enum dp_status supersede_read_deleted(struct call *call, const struct segment_place *place, struct row_set *rows);
 
 #endif

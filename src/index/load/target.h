@@ -1,4 +1,4 @@
-/* index/load/target.h: the namespace that a load goes into, and what it must be like to take the rows. */
+/* index/load/target.h: the namespace that a load goes into, and the checks that it can take the rows. */
 #ifndef INDEX_TARGET_H
 #define INDEX_TARGET_H
 
@@ -7,23 +7,25 @@
 struct load_target {
     struct span name;
     struct index_vectors vectors; /* of the rows to load */
-    struct ulid incarnation;      /* where objects are written */
-    bool joins;                   /* the namespace existed when the load began, and that is its incarnation */
-    struct ulid horizon;          /* of the namespace: objects get later ULIDs */
-    size_t segments_listed;       /* when the load began */
-    size_t segments_max;          /* segments for which its manifest has room beside those */
+    struct ulid incarnation;      /* the load writes its objects into this incarnation */
+    bool joins;                   /* whether `incarnation` is that of an existing namespace */
+    struct ulid horizon;          /* the namespace's horizon; the load's objects get later ULIDs */
+    size_t segments_listed;       /* number of segments that the manifest listed when the load began */
+    size_t segments_max;          /* number of further segments for which the manifest has room */
 };
 
-/* Reads the manifest, and refuses early what the commit would refuse. Joins the namespace's attributes to `schema`, so that
- * a row that contradicts them is refused when it comes. `target` has its name and vectors. */
+/* Reads the manifest, and fails at once if the commit would fail. Joins the namespace's attributes to `schema`, so
+ * that the load can refuse a row that contradicts them as soon as it comes. The caller has set target's name and
+ * vectors. */
 enum dp_status target_look(struct call *call, struct store *store, struct load_target *target,
                            struct schema *schema, struct arena *arena);
-/* DP_INVALID unless the rows' vectors are of the namespace's kind. */
+/* Checks that the rows' vectors are of the namespace's kind; DP_INVALID if not. */
 enum dp_status target_check_vectors(const struct load_target *target, const struct manifest *m,
                                     struct dp_error *error);
-/* DP_TOO_LARGE when the manifest has no room for one segment more than the `written` ones of this load. */
+/* Checks that the manifest has room for the `written` segments of this load and one more; DP_TOO_LARGE if not. */
 enum dp_status target_check_room(const struct load_target *target, size_t written, struct dp_error *error);
-/* DP_UNSUPPORTED when the namespace has a log: rows that are loaded beside it have no place in its order. */
+/* Checks that the namespace has no log, because loaded rows would have no place in the log's order; DP_UNSUPPORTED
+ * if it has one. */
 enum dp_status target_check_log(struct call *call, struct store *store, const struct load_target *target,
                                 const struct manifest *m);
 

@@ -1,4 +1,5 @@
-/* manifest/manifest.c: a manifest in memory: its life, its writers, and the check that its numbers fit together. */
+/* manifest/manifest.c: makes and frees a manifest in memory, keeps its writers, and checks that its numbers
+ * agree. */
 #include "index/manifest/manifest.h"
 
 #include <inttypes.h>
@@ -68,7 +69,7 @@ static enum dp_status check_segment(const struct manifest *m, const struct manif
                                     struct dp_error *error)
 {
     const char *why = NULL;
-    /* Sizes are checked to be below 2^48 first, so that the sums and products below cannot overflow. */
+    /* Bound sizes by 2^48 first, so that the sums and products below cannot overflow. */
     const uint64_t vectors_max = (uint64_t)SEGMENT_ROWS_MAX * 64, size_max = UINT64_C(1) << 48;
     if (s->rows == 0 || s->rows > SEGMENT_ROWS_MAX)
         why = "rows";
