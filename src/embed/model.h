@@ -31,7 +31,7 @@ struct model_info {
     bool normalized; /* whether the model's last step normalises */
     /* Operations; a multiply-add counts as two. 0: unknown. */
     double linear_ops;    /* per token, in the linear layers */
-    double attention_ops; /* per token and token of its text, in attention */
+    double attention_ops; /* per ordered pair of tokens of a text, in attention */
 };
 
 /* Opens a packed model in place: `packed` must outlive the model. If the bytes are not 64-byte aligned, copies

@@ -1,4 +1,4 @@
-/* faiss/ivf.h: an open FAISS file: its head, parsed, and where its lists lie.
+/* faiss/ivf.h: an open FAISS file: its parsed head, and the places of its lists.
  *
  * Opening reads the head: header, centroids, list sizes. docs/internals/faiss.md lists the kinds of file that this
  * room reads. For any other kind, opening fails with DP_UNSUPPORTED, which names the kind. Bytes that
@@ -24,7 +24,7 @@ struct faiss_ivf_info {
     size_t dim_in; /* dimensions of a query; the transforms turn them into codec->dim */
     size_t transforms;
     bool id_map;
-    bool hnsw; /* the quantizer is an HNSW graph: its centroids are searched exactly, without the graph */
+    bool hnsw; /* the quantizer is an HNSW graph; a search ignores the graph and compares with all centroids */
     /* A flat file has no lists: its vectors lie one after another, and every search reads all data_bytes. Then
      * nlist is 1. */
     bool flat;

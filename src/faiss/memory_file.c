@@ -1,4 +1,4 @@
-/* memory_file.c: answers ranges with spans of the bytes in memory. */
+/* memory_file.c: reads a range by pointing a span at the bytes in memory. */
 #include "faiss/memory_file.h"
 
 #include <inttypes.h>

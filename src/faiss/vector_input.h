@@ -18,7 +18,7 @@ struct vector_input {
 enum dp_status vector_input_open(struct call *call, const char *path, struct vector_input *out);
 void vector_input_close(struct vector_input *input);
 
-/* The source is valid as long as the input. Its reads fail with DP_STALE after the file was cut short. */
+/* The source is valid as long as the input. Its reads fail with DP_STALE once the file has become shorter. */
 struct vector_source vector_input_source(struct vector_input *input);
 
 /* Reads exactly `count` ids from the .npy file at `path`. Sets *out to int64_t[count], which the caller frees with

@@ -113,7 +113,7 @@ struct index_query {
     struct span fingerprint; /* of the model that embedded the query, or empty */
     uint32_t top_k;          /* maximum hits: 1..INDEX_TOP_K_MAX */
     uint32_t nprobe;         /* 0: the reader chooses it */
-    bool eventual;           /* may answer from a cached manifest without asking the store */
+    bool eventual;           /* the answer may come from a manifest in memory, without asking the store */
     bool all_attributes;
     /* Names to include, unless all_attributes is set. The answer leaves out unknown names. */
     const struct span *attributes;

@@ -1,4 +1,4 @@
-/* model_source.c: opens a model folder and hands out its tensors as floats, shapes checked. */
+/* model_source.c: opens a model folder, checks the shapes of its tensors, and gives them as floats. */
 #include "embed/folder/model_source.h"
 
 #include <errno.h>

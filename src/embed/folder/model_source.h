@@ -18,10 +18,10 @@
 
 /* The four matrices of a layer. */
 enum dense_kind { DENSE_QKV, DENSE_ATTENTION_OUT, DENSE_FFN_IN, DENSE_FFN_OUT, DENSE_KINDS };
-/* Norms of a layer. */
+/* The two norms of a layer. */
 enum norm_kind { NORM_ATTENTION, NORM_FFN, NORM_KINDS };
 
-/* Output and input width of a layer's matrix. */
+/* Sets *n and *k to the output width and the input width of a layer's matrix. */
 static inline void dense_shape(const struct bert_config *c, enum dense_kind kind, size_t *n, size_t *k)
 {
     *n = kind == DENSE_QKV ? (size_t)3 * c->hidden : kind == DENSE_FFN_IN ? c->intermediate : c->hidden;

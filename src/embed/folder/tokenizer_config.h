@@ -1,4 +1,4 @@
-/* embed/folder/tokenizer_config.h: tokenizer_config.json, which may change tokenizer.json.
+/* embed/folder/tokenizer_config.h: parses tokenizer_config.json, which may change tokenizer.json.
  *
  * For BertTokenizer and its kin, transformers builds the normalizer from this file's fields or their defaults, and
  * ignores the normalizer in tokenizer.json. For any other class, such as PreTrainedTokenizerFast, transformers

@@ -126,7 +126,7 @@ static struct extent whole_extent(size_t count)
 
 /* ---- the parts of steps ---- */
 
-/* Rows of floats, the first at `x`. */
+/* Rows of `width` floats; the first row begins at `x`, each next one `stride` floats later. */
 struct float_rows {
     float *x;
     size_t stride, width;
@@ -137,7 +137,7 @@ static struct float_rows hidden_rows(const struct encoding *run, float *x)
     return (struct float_rows){x, run->hidden_stride, run->encoder->config.hidden};
 }
 
-/* Quantises rows into w, for a layer of `depth` input channels. */
+/* With int8 weights, quantises rows into w. Fills each row up with zeros to the depth of the kernels. */
 static void quantize_rows(const struct encoding *run, struct encoder_workspace *w, struct float_rows from,
                           struct extent rows)
 {

@@ -35,7 +35,7 @@ static float *take_array(float **next, size_t count)
     return taken;
 }
 
-/* Reads a dense layer and lays it out as panels. scratch: room for the floats of the largest matrix. */
+/* Reads a dense layer and lays it out as panels. scratch: room for the floats of the layer's matrix. */
 static enum dp_status lay_out_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
                                     float *scratch, float **next, struct fp32_linear *out, struct dp_error *error)
 {

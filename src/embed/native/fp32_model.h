@@ -10,7 +10,8 @@ struct fp32_model {
     float *memory; /* one allocation with all arrays of `encoder`, except its layers */
 };
 
-/* Copies the weights of an open folder into the kernels' layout; the folder may be closed afterwards. */
+/* Copies the weights of an open folder into the kernels' layout; the caller may close the folder
+ * afterwards. */
 enum dp_status fp32_model_open(const struct model_source *source, struct fp32_model *out, struct dp_error *error);
 void fp32_model_close(struct fp32_model *m);
 

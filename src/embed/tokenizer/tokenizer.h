@@ -46,7 +46,7 @@ struct tokenizer {
 enum { ASCII_DROP = 0xff };
 enum word_class { CLASS_WORD, CLASS_SPACE, CLASS_PUNCT };
 
-/* Keeps the first `limit` ids that it is given, and counts all. */
+/* A sink for token ids. It keeps the first `limit` ids and counts all. */
 struct id_sink {
     struct arena *arena;
     int32_t *ids;
@@ -94,6 +94,7 @@ struct added_scan {
     bool ended;
 };
 
+/* One part of a cut text: text without added tokens, or one added token. */
 struct text_part {
     struct span text;
     bool is_token;

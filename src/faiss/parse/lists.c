@@ -10,8 +10,8 @@
  * infinity), but puts it into no list. It is an error if lists hold more vectors than the header counts.
  *
  * The sizes of array lists stand together. Those of block lists lie between the lists, so the parser walks over
- * the lists once, window by window. It keeps the sizes alone, and jumps over a list that is longer than the
- * window.
+ * the lists once, window by window. It keeps only the sizes and offsets, and jumps over a list that is longer
+ * than the window.
  */
 #include <inttypes.h>
 

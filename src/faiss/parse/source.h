@@ -29,7 +29,7 @@ struct faiss_source {
 
 void source_deinit(struct faiss_source *s);
 
-/* Fails with "NAME: message". */
+/* Fills the error with "NAME: " and the message. Returns `status`. */
 enum dp_status source_fail(struct faiss_source *s, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -39,7 +39,7 @@ enum dp_status source_check(struct faiss_source *s, const char *what, uint64_t l
  * call. */
 enum dp_status source_fields(struct faiss_source *s, const char *what, size_t len, uint64_t ahead,
                              struct cursor *out);
-/* Copies the next len bytes. */
+/* Takes the next len bytes, and copies them to `to`. */
 enum dp_status source_copy(struct faiss_source *s, const char *what, void *to, uint64_t len, uint64_t ahead);
 /* Returns the file's first bytes, if the window still holds them; else an empty span. */
 struct span source_head(const struct faiss_source *s);

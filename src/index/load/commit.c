@@ -293,7 +293,7 @@ static int compare_segments(const void *a, const void *b)
     return memcmp(left->id.text, right->id.text, ULID_LEN);
 }
 
-/* Adds the load's segments and its schema. */
+/* Adds the load's segments and its schema to the manifest. */
 static enum dp_status attach_segments(struct call *call, struct index_loader *l, struct manifest *m)
 {
     struct manifest_segment *all = arena_array(&m->arena, m->segment_count + l->segment_count + 1, sizeof *all);

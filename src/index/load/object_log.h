@@ -1,4 +1,4 @@
-/* index/load/object_log.h: lists the objects that a load has written, and removes them if the load is given up.
+/* index/load/object_log.h: lists the objects that a load has written, and removes them if the load fails.
  *
  * The load notes each object before it writes the object. After the load has sent a manifest that lists some of
  * its objects, the log removes nothing, because the store may still carry out that put. One owner thread.
