@@ -1,4 +1,5 @@
-/* embed/model_impl.h: the inside of struct model. Only the files that open models include it. */
+/* embed/model_impl.h: the inside of struct model. Private to the files that open models and encode
+ * texts with them. */
 #ifndef EMBED_MODEL_IMPL_H
 #define EMBED_MODEL_IMPL_H
 

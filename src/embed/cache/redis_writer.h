@@ -1,5 +1,5 @@
 /* embed/cache/redis_writer.h: a thread that writes vectors from a bounded queue to Redis servers. Only
- * redis_cache.c uses it. */
+ * redis_cache.c calls it. */
 #ifndef EMBED_REDIS_WRITER_H
 #define EMBED_REDIS_WRITER_H
 

@@ -1,4 +1,4 @@
-/* embed/tokenizer/tokenizer.h: the inside of the tokenizer. Only the tokenizer's own files include it.
+/* embed/tokenizer/tokenizer.h: the inside of the tokenizer. Private to its files and their tests.
  *
  *   spec.h       struct wordpiece_spec
  *   json.c       tokenizer.json → struct wordpiece_spec
