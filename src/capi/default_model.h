@@ -4,9 +4,11 @@
 
 #include "embed/model.h"
 
-/* Opens the model that is linked into this program, or else the first file there is: beside the library, in the data
- * folder beside the library's folder, in the configured data folder. DP_NOT_FOUND lists the files that were looked for;
- * else as model_open_dir. */
+/* Opens the model that is linked into this program. If none is linked, opens the first packed model that
+ * exists: beside the library, in the data folder that belongs to the library's folder, or in the configured
+ * data folder.
+ *
+ * DP_NOT_FOUND: none exists; DP_UNSUPPORTED: the linked model has int8 weights only; or as model_open_dir. */
 enum dp_status default_model_open(enum model_precision precision, struct model **out, struct dp_error *error);
 
 #endif

@@ -1,4 +1,5 @@
-/* model.c: the public C API of models (dp_model_…, dp_embed, dp_tokenize): over embed/model.h and embed/embedder.h. */
+/* model.c: implements the public C API of models (dp_model_…, dp_embed, dp_tokenize) with embed/model.h and
+ * embed/embedder.h. */
 #include "capi/model.h"
 
 #include <string.h>
@@ -9,7 +10,8 @@
 #include "capi/default_model.h"
 #include "capi/runtime.h"
 
-/* Texts whose tokens are in the arena at the same time, and the largest arena of dp_tokenize. */
+/* TEXTS_PER_RUN: texts that dp_embed tokenizes and embeds together. TOKENS_ARENA_MAX: maximum bytes of
+ * dp_tokenize's arena. */
 enum { TEXTS_PER_RUN = 1024, TOKENS_ARENA_MAX = 1 << 30 };
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
@@ -47,7 +49,7 @@ static enum dp_status set_model_prompts(struct model *model, const struct dp_mod
     return model_set_prompts(model, of, error);
 }
 
-/* Makes the handle of an opened model, which it takes over, also on failure. */
+/* Makes the handle of an opened model. Takes over `opened`, also on failure. */
 static enum dp_status model_wrap(struct dp_runtime *runtime, struct model *opened,
                                  const struct dp_model_options *options, struct dp_model **out,
                                  struct dp_error *error)

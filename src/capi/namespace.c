@@ -1,6 +1,7 @@
-/* namespace.c: the public C API of namespaces (dp_namespace_…, dp_results_…): over service/ingest.h and index/index.h.
+/* namespace.c: implements the public C API of namespaces (dp_namespace_…, dp_results_…) with service/ingest.h
+ * and index/index.h.
  *
- * A dp_namespace owns its store; results own the arena that their rows lie in.
+ * A dp_namespace owns its store. A dp_results owns the arena that holds its rows.
  */
 #include <dipper/dipper.h>
 
@@ -122,7 +123,7 @@ void dp_namespace_close(struct dp_namespace *ns)
 }
 
 struct dp_results {
-    struct capi_call c; /* its arena holds what follows */
+    struct capi_call c; /* its arena holds the answer, the ids and the attributes */
     struct index_answer answer;
     const char **ids, **attributes;
     double ms;
@@ -150,7 +151,7 @@ static enum dp_status copy_rows(struct dp_results *results)
     return DP_OK;
 }
 
-/* Embeds the query's text with its model. */
+/* Embeds the query's text with the query's model, and fills in the vector, dim and fingerprint of `query`. */
 static enum dp_status embed_query_text(struct call *call, const struct dp_query *asked, struct index_query *query)
 {
     struct dp_model *model = asked->model;

@@ -1,6 +1,7 @@
-/* capi/rows_file.h: a file of rows as a stream; a read ends when the call ends.
+/* capi/rows_file.h: opens a file of rows as a stream whose reads end when the call ends.
  *
- * A pipe or a terminal may deliver its next bytes late or never. While the reader waits it checks the call.
+ * A pipe or a terminal may deliver its next bytes late or never. So a waiting read checks the call again and
+ * again.
  */
 #ifndef CAPI_ROWS_FILE_H
 #define CAPI_ROWS_FILE_H
@@ -10,11 +11,11 @@
 
 #include "os/call.h"
 
-/* Owned by the thread that reads, except `ended`. */
+/* The thread that reads owns all fields except `ended`. */
 struct rows_file {
     struct call *call;
     int fd;
-    _Atomic bool ended; /* any thread may set it: the rest of the file is not wanted */
+    _Atomic bool ended; /* the rest of the file is not wanted; any thread may set it */
     FILE *stream;
 };
 
@@ -22,7 +23,8 @@ struct rows_file {
 enum dp_status rows_file_open(struct rows_file *file, struct call *call, const char *path);
 void rows_file_close(struct rows_file *file);
 
-/* Ends a read that is waiting. Any thread may call it. `file` is a struct rows_file. */
+/* Makes the current and every later read fail with ECANCELED. Any thread may call it. `file` is a struct
+ * rows_file. */
 void rows_file_wake(void *file);
 
 #endif

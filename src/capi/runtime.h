@@ -1,4 +1,4 @@
-/* capi/runtime.h: the runtime behind the handle. */
+/* capi/runtime.h: the struct behind the public handle of a runtime, which holds the compute threads. */
 #ifndef CAPI_RUNTIME_H
 #define CAPI_RUNTIME_H
 

@@ -1,14 +1,14 @@
-/* cli/accounts.h: opens the accounts by the settings. */
+/* cli/accounts.h: opens the accounts that the settings describe. */
 #ifndef CLI_ACCOUNTS_H
 #define CLI_ACCOUNTS_H
 
 #include "account/accounts.h"
 #include "config/config.h"
 
-/* Opens the accounts for a server. registry: its metrics, or NULL. */
+/* Opens the accounts for a server. `registry` receives their metrics; NULL: none. */
 enum dp_status open_accounts(const struct config *config, struct metric_registry *registry, struct accounts **out,
                              struct dp_error *error);
-/* Opens only their database, for commands, and brings its schema up to date. */
+/* Opens only the accounts' database, for commands, and brings its schema up to date. */
 enum dp_status open_accounts_database(struct call *call, const struct config *config, struct database **out);
 
 #endif

@@ -1,8 +1,8 @@
-/* cli/args.h: the shape of a command, and how its command line is read.
+/* cli/args.h: describes a command of the program, and reads its command line.
  *
- * A command is a name, texts for its help, a table of options, and one function, or a table of verbs with a
- * function each. Options are `--name value`, `--name=value`, `-k value` or a bare `--flag`; `--` ends them. An
- * option that is not the command's must be a setting (config/config.h).
+ * A command has a name, texts for its help, a table of options, and either one function or a table of verbs,
+ * each with a function. Options are `--name value`, `--name=value`, `-k value` or a bare `--flag`; `--` ends
+ * them. An option that the command does not have must be a setting (config/config.h).
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -17,7 +17,7 @@ enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_NUMBER };
 struct cli_option {
     const char *name; /* without the dashes */
     enum cli_kind kind;
-    size_t target;     /* offset of a bool, a const char * or a uint64_t in the command's struct of options */
+    size_t target;     /* offset of a bool, const char * or uint64_t in the command's struct of options */
     const char *value; /* the value's name in the help: "DIR"; flags: NULL */
     const char *help;
     uint64_t min, max; /* CLI_NUMBER */
@@ -35,7 +35,7 @@ struct cli_args {
     struct config config;
 };
 
-/* Returns the exit status. */
+/* Runs a command or a verb. Returns the exit status. */
 typedef int cli_function(const struct cli_args *args);
 
 /* One verb of a command: "build" of `dipper faiss build`. */
@@ -49,7 +49,7 @@ struct cli_verb {
 
 struct cli_command {
     const char *name;
-    const char *usage;   /* "NAMESPACE FILE.jsonl"; NULL: the verbs have theirs */
+    const char *usage;   /* "NAMESPACE FILE.jsonl"; NULL: each verb has its own */
     const char *summary; /* one line, for `dipper help` */
     const char *details; /* more lines for `dipper NAME --help`, or NULL */
     unsigned settings;   /* groups of settings that the help lists: CONFIG_GROUP_* */
@@ -57,24 +57,25 @@ struct cli_command {
     size_t option_count;
     const void *defaults; /* a struct of options_size bytes; NULL, 0: the command has no options */
     size_t options_size;
-    cli_function *run; /* NULL: the verbs do it */
+    cli_function *run; /* NULL: the command has verbs */
     const struct cli_verb *verbs;
     size_t verb_count;
 };
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-/* Reads argv[1..], loads the settings, sets up the log, and runs the command. argv[0] is its name. Returns the
- * exit status; complaints and help are printed. */
+/* Reads argv[1..], loads the settings, sets up the log, and runs the command. argv[0] is the command's name.
+ * Prints help to stdout and complaints to stderr. Returns the exit status. */
 int cli_run(const struct cli_command *command, int argc, char **argv);
 
-/* The end of a command: CLI_OK, or "dipper NAME: message" on stderr and CLI_FAILED. */
+/* Ends a command. Returns CLI_OK, or prints "dipper NAME: message" to stderr and returns CLI_FAILED. */
 int cli_end(const struct cli_args *args, const struct dp_error *error);
-/* The end of a command that fails with DP_INVALID only because of its options or settings: they get cli_usage. */
+/* Ends a command whose DP_INVALID can only mean a wrong option or setting. Calls cli_usage for that status, and
+ * cli_end for others. */
 int cli_end_options(const struct cli_args *args, const struct dp_error *error);
 /* Prints the complaint, the usage and a pointer to --help, and returns CLI_USAGE. */
 int cli_usage(const struct cli_args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Complains about an argument without a place, without showing secrets in it: cli_usage. */
+/* Prints that the argument is unexpected, with its secrets masked, and returns as cli_usage does. */
 int cli_unexpected(const struct cli_args *args, const char *argument);
 
 #endif

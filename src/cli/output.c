@@ -1,7 +1,8 @@
-/* output.c: writes to standard output, and checks that they succeed.
+/* output.c: writes bytes to standard output, and checks that each write succeeds.
  *
- * The program ignores SIGPIPE, since a server's peers come and go, so a write into a pipe without a reader fails
- * with EPIPE. The command then stops, and at its end sends itself the signal that would have ended it. */
+ * The program ignores SIGPIPE, because the clients of a server come and go. So a write into a pipe without a
+ * reader fails with EPIPE. The command then stops, and output_end ends the program by SIGPIPE, as if it had not
+ * been ignored. */
 #include "cli/output.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ static enum dp_status write_failed(int errno_value, struct dp_error *error)
 
 enum dp_status output_write(struct span bytes, struct dp_error *error)
 {
-    if (fflush(stdout) != 0) /* keeps the order with printf */
+    if (fflush(stdout) != 0) /* so that earlier output of printf comes first */
         return write_failed(errno, error);
     while (bytes.len > 0) {
         ssize_t n = write(STDOUT_FILENO, bytes.data, bytes.len);
@@ -41,7 +42,8 @@ bool output_reader_left(void)
     return atomic_load(&reader_left);
 }
 
-/* Reports an earlier failed write of stdio, which does not keep the reason. */
+/* Fills in the error of an earlier failed write. stdio does not keep the reason, so poll finds out whether the
+ * reader left. */
 static void failed_before(struct dp_error *error)
 {
     struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};

@@ -1,4 +1,4 @@
-/* progress.c: prints how far a long command is, its rate, and the time left. */
+/* progress.c: prints the progress of a long command, its rate, and the time left. */
 #include "cli/progress.h"
 
 #include <inttypes.h>

@@ -23,7 +23,7 @@ struct search_options {
 
 struct search_run {
     struct service *service;
-    const struct query_request *query; /* without its text */
+    const struct query_request *query; /* search_words adds the text */
     bool json;
     struct buffer output;
 };
@@ -53,14 +53,16 @@ static enum dp_status write_rows_json(struct search_run *run, struct call *call,
     return DP_OK;
 }
 
-/* Whether a control character begins at text[i]: C0 and DEL are one byte, C1 (U+0080 to U+009F) are two. */
+/* Returns true if a control character begins at text[i]. C0 and DEL have one byte, C1 (U+0080 to U+009F) has
+ * two. */
 static bool is_control(struct span text, size_t i)
 {
     return text.data[i] < 0x20 || text.data[i] == 0x7f ||
            (text.data[i] == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0);
 }
 
-/* Appends the beginning of a text, with spaces for control characters, which would steer the terminal. */
+/* Appends at most SHOWN_WIDTH bytes of a text. Spaces replace control characters, which could steer the
+ * terminal. */
 static void append_shown(struct buffer *out, struct span text)
 {
     size_t len = text.len;
@@ -140,7 +142,7 @@ static enum dp_status search_words(struct search_run *run, struct span words, st
     return status;
 }
 
-/* Answers each line of the file, in order. */
+/* Searches for each line of the file, in order. */
 static enum dp_status search_file(struct search_run *run, const char *path, struct dp_error *error)
 {
     struct input in;

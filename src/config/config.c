@@ -5,11 +5,11 @@
 
 enum { ARENA_MAX_BYTES = 16 << 20, JSON_MAX_BYTES = 16 << 20, LINE_MAX_BYTES = 16384 };
 
-/* The memory of the texts, and the origin of each value. */
+/* The private part of a loaded config: the memory of its texts, its warnings, and the origin of each value. */
 struct config_state {
     struct arena arena;
     struct setting_warning *warnings;
-    struct setting_origin origins[]; /* one for each setting */
+    struct setting_origin origins[]; /* [SETTING_COUNT] */
 };
 
 static struct settings settings_of(struct config *config)
@@ -85,7 +85,7 @@ static void write_list(struct json_writer *w, const char *key, const char *const
     json_end_array(w);
 }
 
-/* Writes the table's fields of a setting. */
+/* Writes a setting's fields from the table; the caller adds its value and origin. */
 static void write_setting(struct json_writer *w, const struct setting *s)
 {
     static const char *const types[] = {"text", "integer", "boolean", "bytes", "duration", "choice", "listen"};

@@ -3,13 +3,14 @@
 
 enum { HELP_COLUMN = 32, HELP_WIDTH = 100 };
 
-/* The default, in words or as a value; NULL when there is none. */
+/* Returns a setting's default, in words or as a value, or NULL if it has none. */
 static const char *initial_of(const struct setting *s)
 {
     return s->initial_help ? s->initial_help : s->initial && *s->initial ? s->initial : NULL;
 }
 
-/* Writes words from HELP_COLUMN on, breaking lines at HELP_WIDTH. The first line has reached column `at`. */
+/* Prints words between HELP_COLUMN and HELP_WIDTH, on several lines if needed. The output stands at column
+ * `at`. */
 static void print_wrapped(FILE *out, int at, const char *text)
 {
     if (at + 2 > HELP_COLUMN) {
@@ -55,7 +56,7 @@ void config_print_help(FILE *out, unsigned groups)
     }
 }
 
-/* Writes text for a cell of a Markdown table. */
+/* Prints text into a cell of a Markdown table, and escapes '|'. */
 static void print_cell(FILE *out, const char *text)
 {
     for (; *text; text++) {

@@ -1,7 +1,8 @@
-/* setting_shared.c: tells values for Dipper from other programs' values in environment variables that both use.
+/* setting_shared.c: decides whether the value of an environment variable is meant for Dipper or for another
+ * program.
  *
- * Dipper accepts FastEmbed's names, which are common: conda and tcsh set HOST, web frameworks set WORKERS and DATABASE_URL,
- * and Kubernetes sets NAME_PORT in each pod beside a Service of that name. */
+ * Dipper accepts FastEmbed's names, which are common: conda and tcsh set HOST, web frameworks set WORKERS and
+ * DATABASE_URL, and Kubernetes sets NAME_PORT in each pod beside a Service of that name. */
 #include "config/settings.h"
 
 #include <string.h>

@@ -6,11 +6,11 @@
 
 struct toml_reader {
     const char *file;
-    struct span line; /* the rest of it */
+    struct span line; /* the unread rest of the line */
     unsigned number;
     struct arena *arena;
     struct span table; /* prefix of the keys that follow */
-    struct map seen;   /* full keys, and tables in brackets */
+    struct map seen;   /* full keys so far, and tables as "[table]" */
     struct dp_error *error;
 };
 
@@ -35,7 +35,7 @@ static void toml_skip_blanks(struct toml_reader *r)
         r->line = span_of(r->line.data + 1, r->line.len - 1);
 }
 
-/* Consumes `c` if it is next. */
+/* Skips `c` and returns true, if it comes next. */
 static bool toml_take(struct toml_reader *r, uint8_t c)
 {
     if (r->line.len == 0 || r->line.data[0] != c)
@@ -60,7 +60,7 @@ static enum dp_status toml_fail(const struct toml_reader *r, enum dp_status stat
     return dp_fail(r->error, status, "%s, line %u: %s", r->file, r->number, why);
 }
 
-/* Reads a key of bare parts separated by dots into *out, in the arena, behind r->table if wanted. */
+/* Reads a key, bare parts with dots between them, into the arena. `with_table` puts r->table in front of it. */
 static enum dp_status toml_read_key(struct toml_reader *r, bool with_table, struct span *out)
 {
     uint8_t key[TOML_KEY_MAX_BYTES];
@@ -92,7 +92,7 @@ static enum dp_status toml_read_key(struct toml_reader *r, bool with_table, stru
     return out->data ? DP_OK : dp_fail_nomem(r->error, "settings");
 }
 
-/* Remembers a key, or a table in brackets; fails if it is known. */
+/* Remembers a key or a "[table]". DP_INVALID: the file has it already. */
 static enum dp_status toml_remember(struct toml_reader *r, struct span key)
 {
     bool existing = false;
@@ -119,7 +119,8 @@ static enum dp_status toml_read_table(struct toml_reader *r)
     return marked ? toml_remember(r, span_str(marked)) : dp_fail_nomem(r->error, "settings");
 }
 
-/* Reads the digits of \uXXXX or \UXXXXXXXX. Returns the bytes of the character's UTF-8, or 0 if it is invalid. */
+/* Reads the digits of \uXXXX or \UXXXXXXXX. Writes the character as UTF-8 and returns its number of bytes, or 0
+ * if it is invalid. */
 static size_t read_unicode(struct toml_reader *r, size_t digits, uint8_t out[4])
 {
     uint32_t scalar = 0;
@@ -140,7 +141,8 @@ static size_t read_unicode(struct toml_reader *r, size_t digits, uint8_t out[4])
     return utf8_encode(scalar, out);
 }
 
-/* Reads an escape behind its backslash. Returns the number of bytes, or 0 if it is invalid. */
+/* Reads the rest of an escape, after its backslash. Returns the number of bytes in `out`, or 0 if it is
+ * invalid. */
 static size_t read_escape(struct toml_reader *r, uint8_t out[4])
 {
     static const char from[] = "btnfr\"\\", to[] = "\b\t\n\f\r\"\\";
@@ -161,7 +163,7 @@ static enum dp_status toml_read_string(struct toml_reader *r, struct span *out)
     if (next_is(r, "\"\"\"") || next_is(r, "'''"))
         return toml_fail(r, DP_UNSUPPORTED, "multi-line strings are not supported here");
     toml_take(r, quote);
-    /* An escape is at least as long as its character. */
+    /* An escape is never shorter than its character, so the text fits. */
     uint8_t *text = arena_alloc(r->arena, r->line.len + 1);
     size_t len = 0;
     if (!text)
@@ -257,7 +259,7 @@ static enum dp_status toml_read_line(struct toml_reader *r, const struct toml_si
     return status == DP_OK ? sink->take(sink->ctx, key, &value, r->error) : status;
 }
 
-/* Takes the next line without its end; false when there is none. */
+/* Takes the next line, without its line end. Returns false when there is none. */
 static bool next_line(struct span *rest, struct span *line)
 {
     if (rest->len == 0)
