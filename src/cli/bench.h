@@ -11,31 +11,33 @@
 
 struct model;
 
-/* One run of the command. One owner thread. */
+/* One run of the command. Belongs to one thread. */
 struct bench {
     struct call *call; /* cancelled by Ctrl-C */
     struct team *team;
-    double seconds;           /* how long to measure, about */
+    double seconds;           /* approximate time to measure */
     struct json_writer *json; /* an open object for the results; NULL: print for people */
 };
 
-/* Operations a second on registers alone, by all threads of a team together. */
+/* Operations per second on registers alone, by all threads of a team together. */
 struct bench_peak {
     double int8, fp32;
 };
 
-/* Measures the peak of an instruction set for about `seconds`. */
+/* Measures the peak of an instruction set for about `seconds`. team NULL: with one thread. */
 enum dp_status bench_peak(struct call *call, struct team *team, const struct simd_ops *set, double seconds,
                           struct bench_peak *out);
 
-/* `bench peak`: measures each instruction set of the machine, and reading by size. */
+/* `bench peak`: measures the arithmetic of each instruction set, and how fast the machine reads memory of
+ * several sizes. */
 enum dp_status bench_machine(const struct bench *b);
 
-/* `bench embed`. */
+/* The options of `bench embed`. */
 struct bench_embed_options {
     const char *file;     /* a file with a text on each line; NULL: made-up texts */
-    size_t tokens, batch; /* the only length and batch; 0: the usual ones */
+    size_t tokens, batch; /* tokens of a text and texts of a batch; 0: several usual values */
 };
+/* `bench embed`: measures how fast a model embeds texts. */
 enum dp_status bench_embed(const struct bench *b, const struct model *model,
                            const struct bench_embed_options *options);
 

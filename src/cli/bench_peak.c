@@ -1,7 +1,7 @@
-/* bench_peak.c: the limits of the machine: arithmetic by instruction set, reading by size.
+/* bench_peak.c: measures the limits of the machine: arithmetic by instruction set, and reading memory by size.
  *
- * A measurement repeats a short run of all the team's threads, half a millisecond or little more, and takes the
- * fastest: much can make a processor slower, but nothing makes it faster than it is.
+ * A measurement repeats a short run of all the team's threads, one or two milliseconds, and keeps the fastest.
+ * Many things can slow a processor down, but nothing makes it faster than it is.
  */
 #include <math.h>
 #include <sched.h>
@@ -14,20 +14,21 @@
 #include "simd/peak.h"
 
 static const double RUN_SECONDS = 5e-4;
-/* The two caches of a core, an int8 model's weights, and more than most processors' caches hold. */
+/* Bytes that the two caches of a core hold, the bytes of an int8 model's weights, and more bytes than the
+ * caches of most processors hold. */
 static const size_t READ_SIZES[] = {24 << 10, 512 << 10, 10 << 20, 256 << 20};
 enum { RUNS_MIN = 8, READ_COUNT = sizeof READ_SIZES / sizeof *READ_SIZES };
 
-/* A run: each thread of the team repeats one of two functions. */
+/* One run: each thread of the team repeats `arithmetic` or, if that is NULL, `read`. */
 struct peak_run {
-    uint64_t (*arithmetic)(uint64_t rounds); /* returns the operations it did; NULL: read */
+    uint64_t (*arithmetic)(uint64_t rounds); /* returns its number of operations; NULL: call `read` */
     uint64_t (*read)(const uint8_t *bytes, size_t len);
     const uint8_t *bytes; /* [threads][len] */
     size_t len;
     uint64_t rounds;
     unsigned threads;
-    _Atomic unsigned arrived; /* threads */
-    _Atomic int64_t began_ns; /* when the last thread arrived; 0 before that */
+    _Atomic unsigned arrived; /* threads that have started */
+    _Atomic int64_t began_ns; /* when the last thread started; 0 before that */
     _Atomic uint64_t done;    /* operations or bytes */
     _Atomic uint64_t unused;  /* keeps the compiler from dropping the reads */
 };
@@ -51,7 +52,8 @@ static void run_share(void *ctx, size_t index, unsigned worker)
     w->done += w->rounds * w->len;
 }
 
-/* Runs once. Returns the rate of all threads together, per second. */
+/* Runs once. Returns operations or bytes per second of all threads together, and sets *seconds to the run's
+ * time. */
 static double run_once(struct peak_run *w, struct team *team, double *seconds)
 {
     w->threads = !team ? 1 : team_size(team);
@@ -69,7 +71,7 @@ static enum dp_status best_rate(struct call *call, struct team *team, struct pea
 {
     double took = 0, best = 0, least = 0;
     for (w->rounds = 1; least < RUN_SECONDS; w->rounds *= 2) {
-        least = INFINITY; /* the least of five, since an interrupted run says nothing */
+        least = INFINITY; /* the shortest of five, because an interrupt makes a run longer */
         for (int i = 0; i < 5; i++) {
             run_once(w, NULL, &took);
             least = took < least ? took : least;
@@ -167,7 +169,7 @@ enum dp_status bench_machine(const struct bench *b)
     size_t sets = 0, total = READ_SIZES[READ_COUNT - 1];
     for (int isa = 0; isa < SIMD_ISA_COUNT; isa++)
         sets += simd_ops_for((enum simd_isa)isa) != NULL;
-    /* Each set and each size gets half its time for one thread, half for all. */
+    /* Each set and each size takes half of its time with one thread, and half with all threads. */
     double share = b->seconds / (double)(sets + READ_COUNT) / 2;
     if (b->json)
         json_field_u64(b->json, "threads", team_size(b->team));

@@ -1,4 +1,4 @@
-/* config.c: `dipper config`: the settings in effect, each with its origin; secrets are masked. */
+/* config.c: `dipper config`: prints the settings in effect, each with its origin. Masks secrets. */
 #include <stdio.h>
 
 #include "cli/args.h"

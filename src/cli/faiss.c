@@ -1,4 +1,4 @@
-/* faiss.c: `dipper faiss info|search|build|calibrate`: FAISS files where they lie. */
+/* faiss.c: the options and verbs of `dipper faiss info|search|build|calibrate`, for FAISS files where they lie. */
 #include "cli/faiss.h"
 
 #include "cli/commands.h"

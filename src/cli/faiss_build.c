@@ -57,7 +57,7 @@ static enum dp_status read_build_options(const struct faiss_options *from, struc
 
 struct build_progress {
     struct progress line;
-    const char *stage; /* NULL before the first */
+    const char *stage; /* NULL before the first stage */
     uint64_t vectors;
 };
 
@@ -82,7 +82,7 @@ static bool on_build_progress(void *ctx, const char *stage, double done)
     }
     progress_update(&progress->line, (uint64_t)((double)progress->vectors * done), (uint64_t)(done * 1e6),
                     1000000);
-    return true; /* Ctrl-C cancels through the call */
+    return true; /* always goes on, because Ctrl-C cancels the call */
 }
 
 /* ---- the answer --------------------------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ static void write_built_json(struct buffer *out, const char *url, const struct f
     buffer_append_str(out, "\n");
 }
 
-/* Writes the nprobe of some recalls. */
+/* Writes the smallest nprobe that reaches each of four recalls, if one does. */
 static void write_recall(struct buffer *out, const struct recall_table *table)
 {
     static const double wanted[] = {0.8, 0.9, 0.95, 0.99};

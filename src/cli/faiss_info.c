@@ -11,7 +11,7 @@
 
 enum { ARENA_MAX = 16 << 20, OUTPUT_MAX = 1 << 20, BUCKETS = 65 };
 
-/* A histogram of the sizes of lists: bucket 0 counts empty lists, bucket b those of 2^(b-1) to 2^b - 1 vectors. */
+/* A histogram of list sizes: bucket 0 counts empty lists, bucket b counts lists of 2^(b-1) to 2^b - 1 vectors. */
 struct list_sizes {
     uint64_t lists[BUCKETS], least, largest;
     unsigned last; /* the last bucket that is not empty */

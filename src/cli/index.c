@@ -102,7 +102,7 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     return status;
 }
 
-/* Whether the user gave the file first. "-" is standard input. */
+/* Returns true if the user seems to have given the file before the namespace. "-" is standard input. */
 static bool are_swapped(const char *name, const char *path)
 {
     if (strcmp(name, "-") == 0)

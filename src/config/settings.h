@@ -55,8 +55,7 @@ struct setting {
     size_t offset, size; /* of its field in the struct that a load fills */
     size_t port_offset;
     bool (*is_for_us)(
-        struct span
-            text); /* returns true if the text of a shared variable is meant for Dipper; NULL: it always is */
+        struct span text); /* true if the text of a shared variable is meant for Dipper; NULL: always */
 };
 
 /* ---- values (setting_value.c) ----------------------------------------------------------------------- */

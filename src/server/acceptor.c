@@ -1,4 +1,5 @@
-/* acceptor.c: waits for connections; when too many are open, or files run out, waits until one closes. */
+/* acceptor.c: accepts connections. When too many are open, or the process has no file descriptor left, waits
+ * until one closes. */
 #include "server/acceptor.h"
 
 #include <errno.h>
@@ -9,16 +10,16 @@
 
 #include "os/thread.h"
 
-enum { NO_FILES_MS = 100 }; /* other parts of the process may close files meanwhile */
+enum { NO_FILES_MS = 100 }; /* pause without a file descriptor; other parts of the process may close one */
 
 static void wake_acceptor(const struct acceptor *a)
 {
     const uint64_t one = 1;
     ssize_t written = write(a->wake_fd, &one, sizeof one);
-    (void)written; /* EAGAIN: it is already awake */
+    (void)written; /* EAGAIN: the thread was woken already */
 }
 
-/* Hands on all waiting connections. False when the process has no files left. */
+/* Hands on all waiting connections. Returns false when no file descriptor or memory is left. */
 static bool accept_all(struct acceptor *a)
 {
     while (!atomic_load(&a->closing) && atomic_load(&a->open) < a->open_max) {
@@ -49,7 +50,7 @@ static void *accept_connections(void *context)
         poll(fds, 2, has_files ? -1 : NO_FILES_MS);
         uint64_t times;
         ssize_t got = fds[0].revents ? read(a->wake_fd, &times, sizeof times) : 0;
-        (void)got; /* the loop looks at everything anew */
+        (void)got; /* the number does not matter: the loop checks everything again */
         has_files = accept_all(a);
     }
     return NULL;

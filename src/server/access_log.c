@@ -1,7 +1,7 @@
 /* access_log.c: prints access log lines, for people or as JSON.
  *
- * A URL's query is never logged, because prefixes and cursors may be private. Text of the request is escaped, so that a
- * client cannot forge lines.
+ * Never logs the query of a URL, because prefixes and cursors may be private. Escapes text of the request, so
+ * that a client cannot forge lines.
  */
 #include "server/access_log.h"
 
@@ -15,7 +15,8 @@
 
 enum { LINE_MAX_BYTES = 4096, PATH_MAX_BYTES = 512 };
 
-/* The path of a target that was not split: without its query, and without the authority, which may hold a password. */
+/* Returns the path of a target that exchange.c did not split. Drops the query, and the authority, which may
+ * hold a password. */
 static struct span path_of_target(struct span target)
 {
     size_t len = 0;
@@ -37,7 +38,7 @@ static struct span shown_path(const struct access_entry *e)
     return path.len > PATH_MAX_BYTES ? span_of(path.data, PATH_MAX_BYTES) : path;
 }
 
-/* Prints a client's text as a JSON string, with characters escaped that could steer a terminal. */
+/* Prints a client's text as a JSON string, and escapes characters that could steer a terminal. */
 static void json_said(struct json_writer *w, struct span text)
 {
     struct json_writer plain;
@@ -58,7 +59,7 @@ static void json_said(struct json_writer *w, struct span text)
             buffer_printf(&safe, "\\u%04x", hidden ? hidden : 0x7f);
         else
             buffer_append(&safe, span_of(at, len));
-        i += len ? len : 1; /* never 0: the writer writes UTF-8 */
+        i += len ? len : 1; /* len is never 0: the JSON writer writes UTF-8 */
     }
     json_raw(w, safe.status == DP_OK && quoted.status == DP_OK ? buffer_span(&safe) : span_str("null"));
     buffer_deinit(&quoted);
@@ -111,7 +112,7 @@ static void print_json_line(const struct access_entry *e, struct buffer *out)
     json_end_object(&w);
 }
 
-/* Prints a client's text, with bytes escaped that could steer a terminal or forge a line. */
+/* Prints a client's text, and escapes bytes that could steer a terminal or forge a line. */
 static void print_escaped(struct buffer *out, struct span text)
 {
     for (size_t i = 0; i < text.len; i++) {

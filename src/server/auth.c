@@ -1,5 +1,6 @@
-/* auth.c: judges the keys of requests before their handlers run, and is the gate of their calls (os/gate.h). Both follow
- * the route's fields only, never its pattern. Only src/account sees a key's text: no message, log or metric has it. */
+/* auth.c: judges the key of a request before its handler runs, and provides the gate of the request's call
+ * (os/gate.h). Both depend on the route's fields only, never on its pattern. No message, log or metric has a
+ * key's text: only src/account looks at it. */
 #include "server/auth.h"
 
 #include <inttypes.h>
@@ -8,7 +9,8 @@
 
 #include "os/clock.h"
 
-/* Reads "Bearer KEY" (RFC 6750); the scheme may be in any case. */
+/* Returns the key of "Bearer KEY" (RFC 6750), with the scheme in any case. Data NULL: the value has another
+ * form. */
 static struct span bearer_of(struct span value)
 {
     static const char scheme[] = "Bearer ";
@@ -52,7 +54,8 @@ static const struct {
     [ACCOUNT_AWAY] = {503, DP_UNAVAILABLE, "the accounts' database does not answer; try again"},
 };
 
-/* Says when the limit ends: in the Retry-After header, and in the body if the dialect has a field for it. */
+/* Answers 429 and says when the limit ends: in the Retry-After header, and in the body if the dialect has a
+ * field for it. */
 static void write_limit(const struct auth *a, const struct api_dialect *dialect, const char *message,
                         struct http_response *response)
 {
@@ -98,7 +101,7 @@ void auth_write_refusal(const struct auth *a, const struct api_dialect *dialect,
 
 /* ---- the chain -------------------------------------------------------------------------------------- */
 
-/* The right that a key needs for a route; 0: none. */
+/* Returns the right that a key needs for a route; 0: none. */
 static unsigned right_of(const struct route *route)
 {
     switch (route->right) {
@@ -113,7 +116,7 @@ static unsigned right_of(const struct route *route)
     return ~0U; /* routes_check refuses such a route */
 }
 
-/* The name, or the prefix of names, that the request touches; data NULL: none. */
+/* Returns the name, or the prefix of names, that the request touches; data NULL: none. */
 static struct span scope_of(const struct auth_subject *subject)
 {
     struct dp_error error;
@@ -122,7 +125,7 @@ static struct span scope_of(const struct auth_subject *subject)
     case SCOPE_NOTHING: return span_of(NULL, 0);
     case SCOPE_PATH:
     case SCOPE_PATH_AND_BODY: return subject->http->args[0];
-    case SCOPE_LIST: /* a malformed query counts as asking for all; the handler answers it */
+    case SCOPE_LIST: /* a malformed query counts as a request for all names; the handler refuses it */
         if (http_query_arg(subject->http, subject->arena, "prefix", &prefix, &error) == DP_OK && prefix.data)
             return prefix;
         break;
@@ -182,8 +185,9 @@ static enum auth_verdict judge_route(struct auth *a, enum account_verdict verdic
     return verdict == ACCOUNT_REFUSED ? AUTH_REFUSED : AUTH_GRANTED;
 }
 
-/* Whether a web page of another site asks: browsers say so (https://www.w3.org/TR/fetch-metadata/). A link to the page may
- * be anywhere. */
+/* Returns true if a web page of another site sent the request. Browsers say so in a header
+ * (https://www.w3.org/TR/fetch-metadata/). A user may follow a link from any site, so a GET by navigation is
+ * not foreign. */
 static bool is_foreign_page(const struct auth *a)
 {
     const struct head *head = a->subject.head;
@@ -210,7 +214,7 @@ enum auth_verdict auth_try(struct auth *a, const struct auth_rules *rules, const
     }
     a->gate =
         (struct gate){.enter = auth_enter, .list = auth_list, .sees = auth_sees, .spend = auth_spend, .ctx = a};
-    call->gate = &a->gate; /* even for routes without a key: their handlers may touch nothing */
+    call->gate = &a->gate; /* also for routes that need no key: their handlers may touch nothing */
     if (right == RIGHT_OF_ANYONE || (right == RIGHT_OF_WATCHER && !rules->watch_needs_key))
         return AUTH_GRANTED;
     enum account_verdict verdict = accounts_try(rules->accounts, auth_key_of(subject->head), &a->pass);

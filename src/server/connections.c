@@ -1,7 +1,7 @@
 /* connections.c: cuts late connections, and notices clients that leave.
  *
- * A client that has closed its side for writing counts as gone, as in most servers: TCP cannot tell "I have said
- * all" from "I am no longer there" before an answer is sent.
+ * A client that has closed its side for writing counts as gone, as in most servers. Before an answer is sent,
+ * TCP cannot distinguish a client that has sent everything from one that has left.
  */
 #include "server/connections.h"
 
@@ -17,9 +17,10 @@
 
 enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64, WAKE = 0 };
 
-/* Whether the transport waits for more of a request although the client has closed, and all that it sent was read.
- * libmicrohttpd 0.9.75 misses an end of stream that arrives together with data, because epoll reports both only once. Must
- * hold twice in a row, as the transport may be reading the last bytes just now. */
+/* Returns true if the transport waits for more of a request, but the client has closed and all its bytes were
+ * read. libmicrohttpd 0.9.75 misses an end of stream that arrives together with data, because epoll reports
+ * both only once. Two looks in a row must find this state, because the transport may be reading the last bytes
+ * just now. */
 static bool waits_in_vain(struct connection_link *c)
 {
     uint8_t byte;
@@ -28,7 +29,8 @@ static bool waits_in_vain(struct connection_link *c)
     return before && c->hung_up;
 }
 
-/* Shuts down connections that are late or dead. The transport's thread then sees the end of the stream and closes. */
+/* Shuts down connections that are late or dead. The transport's thread then sees the end of the stream and
+ * closes. */
 static void cut_late(struct connections *all)
 {
     int64_t now = os_now_ns();
@@ -136,7 +138,8 @@ void connections_watch(struct connections *all, struct connection_link *c, _Atom
     c->leaving = leaving;
     c->watch = ++all->last_watch;
     pthread_mutex_unlock(&all->lock);
-    /* Oneshot: reports once that the client has left, not in a busy loop. After a failure nothing is reported. */
+    /* EPOLLONESHOT: epoll reports the departure once, so the thread does not spin. If epoll_ctl fails, nobody
+     * reports it. */
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = c->watch};
     epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, c->fd, &event);
 }

@@ -1,5 +1,5 @@
-/* exchange.c: the steps of every request: framing, ids, route, limits, key, body, handler, timing, and at the end metrics
- * and the access log. */
+/* exchange.c: takes each request through its steps: framing, ids, route, limits, key, body, handler, timing,
+ * and at the end metrics and the access log. */
 #include "server/exchange.h"
 
 #include <inttypes.h>
@@ -14,8 +14,8 @@
 #include "server/route_metrics.h"
 #include "server/server_timing.h"
 
-/* The body of a refused request is read and discarded up to this multiple of the limit, so that the client can read the
- * answer. A longer body cuts the connection. */
+/* The server reads and discards the body of a refused request up to this multiple of the limit, so that the
+ * client can read the answer. It cuts the connection of a longer body. */
 enum { SWALLOW_FACTOR = 4 };
 
 enum dp_status exchange_context_init(struct exchange_context *c, struct metric_registry *registry,
@@ -87,7 +87,7 @@ static struct span get_header(const void *context, const char *name)
     return head_value(context, name);
 }
 
-/* Removes "http://host" from a target, which clients send to proxies. */
+/* Returns the target without "http://host", which clients put in front of it when they talk to a proxy. */
 static struct span without_authority(struct span target)
 {
     const struct span scheme = span_str("http://");
@@ -99,7 +99,7 @@ static struct span without_authority(struct span target)
     return span_of(target.data + at, target.len - at);
 }
 
-/* Splits the request line's target into path and query. False when it is malformed. */
+/* Splits the request line's target into path and query. Returns false if it is malformed. */
 static bool split_target(struct exchange *ex)
 {
     struct span target = without_authority(ex->target);
@@ -127,7 +127,7 @@ static void answer_options(struct exchange *ex, bool any)
                         "Content-Type, Authorization, X-Api-Key, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
     }
-    ex->refused = true; /* it has its answer */
+    ex->refused = true; /* the answer is complete */
 }
 
 static void refuse_method(struct exchange *ex)
@@ -137,7 +137,7 @@ static void refuse_method(struct exchange *ex)
     exchange_refuse(ex, 405, DP_INVALID, message);
 }
 
-/* The Host header if it is safe to show, else a placeholder. */
+/* Returns the Host header if it is safe to show, else a placeholder. */
 static struct span shown_host(const struct exchange *ex)
 {
     struct span host = head_value(&ex->head, "host");
@@ -147,8 +147,8 @@ static struct span shown_host(const struct exchange *ex)
     return good ? host : span_str("HOST:PORT");
 }
 
-/* Answers that the path does not exist. If it looks like a route misspelt, or like one of a client whose base URL lacks
- * "/v1", the answer suggests that route, in the dialect of its clients. */
+/* Answers that the path does not exist. If it looks like a misspelt route, or like a route without the "/v1"
+ * that the client's base URL lacks, the answer suggests that route, in the dialect of the route's clients. */
 static void refuse_path(struct exchange *ex)
 {
     struct route_hint hint;
@@ -211,7 +211,7 @@ static void check_limits(struct exchange *ex)
     }
 }
 
-/* Makes the refusal of a key the answer. */
+/* Answers with the refusal of the key. */
 static void refuse_key(struct exchange *ex)
 {
     auth_write_refusal(&ex->auth, ex->match.dialect, &ex->response);
@@ -227,7 +227,7 @@ static void judge_key(struct exchange *ex)
         refuse_key(ex);
 }
 
-/* Judges the key that judge_key could not; may block. */
+/* Judges the key if judge_key had to leave that for later. May block. */
 static void judge_key_late(struct exchange *ex)
 {
     if (!ex->auth_waits)
@@ -237,7 +237,8 @@ static void judge_key_late(struct exchange *ex)
         refuse_key(ex);
 }
 
-/* The handler has answered: a refusal by the gate becomes the answer, and a failed request costs nothing. */
+/* Runs after the handler. If the gate refused something, that refusal becomes the answer. A failed request gets
+ * back what it spent. */
 static void settle_key(struct exchange *ex)
 {
     if (auth_gate_refused(&ex->auth) && !ex->refused)
@@ -276,12 +277,13 @@ void exchange_begin(struct exchange *ex)
         if (!ex->refused)
             judge_key(ex);
     }
-    /* A client that waits for "100 Continue" gets the answer instead. */
+    /* A refused client that waits for "100 Continue" gets the answer instead, and the connection closes. */
     if (ex->refused && ex->head.expects_continue)
         ex->must_close = true;
 }
 
-/* Takes a share of a memory limit that all exchanges share; false when too little is left. */
+/* Adds `bytes` to `held`, which all exchanges share. Returns false, and adds nothing, if the sum is above
+ * `max`. */
 static bool hold_bytes(_Atomic size_t *held, size_t bytes, size_t max)
 {
     if (atomic_fetch_add(held, bytes) + bytes <= max)
@@ -307,7 +309,7 @@ static void forget_body(struct exchange *ex)
     buffer_clear(&ex->body);
 }
 
-/* Counts kept bytes of the body against the limit of all bodies. */
+/* Counts kept bytes of the body against the limit of all bodies. Returns false if they exceed it. */
 static bool hold_body(struct exchange *ex, size_t bytes)
 {
     if (!hold_bytes(&ex->context->bodies, bytes, ex->context->bodies_max))
@@ -316,8 +318,8 @@ static bool hold_body(struct exchange *ex, size_t bytes)
     return true;
 }
 
-/* Keeps a piece of the body, or refuses the request. Before the key is judged, the kept bytes are few and do not count
- * against the limit of all bodies, so that clients without a key cannot use it up. */
+/* Keeps a piece of the body, or refuses the request. Before the key is judged, the kept bytes are few and do
+ * not count against the limit of all bodies, so that clients without a key cannot use it up. */
 static void keep_body(struct exchange *ex, struct span bytes)
 {
     if (!ex->auth_waits && !hold_body(ex, bytes.len)) {
@@ -354,7 +356,7 @@ void exchange_judge(struct exchange *ex)
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
         judge_key_late(ex);
-        ex->call.deadline_ns = deadline_ns; /* the handler's time has not begun yet */
+        ex->call.deadline_ns = deadline_ns; /* the time limit of the handler begins later */
     }
     if (!ex->refused && !hold_body(ex, ex->body.len))
         refuse_bodies(ex);
@@ -369,7 +371,8 @@ static void run_handler(struct exchange *ex, struct span body)
     ex->http.body = span_of(NULL, 0);
 }
 
-/* Decompresses the body for the handler. The stream says how much memory that takes, which is reserved first. */
+/* Decompresses the body and runs the handler. Reserves first the number of bytes that the stream names, at most
+ * the limit of a body. */
 static void run_with_gzip(struct exchange *ex)
 {
     struct exchange_context *c = ex->context;
@@ -393,8 +396,9 @@ static void run_with_gzip(struct exchange *ex)
     atomic_fetch_sub(&c->bodies, most);
 }
 
-/* Limits the memory of large answers, and of what they were made from, that clients have not read yet. Small ones are not
- * counted, since every connection may keep that much anyway. */
+/* Counts a large answer, and the arena that it was made from, against the limit of all answers that clients
+ * have not read yet. Refuses the request above that limit. Does not count small answers, because every
+ * connection may keep that much memory anyway. */
 static void hold_answer(struct exchange *ex)
 {
     struct exchange_context *c = ex->context;
@@ -414,7 +418,7 @@ static void hold_answer(struct exchange *ex)
                     "for answers; try again");
 }
 
-/* Adds the headers of every answer. */
+/* Discards the body, and adds the headers that every answer has. */
 static void finish_answer(struct exchange *ex, int64_t started_ns)
 {
     forget_body(ex);
@@ -427,8 +431,8 @@ static void finish_answer(struct exchange *ex, int64_t started_ns)
         http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->auth.cors_origin);
 }
 
-/* Tries to answer on the I/O thread. Large bodies are left to request threads, as parsing one would delay other
- * connections. */
+/* Tries to answer on the I/O thread. Returns false if a request thread must answer, as for every large body:
+ * parsing one here would delay other connections. */
 static bool attempt_answer(struct exchange *ex)
 {
     const struct route *route = ex->match.route;

@@ -33,7 +33,7 @@ struct span head_value(const struct head *head, const char *name)
     return span_of(NULL, 0);
 }
 
-/* Whether it is a token (RFC 9110 §5.6.2). */
+/* Returns true if `s` is a token (RFC 9110 §5.6.2). */
 static bool is_token(struct span s)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -53,7 +53,7 @@ static bool is_field_value(struct span s)
     return true;
 }
 
-/* Reads a number of digits only, well below 2^64. */
+/* Reads 1 to 18 digits, so the number is well below 2^64. Returns false for anything else. */
 static bool read_length(struct span s, uint64_t *out)
 {
     uint64_t value = 0;
@@ -128,7 +128,8 @@ unsigned head_check(struct head *head, struct dp_error *error)
     return 0;
 }
 
-/* Steps over the two NULs that were CR and LF. A bare LF is a single NUL and fails. */
+/* Steps over the two NULs that the parser wrote over CR and LF. Returns false at a bare LF, which became a
+ * single NUL. */
 static bool step_line_end(const uint8_t **at, const uint8_t *end)
 {
     if (end - *at < 2 || (*at)[0] != 0 || (*at)[1] != 0)
@@ -137,8 +138,8 @@ static bool step_line_end(const uint8_t **at, const uint8_t *end)
     return true;
 }
 
-/* Whether method, target and version fill the request line, with a single blank between them. A NUL in one of them, or
- * further blanks, would leave bytes that the parser has not reported. */
+/* Returns true if method, target and version fill the request line, with a single blank between them. If one of
+ * them held a NUL, or more blanks stood between them, the line has bytes that the parser did not report. */
 static bool line_is_whole(const struct head *head, struct span raw)
 {
     if (head->method.data != raw.data || head->version.data < raw.data ||

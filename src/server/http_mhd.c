@@ -1,12 +1,13 @@
 /* http_mhd.c: joins libmicrohttpd's connections with exchanges. Only this file includes that library.
  *
- * The library parses. Its I/O threads (epoll) call handle() with the head, with each piece of the body, and at the end of
- * the request. An exchange that may block is then suspended and given to the pool, whose thread runs it and resumes the
- * connection. The library calls handle() once more, which queues the answer.
+ * The library parses requests. Its I/O threads (epoll) call handle() with the head, with each piece of the
+ * body, and at the end of the request. If the exchange may block, handle() suspends the connection and gives
+ * the exchange to the pool, whose thread runs it and resumes the connection. The library calls handle() once
+ * more, which queues the answer.
  *
- * This file and head.c refuse what version 0.9.75 accepts: a repeated Content-Length, one beside Transfer-Encoding, blanks
- * before a header's colon, and more (is_understood). connections.h adds deadlines for a whole head or body, and watches
- * suspended connections; the library does neither.
+ * This file and head.c refuse what version 0.9.75 accepts: a repeated Content-Length, one beside
+ * Transfer-Encoding, blanks before a header's colon, and more (is_understood). connections.h adds deadlines for
+ * a whole head or body, and watches suspended connections; the library does neither.
  */
 #include "server/http_mhd.h"
 
@@ -35,8 +36,8 @@ struct connection {
     struct connection_link link;
     struct http *http;
     struct MHD_Connection *mhd;
-    enum phase phase;         /* owned by the I/O thread, in PHASE_RUNNING by the pool's */
-    int64_t body_deadline_ns; /* for the whole body */
+    enum phase phase;         /* owned by the I/O thread; in PHASE_RUNNING by the pool's thread */
+    int64_t body_deadline_ns; /* deadline of the whole body */
     size_t target_len;
     struct exchange exchange;
 };
@@ -47,7 +48,7 @@ struct http {
     struct exchange_context *context;
     struct pool *pool;
     struct connections *connections;
-    /* `lock` guards `closed` and the hand-over to the pool; `idle` is signalled when a request has ended. */
+    /* `lock` guards `closed` and the hand-over to the pool. The end of a request signals `idle`. */
     pthread_mutex_t lock;
     pthread_cond_t idle;
     bool closed; /* the pool gets no more exchanges */
@@ -111,7 +112,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     acceptor_closed(&http->acceptor);
 }
 
-/* The library spreads connections over its threads, and closes one that it cannot take. */
+/* Gives a connection to the library, which chooses one of its threads. Returns false if the library cannot take
+ * it, and has closed it. */
 static bool take_connection(void *context, int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
     struct http *http = context;
@@ -120,7 +122,7 @@ static bool take_connection(void *context, int fd, const struct sockaddr *peer, 
 
 /* ---- requests --------------------------------------------------------------------------------------- */
 
-/* Keeps the request line, with which the time limit of the head begins. */
+/* Keeps the target of the request line, and starts the time limit of the head. */
 static void *on_request_line(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct http *http = cls;
@@ -170,10 +172,10 @@ static enum MHD_Result queue_answer(struct connection *c)
     return result;
 }
 
-/* Whether the library understood the head as it was sent. Version 0.9.75 joins folded lines, drops the rest of a value
- * after a NUL, ends the head at a line that begins with a colon, and accepts bare LFs as line ends. It ends method and
- * target at a NUL, and skips blanks between them. But it parses in place and says where the head lies, so all of that can
- * be seen. Version 1.0 is strict. */
+/* Returns true if the library understood the head as the client sent it. Version 0.9.75 joins folded lines,
+ * drops the rest of a value after a NUL, ends the head at a line that begins with a colon, and accepts bare LFs
+ * as line ends. It ends method and target at a NUL, and skips blanks between them. But it parses in place and
+ * tells where the head lies, so head_is_whole can see all of that. Version 1.0 is strict. */
 static bool is_understood(struct connection *c, const struct head *head, const char *method)
 {
     const union MHD_ConnectionInfo *size =
@@ -198,11 +200,11 @@ static enum MHD_Result begin_exchange(struct connection *c, const char *method, 
     exchange_begin(ex);
     if (!ex->must_close)
         return MHD_YES;
-    exchange_run(ex); /* only adds the headers of every answer */
+    exchange_run(ex); /* only adds the headers that every answer has */
     return queue_answer(c);
 }
 
-/* Runs on a thread of the pool. */
+/* Runs the exchange of a suspended connection, on a thread of the pool. */
 static void run_suspended(void *context)
 {
     struct connection *c = context;
@@ -212,7 +214,7 @@ static void run_suspended(void *context)
     MHD_resume_connection(c->mhd);
 }
 
-/* Runs on a thread of the pool while the body is incomplete. */
+/* Judges the key of a suspended connection whose body is incomplete, on a thread of the pool. */
 static void judge_suspended(void *context)
 {
     struct connection *c = context;
@@ -319,8 +321,8 @@ static struct MHD_Daemon *start_daemon(struct http *http)
                      MHD_USE_NO_LISTEN_SOCKET;
     struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)o->io_threads, NULL},
                                     {MHD_OPTION_END, 0, NULL}};
-    /* The acceptor keeps the limit. The library gets room for more, because it counts each thread's connections apart, and a
-     * closed one a moment longer. */
+    /* The acceptor enforces the limit. The library gets a higher one, because it counts the connections of each
+     * thread separately, and counts a closed one for a moment longer. */
     unsigned most = 2 * (o->connections_max + o->io_threads);
     if (o->io_threads < 2) /* the library rejects a pool size of 1 */
         pool[0].option = MHD_OPTION_END;
