@@ -1,7 +1,7 @@
 /* faiss_request.c: reads the bodies of requests to indexes.
  *
- * Vectors are an array of arrays of numbers; a single query may be one array. Each array of numbers may be base 64 of
- * little-endian float32 instead.
+ * Vectors are an array of arrays of numbers; a single query may be one array. Each array of numbers may be base
+ * 64 of little-endian float32 instead.
  */
 #include "api/faiss_request.h"
 
@@ -49,7 +49,7 @@ enum dp_status faiss_parse_open(struct call *call, struct span body, struct inde
 
 /* ---- searches -------------------------------------------------------------------------------------------- */
 
-/* Reads a vector: numbers, or base 64 of them. */
+/* Reads one vector: an array of numbers, or base 64 of little-endian float32. */
 static bool read_query_vector(struct json_reader *r, struct call *call, const float **out, size_t *dim)
 {
     struct span text;
@@ -78,7 +78,8 @@ static bool read_query_vector(struct json_reader *r, struct call *call, const fl
     return *dim > 0;
 }
 
-/* Copies vector `i` into its row of out->vectors. The first one allocates them. */
+/* Copies vector `i` into row `i` of out->vectors, which vector 0 allocates. Returns false and fails the reader
+ * if the dimensions differ or no memory is left. */
 static bool take_row(struct json_reader *r, struct call *call, size_t i, const float *vector, size_t dim,
                      struct index_search *out)
 {

@@ -83,7 +83,7 @@ unsigned http_status_of(enum dp_status status)
     case DP_OVERLOADED:
     case DP_NOMEM: return 503;
     case DP_DEADLINE: return 504;
-    case DP_CANCELLED: return 499; /* nobody reads it */
+    case DP_CANCELLED: return 499; /* nobody reads it: the client has left */
     case DP_CORRUPT:
     case DP_IO:
     case DP_UNKNOWN:

@@ -1,4 +1,4 @@
-/* call.c: a caller's limits become the call's deadline, and the flag that its threads read. */
+/* call.c: gives a call the deadline and the cancel flag that the limits of the API's caller ask for. */
 #include "capi/call.h"
 
 enum { CALL_ARENA_MAX = 1 << 30 };

@@ -1,4 +1,5 @@
-/* caller_reader.c: gives a caller's function memory to fill, and checks its answer. */
+/* caller_reader.c: reads a FAISS file through a caller's function. Gives the function memory to fill, and
+ * checks its answer. */
 #include "capi/caller_reader.h"
 
 #include <inttypes.h>
@@ -6,6 +7,7 @@
 
 #include "base/alloc.h"
 
+/* The caller's reader of one FAISS file. */
 struct caller_file {
     struct dp_reader own;
     char *name; /* a copy, or NULL */
@@ -36,7 +38,7 @@ static void release_caller_ranges(void *ctx, struct faiss_range *ranges, size_t 
     }
 }
 
-/* One block for each range: ranges are released one by one. */
+/* Allocates each range separately, because the index releases ranges one by one. */
 static enum dp_status alloc_ranges(struct call *call, struct faiss_range *ranges, struct dp_range *asked, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -48,7 +50,7 @@ static enum dp_status alloc_ranges(struct call *call, struct faiss_range *ranges
     return DP_OK;
 }
 
-/* Names the file before the caller's sentence. */
+/* Fails the call with the file's name and the caller's sentence. An unknown status becomes DP_IO. */
 static enum dp_status reader_failed(struct call *call, const struct caller_file *file, enum dp_status status,
                                     char *told)
 {

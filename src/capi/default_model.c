@@ -1,4 +1,5 @@
-/* default_model.c: the library may not be in the folder it was configured for: in a build folder, in a moved prefix. */
+/* default_model.c: finds the model that comes with Dipper. Looks in several folders, because the library may
+ * not lie where the build was configured to install it: it may be in a build folder or in a moved prefix. */
 #include "capi/default_model.h"
 
 #include <dlfcn.h>

@@ -5,9 +5,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Installs the handlers and returns the flag that they set: the cancel flag of the command's calls. A signal that
- * was ignored when the program began stays ignored: shells start background jobs that way, and Ctrl-C does not
- * mean those. */
+/* Installs the handlers and returns the flag that they set: the cancel flag of the command's calls. A signal
+ * that was ignored when the program began stays ignored: a shell starts a background job that way, and Ctrl-C
+ * is not meant for that job. */
 const _Atomic bool *interrupt_watch(void);
 
 bool interrupt_is_ignored(int number);
@@ -18,7 +18,7 @@ bool interrupt_came(void);
  * `wake_fd` (-1: none) can be read. */
 bool interrupt_wait_readable(int fd, int wake_fd);
 
-/* If a signal has come, ends the program by that signal, so that the shell sees the reason and ends its loop, too. */
+/* If a signal has come, ends the program by that signal. So the shell sees the reason and ends its loop, too. */
 void interrupt_end(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* cli/linked_model.h: adds the model inside the program to the settings, for opening models. */
+/* cli/linked_model.h: joins the settings and the model inside the program, for functions that open models. */
 #ifndef CLI_LINKED_MODEL_H
 #define CLI_LINKED_MODEL_H
 

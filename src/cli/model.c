@@ -1,4 +1,4 @@
-/* model.c: `dipper model info|list|check|pack`: shows models, and makes the packed form that the program carries. */
+/* model.c: `dipper model info|list|check|pack`: shows and checks models, and makes packed models. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +115,7 @@ static int run_model_list(const struct cli_args *args)
     return cli_end(args, &error);
 }
 
-/* Reads a cosine; false when the text is not one. */
+/* Reads a cosine. Returns false if the text is not a number from -1 to 1. */
 static bool read_cosine(const char *text, double *out)
 {
     char *end;

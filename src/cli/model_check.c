@@ -1,7 +1,7 @@
 /* model_check.c: `dipper model check`: compares an engine with the native one in fp32.
  *
- * Both embed the texts with their tokenizers and limits, normalised. It reads and embeds texts in batches, and
- * keeps only their cosines.
+ * Each side embeds every text with its own tokenizer and token limit, and scales vectors to length 1. The
+ * command reads and embeds texts in batches, and keeps only one cosine for each text.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -36,17 +36,17 @@ struct compared_model {
 struct model_comparison {
     struct team *team;
     struct compared_model checked, reference;
-    struct arena arena; /* of a batch */
+    struct arena arena; /* memory of one batch */
     struct call call;
-    struct buffer texts; /* of a batch, end to end */
+    struct buffer texts; /* texts of the batch, one behind the other */
     size_t ends[BATCH_TEXTS];
-    uint64_t lines[BATCH_TEXTS]; /* their line numbers */
+    uint64_t lines[BATCH_TEXTS]; /* line number of each text */
     size_t count;
-    struct buffer cosines; /* double[], of all texts */
+    struct buffer cosines; /* double[]: one cosine for each text so far */
     uint64_t tokens, truncated;
     double worst;
     uint64_t worst_line;
-    struct buffer worst_text; /* its beginning */
+    struct buffer worst_text; /* beginning of the worst text so far */
 };
 
 static enum dp_status open_side(struct model_comparison *c, struct compared_model *side, struct dp_error *error)
@@ -109,7 +109,7 @@ static enum dp_status embed_side(struct model_comparison *c, const struct compar
     return status;
 }
 
-/* 0 if a vector is zero. */
+/* Returns the cosine of two vectors, or 0 if one of them is zero. */
 static double cosine_of(const float *a, const float *b, size_t dim)
 {
     double dot = 0, aa = 0, bb = 0;
@@ -121,7 +121,8 @@ static double cosine_of(const float *a, const float *b, size_t dim)
     return aa > 0 && bb > 0 ? dot / sqrt(aa * bb) : 0;
 }
 
-/* Notes the worst text so far, by its first whole characters. */
+/* Keeps the cosine, the line number and the beginning of the worst text so far. Cuts the text between two
+ * characters. */
 static void keep_worst(struct model_comparison *c, size_t i, double value)
 {
     struct span text = text_at(c, i);

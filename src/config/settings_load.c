@@ -1,5 +1,5 @@
-/* settings_load.c: takes values from the defaults, dipper.toml, the environment and the flags, in that order: the last one
- * wins. */
+/* settings_load.c: takes values from the defaults, dipper.toml, the environment and the flags, in that order:
+ * the last one wins. */
 #include "config/settings.h"
 
 #include <unistd.h>
@@ -12,7 +12,7 @@ enum { FILE_MAX_BYTES = 1 << 20, SHOWN_MAX_BYTES = 1 << 20, QUOTED_MAX_BYTES = 1
 
 static const char DEFAULT_FILE[] = "dipper.toml";
 
-/* A value that was not taken. Unless another value overrides it, it is an error or a warning. */
+/* A value that a load refused. It is an error or a warning, unless another value overrides it. */
 struct refusal {
     struct refusal *next;
     const struct setting *setting;
@@ -29,7 +29,7 @@ struct settings_load {
     struct refusal *first, **last;
 };
 
-/* Whether both settings fill a common field. */
+/* Returns true if both settings fill a common field. */
 static bool shares_place(const struct setting *setting, const struct setting *other)
 {
     return other->offset == setting->offset ||
@@ -47,7 +47,7 @@ static void set_origin(struct settings_load *load, const struct setting *setting
             s->origins[i] = origin;
 }
 
-/* Whether later values fill all fields of a refused value. */
+/* Returns true if later values fill all fields of a refused value. */
 static bool is_overridden(const struct settings *s, const struct refusal *r)
 {
     for (size_t i = 0; i < s->count; i++) {
@@ -87,7 +87,7 @@ static void quote_value(const struct setting *setting, struct span text, struct 
     buffer_deinit(&shown);
 }
 
-/* Appends the sentence about a value that is not taken. */
+/* Appends the sentence about a refused value. */
 static void describe_refusal(const struct setting *setting, struct span text, const struct setting_origin *origin,
                              bool is_warning, struct buffer *out)
 {
@@ -107,7 +107,7 @@ static void describe_refusal(const struct setting *setting, struct span text, co
         buffer_printf(out, ") seems to be another program's; Dipper's own variable is %s", setting->variables[0]);
 }
 
-/* Records a value that is not taken. DP_NOMEM. */
+/* Records a refused value. DP_NOMEM. */
 static enum dp_status refuse_value(struct settings_load *load, const struct setting *setting, struct span text,
                                    struct setting_origin origin, bool is_warning, struct dp_error *error)
 {
@@ -162,7 +162,7 @@ static enum dp_status judge_refusals(const struct settings_load *load, struct dp
 
 /* ---- dipper.toml ------------------------------------------------------------------------------------ */
 
-/* Whether the file's value has the right type. A quantity may be a number, or a string with a unit. */
+/* Returns true if the file's value has the right type. A quantity may be a number, or a string with a unit. */
 static bool type_fits(enum setting_type setting, enum toml_type value)
 {
     switch (setting) {
@@ -211,7 +211,7 @@ static enum dp_status load_file(struct settings_load *load, const char *path, st
 
 /* ---- environment ------------------------------------------------------------------------------------ */
 
-/* The value of a variable; NULL when unset or empty. */
+/* Returns the value of a variable, or NULL if it is unset or empty. */
 static const char *find_variable(char *const *variables, const char *name)
 {
     size_t len = strlen(name);
@@ -221,7 +221,8 @@ static const char *find_variable(char *const *variables, const char *name)
     return NULL;
 }
 
-/* Takes the first variable of the setting that is set and meant for it. */
+/* Stores the value of the setting's first variable that is set and meant for Dipper. Records a warning for each
+ * variable before it that is meant for another program. */
 static enum dp_status load_variables(struct settings_load *load, const struct setting *setting,
                                      char *const *variables, struct dp_error *error)
 {
@@ -282,7 +283,7 @@ const struct setting *settings_find_flag(const struct settings *s, const char *a
     return NULL;
 }
 
-/* Fills values[setting] from the flags; the last one of a repeated flag counts. */
+/* Fills values[i] with the value that the flags give setting i; of a repeated flag the last one counts. */
 static enum dp_status scan_flags(const struct settings *s, const struct config_sources *sources,
                                  const char **values, struct dp_error *error)
 {
@@ -300,7 +301,7 @@ static enum dp_status scan_flags(const struct settings *s, const struct config_s
 
 /* ---- loading --------------------------------------------------------------------------------------- */
 
-/* The file to read, or NULL. A file that the user names must exist; the default one may be missing. */
+/* Returns the file to read, or NULL. A file that the user names must exist; the default one may be missing. */
 static const char *choose_file(const struct settings *s, const struct config_sources *sources, const char **flags)
 {
     if (sources->toml_path)

@@ -1,7 +1,7 @@
 /* metrics.c: prints a registry as Prometheus text, version 0.0.4.
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  *
- * Some families have a second name, and are printed under both. */
+ * Prints a family that has a second name under both names. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -17,7 +17,7 @@ static void print_double(struct buffer *out, double v)
     buffer_append(out, span_of(text, json_format_double(v, text)));
 }
 
-/* Prints name{labels,more}; either part may be empty. */
+/* Prints name, suffix and {labels,more}. `suffix`, `labels` and `more` may be empty. */
 static void print_name(struct buffer *out, const char *name, const char *suffix, const char *labels,
                        const char *more)
 {

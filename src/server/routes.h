@@ -1,7 +1,7 @@
-/* server/routes.h: maps paths to handlers, with the rights, names and prices of each.
+/* server/routes.h: maps paths to handlers, with the right, scope and price of each.
  *
- * The fields that decide about rights have no default: zero means that somebody forgot one, and keeps the server from
- * starting. scripts/gen-route-docs makes the table in docs/http-api.md from them. */
+ * The fields that decide about rights have no default: zero means that somebody forgot one, and keeps the
+ * server from starting. scripts/gen-route-docs makes the table in docs/http-api.md from them. */
 #ifndef SERVER_ROUTES_H
 #define SERVER_ROUTES_H
 
@@ -12,26 +12,26 @@ enum {
     ROUTE_EMBEDS = 2, /* embeds texts: also counted in dipper_embed_requests_total */
 };
 
-/* Who may ask a server with accounts. */
+/* The right that a request needs on a server with accounts. */
 enum route_right {
     RIGHT_FORGOTTEN,
-    RIGHT_OF_ANYONE,  /* without a key */
-    RIGHT_OF_WATCHER, /* without a key, unless the settings demand one here too */
-    RIGHT_OF_KEY,     /* with any key */
-    RIGHT_TO_EMBED,   /* with a key that has the right to embed */
+    RIGHT_OF_ANYONE,  /* no key */
+    RIGHT_OF_WATCHER, /* no key, unless the settings protect this route too */
+    RIGHT_OF_KEY,     /* any key */
+    RIGHT_TO_EMBED,   /* a key that has the right to embed */
     RIGHT_TO_READ,
     RIGHT_TO_WRITE,
 };
 
-/* Which namespaces and indexes the handler may touch. A key's prefixes are compared with these names before the body is
- * read, and with each name that the handler then touches (os/gate.h). */
+/* The namespaces and indexes that the handler may touch. The server compares a key's prefixes with these names
+ * before it reads the body, and with each name that the handler touches later (os/gate.h). */
 enum route_scope {
     SCOPE_FORGOTTEN,
     SCOPE_NOTHING,       /* none at all */
     SCOPE_PATH,          /* the path's first {…} */
     SCOPE_PATH_AND_BODY, /* the path's first {…}, and names in the body */
     SCOPE_LIST,          /* names that begin with the query's "prefix" */
-    SCOPE_EVERYTHING,    /* more than names: only for keys without prefixes */
+    SCOPE_EVERYTHING,    /* not limited to names: only for keys without prefixes */
 };
 
 /* How an answer counts against the month's embeddings. */
@@ -41,7 +41,7 @@ enum route_price {
     PRICE_TEXTS, /* each embedded text counts */
 };
 
-/* What happens to a request's body. */
+/* The treatment of a request's body. */
 enum route_body {
     BODY_FORGOTTEN,
     BODY_DROPPED, /* read and discarded: the handler needs none */
@@ -71,13 +71,13 @@ enum dp_status routes_check(struct dp_error *error); /* checks all ROUTES */
 enum route_found { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD, ROUTE_BAD_PATH, ROUTE_NOMEM };
 
 struct route_match {
-    const struct route *route;         /* ROUTE_FOUND */
-    const struct api_dialect *dialect; /* always set: the shape of an error */
+    const struct route *route;         /* set for ROUTE_FOUND */
+    const struct api_dialect *dialect; /* always set, because errors need it too */
     struct span args[HTTP_ARGS_MAX];   /* percent-decoded, in the arena */
     const char *allow;                 /* methods of the path ("GET, HEAD"), in the arena; ROUTE_NO_METHOD */
 };
 
-/* Finds the route of a path (without its query). */
+/* Finds the route of a method and a path without its query. */
 enum route_found route_find(const char *method, struct span path, struct arena *arena, struct route_match *out);
 
 #endif

@@ -1,8 +1,8 @@
-/* server/server.h: the HTTP server, a service and its dialects on a socket.
+/* server/server.h: the HTTP server: offers a service on a socket, in several dialects.
  *
- * Threads: a few I/O threads do all that never blocks (health, metrics, the page, refusals). Everything else goes to a
- * bounded pool of request threads; when that is full, the answer is 503 at once. docs/internals/server.md describes the
- * way of a request.
+ * Threads: a few I/O threads do all that never blocks (health, metrics, the page, refusals). Everything else
+ * goes to a bounded pool of request threads; when the pool is full, the server answers 503 at once.
+ * docs/internals/server.md describes the path of a request.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
@@ -15,7 +15,7 @@
 struct accounts;
 struct server;
 
-/* Zero means the default in the comment. */
+/* A field that is zero means the default that its comment names. */
 struct server_options {
     const char *listen;       /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
     bool insecure;            /* permits an address beyond loopback without accounts */
@@ -23,8 +23,8 @@ struct server_options {
     unsigned request_threads; /* 64 */
     unsigned queue_max;       /* 256 requests that may wait for a thread */
     unsigned connections_max; /* 1024; fewer if the process may not open that many files */
-    size_t body_max;          /* 32 MiB, of one request, also after decompressing */
-    size_t bodies_max;        /* 512 MiB for the bodies of all requests, and again for their answers */
+    size_t body_max;          /* 32 MiB: maximum of one request's body, before and after decompressing */
+    size_t bodies_max;        /* 512 MiB for the bodies of all requests, and 512 MiB for their answers */
     int head_timeout_ms;      /* 10,000: from a request's first line (or the connection) to its last header */
     int body_timeout_ms;      /* 60,000: for a whole body */
     int request_timeout_ms;   /* 60,000: for computing the answer */
@@ -42,11 +42,11 @@ struct server_options {
  * DP_DENIED: it is beyond loopback, and there are neither accounts nor `insecure`. */
 enum dp_status server_start(const struct server_options *options, struct service *service, struct server **out,
                             struct dp_error *error);
-/* "http://127.0.0.1:8000", with the actual port. Lives as long as the server. */
+/* Returns the server's URL with the actual port: "http://127.0.0.1:8000". It lives as long as the server. */
 const char *server_url(const struct server *server);
 
-/* Stops accepting, waits for requests in progress (after the drain timeout it cancels them), and frees the server. NULL is
- * fine. Must not be called by a thread of the server. */
+/* Stops accepting, waits for requests in progress (after the drain timeout it cancels them), and frees the
+ * server. NULL is fine. No thread of the server may call it. */
 void server_stop(struct server *server);
 
 #endif

@@ -1,10 +1,11 @@
-/* service/indexes.h: FAISS files that clients open where they lie, under names that they choose.
+/* service/indexes.h: the FAISS files that clients have opened where they lie, each under a name that its client
+ * chose.
  *
- * Names and URLs are kept in memory only: a restart forgets them, and no secret of a presigned URL is written to disk.
- * Descriptions show a URL without its secrets. All files share transports and one cache.
+ * Names and URLs are kept in memory only: a restart forgets them, and no secret of a presigned URL is written
+ * to disk. Descriptions show a URL without its secrets. All files share transports and one cache.
  *
- * A call borrows an index and gives it back. An index that was removed meanwhile is closed by the last call that gives it
- * back. The lock is never held while a file is opened, searched or closed.
+ * A call borrows an index and gives it back. If the index was removed meanwhile, the last call that gives it
+ * back closes it. No thread holds the lock while it opens, searches or closes a file.
  */
 #ifndef SERVICE_INDEXES_H
 #define SERVICE_INDEXES_H
@@ -19,24 +20,26 @@
 #include "service/url_rules.h"
 
 enum {
-    INDEXES_MAX = 64,                /* maximum of open indexes, unless set */
+    INDEXES_MAX = 64,                /* maximum of open indexes, unless the options set another */
     INDEX_SEARCH_QUERIES_MAX = 1024, /* maximum of one request */
     INDEX_SEARCH_HITS_MAX = 1 << 20, /* maximum of queries times k */
     INDEX_SEARCH_IDS_MAX = 1 << 20,  /* maximum of ids to keep, and of ids to skip */
 };
 
 struct indexes_options {
-    struct span allow_urls; /* service/url_rules.h */
+    struct span allow_urls; /* rules as in service/url_rules.h */
     size_t max;             /* maximum of open indexes; 0: INDEXES_MAX */
     uint64_t memory_max;    /* bytes of all heads together; 0: no limit */
-    /* How remote files are read; without settings of schemes. Without a cache each search reads anew. */
+    /* How to read remote files, without the settings of schemes. Without a cache each search reads from the
+     * store again. */
     struct store_options store;
-    /* Copied, except the texts, which must outlive the service. NULL: nothing is set. */
+    /* Settings of schemes, copied except for their texts, which must outlive the service. NULL: none are set. */
     const struct scheme_settings *schemes;
 };
 
 struct open_index; /* indexes.c */
 
+/* The open indexes of a service. */
 struct indexes {
     struct {
         pthread_mutex_t lock;
@@ -44,7 +47,7 @@ struct indexes {
         size_t count;
     } locked;
     bool has_lock;
-    struct faiss_head_memory memory; /* atomic */
+    struct faiss_head_memory memory; /* any thread may use it: its fields are atomic */
     /* Not changed after indexes_init. */
     size_t max;
     struct url_rules *rules;
@@ -66,10 +69,10 @@ struct index_source {
     struct span recall_table;                 /* URL of its recall table; len 0: beside the file */
 };
 
-/* What clients may know of an open index. Spans and texts live in the call's arena. */
+/* The facts about an open index that clients may know. Spans and texts live in the call's arena. */
 struct index_description {
     struct span name;
-    const char *url; /* without userinfo, and "?…" for its query */
+    const char *url; /* without userinfo, and with "?…" in place of its query */
     char kind[5];    /* FAISS's fourcc of the inverted file */
     const char *codes;
     size_t dim;
@@ -78,30 +81,30 @@ struct index_description {
     uint64_t nlist, nprobe;       /* nprobe: the file's default */
     bool id_map;
     size_t transforms;
-    bool refined;   /* it has a flat part */
-    float k_factor; /* refined: the file's */
+    bool refined;   /* it has a flat part, for exact re-ranking */
+    float k_factor; /* if refined: the file's default */
     uint64_t file_bytes, cluster_data_offset, memory_bytes;
     uint64_t open_rounds, open_requests, open_bytes;
     double open_ms;
 };
 
-/* Opens a file under a name. DP_DENIED: the URL is not permitted; DP_EXISTS: the name is taken; DP_CONFLICT: the limit of
- * open indexes is reached; DP_TOO_LARGE: the head does not fit the memory for heads, or the file is flat and has more than
- * FLAT_BYTES_MAX, which each search would read; DP_INVALID; or as faiss_index_open_url. */
+/* Opens a file under a name. DP_DENIED: the URL is not permitted; DP_EXISTS: the name is taken; DP_CONFLICT:
+ * the limit of open indexes is reached; DP_TOO_LARGE: the head does not fit the memory for heads, or the file
+ * is flat and each search would read more than FLAT_BYTES_MAX; DP_INVALID; or as faiss_index_open_url. */
 enum dp_status service_index_open(struct call *call, struct service *service, const struct index_source *source,
                                   struct index_description *out);
-/* DP_NOT_FOUND. */
+/* Describes an open index. DP_NOT_FOUND. */
 enum dp_status service_index_describe(struct call *call, struct service *service, struct span name,
                                       struct index_description *out);
-/* Open indexes whose names begin with `prefix`, sorted by name. */
+/* Lists the open indexes whose names begin with `prefix`, sorted by name. */
 enum dp_status service_index_list(struct call *call, struct service *service, struct span prefix,
                                   struct index_description **out, size_t *count);
-/* Searches in progress still end with their answers. DP_NOT_FOUND. */
+/* Closes an index. Searches in progress still get their answers. DP_NOT_FOUND. */
 enum dp_status service_index_close(struct call *call, struct service *service, struct span name);
 
 struct index_search {
     struct span name;
-    const float *vectors; /* float[count][dim], or NULL: the texts are embedded */
+    const float *vectors; /* float[count][dim]; NULL: the service embeds `texts` */
     const struct embed_input *texts;
     size_t count; /* 1..INDEX_SEARCH_QUERIES_MAX */
     size_t dim;
@@ -123,8 +126,9 @@ struct index_hits {
     const struct faiss_search_cost *costs; /* [count] */
 };
 
-/* DP_NOT_FOUND: no such index; DP_INVALID says what is wrong with the search; DP_UNSUPPORTED: texts without a model;
- * DP_CONFLICT: the file has changed since it was opened; or as store_read. */
+/* Searches an open index. DP_NOT_FOUND: no such index; DP_INVALID says what is wrong with the search;
+ * DP_UNSUPPORTED: texts without a model; DP_CONFLICT: the file has changed since it was opened; or as
+ * store_read. */
 enum dp_status service_index_search(struct call *call, struct service *service, const struct index_search *search,
                                     struct index_hits *out);
 
