@@ -1,4 +1,4 @@
-/* recall_lookup.c: keeps a table after the first reading. */
+/* recall_lookup.c: reads a recall table at the first search by recall, and keeps it. */
 #include "capi/recall_lookup.h"
 
 #include <stdatomic.h>
@@ -9,8 +9,8 @@
 
 struct recall_lookup {
     _Atomic(struct recall_table *) table; /* NULL until a search by recall has read it */
-    bool beside;                          /* url is the file's; its table lies beside it */
-    bool known;                           /* url is set */
+    bool beside;                          /* `url` is the FAISS file's; the table lies beside that file */
+    bool known;                           /* the caller gave a URL */
     char url[];
 };
 
@@ -69,7 +69,7 @@ static enum dp_status kept_recall_table(struct call *call, struct recall_lookup 
         return DP_OK;
     }
     mem_free(read);
-    *out = kept; /* another thread's, if the exchange failed */
+    *out = kept; /* NULL after a failure, else the table of a faster thread */
     return status;
 }
 

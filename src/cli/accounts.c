@@ -1,4 +1,4 @@
-/* accounts.c: opens the accounts, or only their database, by the settings. */
+/* accounts.c: opens the accounts, or only their database, as the settings say. */
 #include "cli/accounts.h"
 
 #include <ctype.h>
@@ -12,7 +12,8 @@
 
 enum { ARENA_MAX = 1 << 20, WAITING_SHARE = 2 };
 
-/* The database that the settings name, or else a file in the user's state folder; NULL if that is unknown. */
+/* Returns the URL of the database: the settings' URL, or else that of a file in the user's state folder.
+ * Returns NULL if that folder is unknown or no memory is left. */
 static const char *database_url_of(struct call *call, const struct config *config)
 {
     const char *home = getenv("HOME");

@@ -89,12 +89,12 @@ static void print_command_help(const struct cli_command *command)
 
 /* ---- reading the command line ---------------------------------------------------------------------------- */
 
-/* The place on the command line. */
+/* The state of reading one command line. */
 struct cli_walk {
     struct cli_args *args;
     int argc, at;
     char **argv;
-    char **settings; /* for the settings' parser */
+    char **settings; /* arguments that config_load reads */
     int setting_count;
     bool only_positions; /* "--" came */
     bool help;           /* --help came */
@@ -112,7 +112,7 @@ static const struct cli_option *find_option(const struct cli_command *command, c
     return NULL;
 }
 
-/* Stores the value of an option; false when it must be a number and is not one in range. */
+/* Stores the value of an option. Returns false if a number is malformed or out of range. */
 static bool set_option(const struct cli_option *option, void *options, const char *value)
 {
     char *end;
@@ -129,8 +129,10 @@ static bool set_option(const struct cli_option *option, void *options, const cha
     return true;
 }
 
-/* Takes the argument at walk->at and its value, if they are an option of the command: CLI_OK or CLI_USAGE. */
 enum { NOT_AN_OPTION = -1 };
+
+/* Takes the argument at walk->at, and its value, if it is an option of the command. Returns CLI_OK, CLI_USAGE
+ * or NOT_AN_OPTION. */
 static int take_option(struct cli_walk *walk)
 {
     struct cli_args *args = walk->args;
@@ -161,7 +163,7 @@ static int take_option(struct cli_walk *walk)
     return CLI_OK;
 }
 
-/* Leaves a setting and its value to the settings' parser. */
+/* Keeps the flag of a setting, and its value, for config_load. */
 static void take_setting(struct cli_walk *walk)
 {
     char *arg = walk->argv[walk->at];

@@ -1,11 +1,11 @@
-/* cli/faiss.h: the verbs of `dipper faiss`, a file each, and the options that they share. */
+/* cli/faiss.h: the verbs of `dipper faiss`, each in its own file, and the options that they share. */
 #ifndef CLI_FAISS_H
 #define CLI_FAISS_H
 
 #include "cli/args.h"
 #include "vector/vector_file.h"
 
-/* The texts are NULL when they were not given. */
+/* The options of all verbs. A text is NULL if the user did not give it. */
 struct faiss_options {
     bool json;
     /* search, calibrate */
@@ -15,8 +15,8 @@ struct faiss_options {
     const char *text; /* words to embed */
     uint64_t k;
     const char *nprobe;   /* "auto", or a number */
-    const char *recall;   /* to be reached: a number */
-    const char *k_factor; /* of a file with a flat part: a number */
+    const char *recall;   /* a number: the recall to reach */
+    const char *k_factor; /* a number, for a file with a flat part */
     bool scan_all;        /* read all of a flat file of any size */
     /* build */
     const char *vectors; /* a file of vectors */
@@ -28,16 +28,16 @@ struct faiss_options {
     bool no_recall;
 };
 
-/* Prints what the file at the URL is, and what opening it read. */
+/* Prints a description of the file at the URL, and the cost of opening it. */
 int cli_faiss_info(const struct cli_args *args);
 /* Prints the neighbours of each query as soon as they are found. */
 int cli_faiss_search(const struct cli_args *args);
-/* Builds a file of vectors at the URL; progress goes to standard error. */
+/* Builds a FAISS file at the URL from a file of vectors. Prints progress to standard error. */
 int cli_faiss_build(const struct cli_args *args);
-/* Measures the recall by nprobe of an existing file, and writes the table beside it. */
+/* Measures the recall of each nprobe in an existing file, and writes the table beside it. */
 int cli_faiss_calibrate(const struct cli_args *args);
 
-/* Reads a file of vectors whole. vector_file_deinit frees it. */
+/* Reads a whole file of vectors. The caller frees it with vector_file_deinit. */
 enum dp_status cli_faiss_vectors(const char *path, struct vector_file *out, struct dp_error *error);
 
 #endif

@@ -1,4 +1,4 @@
-/* faiss_calibrate.c: `dipper faiss calibrate`: measures the recall by nprobe of an existing file. */
+/* faiss_calibrate.c: `dipper faiss calibrate`: measures the recall of each nprobe in an existing file. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -16,7 +16,7 @@ enum { ARENA_MAX = 64 << 20 };
 static bool on_calibrate_progress(void *ctx, double done)
 {
     progress_update(ctx, (uint64_t)(done * 100), (uint64_t)(done * 1e6), 1000000);
-    return true; /* Ctrl-C cancels through the call */
+    return true; /* always goes on, because Ctrl-C cancels the call */
 }
 
 static void write_table_text(struct buffer *out, const struct recall_table *table)
@@ -52,7 +52,7 @@ static enum dp_status put_table(struct call *call, const struct cli_args *args, 
     return status;
 }
 
-/* Opens the file and the queries, and measures. */
+/* Opens the file and the queries, and measures the recall. */
 static enum dp_status calibrate(struct call *call, const struct cli_args *args, struct recall_table *table)
 {
     const struct faiss_options *given = args->options;

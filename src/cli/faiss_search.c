@@ -138,7 +138,7 @@ static enum dp_status search_queries(struct call *call, const struct faiss_index
 
 /* ---- the options ------------------------------------------------------------------------------------------ */
 
-/* Reads --k-factor: CLI_OK, or CLI_USAGE. */
+/* Reads --k-factor. Returns CLI_OK or CLI_USAGE. */
 static int read_k_factor(const struct cli_args *args, float *out)
 {
     const struct faiss_options *given = args->options;
@@ -151,7 +151,7 @@ static int read_k_factor(const struct cli_args *args, float *out)
     return CLI_OK;
 }
 
-/* Reads --nprobe or --recall, of which one stays 0: CLI_OK, or CLI_USAGE. */
+/* Reads --nprobe or --recall; the other one stays 0. Returns CLI_OK or CLI_USAGE. */
 static int read_nprobe(const struct cli_args *args, size_t *nprobe, double *recall)
 {
     const struct faiss_options *given = args->options;
@@ -177,7 +177,7 @@ static int read_nprobe(const struct cli_args *args, size_t *nprobe, double *reca
 
 /* ---- the whole -------------------------------------------------------------------------------------------- */
 
-/* Makes room for the answers, searches and prints. */
+/* Allocates room for the answers, searches, and prints the answers. */
 static enum dp_status search_index(struct call *call, const struct faiss_index *index,
                                    const struct vector_file *queries, const struct faiss_search *how, bool json)
 {

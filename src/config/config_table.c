@@ -1,7 +1,7 @@
 /* config_table.c: defines each setting of the program once. */
 #include "config/settings.h"
 
-/* A table is easier to read than one field in each line. */
+/* The formatter would put each field on its own line. A table is easier to read. */
 /* clang-format off */
 enum {
     PATH_BYTES = 4095, NAME_BYTES = 255, TEXT_BYTES = 4096, KEY_BYTES = 16384, RULES_BYTES = 65536,
@@ -48,7 +48,7 @@ const struct setting SETTINGS[] = {
      .help = "Memory for bytes of remote objects, so that they are not fetched again; 0 or none: each search reads anew. Local "
              "files use the system's page cache instead."},
 
-    /* ---- HTTPS: certificates to trust; the order is that of store/trust.h ---- */
+    /* ---- HTTPS: certificates to trust, in the order of store/trust.h ---- */
     {.name = "http.ca_file", .flag = "--ca-file", .meta = "FILE", .variables = {"DIPPER_CA_FILE", "AWS_CA_BUNDLE"},
      TO(http_ca_file), .section = SECTION_HTTP, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "",
      .initial_help = "ca_bundle of the AWS profile, else http.ssl_cert_file, else the system's",

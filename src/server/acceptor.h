@@ -1,8 +1,8 @@
 /* server/acceptor.h: a thread that accepts connections and hands them on.
  *
- * libmicrohttpd could do that itself. But when MHD_quiesce_daemon stops it with epoll, the caller and the library's
- * threads race to remove the socket from their epoll sets, and the second one ends the process (0.9.75 to 1.0). So the
- * library never sees the socket.
+ * libmicrohttpd could do that itself. But when MHD_quiesce_daemon stops it with epoll, the caller and the
+ * library's threads race to remove the socket from their epoll sets, and the second one ends the process
+ * (0.9.75 to 1.0). So the library never sees the socket.
  */
 #ifndef SERVER_ACCEPTOR_H
 #define SERVER_ACCEPTOR_H
@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 
-/* Takes over a connection's fd. False: it has closed the fd. Runs on the acceptor's thread. */
+/* Takes over a connection's fd. Returns false after it has closed the fd. Runs on the acceptor's thread. */
 typedef bool acceptor_take(void *context, int fd, const struct sockaddr *peer, socklen_t peer_len);
 
 struct acceptor {
@@ -28,8 +28,8 @@ struct acceptor {
     pthread_t thread;
 };
 
-/* Takes over listen_fd, which must not block, on success. At most `open_max` connections are open at a time; others wait in
- * the socket's queue. */
+/* Starts the thread. On success takes over listen_fd, which must not block. At most `open_max` connections are
+ * open at a time; others wait in the socket's queue. */
 enum dp_status acceptor_start(struct acceptor *a, int listen_fd, unsigned open_max, acceptor_take *take,
                               void *context, struct dp_error *error);
 /* Counts a connection that was handed on as closed. Any thread may call it. */

@@ -1,8 +1,8 @@
 /* server/connections.h: the open connections, and a thread that watches them.
  *
- * libmicrohttpd times out silent connections but not slow ones, and does not watch a suspended connection. So one thread
- * here cuts connections whose deadline has passed (of a whole head, body or answer) or whose client can send no more, and
- * sets a flag of the request when its client leaves.
+ * libmicrohttpd times out silent connections but not slow ones, and does not watch a suspended connection. So
+ * one thread here cuts a connection when its deadline for a whole head, body or answer has passed, or when its
+ * client can send no more. When the client of a running request leaves, the thread sets a flag of the request.
  */
 #ifndef SERVER_CONNECTIONS_H
 #define SERVER_CONNECTIONS_H
@@ -20,7 +20,7 @@ struct connection_link {
     _Atomic int64_t deadline_ns; /* os_now_ns() scale; INT64_MAX: none */
     _Atomic bool listening;      /* the transport expects a request or the rest of one */
     bool hung_up;          /* the client could send no more at the last look; only the watching thread uses it */
-    _Atomic bool *leaving; /* set when the client leaves; not NULL while watched; under the lock */
+    _Atomic bool *leaving; /* becomes true when the client leaves; NULL: not watched; under the lock */
     uint64_t watch;        /* number of the watch: unlike an fd, never used again; under the lock */
     struct connection_link *next, *previous; /* under the lock */
 };
@@ -41,7 +41,7 @@ void connections_stop(struct connections *all); /* after the last connections_re
 void connections_add(struct connections *all, struct connection_link *c, int fd, int64_t deadline_ns);
 void connections_remove(struct connections *all, struct connection_link *c);
 
-/* Sets *leaving as soon as the client closes its side. */
+/* Watches a connection. Sets *leaving as soon as the client closes its side. */
 void connections_watch(struct connections *all, struct connection_link *c, _Atomic bool *leaving);
 void connections_unwatch(struct connections *all, struct connection_link *c);
 /* Sets *leaving of every watched connection, because the server ends. */

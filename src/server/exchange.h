@@ -1,8 +1,8 @@
 /* server/exchange.h: one request and its answer, from head to log, independent of sockets.
  *
- * exchange_begin judges the head: framing, route, limits, key. A refused request has its answer then. Next come the pieces
- * of the body, exchange_try or exchange_run, and exchange_end, which counts and logs. The next request of the connection
- * uses the exchange again, with its memory if that is small.
+ * exchange_begin judges the head: framing, route, limits, key. If it refuses the request, the answer is ready
+ * then. Next come the pieces of the body, exchange_try or exchange_run, and exchange_end, which counts and
+ * logs. The next request of the connection uses the exchange again, with its memory if that is small.
  *
  * Belongs to one thread at a time; the transport hands it over.
  */
@@ -32,16 +32,16 @@ struct exchange_context {
     int request_timeout_ms;
     enum access_log_format log;
     struct auth_rules auth;
-    _Atomic size_t
-        bodies; /* bytes of bodies in memory, received and decompressed, of requests with a judged key */
-    _Atomic size_t answers;    /* bytes of large answers that are being sent, and of what they were made from */
+    /* Bytes of bodies in memory, received and decompressed, of requests whose key was judged. */
+    _Atomic size_t bodies;
+    _Atomic size_t answers;    /* bytes of large answers in progress, with their arenas */
     _Atomic int64_t in_flight; /* requests between exchange_begin and exchange_end */
     _Atomic uint64_t next_id;
     uint64_t id_seed;
-    struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last for requests without a route */
+    struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last one is for requests without a route */
     struct embed_metrics embed_metrics;
     struct metric *in_flight_gauge, *request_bytes, *response_bytes;
-    struct metric *connections; /* open ones; the transport counts them */
+    struct metric *connections; /* open connections, which the transport counts */
 };
 
 /* Registers the metrics. */
@@ -56,8 +56,8 @@ struct exchange {
     _Atomic bool cancelled; /* any thread may set it while the exchange runs */
     struct http_request http;
     struct http_response response;
-    struct head head;   /* spans point into the transport's memory, until the end */
-    struct buffer line; /* not in the arena, which may be freed before the end */
+    struct head head;   /* its spans point into the transport's memory until exchange_end */
+    struct buffer line; /* holds `target`; the arena might be freed before exchange_end */
     struct span target; /* of the request line, in `line` */
     struct buffer body;
     size_t body_held;   /* bytes counted in the context's `bodies` */
@@ -79,9 +79,9 @@ struct exchange {
 void exchange_init(struct exchange *ex, struct exchange_context *context);
 void exchange_deinit(struct exchange *ex);
 
-/* Keeps the target of the request line, and the time. False when out of memory. */
+/* Copies the target of the request line, and notes the time. Returns false when out of memory. */
 bool exchange_line(struct exchange *ex, struct span target);
-/* Judges ex->head, which is filled. */
+/* Begins a request: judges ex->head, which the transport has filled in. */
 void exchange_begin(struct exchange *ex);
 enum exchange_next {
     EXCHANGE_CUT,   /* cut the connection: the body is far too long */
@@ -93,15 +93,17 @@ enum exchange_next {
 enum exchange_next exchange_body(struct exchange *ex, struct span bytes);
 /* Judges the key while the body is incomplete, so that no large body is kept without a good key. */
 void exchange_judge(struct exchange *ex);
-/* After the whole body: makes the answer if that needs no waiting. False: call exchange_run on a thread that may block. */
+/* Makes the answer after the whole body, if that needs no waiting. Returns false if the transport must call
+ * exchange_run on a thread that may block. */
 bool exchange_try(struct exchange *ex);
-/* Makes the answer; does nothing when the request was refused. */
+/* Makes the answer. May block. For a refused request, only adds the headers that every answer has. */
 void exchange_run(struct exchange *ex);
 /* Answers with an error, in place of any other answer. */
 void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message);
-/* The bytes of the answer. */
+/* Returns the bytes of the answer's body. */
 struct span exchange_answer(const struct exchange *ex);
-/* Counts and logs, and makes ready for the next request. `sent`: the whole answer was sent. */
+/* Counts and logs the request, and makes the exchange ready for the next one. `sent`: the whole answer was
+ * sent. */
 void exchange_end(struct exchange *ex, bool sent);
 
 #endif

@@ -1,13 +1,14 @@
 /* health.c: GET /health, /health/live and /health/ready, for load balancers, supervisors and people.
  *
- * Live means that the process answers, also while it drains, so nobody should kill it. Ready means that it should get
- * requests: not while it drains, and not without the model that it should serve. A probe asks neither the store nor others,
- * because it comes each second, and a bucket that is away is away for every node.
+ * Live means that the process answers. A process that drains is live, so nobody should kill it. Ready means
+ * that the process should get requests: it does not drain, and it has the model that it needs. These checks ask
+ * neither the store nor other services. They come each second, and a bucket that is unreachable for one node is
+ * unreachable for all.
  */
 #include "base/json.h"
 #include "server/handlers.h"
 
-/* "ok", or why the process should get no requests. */
+/* Returns "ok", or the reason why the process should get no requests. */
 static const char *readiness(const struct api_context *api)
 {
     struct service_model model;

@@ -17,13 +17,13 @@ struct http;
 enum dp_status http_start(int listen_fd, const struct http_options *options, struct exchange_context *context,
                           struct pool *pool, struct connections *connections, struct http **out,
                           struct dp_error *error);
-/* Accepts no more connections, and closes each after the answer that it waits for. */
+/* Accepts no more connections. Closes each open one after the answer that it waits for. */
 void http_quiesce(struct http *http);
-/* Waits until no request is in progress, for at most `ms`. False: some still are. */
+/* Waits until no request is in progress, for at most `ms` milliseconds. Returns false if some still are. */
 bool http_wait_idle(struct http *http, int ms);
 /* Cancels every request in progress, and lets no more into the pool. */
 void http_cancel_all(struct http *http);
-/* Closes all connections and frees. The pool must have no exchange. */
+/* Closes all connections and frees the server. The pool must have no exchange then. */
 void http_stop(struct http *http);
 
 #endif

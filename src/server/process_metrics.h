@@ -4,8 +4,8 @@
 
 #include "base/buffer.h"
 
-/* Reads process_* and dipper_build_info from the system and appends them as Prometheus text. Leaves out figures that the
- * system does not give. */
+/* Reads process_* and dipper_build_info from the system and appends them as Prometheus text. Leaves out figures
+ * that the system does not give. */
 void process_metrics_print(struct buffer *out);
 
 #endif

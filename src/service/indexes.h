@@ -47,7 +47,7 @@ struct indexes {
         size_t count;
     } locked;
     bool has_lock;
-    struct faiss_head_memory memory; /* any thread may use it: its fields are atomic */
+    struct faiss_head_memory memory; /* any thread may use it without the lock */
     /* Not changed after indexes_init. */
     size_t max;
     struct url_rules *rules;

@@ -1,8 +1,8 @@
 /* service/ingest.h: loads the rows of a JSON-lines stream into a namespace.
  *
  * A line is {"id": 7 or "seven", "text": "…", …attributes} or {"id": …, "vector": [numbers], …attributes}. The
- * text stays an attribute of the row; the vector does not. Either the whole stream is committed or nothing: the first
- * bad line ends the load, and the error has its number.
+ * text stays an attribute of the row; the vector does not. The load commits the whole stream or nothing: the
+ * first bad line ends it, and the error has the line's number.
  */
 #ifndef SERVICE_INGEST_H
 #define SERVICE_INGEST_H
@@ -27,29 +27,30 @@ struct ingest_progress {
 struct ingest_options {
     struct span namespace;
     enum index_metric metric;
-    /* Called after each batch (a fraction of a second), by one thread at a time, which may not be the caller's. May be NULL. */
+    /* Called after each batch (a fraction of a second), by one thread at a time, which may be another than the
+     * caller's. May be NULL. */
     void (*progress)(void *ctx, const struct ingest_progress *progress);
     void *progress_ctx;
-    /* Called at most once, by another thread, when the load has failed: must end a read of the stream that waits. NULL: the
-     * failure is answered when the read returns. */
+    /* Called at most once, by another thread, when the load has failed. Must end a waiting read of the stream.
+     * NULL: the failure waits until the read returns. */
     void (*wake)(void *ctx);
     void *wake_ctx;
-    size_t batch_rows; /* 0: chosen by the size of the team */
+    size_t batch_rows; /* rows of a batch; 0: the size of the team decides */
 };
 
 struct ingest_summary {
     struct index_load_summary load;
     uint64_t rows;
-    uint64_t bytes;      /* read */
+    uint64_t bytes;      /* bytes read from the stream */
     uint64_t long_texts; /* texts over the model's limit, split into windows */
-    uint64_t windows;    /* of all rows; each has a vector */
-    uint64_t tokens;     /* embedded */
+    uint64_t windows;    /* windows of all rows; each has its own vector */
+    uint64_t tokens;     /* tokens embedded */
     int64_t total_ns, embed_ns, commit_ns;
 };
 
-/* Reads `in` to its end on the calling thread, while two more threads embed and load, and commits. Answers the first error
- * in the stream's order. DP_INVALID: a line is wrong ("line 7: …"), or there is none; DP_CANCELLED: the call was
- * cancelled. After both the namespace is unchanged. */
+/* Reads `in` to its end on the calling thread, while two more threads embed and load. Then commits. Fails with
+ * the first error in the stream's order. DP_INVALID: a line is wrong ("line 7: …"), or the stream has no line;
+ * DP_CANCELLED: the call was cancelled. Both leave the namespace unchanged. */
 enum dp_status service_ingest(struct call *call, struct service *service, struct line_reader *in,
                               const struct ingest_options *options, struct ingest_summary *summary);
 

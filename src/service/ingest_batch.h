@@ -1,8 +1,8 @@
-/* service/ingest_batch.h: some hundred rows on their way into a namespace: read, embedded, loaded. Private to
- * ingest.
+/* service/ingest_batch.h: reads, embeds and loads some hundred rows together. Private to ingest.
  *
- * A batch belongs to one stage at a time, so to one thread (os/pipeline.h). An error that stops a stage is kept in the
- * batch, behind the rows that precede it. So the first error in the stream is reported, whichever thread is faster.
+ * A batch belongs to one stage at a time, so to one thread (os/pipeline.h). When an error stops a stage, the
+ * batch keeps the error behind the rows that precede it. So the load reports the first error in the stream,
+ * whichever thread is faster.
  */
 #ifndef SERVICE_INGEST_BATCH_H
 #define SERVICE_INGEST_BATCH_H
@@ -22,15 +22,16 @@ struct ingest_batch {
     struct ingest_row *rows;     /* [room] */
     struct row_windows *windows; /* [room] */
     size_t room, count;
-    size_t total;           /* windows of all rows */
+    size_t total;           /* number of windows of all rows */
     const float **vectors;  /* [count]: for each row float[windows][dim] */
-    struct dp_error error;  /* of the row behind these; status DP_OK: none */
+    struct dp_error error;  /* error of the row that follows the last one; status DP_OK: none */
     uint64_t bytes, tokens; /* bytes read, tokens embedded */
     int64_t embed_ns;
     uint64_t long_texts;
 };
 
-/* What the first row decides for all. The reading stage writes it before it passes the first batch. */
+/* Properties that all rows share and the first row decides. The reading stage writes them before it passes on
+ * the first batch. */
 struct ingest_kind {
     bool known;
     bool own_vectors; /* rows bring their vectors */
@@ -45,7 +46,7 @@ struct ingest_reader {
     struct line_reader *in;
     struct ingest_kind *kind;
     struct buffer scratch;
-    bool ended; /* the last batch was read */
+    bool ended; /* the stage has read the last batch */
 };
 
 /* Allocates room for `rows` rows; false when out of memory. */
@@ -54,10 +55,10 @@ void ingest_batch_deinit(struct ingest_batch *b);
 
 /* Reads, parses and cuts up to b->room rows. */
 void ingest_batch_read(struct ingest_reader *r, struct ingest_batch *b);
-/* Computes the vectors of rows that bring none. A failure drops all rows and becomes the error. */
+/* Computes the vectors of rows that bring none. A failure drops all rows of the batch and becomes its error. */
 void ingest_batch_embed(struct call *call, const struct served_model *model, const struct ingest_kind *kind,
                         struct ingest_batch *b);
-/* Adds the rows to the load, then fails with the batch's error. Counts into the summary. */
+/* Adds the rows to the load, and counts them in the summary. Then fails with the batch's error, if it has one. */
 enum dp_status ingest_batch_load(struct call *call, struct index_loader *loader, const struct ingest_batch *b,
                                  struct ingest_summary *summary);
 

@@ -8,7 +8,7 @@
 enum { INGEST_ATTRIBUTES_MAX = 256 };
 
 struct ingest_row {
-    uint64_t line; /* number, from 1 */
+    uint64_t line; /* line number, from 1 */
     struct index_id id;
     struct span text;    /* data NULL: the row has none */
     const float *vector; /* NULL: the row has none */
@@ -16,8 +16,8 @@ struct ingest_row {
     struct span attributes; /* a JSON object of all fields except id and vector */
 };
 
-/* Parses a line. Spans point into the arena, in which the line must lie too; `scratch` is overwritten. DP_INVALID says what
- * is wrong with the line. */
+/* Parses a line. Spans point into the arena, which must hold the line too. Overwrites `scratch`. DP_INVALID
+ * says what is wrong with the line. */
 enum dp_status ingest_row_parse(struct span line, struct arena *arena, struct buffer *scratch,
                                 struct ingest_row *row, struct dp_error *error);
 

@@ -29,8 +29,8 @@ static enum dp_status open_onnx_model(const struct config *config, struct model 
     return model_open_onnx(config->model_path, &options, out, error);
 }
 
-/* Opens a folder with the native engine. If that has no such model but an ONNX file is there, the error suggests
- * --engine onnx. */
+/* Opens a model folder with the native engine. If the native engine cannot use the model, but the folder has an
+ * ONNX file, the error suggests --engine onnx. */
 static enum dp_status open_native_model(const char *path, enum model_precision precision, struct model **out,
                                         struct dp_error *error)
 {
@@ -47,7 +47,8 @@ static enum dp_status open_native_model(const char *path, enum model_precision p
     return status;
 }
 
-/* Adds where the model's name came from: the variable may be meant for another program. */
+/* Prefixes the error with the file or variable that set the model's path, because the variable may be meant for
+ * another program. */
 static void name_model_variable(const struct config *config, struct dp_error *error)
 {
     const char *origin = config_origin(config, "model.path");
@@ -55,7 +56,8 @@ static void name_model_variable(const struct config *config, struct dp_error *er
         dp_error_prefix(error, "model of %s", origin);
 }
 
-/* A setting of a prompt: "" keeps the model's, "none" means an empty one. */
+/* Returns the prompt that a setting asks for. "" keeps the model's prompt (data NULL); "none" means an empty
+ * prompt. */
 static struct span prompt_of(const char *setting)
 {
     return *setting == '\0' ? span_of(NULL, 0) : span_str(strcmp(setting, "none") == 0 ? "" : setting);
@@ -106,13 +108,15 @@ enum dp_status open_model(struct open_inputs in, enum model_precision precision,
     return status;
 }
 
-/* Translates a setting of merging or splitting ranges. */
+/* Translates the setting of a merge gap or of a split size: a number above INT64_MAX, such as "none", becomes
+ * STORE_NEVER. */
 static int64_t range_limit_of(uint64_t setting)
 {
     return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
 }
 
-/* `schemes` is scheme_settings_of(config). */
+/* Returns the options of the root's store. `schemes` is scheme_settings_of(config), and must outlive the
+ * options. */
 static struct store_options store_options_of(const struct config *config, const struct scheme_settings *schemes)
 {
     struct store_options options = {.trust = trust_settings_of(config),
@@ -123,7 +127,7 @@ static struct store_options store_options_of(const struct config *config, const 
     return options;
 }
 
-/* Where clients may open indexes, these share one cache and one transport with the root. */
+/* If clients may open indexes, makes the cache and the transport that the root shares with these indexes. */
 static enum dp_status share_stores(const struct config *config, struct store_options *store,
                                    struct dp_error *error)
 {
@@ -137,7 +141,7 @@ static enum dp_status share_stores(const struct config *config, struct store_opt
     return status == DP_OK ? transport_new(&transport, &store->transport, error) : status;
 }
 
-/* Appends the names in `list`, which commas separate and blanks may surround. */
+/* Appends the names in `list`, which has commas between them, and perhaps blanks around them. */
 static enum dp_status split_aliases(const char *list, struct span names[ALIASES_MAX], size_t *count,
                                     struct dp_error *error)
 {
@@ -178,7 +182,7 @@ static enum dp_status open_root_store(const struct config *config, const struct 
     return status;
 }
 
-/* Fills in what only clients of a server need. */
+/* Fills in the options that only a server's clients need. */
 static void serve_clients(const struct config *config, struct service_options *options)
 {
     options->batch_max = config->max_batch_size;

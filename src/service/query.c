@@ -1,9 +1,9 @@
-/* query.c: asks namespaces for nearest rows, names and metadata. */
+/* query.c: answers queries for nearest rows, and requests for namespaces' names and metadata. */
 #include "os/clock.h"
 #include "os/gate.h"
 #include "service/service_impl.h"
 
-/* Opens a namespace. When it is missing, the error names others. */
+/* Borrows the slot of a namespace. If the namespace does not exist, the error lists names that exist. */
 static enum dp_status borrow_namespace(struct call *call, struct service *s, struct span name,
                                        struct reader_slot **out)
 {
@@ -13,7 +13,7 @@ static enum dp_status borrow_namespace(struct call *call, struct service *s, str
     return status;
 }
 
-/* Fails when the namespace has another metric than the client expects. */
+/* Fails if the namespace has another metric than the client expects. */
 static enum dp_status check_metric(struct call *call, struct index_reader *reader,
                                    const struct query_request *request)
 {
@@ -42,7 +42,7 @@ static enum dp_status embed_query(struct call *call, struct service *s, struct s
     return DP_OK;
 }
 
-/* An eventual query takes the cached state unless it is older than the client allows. */
+/* Returns true if the query is eventual and the cached state is no older than the client allows. */
 static bool may_be_stale(const struct reader_slot *slot, const struct query_request *request, int64_t now)
 {
     int64_t seconds = request->staleness_s ? request->staleness_s : SERVICE_STALENESS_MAX_S;
@@ -76,7 +76,7 @@ static enum dp_status run_query(struct call *call, struct service *s, const stru
         if (status == DP_OK && opened)
             response->answer.from_cache = false;
     }
-    served_model_release(m); /* not before: the query holds its fingerprint */
+    served_model_release(m); /* only now, because the query points to its fingerprint */
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;
 }

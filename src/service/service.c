@@ -14,7 +14,7 @@ static const char SEARCHES_HELP[] = "Searches of FAISS files.";
 
 enum metric_shape { SHAPE_COUNT, SHAPE_SECONDS, SHAPE_SIZE };
 
-/* In the order of printing, so metrics of one name follow each other. */
+/* The metrics in the order of printing. Metrics of one name must follow each other. */
 static const struct {
     size_t at; /* offset of its pointer in struct service_counts */
     enum metric_shape shape;
@@ -87,7 +87,7 @@ static enum dp_status open_cache(struct service *s, const struct embed_cache_opt
     return status;
 }
 
-/* Takes over the model, also on failure. */
+/* Makes the served model. Takes over the options' model, also on failure. */
 static enum dp_status serve_model(struct service *s, const struct service_options *options, struct dp_error *error)
 {
     if (!options->model && !options->borrowed_model)

@@ -17,8 +17,8 @@ struct service_counts {
 };
 
 struct service {
-    /* Not changed after service_new; what they point to has locks or atomics inside. */
-    struct served_model *model; /* NULL: nothing can be embedded */
+    /* Not changed after service_new. The objects behind the pointers have locks or atomics inside. */
+    struct served_model *model; /* NULL: the service cannot embed */
     size_t batch_max;
     bool token_input;           /* clients may send token ids */
     struct vector_cache *cache; /* NULL: none */

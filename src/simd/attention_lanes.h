@@ -1,12 +1,12 @@
 /* simd/attention_lanes.h: attention over sixteen lanes, in fp32 and in integers.
  *
- * A part of encoder_lanes.h. Takes sixteen queries at a time. A lane is a query, so scores lie as
- * weights[key][query], and maximum, exp and the sum over keys are vertical, without a step across lanes. The block
- * (64 bytes per key) stays in the L1 cache. For the sums over values a lane is a dimension of the head.
+ * A part of encoder_lanes.h. Computes sixteen queries at a time, one in each lane. So scores lie as
+ * weights[key][query], and maximum, exp and the sum over keys need no step across lanes. These weights (64
+ * bytes per key) stay in the L1 cache. In the sums over values, a lane is a dimension of the head.
  *
- * In integers a lane holds two numbers of 16 bits, and one instruction adds up their products: two dimensions, 16
- * apart, of queries and keys; two keys of weights and values. The sums are exact, so any pairing gives equal
- * results.
+ * In integers a lane holds a pair of 16-bit numbers, and one instruction adds the products of two pairs. A pair
+ * of queries or keys is two dimensions, 16 apart. A pair of weights or values is two keys. The sums are exact,
+ * so any pairing gives equal results.
  */
 #ifndef SIMD_ATTENTION_LANES_H
 #define SIMD_ATTENTION_LANES_H
@@ -38,8 +38,8 @@ static void transpose_rows(const float *from, size_t stride, size_t held, size_t
             out[d * out_stride + i] = i < held ? from[i * stride + d] : 0.0f;
 }
 
-/* weights[j][i] = k[j] . q[i] for 16 queries and `count` keys from `keys` on, of which `held` exist. Raises
- * `most`, four chains of greatest scores, by the keys that exist. */
+/* weights[j][i] = k[j] . q[i] for 16 queries and `count` keys from `keys` on, of which `held` exist. Updates
+ * `most`, the greatest scores so far in four independent registers, with the keys that exist. */
 UNROLLED void score_tile(bool integers, const float *queries, const float *keys, size_t columns, size_t depth,
                          size_t count, size_t held, lanes most[4], float *weights)
 {
@@ -133,7 +133,7 @@ UNROLLED void value_tile(bool integers, size_t rows, size_t held, size_t groups,
     }
 }
 
-/* The outputs of `held` <= 16 queries. */
+/* Computes the outputs of `held` <= 16 queries. */
 UNROLLED void gather_values(bool integers, const struct attention_head *head, size_t held, const float *weights,
                             const float *values, size_t dim, size_t steps, const float *factor, float *out)
 {
@@ -160,7 +160,8 @@ UNROLLED void gather_values(bool integers, const struct attention_head *head, si
     }
 }
 
-/* The parts of a head's scratch. `dim` is the head's width, rounded up to sixteens. */
+/* The parts of a head's scratch. `dim` is the head's width and `columns` the number of tokens, both rounded up
+ * to a multiple of 16. */
 struct attention_layout {
     size_t dim, columns;
     float *keys;    /* [dim / 16][columns][16] */
@@ -232,7 +233,7 @@ static struct integer_scale integer_scale(lanes least, float bound)
 static void integer_scales(const struct attention_head *head, struct integer_scale *q, struct integer_scale *k,
                            struct integer_scale *v)
 {
-    lanes q_least = lanes_set(0.0f), k_least = q_least, v_least = q_least; /* -|x| */
+    lanes q_least = lanes_set(0.0f), k_least = q_least, v_least = q_least; /* the least -|x| */
     float bound = attention_bound(head->head_dim);
     for (size_t d = 0; d < head->head_dim; d += LANES)
         for (size_t j = 0; j < head->tokens; j++) {
@@ -246,14 +247,14 @@ static void integer_scales(const struct attention_head *head, struct integer_sca
     *v = integer_scale(v_least, ATTENTION_INT16);
 }
 
-/* EXP_ROUND plus the nearest integers, which are the low 16 bits; NaN becomes the least. */
+/* Returns EXP_ROUND plus the nearest integers, which lie in the low 16 bits. NaN becomes the least integer. */
 UNROLLED lanes to_integers(lanes x, const struct integer_scale *scale)
 {
     lanes t = lanes_fma(x, lanes_set(scale->inverse), lanes_set(EXP_ROUND));
     return lanes_max(t, lanes_set(EXP_ROUND - scale->bound));
 }
 
-/* The w-th sixteen lanes of integers of a query or a key. */
+/* Returns the w-th sixteen lanes, 32 integers, of a query or a key. */
 UNROLLED lanes pack_columns(const float *row, size_t w, size_t width, const struct integer_scale *scale)
 {
     size_t d = w * 2 * LANES;
@@ -274,7 +275,7 @@ static void pack_values(const struct attention_head *head, const struct integer_
         }
 }
 
-/* Turns weights into integers, in place. */
+/* Divides weights by their sums, and turns them into integers, in place. */
 static void pack_weights(float *weights, size_t tokens, lanes sum)
 {
     lanes scale = lanes_div(lanes_set(ATTENTION_WEIGHTS), sum), round = lanes_set(EXP_ROUND);
@@ -294,7 +295,7 @@ static void attention_int16(const struct attention_head *head)
     integer_scales(head, &q, &k, &v);
     float factors[LANES], factor = attention_factor(head->scale, q.step, k.step);
     lanes_store(factors, lanes_set(v.step / ATTENTION_WEIGHTS));
-    size_t packed = (depth + 2 * LANES - 1) / (2 * LANES); /* sixteens of a row */
+    size_t packed = (depth + 2 * LANES - 1) / (2 * LANES); /* registers of sixteen lanes in a row */
     for (size_t w = 0; w < packed; w++)
         for (size_t j = 0; j < tokens; j++)
             lanes_store(at.keys + (w * at.columns + j) * LANES,

@@ -1,7 +1,7 @@
 /* dispatch.c: chooses the instruction set once, at the first call.
  *
- * The choice is global state, which the house allows for this table: it never changes after the first call, and
- * racing threads compute equal answers.
+ * The choice is global state, which the house allows for this table. It never changes after the first call, and
+ * threads that choose at the same time make the same choice.
  */
 #include "simd/simd.h"
 
@@ -28,7 +28,8 @@
 #define HAVE_ARM 0
 #endif
 
-/* The tables of this architecture's sets. The scalar ones stand in the families' headers. */
+/* The kernels of this architecture's instruction sets. Headers such as simd/encoder.h declare the scalar
+ * kernels. */
 #if HAVE_X86
 extern const struct encoder_kernels encoder_kernels_avx2, encoder_kernels_avxvnni, encoder_kernels_avx512vnni;
 extern const struct distance_kernels distance_kernels_avx2, distance_kernels_avx512;
@@ -69,8 +70,8 @@ static const char *const names[SIMD_ISA_COUNT] = {[SIMD_SCALAR] = "scalar",   [S
                                                   [SIMD_I8MM] = "i8mm"};
 
 #if HAVE_X86
-/* clang 14's __builtin_cpu_supports does not know AVX-VNNI: leaf 7, subleaf 1, EAX bit 4. It uses AVX2's
- * registers, so AVX2's check of the system suffices. */
+/* clang 14's __builtin_cpu_supports does not know AVX-VNNI, so this function reads leaf 7, subleaf 1, EAX bit
+ * 4. AVX-VNNI uses AVX2's registers, so AVX2's check that the system saves them suffices. */
 static bool has_avxvnni(void)
 {
     unsigned eax, ebx, ecx, edx;
@@ -87,7 +88,7 @@ static bool machine_has(enum simd_isa isa)
 #if HAVE_X86
     /* __builtin_cpu_supports also asks XGETBV whether the system saves the registers. */
     __builtin_cpu_init();
-    /* F16C is older than AVX2 and in every processor that has it; clang 14 cannot ask for it. */
+    /* Every processor with AVX2 has F16C, which clang 14 cannot ask for. */
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (isa == SIMD_AVX2)
         return avx2;
@@ -113,7 +114,8 @@ const struct simd_ops *simd_ops_for(enum simd_isa isa)
     return machine_has(isa) ? &tables[isa] : NULL;
 }
 
-/* The set that DIPPER_SIMD names; SIMD_ISA_COUNT if it is unset or names no set. */
+/* Returns the set that `wanted`, the value of DIPPER_SIMD, names. Returns SIMD_ISA_COUNT if it is NULL or names
+ * no set. */
 static enum simd_isa wanted_isa(const char *wanted)
 {
     int isa = 0;
