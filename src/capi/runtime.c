@@ -1,4 +1,4 @@
-/* runtime.c: the public C API of the library's version and its compute threads. */
+/* runtime.c: implements the public C API of the library's version and its compute threads. */
 #include "capi/runtime.h"
 
 #include <limits.h>

@@ -20,16 +20,16 @@ struct cli_option {
     size_t target;     /* offset of a bool, const char * or uint64_t in the command's struct of options */
     const char *value; /* the value's name in the help: "DIR"; flags: NULL */
     const char *help;
-    uint64_t min, max; /* CLI_NUMBER */
+    uint64_t min, max; /* CLI_NUMBER: least and greatest value */
     char letter;       /* '\0': none */
 };
 
 enum { CLI_POSITIONS_MAX = 8 };
 
-/* A command line that was read. */
+/* A command line, as cli_run has read it. */
 struct cli_args {
     const struct cli_command *command;
-    const char *positions[CLI_POSITIONS_MAX]; /* behind the verb, if the command has verbs */
+    const char *positions[CLI_POSITIONS_MAX]; /* arguments that are no options, without the verb */
     size_t position_count;
     void *options; /* the command's struct of options: its defaults, changed by the command line */
     struct config config;
@@ -41,9 +41,9 @@ typedef int cli_function(const struct cli_args *args);
 /* One verb of a command: "build" of `dipper faiss build`. */
 struct cli_verb {
     const char *name;
-    const char *usage;   /* behind the verb: "URL --vectors FILE" */
+    const char *usage;   /* the usage line behind the verb: "URL --vectors FILE" */
     const char *summary; /* one line for the help */
-    size_t least, most;  /* positions behind the verb */
+    size_t least, most;  /* least and greatest number of positions */
     cli_function *run;
 };
 

@@ -10,7 +10,7 @@ struct faiss_options {
     bool json;
     /* search, calibrate */
     const char *queries;      /* a file of vectors */
-    const char *recall_table; /* the URL of the table of recall; NULL: beside the file */
+    const char *recall_table; /* URL of the recall table; NULL: beside the file */
     /* search */
     const char *text; /* words to embed */
     uint64_t k;

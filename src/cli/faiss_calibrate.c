@@ -26,7 +26,7 @@ static void write_table_text(struct buffer *out, const struct recall_table *tabl
         buffer_printf(out, "%6" PRIu64 "  %.4f\n", table->points[i].nprobe, table->points[i].recall);
 }
 
-/* Writes the table beside the file, or where the options say, and prints it. */
+/* Writes the recall table beside the file, or where the options say, and prints it. */
 static enum dp_status put_table(struct call *call, const struct cli_args *args, const struct recall_table *table)
 {
     const struct faiss_options *given = args->options;

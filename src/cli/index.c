@@ -17,7 +17,7 @@ enum { ARENA_MAX = 1 << 30 };
 
 struct index_progress {
     struct progress line;
-    uint64_t size; /* of the input in bytes; 0: unknown */
+    uint64_t size; /* bytes of the input; 0: unknown */
     bool commit_shown;
 };
 

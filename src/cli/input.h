@@ -1,4 +1,4 @@
-/* cli/input.h: a file or the standard input as a stream that Ctrl-C ends. */
+/* cli/input.h: opens a file or standard input as a stream that Ctrl-C ends. */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
 

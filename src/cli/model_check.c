@@ -1,7 +1,8 @@
 /* model_check.c: `dipper model check`: compares an engine with the native one in fp32.
  *
  * Each side embeds every text with its own tokenizer and token limit, and scales vectors to length 1. The
- * command reads and embeds texts in batches, and keeps only one cosine for each text.
+ * command reads and embeds texts in batches. It keeps one cosine for each text, and the beginning of the worst
+ * text.
  */
 #include <inttypes.h>
 #include <math.h>

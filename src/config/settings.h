@@ -43,7 +43,7 @@ struct setting {
     enum setting_section section;
     enum setting_type type;
     uint64_t min, max;
-    const char *const *choices; /* NULL-ended */
+    const char *const *choices; /* ends with NULL */
     const char *initial;        /* the default as text; NULL: another setting has the default of its field */
     const char *initial_help;   /* explains the default; NULL: `initial` says enough */
     const char *meta;           /* placeholder of the value in help; NULL for booleans */
@@ -60,7 +60,7 @@ struct setting {
 
 /* ---- values (setting_value.c) ----------------------------------------------------------------------- */
 
-/* Parses `text` and stores it in `target`; texts are copied into `arena`. DP_INVALID, DP_NOMEM. */
+/* Parses `text` and stores it in `target`. Copies texts into `arena`. DP_INVALID, DP_NOMEM. */
 enum dp_status setting_store(const struct setting *s, void *target, struct span text, struct arena *arena);
 /* Appends the stored value as text, with "(hidden)" in place of secrets. */
 void setting_print(const struct setting *s, const void *target, struct buffer *out);
@@ -77,7 +77,7 @@ enum setting_source { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
 struct setting_origin {
     enum setting_source source;
     const char *name; /* "--port", "PORT", the file's path; "" for a default */
-    unsigned line;    /* in the file; else 0 */
+    unsigned line;    /* line in the file; else 0 */
     unsigned order;   /* a value that the load stored later has a higher number, and wins */
 };
 

@@ -1,8 +1,9 @@
 /* config/toml.h: reads the part of TOML that settings need: tables, and keys with a string, an integer or a
  * boolean.
  *
- * Strings are "basic" with escapes or 'literal', on one line. Integers are decimal; underscores are allowed. An
- * error refuses other values, [[arrays of tables]] and quoted keys by name. Each error names the line.
+ * Strings are "basic" with escapes or 'literal', on one line. Integers are decimal; underscores are allowed.
+ * The reader refuses other values, [[arrays of tables]] and quoted keys, and says so by name. Each error names
+ * the line.
  */
 #ifndef CONFIG_TOML_H
 #define CONFIG_TOML_H

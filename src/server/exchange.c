@@ -469,7 +469,8 @@ void exchange_run(struct exchange *ex)
         judge_key_late(ex);
     }
     if (!ex->refused) {
-        if (call_check(&ex->call) != DP_OK) /* the client has left while the request waited for a thread */
+        /* while the request waited, the client has left, or the server has begun to end */
+        if (call_check(&ex->call) != DP_OK)
             api_fail(&ex->call, ex->match.dialect, &ex->response);
         else if (is_gzip(ex) && ex->body.len > 0)
             run_with_gzip(ex);

@@ -227,7 +227,7 @@ static void judge_suspended(void *context)
     MHD_resume_connection(c->mhd);
 }
 
-/* Hands the exchange to the pool; if that is impossible, answers at once. */
+/* Suspends the connection and hands its exchange to the pool. If that is impossible, answers 503 at once. */
 static enum MHD_Result suspend_connection(struct connection *c, void (*run)(void *connection))
 {
     struct http *http = c->http;

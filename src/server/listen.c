@@ -14,7 +14,7 @@
 
 enum { HOST_MAX = 256, BACKLOG = 1024 };
 
-/* Splits "HOST:PORT" or "[HOST]:PORT". */
+/* Splits "HOST:PORT" or "[HOST]:PORT". Returns false for any other text. */
 static bool split_address(const char *address, char host[HOST_MAX], const char **port)
 {
     const char *colon = strrchr(address, ':');

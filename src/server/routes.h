@@ -74,7 +74,8 @@ struct route_match {
     const struct route *route;         /* set for ROUTE_FOUND */
     const struct api_dialect *dialect; /* always set, because errors need it too */
     struct span args[HTTP_ARGS_MAX];   /* percent-decoded, in the arena */
-    const char *allow;                 /* methods of the path ("GET, HEAD"), in the arena; ROUTE_NO_METHOD */
+    /* set for ROUTE_NO_METHOD: methods of the path ("GET, HEAD"), in the arena */
+    const char *allow;
 };
 
 /* Finds the route of a method and a path without its query. */

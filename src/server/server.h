@@ -33,7 +33,7 @@ struct server_options {
     int drain_timeout_ms;     /* 30,000: server_stop waits this long for requests in progress */
     bool needs_model;         /* without a model /health/ready answers 503 */
     enum access_log_format log;
-    struct accounts *accounts; /* who may ask; must outlive the server. NULL: anybody may */
+    struct accounts *accounts; /* accounts whose keys may ask; must outlive the server. NULL: anybody may */
     bool watch_needs_key;      /* /health and /metrics need a key too */
     const char *cors_origin;   /* Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
 };

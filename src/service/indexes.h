@@ -1,8 +1,8 @@
 /* service/indexes.h: the FAISS files that clients have opened where they lie, each under a name that its client
  * chose.
  *
- * Names and URLs are kept in memory only: a restart forgets them, and no secret of a presigned URL is written
- * to disk. Descriptions show a URL without its secrets. All files share transports and one cache.
+ * The service keeps names and URLs in memory only: a restart forgets them, and no secret of a presigned URL
+ * reaches the disk. Descriptions show a URL without its secrets. All files share transports and one cache.
  *
  * A call borrows an index and gives it back. If the index was removed meanwhile, the last call that gives it
  * back closes it. No thread holds the lock while it opens, searches or closes a file.
@@ -21,7 +21,7 @@
 
 enum {
     INDEXES_MAX = 64,                /* maximum of open indexes, unless the options set another */
-    INDEX_SEARCH_QUERIES_MAX = 1024, /* maximum of one request */
+    INDEX_SEARCH_QUERIES_MAX = 1024, /* maximum of queries in one request */
     INDEX_SEARCH_HITS_MAX = 1 << 20, /* maximum of queries times k */
     INDEX_SEARCH_IDS_MAX = 1 << 20,  /* maximum of ids to keep, and of ids to skip */
 };
@@ -29,7 +29,7 @@ enum {
 struct indexes_options {
     struct span allow_urls; /* rules as in service/url_rules.h */
     size_t max;             /* maximum of open indexes; 0: INDEXES_MAX */
-    uint64_t memory_max;    /* bytes of all heads together; 0: no limit */
+    uint64_t memory_max;    /* maximum bytes of all heads together; 0: no limit */
     /* How to read remote files, without the settings of schemes. Without a cache each search reads from the
      * store again. */
     struct store_options store;
@@ -63,7 +63,7 @@ void indexes_deinit(struct indexes *x); /* no index may be borrowed */
 /* ---- what clients ask for -------------------------------------------------------------------------------- */
 
 struct index_source {
-    struct span name; /* as index_check_name wants it */
+    struct span name; /* must pass index_check_name */
     struct span url;
     uint64_t cluster_data_offset, n_clusters; /* 0: not known */
     struct span recall_table;                 /* URL of its recall table; len 0: beside the file */

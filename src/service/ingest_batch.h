@@ -11,7 +11,7 @@
 #include "service/ingest_row.h"
 #include "service/service_impl.h"
 
-/* The windows into which a row's text is cut. */
+/* The windows of a row's text. */
 struct row_windows {
     struct tokens *windows;
     size_t count;

@@ -63,7 +63,7 @@ static struct span prompt_of(const char *setting)
     return *setting == '\0' ? span_of(NULL, 0) : span_str(strcmp(setting, "none") == 0 ? "" : setting);
 }
 
-/* Replaces the model's prompts by those of the settings; on failure the model is freed. */
+/* Replaces the model's prompts by those of the settings. Frees the model on failure. */
 static enum dp_status apply_prompts(const struct config *config, struct model **model, struct dp_error *error)
 {
     const struct span of[TEXT_KINDS] = {[TEXT_PLAIN] = prompt_of(config->default_prompt),

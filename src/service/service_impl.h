@@ -1,4 +1,4 @@
-/* service/service_impl.h: the inside of a service, shared by the files of this room. */
+/* service/service_impl.h: the private struct of a service, for the files of this room. */
 #ifndef SERVICE_IMPL_H
 #define SERVICE_IMPL_H
 

@@ -16,8 +16,8 @@ struct scheme_settings scheme_settings_of(const struct config *config);
 void scheme_settings_use(const struct scheme_settings *settings, struct store_options *options);
 struct trust_settings trust_settings_of(const struct config *config);
 
-/* Settings of stores that the library reads from the environment. Only those that the URL needs: for s3:// all,
- * for https:// those about certificates, for others none. */
+/* Settings of stores that the library reads from the environment, as far as a URL needs them: s3:// needs all,
+ * https:// those about certificates, other URLs none. */
 struct environment_settings {
     struct config config;
     struct scheme_settings schemes;

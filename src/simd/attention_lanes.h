@@ -94,8 +94,9 @@ UNROLLED lanes softmax_scores(bool integers, const float *queries, const float *
     return sum;
 }
 
-/* out[i][0 .. width) = factor[i] * sum over j of weights[j][i] * values[j][0 .. width) for `rows` queries, of
- * which `held` exist, and `groups` times 16 columns, of which the last may be partial; j runs over `steps`. */
+/* Computes out[i][0 .. width) = factor[i] * sum over j of weights[j][i] * values[j][0 .. width), for `rows`
+ * queries i, `steps` steps j, and `groups` times 16 columns. Only the first `held` queries exist, and the last
+ * 16 columns may be partial. */
 UNROLLED void value_tile(bool integers, size_t rows, size_t held, size_t groups, size_t width,
                          const float *weights, const float *values, size_t dim, size_t steps, const float *factor,
                          float *out, size_t out_stride)
