@@ -13,19 +13,24 @@
 enum { ARENA_MAX = 1 << 20, WAITING_SHARE = 2 };
 
 /* Returns the URL of the database: the settings' URL, or else that of a file in the user's state folder.
- * Returns NULL if that folder is unknown or no memory is left. */
+ * Returns NULL, with the call's error filled, if that folder is unknown or no memory is left. */
 static const char *database_url_of(struct call *call, const struct config *config)
 {
-    const char *home = getenv("HOME");
+    const char *home = getenv("HOME"), *url = NULL;
     if (*config->database_url)
         return config->database_url;
-    if (*config->state_home == '/')
-        return arena_printf(call->arena, "sqlite://%s/dipper/accounts.db", config->state_home);
-    if (home && *home == '/')
-        return arena_printf(call->arena, "sqlite://%s/.local/state/dipper/accounts.db", home);
-    call_fail(call, DP_INVALID,
-              "there is no place for accounts: set DATABASE_URL to sqlite:///absolute/path or postgresql://…");
-    return NULL;
+    if (*config->state_home == '/') {
+        url = arena_printf(call->arena, "sqlite://%s/dipper/accounts.db", config->state_home);
+    } else if (home && *home == '/') {
+        url = arena_printf(call->arena, "sqlite://%s/.local/state/dipper/accounts.db", home);
+    } else {
+        call_fail(call, DP_INVALID,
+                  "there is no place for accounts: set DATABASE_URL to sqlite:///absolute/path or postgresql://…");
+        return NULL;
+    }
+    if (!url)
+        call_nomem(call, "the accounts' URL");
+    return url;
 }
 
 /* Appends the path as a file:// URL. */

@@ -77,9 +77,10 @@ enum dp_status connections_start(struct connections *all, struct dp_error *error
 {
     *all = (struct connections){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .wake_fd = eventfd(0, EFD_CLOEXEC)};
     struct epoll_event wake = {.events = EPOLLIN, .data.u64 = WAKE};
+    const bool open = all->epoll_fd >= 0 && all->wake_fd >= 0 &&
+                      epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, all->wake_fd, &wake) == 0;
     int failed = errno;
-    if (all->epoll_fd >= 0 && all->wake_fd >= 0 &&
-        epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, all->wake_fd, &wake) == 0) {
+    if (open) {
         pthread_mutex_init(&all->lock, NULL);
         failed = os_thread_start(&all->thread, "dipper-conns", look_after, all);
         if (failed == 0)
