@@ -67,7 +67,7 @@ static enum dp_status register_metrics(struct service *s, struct dp_error *error
         struct metric *metric = register_metric(r, i);
         if (!metric)
             return dp_fail_nomem(error, "metrics");
-        memcpy((char *)&s->counts + METRICS[i].at, &metric, sizeof metric);
+        *(struct metric **)(void *)((char *)&s->counts + METRICS[i].at) = metric;
     }
     struct metric *threads = metric_gauge(r, "dipper_compute_threads", "", "Threads of the compute team.");
     if (!threads)

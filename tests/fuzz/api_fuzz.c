@@ -1,6 +1,7 @@
 /* api_fuzz.c: calls handlers with the fuzzer's inputs. */
 #include "api_fuzz.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,19 @@ static void must(enum dp_status status, const struct dp_error *error)
     abort();
 }
 
+/* For nftw. */
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status, (void)kind, (void)place;
+    return remove(path);
+}
+
 struct service *fuzz_service(void)
 {
     static struct service *service;
     if (service)
         return service;
-    char folder[] = "/tmp/dipper-fuzz-XXXXXX", command[64];
+    char folder[] = "/tmp/dipper-fuzz-XXXXXX";
     static const struct span name = {(const uint8_t *)"tiny", 4}; /* the folder's name is random */
     struct service_options options = {
         .threads = 1, .model_aliases = &name, .model_alias_count = 1, .token_input = true};
@@ -41,8 +49,7 @@ struct service *fuzz_service(void)
         abort();
     tiny_model_write(folder);
     must(model_open_dir(folder, MODEL_INT8, &options.model, &call.error), &call.error);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    if (system(command) != 0)
+    if (nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
         abort();
     must(store_open(&call, span_str("mem://fuzz"), true, &options.store), &call.error);
     must(service_new(&options, &service, &call.error), &call.error);
