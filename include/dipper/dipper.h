@@ -1,8 +1,8 @@
 /* dipper.h: semantic search from object storage, as a C library.
  *
  * A model turns text into vectors on the CPU. A namespace holds rows of text in a folder or a bucket and answers
- * queries by meaning. An index is a FAISS file that is searched where it lies. A program that loads rows and asks
- * for the two nearest to a question (errors left out):
+ * queries by meaning. An index is a FAISS file that is searched where it lies. This program loads rows and finds
+ * the two nearest to a question (without error checks):
  *
  *     struct dp_runtime *runtime;
  *     struct dp_model *model;
@@ -20,22 +20,24 @@
  *     dp_model_close(model);
  *     dp_runtime_free(runtime);
  *
- * Reading order: the rules below; the simple calls, which take NULL for their options; the full calls, which are the
- * options and the functions that few programs need. The last section may change in any release.
+ * After the rules below come the simple calls, whose options may be NULL, and then the full calls: all options,
+ * and the functions that few programs need. The last section may change in any release.
  *
  * Rules:
  * - Every function that can fail returns `enum dp_status` (0 is success) and fills `error` with one sentence.
  *   `error` may be NULL. Any such function may also fail with DP_NOMEM.
- * - A pointer must not be NULL unless its comment allows it; otherwise the call fails with DP_INVALID and names the
- *   pointer. Functions that cannot fail return 0, NULL, NaN or an empty string for NULL.
- * - An options struct begins with `size_t size`, which the caller sets: `struct dp_embed_options options = {.size =
- *   sizeof options};` Zero in any other field means the default; NULL means all defaults. A struct that the library
- *   fills begins with `size`, too. So a program that was built with an older header works with a newer library. A newer
- *   program works with an older library unless it sets a field that the library does not know: DP_INVALID.
- * - Close handles in the reverse order of their creation. Closing NULL does nothing. Unless a comment says otherwise,
- *   several threads may use one handle at once; no thread may use a handle that is being closed.
+ * - A pointer must not be NULL unless its comment allows it; otherwise the call fails with DP_INVALID and names
+ *   the pointer. Functions that cannot fail return 0, NULL, NaN or an empty string for NULL.
+ * - An options struct begins with `size_t size`, which the caller sets: `struct dp_embed_options options = {.size
+ *   = sizeof options};` Zero in any other field means the default; NULL means all defaults. A struct that the
+ *   library fills begins with `size`, too. So a program that was built with an older header works with a newer
+ *   library. A newer program works with an older library, unless it sets a field that the library does not know:
+ *   then the call fails with DP_INVALID.
+ * - Close handles in the reverse order of their creation. Closing NULL does nothing. Unless a comment says
+ *   otherwise, several threads may use one handle at once; no thread may use a handle that is being closed.
  * - Strings are UTF-8 and NUL-terminated. A path is a local file or folder. A root is a folder (a path, or
- *   file:///path) or s3://bucket/prefix. Settings of S3 come from the environment, as Amazon's own tools read them.
+ *   file:///path) or s3://bucket/prefix. Settings of S3 come from the environment, as Amazon's own tools read
+ *   them.
  * - The library starts threads only in dp_runtime_new, dp_namespace_load_file and for remote roots and URLs. It
  *   installs no signal handler and changes no state of the process.
  *
@@ -86,8 +88,8 @@ struct dp_embed_options;
 
 /* Opens the model that comes with Dipper, all-MiniLM-L6-v2 in int8: the one linked into this program, or else the
  * file all-MiniLM-L6-v2.dipper beside the library, in share/dipper of the library's prefix, or in the data folder
- * that the build was configured with. options may be NULL. Errors: DP_NOT_FOUND (the message
- * names the places), and those of dp_model_open. */
+ * that the build was configured with. options may be NULL. Errors: DP_NOT_FOUND (the message names the places),
+ * and those of dp_model_open. */
 DP_API enum dp_status dp_model_open_default(struct dp_runtime *runtime, const struct dp_model_options *options,
                                             struct dp_model **out, struct dp_error *error);
 
@@ -97,8 +99,8 @@ DP_API enum dp_status dp_model_open_default(struct dp_runtime *runtime, const st
  * path     must be NULL if options->bytes is set
  * options  may be NULL
  *
- * Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED (names the feature of the model that is missing here), DP_INVALID
- * (a prompt that does not fit). */
+ * Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED (names the feature of the model that is missing here),
+ * DP_INVALID (a prompt that does not fit). */
 DP_API enum dp_status dp_model_open(struct dp_runtime *runtime, const char *path,
                                     const struct dp_model_options *options, struct dp_model **out,
                                     struct dp_error *error);
@@ -115,7 +117,7 @@ DP_API size_t dp_model_max_tokens(const struct dp_model *model); /* longer texts
  * out      float out[count][dp_model_dim(model)]
  *
  * A text's vector does not depend on the other texts of the call, on the number of threads or on the machine.
- * Thread-safe. Errors: DP_INVALID, DP_OVERLOADED (too much is waiting), DP_DEADLINE, DP_CANCELLED. */
+ * Thread-safe. Errors: DP_INVALID, DP_OVERLOADED (too many texts are waiting), DP_DEADLINE, DP_CANCELLED. */
 DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count,
                                const struct dp_embed_options *options, float *out, struct dp_error *error);
 
@@ -124,19 +126,19 @@ DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts,
 struct dp_load_options;
 struct dp_load_summary;
 
-/* Embeds the rows of a JSON-lines file (`{"id": …, "text": "…", …attributes}`) and adds them to the namespace `name`
- * under `root`, which is created if it does not exist. A row replaces the row with its id. All rows are added, or
- * none if the call fails.
+/* Embeds the rows of a JSON-lines file (`{"id": …, "text": "…", …attributes}`) and adds them to the namespace
+ * `name` under `root`, which is created if it does not exist. A row replaces the row with its id. All rows are
+ * added, or none if the call fails.
  *
  * name     letters, digits, '.', '_' and '-'
  * options  may be NULL
  * summary  may be NULL; otherwise summary->size must be set
  *
- * Thread-safe, also between processes. Errors: DP_NOT_FOUND, DP_INVALID (a bad row, with its line number), DP_CONFLICT
- * (other writers kept winning; try again), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED,
- * DP_NOT_DURABLE (the rows are visible, but a crash of the host may undo that: load them again on a sound disk),
- * DP_UNKNOWN (the last write got no answer: load the rows again, which is safe), DP_TOO_LARGE (the namespace has no
- * room for another segment), DP_UNSUPPORTED (a newer version wrote a log into the namespace). */
+ * Thread-safe, also between processes. Errors: DP_NOT_FOUND, DP_INVALID (a bad row, with its line number),
+ * DP_CONFLICT (other writers kept winning; try again), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE, DP_DEADLINE,
+ * DP_CANCELLED, DP_NOT_DURABLE (the rows are visible, but a crash of the host may undo that: load them again on a
+ * sound disk), DP_UNKNOWN (the last write got no answer: load the rows again, which is safe), DP_TOO_LARGE (the
+ * namespace has no room for another segment), DP_UNSUPPORTED (a newer version wrote a log into the namespace). */
 DP_API enum dp_status dp_namespace_load_file(struct dp_model *model, const char *root, const char *name,
                                              const char *jsonl_path, const struct dp_load_options *options,
                                              struct dp_load_summary *summary, struct dp_error *error);
@@ -144,8 +146,8 @@ DP_API enum dp_status dp_namespace_load_file(struct dp_model *model, const char 
 struct dp_namespace;
 struct dp_namespace_options;
 
-/* Opens a namespace for searching. options may be NULL. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED, DP_DENIED,
- * DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED. */
+/* Opens a namespace for searching. options may be NULL. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED,
+ * DP_DENIED, DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED. */
 DP_API enum dp_status dp_namespace_open(const char *root, const char *name,
                                         const struct dp_namespace_options *options, struct dp_namespace **out,
                                         struct dp_error *error);
@@ -159,12 +161,12 @@ struct dp_cost {
     double ms;         /* wall time in milliseconds */
 };
 
-/* The rows that a search found, best first. They stay valid after the namespace is closed. One thread
- * at a time may use them. */
+/* The rows that a search found, best first. They stay valid after the namespace is closed. One thread at a time
+ * may use them. */
 struct dp_results;
 
-/* Finds the k rows nearest in meaning to `text`. The namespace must have been loaded with this model. The search sees
- * every load that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or another
+/* Finds the k rows nearest in meaning to `text`. The namespace must have been loaded with this model. The search
+ * sees every load that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or another
  * model), and those of dp_namespace_open. */
 DP_API enum dp_status dp_namespace_search(struct dp_namespace *ns, struct dp_model *model, const char *text,
                                           size_t k, struct dp_results **out, struct dp_error *error);
@@ -180,8 +182,8 @@ DP_API struct dp_cost dp_results_cost(const struct dp_results *results);
 
 /* ==== simple calls: indexes ============================================================================== */
 
-/* An open FAISS file. Its head is in memory; each search reads the lists that it probes. IVF files, IVF files with a
- * flat part (",RFlat") and flat files are read (docs/internals/faiss.md). A search computes on the calling
+/* An open FAISS file. Its head is in memory; each search reads the lists that it probes. IVF files, IVF files with
+ * a flat part (",RFlat") and flat files can be opened (docs/internals/faiss.md). A search computes on the calling
  * thread and needs no runtime. Any number of threads may search one index at once. */
 struct dp_index;
 struct dp_index_options;
@@ -194,9 +196,9 @@ struct dp_index_build_options;
  *          options->reader is set
  * options  may be NULL
  *
- * Thread-safe. Errors: DP_NOT_FOUND, DP_DENIED, DP_UNSUPPORTED (names the kind of file), DP_CORRUPT, DP_INVALID (a URL
- * without an object, n_clusters, not exactly one of url, bytes and reader), DP_DEADLINE, DP_CANCELLED, DP_IO,
- * DP_UNAVAILABLE, any status of the reader. */
+ * Thread-safe. Errors: DP_NOT_FOUND, DP_DENIED, DP_UNSUPPORTED (names the kind of file), DP_CORRUPT, DP_INVALID (a
+ * URL without an object, a wrong n_clusters, not exactly one of url, bytes and reader), DP_DEADLINE, DP_CANCELLED,
+ * DP_IO, DP_UNAVAILABLE, any status of the reader. */
 DP_API enum dp_status dp_index_open(const char *url, const struct dp_index_options *options, struct dp_index **out,
                                     struct dp_error *error);
 DP_API void dp_index_close(struct dp_index *index);
@@ -206,24 +208,25 @@ DP_API void dp_index_close(struct dp_index *index);
  * queries    float queries[count][dim]
  * options    may be NULL
  * ids        int64_t ids[count][k]; -1 where fewer were found
- * distances  float distances[count][k]: squared L2, or inner products; where fewer were found the largest float, for
- *            inner products the lowest
+ * distances  float distances[count][k]: squared L2, or inner products. Places without a vector hold the largest
+ *            float (L2) or the lowest one (inner products)
  * costs      struct dp_cost costs[count], or NULL
  *
- * A query is one round of reads, or several if its lists exceed 256 MiB; a file with a flat part takes one more. The
+ * A query takes one round of reads, or several if its lists exceed 256 MiB; a flat part takes one more. The
  * queries of one call share the reads of a flat file: the first query's cost counts them. After a failure the
  * contents of ids and distances are undefined.
  *
  * Thread-safe. Errors: DP_INVALID (dim, k, an option), DP_STALE (the file has changed), DP_CORRUPT, DP_DEADLINE,
- * DP_CANCELLED, DP_TOO_LARGE (a flat file of more than 1 GiB without scan_all), any status of the store or the reader.
- * With recall: DP_NOT_FOUND, DP_STALE or DP_CORRUPT if this file has no valid recall table. */
+ * DP_CANCELLED, DP_TOO_LARGE (a flat file of more than 1 GiB without scan_all), any status of the store or the
+ * reader. With recall: DP_NOT_FOUND, DP_STALE or DP_CORRUPT if this file has no valid recall table. */
 DP_API enum dp_status dp_index_search(const struct dp_index *index, const float *queries, size_t count, size_t dim,
                                       size_t k, const struct dp_index_search_options *options, int64_t *ids,
                                       float *distances, struct dp_cost *costs, struct dp_error *error);
 
-/* Builds an IVF file from vectors in memory. Stock FAISS and dp_index_open read it. The same vectors, options and seed
- * give the same bytes on any machine, with any number of threads. The file appears whole or not at all, and replaces an
- * older one. A build that is cancelled while it measures recall leaves the file without its recall table.
+/* Builds an IVF file from vectors in memory. Stock FAISS and dp_index_open read it. The same vectors, options and
+ * seed give the same bytes on any machine, with any number of threads. The file appears whole or not at all, and
+ * replaces an older one. A build that is cancelled while it measures recall leaves the file without its recall
+ * table.
  *
  * runtime  NULL: compute on the calling thread only
  * vectors  float vectors[count][dim], finite; count ≥ 1
@@ -231,9 +234,9 @@ DP_API enum dp_status dp_index_search(const struct dp_index *index, const float 
  * path     where the file goes: a path, file:///path or s3://bucket/key
  * options  may be NULL
  *
- * Thread-safe; calls with one runtime take turns. Errors: DP_INVALID (no vectors, more lists than vectors, a value that
- * is not finite, a negative id; with the vector's number), DP_TOO_LARGE (memory_bytes is too small for so many lists),
- * DP_DEADLINE, DP_CANCELLED, DP_NOT_FOUND (the folder), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE. */
+ * Thread-safe; calls with one runtime take turns. Errors: DP_INVALID (no vectors, more lists than vectors, a value
+ * that is not finite, a negative id; the message numbers the vector), DP_TOO_LARGE (memory_bytes is too small for
+ * the lists), DP_DEADLINE, DP_CANCELLED, DP_NOT_FOUND (the folder), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE. */
 DP_API enum dp_status dp_index_build(struct dp_runtime *runtime, const float *vectors, size_t count, size_t dim,
                                      const int64_t *ids, const char *path,
                                      const struct dp_index_build_options *options, struct dp_error *error);
@@ -244,8 +247,8 @@ DP_API enum dp_status dp_index_build(struct dp_runtime *runtime, const float *ve
  * struct never grows. */
 struct dp_limits {
     uint64_t timeout_ms; /* milliseconds; then the call fails with DP_DEADLINE. 0: no limit */
-    /* Runs on the calling thread, after 20 ms and then about every 20 ms, at the latest when a step of computing ends.
-     * True: the call fails with DP_CANCELLED as soon as it can. NULL: nobody is asked. */
+    /* Runs on the calling thread, after 20 ms and then about every 20 ms, at the latest when a step of computing
+     * ends. True: the call fails with DP_CANCELLED as soon as it can. NULL: nothing cancels the call. */
     bool (*cancelled)(void *ctx);
     void *ctx; /* passed to cancelled */
 };
@@ -264,16 +267,16 @@ enum dp_precision {
 struct dp_model_options {
     size_t size;
     enum dp_precision precision;
-    /* Text that is written before a plain text, a query, a document (docs/models.md). NULL: as the model's folder says;
-     * "": nothing. */
+    /* Text that is written before a plain text, a query, a document (docs/models.md). NULL: as the model's folder
+     * says; "": nothing. */
     const char *default_prompt, *query_prompt, *document_prompt;
-    /* A packed model in memory, in place of a path: 64-byte aligned. The bytes are not copied; they must not change
-     * and must outlive the model. */
+    /* A packed model in memory, in place of a path: 64-byte aligned. The bytes are not copied; they must not
+     * change and must outlive the model. */
     const void *bytes;
     size_t bytes_len;
 };
 
-/* The purpose of a text, which chooses the prompt that is written before it. */
+/* The purpose of a text. It decides which prompt is written before the text. */
 enum dp_input {
     DP_INPUT_TEXT = 0,    /* a plain text: the default prompt, which most models do not have */
     DP_INPUT_QUERY = 1,   /* a question, as dp_namespace_search embeds it */
@@ -299,7 +302,7 @@ struct dp_load_options {
 struct dp_load_summary {
     size_t size;
     uint64_t rows;       /* rows read from the file and added */
-    uint64_t replaced;   /* of them, rows that replaced an older one with the same id */
+    uint64_t replaced;   /* how many of `rows` replaced an older row with the same id */
     uint64_t long_texts; /* texts longer than the model's limit, stored as overlapping windows */
     uint64_t total_rows; /* rows of the namespace now */
     uint64_t bytes;      /* bytes written to the root */
@@ -322,8 +325,8 @@ struct dp_query {
     size_t k; /* rows to find, at least 1 */
 };
 
-/* Finds the rows nearest to a text or a vector. Further errors: DP_INVALID (neither text nor vector, or a text without
- * a model). */
+/* Finds the rows nearest to a text or a vector. Further errors: DP_INVALID (neither text nor vector, or a text
+ * without a model). */
 DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct dp_query *query,
                                          struct dp_results **out, struct dp_error *error);
 
@@ -333,8 +336,8 @@ DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct d
 enum dp_metric {
     DP_METRIC_L2 = 0,            /* squared distance; smaller is nearer */
     DP_METRIC_INNER_PRODUCT = 1, /* larger is nearer */
-    /* Only for building: vectors are scaled to length 1, and the file's metric is the inner product. Queries should
-     * have length 1 too. */
+    /* Only for building: vectors are scaled to length 1, and the file's metric is the inner product. Queries
+     * should have length 1 too. */
     DP_METRIC_COSINE = 2
 };
 
@@ -343,13 +346,13 @@ struct dp_index_info {
     char kind[8];          /* FAISS's fourcc of the inverted file ("IwFl", …) or of a flat file ("IxF2", …) */
     size_t dim;            /* floats of a query */
     enum dp_metric metric; /* DP_METRIC_L2 or DP_METRIC_INNER_PRODUCT */
-    float k_factor;        /* of a file with a flat part: the file's own k_factor; 0: no flat part */
+    float k_factor;        /* the factor that the file gives for its flat part; 0: the file has no flat part */
     uint64_t vectors, lists;
-    uint64_t in_no_list; /* of the vectors: FAISS counts vectors that contain NaN, but no search finds them */
+    uint64_t in_no_list; /* how many of `vectors` are in no list: they contain NaN, and no search finds them */
     uint64_t default_nprobe;
     uint64_t cluster_data_offset, file_bytes;
     uint64_t open_rounds, open_bytes; /* what opening read */
-    bool flat;                        /* the file has no lists: each search reads all vectors. `lists` is 1 */
+    bool flat; /* true: the file has no lists, each search reads all vectors; `lists` is 1 */
 };
 
 /* Describes the file. info->size must be set. Reads nothing. Thread-safe. Errors: DP_INVALID. */
@@ -364,44 +367,44 @@ struct dp_range {
     size_t got;      /* out, 0 before: bytes written to `into`. Fewer than len: the call fails with DP_IO */
 };
 
-/* Reads count ≥ 1 ranges, in parallel if it likes, before it returns: one round.
+/* Reads count ≥ 1 ranges, in any order or in parallel, before it returns. A call counts as one round.
  *
- * timeout_ms  milliseconds that are left for the call; -1: no limit. A reader that takes longer is not interrupted; the
- *             call fails with DP_DEADLINE when the reader returns
+ * timeout_ms  milliseconds that are left for the call; -1: no limit. A reader that takes longer is not
+ *             interrupted; the call fails with DP_DEADLINE when the reader returns
  * message     char message[DP_ERROR_MESSAGE_MAX]: on failure, room for a sentence that becomes part of the error
  *
- * Returns DP_OK, or the status with which the call fails (DP_IO for a number that is no status). Runs on the thread
- * that opens or searches; several at once if several threads search. */
+ * Returns DP_OK, or the status with which the call fails; a number that is no status counts as DP_IO. It runs on
+ * the thread that opens or searches. Several threads run it at once if they search at once. */
 typedef enum dp_status dp_read_ranges(void *ctx, struct dp_range *ranges, size_t count, int64_t timeout_ms,
                                       char *message);
 
-/* A file that the caller reads. A search calls read_ranges once for each query, with one range for each list that it
- * probes and that is not empty. This struct never grows. */
+/* A file that the caller reads. A search calls read_ranges once for each query, with one range for each list that
+ * it probes and that is not empty. This struct never grows. */
 struct dp_reader {
     uint64_t file_bytes;
     dp_read_ranges *read_ranges;
     void *ctx; /* passed to both functions */
-    /* Called exactly once: by dp_index_close, or by dp_index_open if it fails (but not if options->size is wrong). May
-     * be NULL. */
+    /* Called exactly once: by dp_index_close, or by dp_index_open if it fails (but not if options->size is wrong).
+     * May be NULL. */
     void (*free_ctx)(void *ctx);
 };
 
 struct dp_index_options {
     size_t size;
     struct dp_limits limits; /* of opening */
-    /* Bytes before the list data, from struct dp_index_info. If it is set, opening is one read of that length, one GET
-     * of a URL; not for files with an id map, with lists in blocks (fast scan) or with a large direct map, and beyond
-     * 8 MiB at a URL only with merge_none. */
+    /* Bytes before the list data, from struct dp_index_info. If it is set, opening takes one read of that length,
+     * at a URL one GET. More reads are needed for files with an id map, with lists in blocks (fast scan) or with a
+     * large direct map, and at a URL beyond 8 MiB without merge_none. */
     uint64_t cluster_data_offset;
-    uint64_t n_clusters; /* the number of lists; DP_INVALID if the file has another */
-    /* URL of the recall table, for searches by recall; copied. NULL: beside the file. Presigned URLs and readers need
-     * it. */
+    uint64_t n_clusters; /* expected number of lists; 0: any. DP_INVALID if the file has another number */
+    /* URL of the recall table, for searches by recall; copied. NULL: beside the file. Presigned URLs and readers
+     * need it. */
     const char *recall_table;
     /* With bytes or reader: the file's name in error messages; copied. NULL: "FAISS file" */
     const char *name;
-    /* The bytes of the file, in place of a url. They are not copied, and must not change until dp_index_close. Searches
-     * read nothing: their costs are 0 rounds, requests and bytes. The queries of one call share the lists that they
-     * probe, and each cost is an equal share of the time. */
+    /* The bytes of the file, in place of a url. They are not copied, and must not change until dp_index_close.
+     * Searches read nothing: their costs are 0 rounds, requests and bytes. The queries of one call share the lists
+     * that they probe, and each cost is an equal share of the time. */
     const void *bytes;
     size_t bytes_len;
     struct dp_reader reader; /* in place of a url */
@@ -412,9 +415,10 @@ struct dp_index_search_options {
     size_t size;
     struct dp_limits limits;
     size_t nprobe; /* lists to scan for each query; 0: the file's default; more than the file has: all */
-    /* In place of nprobe: the share of the true 10 nearest to find on average, above 0 and up to 1, such as 0.95. The
-     * search scans the fewest lists that reached it when the file was measured (docs/internals/faiss.md#recall). The
-     * first such search reads the table once; its cost does not include that. 0: use nprobe. */
+    /* In place of nprobe: the share of the true 10 nearest to find on average, above 0 and up to 1, such as 0.95.
+     * The search scans the fewest lists that reached it when the file was measured
+     * (docs/internals/faiss.md#recall). The first such search reads the table once; its cost does not include
+     * that. 0: use nprobe. */
     double recall;
     /* Ids as the search returns them, in any order; used during the call only. Each takes memory. Vectors that are
      * left out do not take a place among the k; the lists to scan stay the same. */
@@ -422,8 +426,8 @@ struct dp_index_search_options {
     size_t keep_count;
     const int64_t *skip; /* int64_t skip[skip_count]: not these ids. NULL: skip none */
     size_t skip_count;
-    /* For a file with a flat part (",RFlat"): the search compares k * k_factor candidates again in one more round; at
-     * least 1. 0: the file's own k_factor, in FAISS 1. DP_INVALID for other files. */
+    /* For a file with a flat part (",RFlat"): the search compares k * k_factor candidates again in one more round;
+     * at least 1. 0: the file's own k_factor, in FAISS 1. DP_INVALID for other files. */
     float k_factor;
     bool scan_all; /* allow the search of a flat file with more than 1 GiB of vectors, which reads all of them */
 };
@@ -443,17 +447,19 @@ struct dp_index_build_options {
     /* Bytes for a sample of the vectors and for the lists that are being written; 0: 1 GiB. The build also needs
      * 4 bytes for each vector, 8 more with ids_path, and the centroids. */
     size_t memory_bytes;
-    /* Told from time to time, on the calling thread, the stage ("reading", "clustering", "assigning", "writing",
-     * "measuring") and the part of it that is done, 0 to 1. False: the build fails with DP_CANCELLED. NULL: not called. */
+    /* The build calls it from time to time on the calling thread, with the stage ("reading", "clustering",
+     * "assigning", "writing", "measuring") and the share of the stage that is done, 0 to 1. If it returns false,
+     * the build fails with DP_CANCELLED. NULL: not called. */
     bool (*progress)(void *ctx, const char *stage, double done);
     void *progress_ctx;
-    /* Do not measure recall by nprobe. The measurement is written to PATH.recall.json, for searches by recall. */
+    /* True: the build does not measure recall by nprobe. False: it writes the measurement to PATH.recall.json, for
+     * searches by recall. */
     bool no_recall;
 };
 
 /* Builds an IVF file from a file of vectors, which may be larger than memory: .npy (two dimensions in C or Fortran
- * order, any integers, booleans or floats, which become float32), .fvecs or .bvecs. The build reads it front to back,
- * twice and then once for each part of the lists that fits in memory_bytes.
+ * order, any integers, booleans or floats, which become float32), .fvecs or .bvecs. The build reads it front to
+ * back, twice and then once for each part of the lists that fits in memory_bytes.
  *
  * ids_path  a .npy of count integers; NULL: 0, 1, …
  *
@@ -467,8 +473,8 @@ DP_API enum dp_status dp_index_build_file(struct dp_runtime *runtime, const char
 /* Cuts plain texts into the token ids that dp_embed computes with, special tokens included.
  *
  * texts  const char *texts[count]; count ≥ 1
- * ids    int32_t ids[ids_max]: the ids of all texts, one text after another; count * dp_model_max_tokens(model) are
- *        always enough
+ * ids    int32_t ids[ids_max]: the ids of all texts, one text after another; count * dp_model_max_tokens(model)
+ *        are always enough
  * ends   size_t ends[count]: the index in ids behind each text's last id
  *
  * Runs on the calling thread. Thread-safe. Errors: DP_INVALID (count is 0), DP_TOO_LARGE (more than ids_max). */

@@ -1,5 +1,5 @@
-/* account/records.h: users, keys and usage in the database. Every statement on them is here, but for the reservations
- * of quotas (lease.c). Results live in the call's arena. */
+/* account/records.h: reads and writes users, keys and usage in the database. All SQL statements on them are here,
+ * except those that reserve quotas (lease.c). Results live in the call's arena. */
 #ifndef ACCOUNT_RECORDS_H
 #define ACCOUNT_RECORDS_H
 
@@ -14,21 +14,21 @@ enum { RIGHT_EMBED = 1, RIGHT_READ = 2, RIGHT_WRITE = 4, RIGHT_ALL = 7 };
 enum {
     EMAIL_MAX = 254,
     NAME_MAX_BYTES = 100,
-    NAMESPACES_MAX = 1000, /* bytes of the prefixes with their commas */
+    NAMESPACES_MAX = 1000, /* maximum bytes of the prefixes with their commas */
     CANDIDATES_MAX = 8,    /* maximum keys of one prefix that are tried */
 };
 
-/* Rights as words, "embed,read,write", and back. False for an unknown word. */
+/* Reads rights from words, such as "embed,read,write". Returns false for an unknown word. */
 bool rights_parse(struct span text, unsigned *out);
 const char *rights_print(unsigned rights);
-/* Checks prefixes of namespaces with commas between them; empty: all namespaces. DP_INVALID. */
+/* Checks prefixes of namespaces with commas between them; empty: all namespaces. Errors: DP_INVALID. */
 enum dp_status namespaces_check(struct span prefixes, struct dp_error *error);
-/* Whether a key with these prefixes may touch the namespace. */
+/* Returns whether a key with these prefixes may use the namespace. */
 bool namespaces_allow(struct span prefixes, struct span namespace);
 
 struct key_record {
     struct span id, user_id, email, prefix, hash, name, namespaces;
-    struct span digest; /* of the key with this hash (key.h); empty: unknown */
+    struct span digest; /* SHA-256 of the key (key.h); empty: unknown */
     enum account_tier tier;
     unsigned rights;
     int64_t created_ms, expires_ms, revoked_ms; /* 0: never */
@@ -39,18 +39,18 @@ struct key_records {
     size_t count;
 };
 
-/* The keys of a prefix that are neither revoked nor expired, at most CANDIDATES_MAX. */
+/* Reads the keys of a prefix that are neither revoked nor expired, at most CANDIDATES_MAX. */
 enum dp_status records_find(struct call *call, struct database *db, struct span prefix, int64_t now_ms,
                             struct key_records *out);
-/* One key by its id, revoked or not; count 0: not found. */
+/* Reads one key by its id, revoked or not. out->count is 0 if it does not exist. */
 enum dp_status records_get(struct call *call, struct database *db, struct span id, struct key_records *out);
 /* Stores the digest of a key whose text matched the hash; does nothing if the hash has changed since. */
 enum dp_status records_learn_digest(struct call *call, struct database *db, struct span id, struct span hash,
                                     struct span digest);
-/* All keys, or those of one user. */
+/* Reads the keys of the user with this address; empty: all keys. */
 enum dp_status records_list(struct call *call, struct database *db, struct span email, struct key_records *out);
 
-/* Describes a new key. A user of this address is created if there is none. */
+/* Describes a new key. records_create creates the user, too, if no user has this address. */
 struct key_wish {
     struct span email, name, namespaces;
     bool has_tier; /* false: the tier of the user; free for a new user */
@@ -67,11 +67,11 @@ struct new_key {
     enum account_tier tier;
 };
 
-/* Creates a key; its text exists only in *out. DP_INVALID names the wrong field. */
+/* Creates a key. Only *out holds its text. Errors: DP_INVALID names the wrong field. */
 enum dp_status records_create(struct call *call, struct database *db, const struct key_wish *wish, int64_t now_ms,
                               struct new_key *out);
-/* Revokes a key by its id or its prefix (with or without the scheme). *out: the key; revoking it again changes
- * nothing. DP_NOT_FOUND; DP_CONFLICT: several keys share the prefix. */
+/* Revokes the key with this id or prefix (with or without the scheme) and sets *out to it. Revoking it again
+ * changes nothing. Errors: DP_NOT_FOUND, DP_CONFLICT (several keys share the prefix). */
 enum dp_status records_revoke(struct call *call, struct database *db, struct span which, struct span scheme,
                               int64_t now_ms, struct key_record *out);
 
@@ -86,7 +86,7 @@ struct usage_rows {
     size_t count;
 };
 
-/* A month's usage by user (`by_key` false) or by key. An empty address or key id selects all. */
+/* Reads a month's usage by user (`by_key` false) or by key. An empty address or key id selects all. */
 enum dp_status records_usage(struct call *call, struct database *db, int64_t month, struct span email,
                              struct span key_id, bool by_key, struct usage_rows *out);
 

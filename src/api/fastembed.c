@@ -1,9 +1,10 @@
 /* fastembed.c: POST /v1/embed and /v1/embed/batch.
  *
- * A request is {"text": "…"} or {"texts": ["…", …]}, with "normalize" (false: the pooled vector as it is), "truncate"
- * (false: a text over the model's limit is an error) and "dimensions". The answer to one text is {"embedding", "model",
- * "tokens", "cached", "latency_ms"}, to several it has "embeddings"; "truncated" says that a text was cut. Errors are
- * {"error": code, "message": sentence}, with "reset_at" when a limit was reached.
+ * A request is {"text": "…"} or {"texts": ["…", …]}. It may have "normalize" (false: the pooled vector as it is),
+ * "truncate" (false: a text over the model's limit is an error) and "dimensions". The answer to one text has
+ * "embedding", "model", "tokens", "cached" and "latency_ms"; the answer to several has "embeddings" in place of
+ * "embedding". "truncated" says that a text was cut. An error is {"error": code, "message": sentence}, with
+ * "reset_at" when a limit was reached.
  */
 #include "api/api.h"
 
@@ -33,7 +34,7 @@ void api_fastembed_error(struct http_response *response, unsigned status, const 
 
 const struct api_dialect api_fastembed = {"fastembed", api_fastembed_error, fastembed_limited};
 
-/* The error of a text over the model's limit has a code and tells the limit. */
+/* Answers that a text is over the model's limit: with a code of its own, and the limit. */
 static void answer_text_too_long(const struct call *call, const struct api_context *api,
                                  struct http_response *response)
 {
@@ -153,7 +154,7 @@ static void print_fastembed(const struct api_context *api, const struct fastembe
     if (answer->truncated && request->single) {
         json_field_bool(&w, "truncated", true);
     } else if (answer->truncated) {
-        json_field_array(&w, "truncated"); /* indices of the texts that were cut */
+        json_field_array(&w, "truncated"); /* positions of the texts that were cut */
         for (size_t i = 0; i < count; i++)
             if (answer->items[i].truncated)
                 json_u64(&w, i);
@@ -196,9 +197,9 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
     answer_fastembed(call, api, &request, &answer, began, response);
 }
 
-/* When this answers false, fastembed_embed parses the body again. That costs some microseconds for the at most 16 KiB that an
- * attempt gets, on a thread that waits for the embedding anyway; to keep the parsed request would tie its arena's memory
- * to the time in the queue. */
+/* If this returns false, fastembed_embed parses the body again. An attempt gets at most 16 KiB, so that takes some
+ * microseconds, on a thread that waits for the embedding anyway. A kept request would hold its arena's memory for
+ * as long as it waits in the queue. */
 bool fastembed_embed_cached(struct call *call, const struct api_context *api, const struct http_request *http,
                             struct http_response *response)
 {

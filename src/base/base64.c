@@ -1,4 +1,4 @@
-/* base64.c: base 64. */
+/* base64.c: encodes and decodes base64 with the standard alphabet. */
 #include "base/base64.h"
 
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -37,7 +37,7 @@ void base64_encode(struct span bytes, struct buffer *out)
     out->len += chars;
 }
 
-/* The value of a character, or more than 63. */
+/* Returns the value of a character, or more than 63 for a character outside the alphabet. */
 static inline uint32_t value_of(uint8_t c)
 {
     static const uint8_t values[256] = {
@@ -48,7 +48,7 @@ static inline uint32_t value_of(uint8_t c)
         ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45,
         ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54,
         ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
-        ['/'] = 64}; /* plus 1 */
+        ['/'] = 64}; /* each value plus 1; 0: not in the alphabet */
     return values[c] - 1U;
 }
 
@@ -73,7 +73,7 @@ bool base64_decode(struct span text, uint8_t *out, size_t *len)
     }
     if (left) {
         uint32_t a = value_of(from[0]), b = value_of(from[1]), c = left == 3 ? value_of(from[2]) : 0;
-        uint32_t v = a << 10 | b << 4 | c >> 2; /* 16 bits; of two characters, 8 and zeros */
+        uint32_t v = a << 10 | b << 4 | c >> 2; /* 16 bits; after two characters the low 8 are padding */
         bad |= a | b | c;
         if (left == 3 ? c & 3 : v & 0xff)
             return false;

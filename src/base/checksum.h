@@ -4,14 +4,14 @@
 
 #include "base/span.h"
 
-/* XXH3-64 with seed 0: the checksum of sections and entries in our formats. */
+/* Returns XXH3-64 with seed 0: the checksum of sections and entries in our formats. */
 uint64_t checksum64(struct span bytes);
 
-/* SHA-256 (OpenSSL). */
+/* Computes the SHA-256 of `bytes`, with OpenSSL. */
 void sha256(struct span bytes, uint8_t digest[32]);
 
-/* SHA-256 in pieces. A state is plain bytes and may be copied: a common beginning of many digests is then hashed
- * once. */
+/* The state of a SHA-256 that is computed in pieces. It is plain bytes and may be copied, so that the common
+ * beginning of many digests is hashed once. */
 struct sha256_state {
     uint64_t words[14];
 };

@@ -1,4 +1,4 @@
-/* file_kind.c: the magic bytes of other formats. */
+/* file_kind.c: recognises files of other formats by their magic bytes. */
 #include "base/file_kind.h"
 
 #include "base/utf8.h"
@@ -14,7 +14,7 @@ static const struct {
     {FILE_XZ, "\xfd\x37zXZ", 5, 0},
     {FILE_BZIP2, "BZh", 3, 0},
     {FILE_ZIP, "PK\x03\x04", 4, 0},
-    {FILE_ZIP, "PK\x05\x06", 4, 0}, /* empty */
+    {FILE_ZIP, "PK\x05\x06", 4, 0}, /* an archive without files */
     {FILE_TAR, "ustar", 5, 257},
     {FILE_NPY, "\x93NUMPY", 6, 0},
     {FILE_PARQUET, "PAR1", 4, 0},
@@ -53,13 +53,13 @@ static const struct {
     [FILE_TEXT] = {"text", NULL},
 };
 
-/* Like isspace() in the C locale, whatever the process's locale is. */
+/* Returns whether isspace() holds in the C locale; the process's locale does not matter. */
 static bool is_blank(uint8_t byte)
 {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* Whether `text` begins with `word`, in any case. */
+/* Returns whether `text` begins with `word`, in upper or lower case. `word` is in lower case. */
 static bool begins_with_word(struct span text, const char *word)
 {
     size_t len = strlen(word);
@@ -79,7 +79,8 @@ static bool text_contains(struct span text, const char *word)
     return false;
 }
 
-/* UTF-8 without control characters; the end of the head may split the last character. */
+/* Returns whether the head is UTF-8 without control characters. The end of the head may split the last character.
+ * */
 static bool is_text(struct span head)
 {
     const uint8_t *at = head.data, *end = head.data + head.len;

@@ -1,8 +1,9 @@
 /* json_reader.c: the JSON pull reader.
  *
- * Grammar and limits are those of json.h. The only state is one pair of bits per open container (is it an object, has
- * it had an item), so skipping a value needs neither recursion nor memory. A string is validated (UTF-8, escapes,
- * surrogate pairs) in one pass when it is consumed; a second pass unescapes it only if it has escapes.
+ * json.h states the grammar and the limits. For each open container the reader keeps two flags: whether it is an
+ * object, and whether it has had an item. So skipping a value needs neither recursion nor memory. The reader
+ * validates a string (UTF-8, escapes, surrogate pairs) in one sweep when it consumes it; a second sweep resolves
+ * the escapes, if there are any.
  */
 #include "base/json.h"
 
@@ -77,7 +78,7 @@ const char *json_type_name(enum json_type type)
     return "nothing";
 }
 
-/* Skips white space and returns the byte after it, or -1 at the end. */
+/* Skips white space. Returns the byte after it, without consuming it, or -1 at the end. */
 static int reader_next_byte(struct json_reader *r)
 {
     while (r->at < r->text.len) {
@@ -107,7 +108,7 @@ enum json_type json_peek(struct json_reader *r)
     return r->status == DP_OK ? type_of(reader_next_byte(r)) : JSON_NOTHING;
 }
 
-/* Fails: names what was expected and what was found. */
+/* Fails with a sentence that says what was expected and what was found. */
 static bool fail_expected(struct json_reader *r, const char *expected)
 {
     int byte = reader_next_byte(r);
@@ -121,7 +122,7 @@ static bool fail_expected(struct json_reader *r, const char *expected)
     return reader_fail_at(r, r->at, DP_INVALID, "expected %s, found byte 0x%02x", expected, (unsigned)byte);
 }
 
-/* A key without double quotes is the most common mistake in JSON written by hand. */
+/* Fails at a key without double quotes, the most common mistake in JSON written by hand. */
 static bool fail_key(struct json_reader *r)
 {
     int byte = reader_next_byte(r);
@@ -130,7 +131,7 @@ static bool fail_key(struct json_reader *r)
     return fail_expected(r, "a key in double quotes");
 }
 
-/* Whether the next value has this type; fails if not. */
+/* Returns true if the next value has this type; else fails. */
 static bool expect_type(struct json_reader *r, enum json_type type)
 {
     if (r->status != DP_OK)
@@ -164,7 +165,8 @@ bool json_enter_array(struct json_reader *r)
     return enter_container(r, JSON_ARRAY);
 }
 
-/* Moves past the comma before the next item of the innermost container, or past its `close`. */
+/* Moves past the comma before the next item of the innermost container and returns true, or moves past the
+ * container's closing bracket and returns false. Also returns false when it fails. */
 static bool next_in_container(struct json_reader *r, bool object)
 {
     if (r->status != DP_OK)
@@ -191,7 +193,7 @@ static bool next_in_container(struct json_reader *r, bool object)
     return true;
 }
 
-/* Four hexadecimal digits at `at`, or -1. */
+/* Returns the value of the four hexadecimal digits at `at`, or -1. */
 static int32_t read_hex4(struct json_reader *r, size_t at)
 {
     if (r->text.len - at < 4)
@@ -206,8 +208,8 @@ static int32_t read_hex4(struct json_reader *r, size_t at)
     return value;
 }
 
-/* Reads the escape whose backslash is at `at`: returns its length (0 and failed if it is malformed) and its
- * character. */
+/* Reads the escape whose backslash is at `at` into *scalar. Returns the escape's length, or 0 and fails if it is
+ * malformed. */
 static size_t scan_escape(struct json_reader *r, size_t at, uint32_t *scalar)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
@@ -275,7 +277,7 @@ static bool scan_string(struct json_reader *r, struct span *raw, bool *escaped)
     return true;
 }
 
-/* Copies a scanned string with its escapes resolved; never longer than the raw text. */
+/* Copies a scanned string with its escapes resolved. The copy is never longer than the raw text. */
 static bool unescape_string(struct json_reader *r, struct arena *arena, struct span raw, struct span *out)
 {
     uint8_t *copy = arena_alloc(arena, raw.len);
@@ -343,7 +345,7 @@ bool json_read_string(struct json_reader *r, struct arena *arena, struct span *o
     return expect_type(r, JSON_STRING) && reader_string(r, arena, out);
 }
 
-/* Consumes `word` if it is next. */
+/* Consumes `word`; fails if it is not next. */
 static bool read_word(struct json_reader *r, const char *word)
 {
     struct span rest = span_of(r->text.data + r->at, r->text.len - r->at);

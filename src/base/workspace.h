@@ -1,8 +1,9 @@
 /* base/workspace.h: one block of memory for several arrays, each named once.
  *
- * The user writes one function that takes the parts by workspace_take(), one after another, and calls it twice:
- * before workspace_allocate(), when the takes count bytes and return NULL, and after it, when they return the parts.
- * So no list of sizes has to match a list of pointers. (After zstd's cwksp.h.) One owner thread.
+ * The user writes one function that calls workspace_take() for each part, and runs that function twice. Before
+ * workspace_allocate(), workspace_take() counts bytes and returns NULL; afterwards it returns the parts. So no
+ * list of sizes has to match a list of pointers. The idea is from zstd's cwksp.h. A workspace has one owner
+ * thread.
  *
  *     struct workspace space = {0};
  *     lay_out(&space, &arrays);
@@ -17,18 +18,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WORKSPACE_ALIGNMENT = 64 }; /* bytes: of each part; a cache line, and the widest vector register */
+enum { WORKSPACE_ALIGNMENT = 64 }; /* bytes, of each part: a cache line, and the widest vector register */
 
-/* Begins as {0}. */
+/* Memory for several arrays. Initialise it with {0}. */
 struct workspace {
     uint8_t *memory; /* owned; NULL while parts are counted */
     size_t size;     /* bytes of all parts; SIZE_MAX when the sum overflows */
     size_t next;     /* offset of the next part that is handed out */
 };
 
-/* The next part: `count` elements of `size` bytes, not zeroed. NULL while parts are counted. */
+/* Returns the next part: `count` elements of `size` bytes, not zeroed. Returns NULL while parts are counted. */
 void *workspace_take(struct workspace *w, size_t count, size_t size);
-/* Allocates the counted bytes. False without memory, or if the sizes overflow. */
+/* Allocates the counted bytes. Returns false without memory, or if the sizes overflow. */
 bool workspace_allocate(struct workspace *w);
 void workspace_deinit(struct workspace *w); /* frees all parts, if there are any */
 

@@ -1,4 +1,6 @@
-/* arguments.c: structs are copied byte by byte, so that none of them needs code here. */
+/* arguments.c: checks the arguments of C API calls, and copies options and answers between struct versions.
+ *
+ * It copies structs by their size, byte by byte, so that a new struct needs no code here. */
 #include "capi/arguments.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* build.c: the public C API of building FAISS files (dp_index_build…): over faiss/faiss_build.h. */
+/* build.c: the public C API that builds FAISS files (dp_index_build…), with faiss/faiss_build.h. */
 #include <dipper/dipper.h>
 
 #include "base/alloc.h"
@@ -37,7 +37,7 @@ static enum dp_status build_options(const char *function, const struct dp_index_
     return DP_OK;
 }
 
-/* Builds; the settings of a remote store come from the environment. */
+/* Builds the file at `path`, with a remote store's settings from the environment. */
 static enum dp_status build_index(struct call *call, struct dp_runtime *runtime,
                                   const struct vector_source *source, const struct faiss_build_options *options,
                                   const char *path)

@@ -1,4 +1,4 @@
-/* capi/call.h: a call of the C API as a struct call: with an arena, and the caller's limits. */
+/* capi/call.h: makes a struct call for a call of the C API, with an arena and the caller's limits. */
 #ifndef CAPI_CALL_H
 #define CAPI_CALL_H
 
@@ -6,7 +6,8 @@
 
 #include "os/call.h"
 
-/* Owned by the thread that calls; its children see `cancelled`. Must not move between capi_begin and capi_end. */
+/* One call of the C API. The calling thread owns it; child calls see `cancelled`. It must not move between
+ * capi_begin and capi_end. */
 struct capi_call {
     struct call call;
     struct arena arena;
@@ -14,14 +15,14 @@ struct capi_call {
     _Atomic bool cancelled;
 };
 
-/* Begins a call within limits, which are copied. NULL: no limits. */
+/* Begins a call with a copy of `limits`. NULL: no limits. */
 void capi_begin(struct capi_call *c, const struct dp_limits *limits);
 
 /* Ends a call: frees its arena and, if it failed, copies its error to the caller's (which may be NULL). Returns
  * `status`. */
 enum dp_status capi_end(struct capi_call *c, enum dp_status status, struct dp_error *error);
 
-/* Drops the limits of a call whose arena lives on: the caller's function may not be there any more. */
+/* Drops the limits of a call whose arena lives on, because the caller's `cancelled` may no longer exist. */
 void capi_unlimit(struct capi_call *c);
 
 #endif

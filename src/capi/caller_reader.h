@@ -1,4 +1,4 @@
-/* capi/caller_reader.h: the functions of a caller (struct dp_reader) as the reader that FAISS files are opened over. */
+/* capi/caller_reader.h: makes a FAISS reader of a caller's functions (struct dp_reader). */
 #ifndef CAPI_CALLER_READER_H
 #define CAPI_CALLER_READER_H
 
@@ -6,11 +6,13 @@
 
 #include "faiss/reader.h"
 
-/* Takes the reader's ctx over, also when it fails: with DP_INVALID if there is no read_ranges, or DP_NOMEM. The result
- * counts rounds, ranges and bytes in the call, and holds the caller's functions to its deadline. It is as thread-safe
- * as they are.
+/* Makes a reader over the caller's functions. Takes ownership of the ctx in `own`, also when it fails. The reader
+ * counts rounds, ranges and bytes in the call, and fails when the call's deadline has passed. It is as thread-safe
+ * as the caller's functions.
  *
- * name  of the file, for errors: copied; may be NULL */
+ * name  the file's name in error messages; copied; may be NULL
+ *
+ * Errors: DP_INVALID (read_ranges is NULL), DP_NOMEM. */
 enum dp_status caller_reader_open(struct call *call, const struct dp_reader *own, const char *name,
                                   struct faiss_reader *out);
 

@@ -1,4 +1,4 @@
-/* index.c: the public C API of FAISS files (dp_index_…): over faiss/faiss_index.h. */
+/* index.c: the public C API of FAISS files (dp_index_…), over faiss/faiss_index.h. */
 #include <dipper/dipper.h>
 
 #include <stdio.h>
@@ -12,7 +12,8 @@
 #include "faiss/memory_file.h"
 #include "service/store_settings.h"
 
-/* Never changes after it was opened, but for the recall table, which guards itself. */
+/* An open FAISS file. It never changes after opening, except that the first search by recall sets the recall
+ * table, atomically. */
 struct dp_index {
     struct faiss_index *index;
     struct recall_lookup *recall;
@@ -51,7 +52,7 @@ static enum dp_status open_faiss_url(struct call *call, const char *url, const s
     return status;
 }
 
-/* Takes the caller's reader over. */
+/* Opens a URL, bytes or the caller's reader. Takes ownership of that reader, also on failure. */
 static enum dp_status open_index_source(struct call *call, const char *url, const struct dp_index_options *options,
                                         struct faiss_index **out)
 {
@@ -69,7 +70,7 @@ static enum dp_status open_index_source(struct call *call, const char *url, cons
     return status == DP_OK ? faiss_index_open(call, &reader, &known, out) : status;
 }
 
-/* Makes the handle of an opened file, which it takes over, also on failure. */
+/* Makes the handle of an opened file. Takes ownership of `index`, also on failure. */
 static enum dp_status index_wrap(struct call *call, const char *url, const char *recall_table,
                                  struct faiss_index *index, struct dp_index **out)
 {
@@ -159,7 +160,7 @@ static enum dp_status make_id_filter(const struct dp_index_search_options *optio
     return id_filter_init(filter, options->keep, options->keep_count, options->skip, options->skip_count, error);
 }
 
-/* The lists to probe: the number that the caller gave, or that reached the recall it gave. */
+/* Sets *nprobe to the caller's nprobe, or to the number of lists that reached the caller's recall. */
 static enum dp_status choose_nprobe(struct call *call, const struct dp_index *index,
                                     const struct dp_index_search_options *options, size_t *nprobe)
 {
@@ -172,7 +173,7 @@ static enum dp_status choose_nprobe(struct call *call, const struct dp_index *in
     return recall_lookup_nprobe(call, index->recall, index->index, options->recall, nprobe);
 }
 
-/* Searches, and answers what each query cost. */
+/* Searches, and writes the cost of each query into `costs`, unless that is NULL. */
 static enum dp_status search_faiss(struct call *call, const struct dp_index *index,
                                    const struct faiss_search *search, int64_t *ids, float *distances,
                                    struct dp_cost *costs)

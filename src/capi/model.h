@@ -6,7 +6,7 @@
 
 #include "embed/embedder.h"
 
-/* Never changes after it was opened. */
+/* An open model. It never changes after opening. */
 struct dp_model {
     struct dp_runtime *runtime; /* the caller's; outlives the model */
     struct model *model;

@@ -1,4 +1,6 @@
-/* rows_file.c: a read waits for LOOK_MS, checks the call, and waits again. */
+/* rows_file.c: reads a file of rows as a stream that the call can cancel.
+ *
+ * A read waits at most LOOK_MS for bytes, then checks the call, and waits again. */
 #include "capi/rows_file.h"
 
 #include <errno.h>
@@ -35,7 +37,8 @@ static ssize_t read_rows_bytes(void *cookie, char *to, size_t len)
 
 enum dp_status rows_file_open(struct rows_file *file, struct call *call, const char *path)
 {
-    /* O_NONBLOCK: a named pipe opens before anybody writes to it; poll waits for the writer. */
+    /* With O_NONBLOCK, a named pipe opens before a writer has opened it. poll() then waits for the writer's bytes.
+     * */
     *file = (struct rows_file){.call = call, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
     if (file->fd < 0)
         return dp_fail_errno(&call->error, errno, "open", path);

@@ -1,4 +1,4 @@
-/* bench.c: `dipper bench embed|peak`: the speed of this program on this machine, and the machine's own limits. */
+/* bench.c: `dipper bench embed|peak` measures the speed of embedding, and the limits of the machine. */
 #include "cli/bench.h"
 
 #include <stdio.h>
@@ -38,7 +38,7 @@ static enum dp_status bench_this_machine(const struct bench *b, const struct cli
     return bench_machine(b);
 }
 
-/* Measures, and prints: lines as they come, or one JSON object at the end. */
+/* Runs `measure` and prints the results: lines as they come, or one JSON object at the end. */
 static int run_bench(const struct cli_args *args,
                      enum dp_status (*measure)(const struct bench *b, const struct cli_args *args))
 {
