@@ -1,13 +1,13 @@
-/* bench_embed.c: `dipper bench embed`: latency and throughput of embedding, by length and batch.
+/* bench_embed.c: `dipper bench embed` measures latency and throughput of embedding, by length and batch.
  *
- * Made-up texts are random token ids of an exact length, embedded without tokenizing. The texts of a file are
- * tokenized each time, as a user's are. Cases take turns several times, so that other work of the machine disturbs
- * all of them alike. A turn of single texts begins with a run that does not count, because the other cases pushed
- * the weights out of the caches.
+ * Made-up texts are random token ids of an exact length, which the benchmark embeds without tokenizing. It
+ * tokenizes the texts of a file in each run, as for a user. The cases run one after another, TURNS times, so that
+ * other work of the machine disturbs all cases alike. For a case of single texts, each repetition begins with a
+ * run that does not count, because the other cases pushed the weights out of the caches.
  *
- * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c): the
- * linear layers' at the peak of the model's precision; attention's at that of fp32, or, for an int8 model, of
- * 16-bit integers (half of int8's) if that is faster.
+ * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c). The
+ * linear layers run at the peak of the model's precision. Attention runs at the peak of fp32; in an int8 model it
+ * runs at the peak of 16-bit integers, half of int8's, if that is faster.
  */
 #include <math.h>
 #include <stdio.h>
@@ -23,27 +23,29 @@
 
 enum {
     TURNS = 5,
-    SAMPLES_MAX = 4000, /* runs of a case in a turn */
+    SAMPLES_MAX = 4000, /* maximum runs of a case in one repetition */
     CASES_MAX = 32,
     TEXTS_MAX = 65536,
     LINE_MAX_BYTES = 1 << 20
 };
 
 static const size_t LENGTHS[] = {12, 23, 64, 128, 176, 256}, BATCHES[] = {1, 8, 32};
-static const double PEAK_SHARE = 0.05; /* part of the seconds for measuring the peak, before and after */
+static const double PEAK_SHARE =
+    0.05; /* share of the time for measuring the peak before the cases; again after them */
 
-/* Made-up texts of one length, or texts of a file, in batches of one size. */
+/* A case of the benchmark: made-up texts of one length, or the texts of a file, in batches of one size. */
 struct bench_case {
-    size_t tokens, batch;     /* of each text (0: a file's texts); texts in a run */
-    struct tokens *seqs;      /* [batch] made-up texts, or NULL: */
-    const struct span *texts; /* [text_count] of a file, in turn */
+    size_t tokens;            /* tokens of each text; 0: texts of a file */
+    size_t batch;             /* texts in a run */
+    struct tokens *seqs;      /* [batch] made-up texts; NULL: texts of a file */
+    const struct span *texts; /* [text_count] texts of a file */
     size_t text_count, next;
-    double *seconds; /* [TURNS * SAMPLES_MAX], of each run */
+    double *seconds; /* [TURNS * SAMPLES_MAX] seconds of each run */
     size_t samples;
     uint64_t texts_done, tokens_done, bytes_done;
-    double attention_done;    /* sum of squared lengths */
+    double attention_done;    /* sum of the squared lengths in tokens */
     double total, tokenizing; /* seconds */
-    double processor;         /* seconds of all threads */
+    double processor;         /* processor seconds of all threads */
 };
 
 struct embed_bench {
@@ -51,8 +53,8 @@ struct embed_bench {
     const struct model *model;
     struct embedder *embedder;
     struct bench_peak peak;
-    struct arena arena;   /* of the texts and cases */
-    struct arena scratch; /* of a run */
+    struct arena arena;   /* holds texts and cases */
+    struct arena scratch; /* holds the tokens of one run */
     struct bench_case cases[CASES_MAX];
     size_t case_count;
     float *out;
@@ -64,7 +66,7 @@ static int compare_seconds(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The p-quantile of n sorted values, by nearest rank. */
+/* Returns the p-quantile of n sorted values, by nearest rank. */
 static double percentile(const double *sorted, size_t n, double p)
 {
     size_t rank = (size_t)ceil(p * (double)n);
@@ -73,7 +75,7 @@ static double percentile(const double *sorted, size_t n, double p)
 
 /* ---- texts ---- */
 
-/* Makes a text of `count` tokens: the special tokens of an empty text, with random ids after the first of them. */
+/* Makes a text of `count` tokens: the special tokens of an empty text, with random ids after the first one. */
 static enum dp_status make_text(struct embed_bench *e, size_t count, uint64_t *seed, struct tokens *out)
 {
     const struct tokenizer *t = model_tokenizer(e->model);
@@ -118,7 +120,7 @@ static enum dp_status add_made_up(struct embed_bench *e, size_t tokens, size_t b
     return add_case(e, added);
 }
 
-/* Reads the lines of a file that are not empty. */
+/* Reads the non-empty lines of a file, at most TEXTS_MAX. */
 static enum dp_status read_bench_texts(struct embed_bench *e, const char *path, struct span **texts, size_t *count)
 {
     struct call *call = e->b->call;
@@ -176,7 +178,7 @@ static enum dp_status make_cases(struct embed_bench *e, const struct bench_embed
 
 /* ---- measuring ---- */
 
-/* Embeds a case's next texts. counts: whether to note the time. */
+/* Embeds a case's next texts. If `counts` is true, adds the run to the case's figures. */
 static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool counts)
 {
     struct call *call = e->b->call;
@@ -216,8 +218,8 @@ static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool
     return DP_OK;
 }
 
-/* Runs the cases in turns. A case whose single run took more than its share of time pauses until the others caught
- * up; each runs at least once. */
+/* Runs the cases one after another, TURNS times. A case that has used more than its share of the time pauses until
+ * the share has grown; each case runs at least once. */
 static enum dp_status measure_cases(struct embed_bench *e, double seconds)
 {
     double turn = seconds / TURNS / (double)e->case_count;

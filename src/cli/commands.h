@@ -1,4 +1,4 @@
-/* cli/commands.h: the commands, one file each. */
+/* cli/commands.h: declares the commands. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 

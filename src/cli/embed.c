@@ -1,8 +1,9 @@
-/* embed.c: `dipper embed`: a text on each line of input, an embedding on each line of output, in order.
+/* embed.c: `dipper embed` reads a text from each line of input and prints its embedding on a line, in order.
  *
  * The command gathers texts into batches for speed. It embeds a batch early when the input would block, so that a
- * program at the other end of a pipe gets the answer to a line before it writes the next. A second thread prints a
- * batch while the first gathers and embeds the next one. Memory holds SLOTS batches, however long the input is.
+ * program at the other end of a pipe gets the answer to a line before it writes the next one. A second thread
+ * prints a batch while the first gathers and embeds the next one. Memory holds SLOTS batches, however long the
+ * input is.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -35,16 +36,16 @@ enum {
     OUTPUT_MAX = 64 << 20,
 };
 
-/* A line: a text to embed, or a problem. */
+/* A line of input: a text to embed, or the reason why it cannot be used. */
 struct embed_line {
     size_t offset, len; /* of the text in the batch's bytes */
     char *problem;      /* in the arena, or NULL */
 };
 
-/* Owned by the stage that has taken it. */
+/* Lines that are embedded together, and their embeddings. The stage that has taken the batch owns it. */
 struct embed_batch {
     struct arena arena;
-    struct buffer texts; /* end to end */
+    struct buffer texts; /* the texts, one after another */
     struct embed_line lines[BATCH_TEXTS];
     size_t count;
     struct embed_response response;
@@ -61,12 +62,12 @@ struct embed_run {
         struct embed_batch *batch; /* the batch in the making, or NULL */
         bool jsonl, normalize;
         enum dp_status status; /* first failure */
-    } reading;                 /* the calling thread's */
+    } reading;                 /* the calling thread owns it */
     struct {
         struct buffer output;
         struct dp_error error; /* first failure */
-        uint64_t unusable;     /* lines */
-    } printing;                /* the printing thread's, until it ends; then the calling thread's */
+        uint64_t unusable;     /* lines that could not be used */
+    } printing;                /* the printing thread owns it until it ends; then the calling thread */
 };
 
 static void write_item(struct embed_run *run, const struct embed_response *response, size_t item)
@@ -117,7 +118,7 @@ static enum dp_status print_batch(struct embed_run *run, const struct embed_batc
     return write_out(run);
 }
 
-/* The printing thread. Its failure also stops the reading. */
+/* Runs in the printing thread. If printing fails, it also stops the reading. */
 static void *print_batches(void *context)
 {
     struct embed_run *run = context;
@@ -162,7 +163,7 @@ static enum dp_status flush_batch(struct embed_run *run)
     return run->reading.status;
 }
 
-/* Returns the batch in the making, a new one if need be; NULL when printing has failed. */
+/* Returns the batch in the making, or begins one. Returns NULL when printing has failed. */
 static struct embed_batch *current_batch(struct embed_run *run)
 {
     size_t slot;
@@ -177,7 +178,7 @@ static struct embed_batch *current_batch(struct embed_run *run)
     return run->reading.batch;
 }
 
-/* Adds the text of a line to the batch, or the line's problem. DP_NOMEM: neither. */
+/* Adds the text of a line to the batch, or the line's problem. Errors: DP_NOMEM. */
 static enum dp_status take_text_line(struct embed_run *run, struct embed_batch *batch, struct span line,
                                      const struct dp_error *line_error)
 {
@@ -217,7 +218,7 @@ static enum dp_status take_text_line(struct embed_run *run, struct embed_batch *
     return buffer_check(&batch->texts, "a batch of texts", &run->reading.call.error);
 }
 
-/* Embeds and prints what was gathered, before the input blocks. */
+/* Embeds the gathered texts and passes them to the printing thread, before the input blocks. */
 static bool on_idle(void *ctx)
 {
     struct embed_run *run = ctx;
@@ -275,7 +276,7 @@ static enum dp_status embed_stream(struct embed_run *run)
         pipeline_end(&run->pipeline);
         pthread_join(printer, NULL);
     }
-    if (run->printing.error.status != DP_OK) { /* it came first, and ended the reading */
+    if (run->printing.error.status != DP_OK) { /* report this failure: it stopped the reading */
         run->reading.call.error = run->printing.error;
         run->reading.status = run->printing.error.status;
     }

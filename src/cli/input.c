@@ -1,4 +1,4 @@
-/* input.c: a stdio stream over a file descriptor. A signal, or another thread, ends its reads. */
+/* input.c: makes a stdio stream of a file descriptor. A signal or another thread can end its reads. */
 #include "cli/input.h"
 
 #include <errno.h>
@@ -38,7 +38,7 @@ static void close_files(const struct input *input)
         close(input->wake_fd);
 }
 
-/* Leaves input->stream NULL when it fails. */
+/* Opens input->stream. On failure it stays NULL. */
 static void open_stream(struct input *input, const char *path, struct dp_error *error)
 {
     input->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -1,7 +1,7 @@
 /* interrupt.c: turns the first SIGINT or SIGTERM into a flag, and leaves the second to the system.
  *
- * The flag alone would not end a read that waits for a terminal or a pipe: a signal between the test of the flag
- * and the read would be lost. So ppoll() does the waiting, and lets the signals in only while it waits.
+ * The flag alone would not end a read that waits for a terminal or a pipe: a signal could come after the test of
+ * the flag and before the read. So ppoll() waits in place of the read, and signals arrive only while it waits.
  */
 #include "cli/interrupt.h"
 

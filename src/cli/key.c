@@ -1,4 +1,4 @@
-/* key.c: `dipper key create|list|revoke`: the API keys of a server. */
+/* key.c: `dipper key create|list|revoke` manages the API keys of a server. */
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +84,7 @@ static enum dp_status create_key(struct key_run *run)
 
 /* ---- list, revoke ----------------------------------------------------------------------------------- */
 
-/* The beginning of a key, by which lists show it: "fe_0123abcd". */
+/* Writes the beginning of a key, such as "fe_0123abcd". Lists show a key by it. */
 static void show_key(const struct key_run *run, const struct key_record *key, char out[SHOWN_MAX])
 {
     snprintf(out, SHOWN_MAX, "%s%.*s", run->config->key_prefix, SPAN_FMT(key->prefix));
@@ -190,7 +190,7 @@ static enum dp_status revoke_key(struct key_run *run)
 
 /* ---- the command ------------------------------------------------------------------------------------ */
 
-/* Opens the accounts, runs one verb, and prints what it wrote. */
+/* Opens the accounts database, runs one verb, and prints the verb's output. */
 static int run_key(const struct cli_args *args, enum dp_status (*verb)(struct key_run *run))
 {
     struct arena arena;

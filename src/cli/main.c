@@ -1,4 +1,4 @@
-/* main.c: the program: finds the command and runs it. */
+/* main.c: the program `dipper`. It finds the command and runs it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -35,8 +35,9 @@ static void print_commands(FILE *out)
         out);
 }
 
-/* Opens a file that can be neither read nor written in place of each standard stream that our caller has closed.
- * Otherwise the next file opened, an object of a bucket say, would be taken for that stream. */
+/* Replaces each standard stream that our caller has closed by an unusable one: reading from standard input fails,
+ * and so does writing to the other two. Otherwise the next file that we open would get that stream's number, and
+ * output could go into, say, an object of a bucket. */
 static void hold_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -44,7 +45,7 @@ static void hold_standard_streams(void)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-/* Returns the exit status. */
+/* Runs the command that argv names. Returns the exit status. */
 static int run_command(int argc, char **argv)
 {
     static char help_flag[] = "--help";
@@ -85,8 +86,8 @@ static int run_command(int argc, char **argv)
 int main(int argc, char **argv)
 {
     hold_standard_streams();
-    signal(SIGPIPE, SIG_IGN);                /* so that writing fails with EPIPE */
-    signal(SIGXFSZ, SIG_IGN);                /* and with EFBIG, where files may not grow (ulimit -f) */
+    signal(SIGPIPE, SIG_IGN);                /* then a write to a closed pipe fails with EPIPE */
+    signal(SIGXFSZ, SIG_IGN);                /* then a write beyond `ulimit -f` fails with EFBIG */
     setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* keeps ONNX Runtime from reporting to its makers */
     return output_end(run_command(argc, argv));
 }

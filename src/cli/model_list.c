@@ -1,4 +1,4 @@
-/* model_list.c: `dipper model list`: the models within reach, and the engines that they run under. */
+/* model_list.c: `dipper model list` prints the models on this machine, and the engines that can run each. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -143,7 +143,7 @@ static enum dp_status add_path(struct model_listing *l, const char *path, const 
     if (status != DP_OK)
         return status;
     if (strcmp(source, HUB) == 0)
-        m.name = path; /* the name that --model takes, with the organisation */
+        m.name = path; /* --model needs the name with the organisation */
     add_model(l, source, &m);
     return DP_OK;
 }
@@ -157,7 +157,7 @@ static enum dp_status add_paths(struct model_listing *l, const char *const *path
     return status;
 }
 
-/* Adds the models in a folder. NULL: ./models, if it exists. */
+/* Adds the models in `folder`. NULL: ./models, if it exists. */
 static enum dp_status add_folder(struct model_listing *l, const char *folder, struct dp_error *error)
 {
     struct stat info;

@@ -1,4 +1,4 @@
-/* serve.c: `dipper serve`: runs the HTTP server over a root until Ctrl-C or SIGTERM. */
+/* serve.c: `dipper serve` runs the HTTP server over a root until Ctrl-C or SIGTERM. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,12 +17,13 @@
 
 enum { LISTEN_MAX = 300 };
 
-/* Blocks the signals that serve() waits for, in this thread and those it starts. SIGHUP stays blocked: it comes
- * when a terminal closes, a log rotates or someone wants a reload, and none of that should end the server. */
+/* Blocks the signals that serve() waits for, in this thread and in the threads that it starts. SIGHUP stays
+ * blocked: it comes when a terminal closes, a log rotates or somebody wants a reload, and none of these should end
+ * the server. */
 static void hold_signals(sigset_t *ends, sigset_t *hangup)
 {
     sigemptyset(ends);
-    if (!interrupt_is_ignored(SIGINT)) /* a shell's background job ignores it */
+    if (!interrupt_is_ignored(SIGINT)) /* it is ignored in a shell's background job */
         sigaddset(ends, SIGINT);
     sigaddset(ends, SIGTERM);
     sigemptyset(hangup);
@@ -42,10 +43,10 @@ static void wait_for_the_end(const sigset_t *ends, const sigset_t *hangup)
         if (which == SIGHUP)
             log_write(LOG_INFO, "SIGHUP changes nothing: restart the server to read settings and models again");
     } while (which == SIGHUP);
-    pthread_sigmask(SIG_UNBLOCK, ends, NULL); /* a second one ends the process at once */
+    pthread_sigmask(SIG_UNBLOCK, ends, NULL); /* then a second signal ends the process at once */
 }
 
-/* Raises the limit on open files, since each connection is one, and 1024 is a common soft limit. */
+/* Raises the soft limit on open files, which is often 1024, to the hard limit: each connection is an open file. */
 static void allow_many_files(void)
 {
     struct rlimit files;
@@ -62,7 +63,8 @@ static enum access_log_format access_log_kind(const struct config *config)
     return strcmp(config->log_format, "off") == 0 ? ACCESS_LOG_OFF : ACCESS_LOG_TEXT;
 }
 
-/* Names the origin of an address that cannot be had, unless it was a flag: a shell may have set HOST. */
+/* Adds to an error where host and port come from, unless both are flags: a shell may have set HOST, for example.
+ * */
 static void name_origin(const struct config *config, struct dp_error *error)
 {
     const char *host = config_origin(config, "server.host"), *port = config_origin(config, "server.port");
@@ -116,7 +118,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         if (is_new)
             log_write(LOG_WARN, "the folder %s was not there; a new, empty one was made", config->root);
         log_write(LOG_INFO, "serving %s on %s", masked_url(span_str(config->root), root), server_url(server));
-        dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* the log has it, too */
+        dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* the log line has the address, too */
         wait_for_the_end(&ends, &hangup);
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);

@@ -1,10 +1,11 @@
 /* config/config.h: the program's settings, as one plain struct.
  *
- * The table in config_table.c defines each setting once: name, type, range, default, flag, environment variables, key in
- * dipper.toml and help. The parser, `--help`, docs/configuration.md and .env.example follow from it. A flag overrides the
- * environment, which overrides dipper.toml, which overrides the default. A value that is not allowed, and that no other
- * overrides, stops the program with the setting's name and what is allowed. If it is in a variable that other programs
- * use too (PORT, DATABASE_URL), it is passed over with a warning. Other rooms receive plain values.
+ * The table in config_table.c defines each setting once: name, type, range, default, flag, environment variables,
+ * name in dipper.toml and help. The parser, `--help`, docs/configuration.md and .env.example are made from it. A
+ * flag overrides the environment, which overrides dipper.toml, which overrides the default. If a value is not
+ * allowed, and no other value overrides it, the program stops and prints the setting's name and the allowed
+ * values. But a variable that other programs use too (PORT, DATABASE_URL) is ignored with a warning. Other rooms
+ * receive plain values.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -15,38 +16,38 @@
 
 #include "base/error.h"
 
-/* Which commands use a setting. */
+/* Groups of settings. A command names the groups that it uses. */
 enum {
     CONFIG_GROUP_MODEL = 1,
     CONFIG_GROUP_STORE = 2,
     CONFIG_GROUP_SERVER = 4,
     CONFIG_GROUP_LOG = 8,
     CONFIG_GROUP_ACCOUNTS = 16,
-    CONFIG_GROUP_HTTP = 32, /* the part of the store's that any https URL needs */
+    CONFIG_GROUP_HTTP = 32, /* the settings that any https URL needs */
     CONFIG_GROUP_ALL = 63
 };
 
-/* Texts are never NULL; "": not set. */
+/* The value of each setting. A text is never NULL; "" means not set. */
 struct config {
-    const char *config_file; /* the settings file that was asked for */
+    const char *config_file; /* the settings file that --config or DIPPER_CONFIG names */
     /* model */
     const char *model_path;          /* "": the model linked into the program */
     const char *model_name;          /* another name of the model */
     unsigned max_tokens;             /* of one text; 0: the model's limit */
     unsigned threads;                /* of the compute team; 0: one for each processor */
     const char *engine;              /* "native", "onnx" */
-    const char *onnx_file;           /* in the model's directory; "": the usual one */
+    const char *onnx_file;           /* in the model's folder; "": the usual one */
     const char *onnxruntime_library; /* "": the usual places */
     unsigned onnx_batch;             /* texts in one run */
     unsigned onnx_threads;           /* of one text; 0: half of the team */
     const char *model_aliases;       /* more names, separated by commas */
-    const char *default_prompt, *query_prompt, *document_prompt; /* "": the model's; "none": none */
+    const char *default_prompt, *query_prompt, *document_prompt; /* "": the model's prompt; "none": no prompt */
     bool allow_token_input;                                      /* clients may send token ids in place of texts */
     /* embedding cache */
     unsigned l1_cache_size; /* vectors in memory; 0: none */
     const char *redis_url;  /* redis://…, separated by commas; "": no second tier */
     uint64_t l2_cache_ttl_ms, redis_connect_timeout_ms, redis_timeout_ms;
-    uint64_t l1_cache_bytes; /* maximum bytes of these vectors */
+    uint64_t l1_cache_bytes; /* maximum bytes of the vectors in memory */
     /* store */
     const char *root;
     /* s3; see store/s3_settings.h */
@@ -63,15 +64,15 @@ struct config {
     /* http; see store/trust.h */
     const char *http_ca_file, *http_ssl_cert_file, *http_ssl_cert_dir;
     uint64_t merge_gap, split_at; /* bytes, for ranges of remote objects; UINT64_MAX: none */
-    uint64_t cache_bytes;         /* kept of remote objects; 0 or UINT64_MAX: none */
+    uint64_t cache_bytes;         /* maximum bytes kept of remote objects; 0 or UINT64_MAX: none */
     /* FAISS files that clients open */
     const char *allow_index_url; /* rules (service/url_rules.h); "": none */
-    unsigned max_indexes;        /* maximum of open ones */
-    uint64_t index_memory;       /* maximum bytes of all their heads */
+    unsigned max_indexes;        /* maximum open files */
+    uint64_t index_memory;       /* maximum bytes of the heads of all open files */
     /* server */
     const char *host;
-    uint16_t port;            /* 0: any free one */
-    bool insecure;            /* permits an address beyond loopback without keys */
+    uint16_t port;            /* 0: any free port */
+    bool insecure;            /* allows an address beyond loopback without API keys */
     unsigned request_threads; /* threads that may block */
     unsigned queue_max;       /* requests that may wait for a thread */
     unsigned max_connections;
@@ -81,7 +82,7 @@ struct config {
     uint64_t drain_timeout_ms;
     const char *cors_origin;
     /* accounts */
-    bool auth; /* every client needs a key */
+    bool auth; /* every client needs an API key */
     bool protect_metrics;
     const char *database_url;    /* "": a file in the state folder */
     const char *database_schema; /* of PostgreSQL, for the tables */
@@ -96,7 +97,7 @@ struct config {
     /* log */
     const char *log_level;      /* "debug", "info", "warn", "error" */
     const char *log_format;     /* "text", "json", "off" */
-    struct config_state *state; /* memory and origins of the values; owned */
+    struct config_state *state; /* owned: memory and origins of the values */
 };
 
 struct config_sources {
@@ -104,29 +105,32 @@ struct config_sources {
     char **argv;
     char **environ; /* NULL-terminated "NAME=value"; NULL: none */
     const char
-        *toml_path;  /* NULL: the file that --config or DIPPER_CONFIG names, else ./dipper.toml if there is one */
-    unsigned groups; /* whose environment variables are read; 0: all. Flags and file are always read whole. */
+        *toml_path; /* NULL: the file that --config or DIPPER_CONFIG names, else ./dipper.toml if it exists */
+    unsigned
+        groups; /* groups whose environment variables are read; 0: all. Flags and file are always read whole */
 };
 
-/* DP_INVALID names the setting, the source of its value, the value (secrets masked) and what is allowed. Call config_deinit
- * even after a failure. */
+/* Reads all settings. Call config_deinit even after a failure. A DP_INVALID error names the setting, the origin of
+ * its value, the value with secrets masked, and the allowed values. */
 enum dp_status config_load(const struct config_sources *sources, struct config *out, struct dp_error *error);
 void config_deinit(struct config *config); /* a zeroed config is fine */
 
-/* The source of a setting's value: an environment variable, a flag, a file; "" for a default. Lives as long as the config. */
+/* Returns the origin of a setting's value: an environment variable, a flag or a file; "" for a default. The text
+ * lives as long as the config. */
 const char *config_origin(const struct config *config, const char *setting);
-/* Calls `tell` with a warning for each variable that was passed over. */
+/* Calls `tell` with a warning for each environment variable that config_load ignored. */
 void config_each_warning(const struct config *config, void (*tell)(const char *text));
 
-/* Whether an argument ("--root", "--root=x", or any other) is a flag that takes the next argument as its value. */
+/* Returns whether an argument is a flag that takes the next argument as its value: true for "--root", false for
+ * "--root=x". */
 bool config_flag_takes_value(const char *flag);
 
 /* Prints the settings of some groups for --help. */
 void config_print_help(FILE *out, unsigned groups);
 /* Prints each setting with value and origin: "server.port = 8000 (environment PORT)". Secrets are masked. */
 void config_print_effective(FILE *out, const struct config *config);
-/* Prints the settings as one JSON array, each with value and origin, and with flag, environment variables, type, range,
- * choices and default. DP_NOMEM. */
+/* Prints the settings as one JSON array, each with value and origin, and with flag, environment variables, type,
+ * range, choices and default. Errors: DP_NOMEM. */
 enum dp_status config_print_json(FILE *out, const struct config *config, struct dp_error *error);
 /* Print docs/configuration.md and .env.example. */
 void config_print_reference(FILE *out);

@@ -1,4 +1,4 @@
-/* setting_value.c: converts values of settings from and to text, and describes what is allowed. */
+/* setting_value.c: converts values of settings from and to text, and describes the allowed values. */
 #include "config/settings.h"
 
 #include <assert.h>
@@ -15,7 +15,7 @@ struct unit {
     uint64_t factor;
 };
 
-/* The largest unit comes first, so that printing finds the shortest text. The last one is that of a number without a
+/* The largest unit comes first, so that printing finds the shortest text. The last entry is for a number without a
  * unit. */
 static const struct unit BYTE_UNITS[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}};
 static const struct unit DURATION_UNITS[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}};
@@ -26,7 +26,7 @@ static const struct unit *units_of(const struct setting *s)
     return s->type == SETTING_BYTES ? BYTE_UNITS : DURATION_UNITS;
 }
 
-/* Reads the decimal integer at the beginning of `text`. Returns its length, or 0 when there is none or it overflows. */
+/* Reads the decimal integer at the beginning of `text`. Returns its length, or 0 if it is missing or overflows. */
 static size_t parse_integer(struct span text, uint64_t *out)
 {
     size_t at = 0;
@@ -67,7 +67,7 @@ static bool parse_boolean(struct span text, bool *out)
     return false;
 }
 
-/* Whether the text is UTF-8 without control characters. */
+/* Returns whether the text is UTF-8 without control characters. */
 static bool is_plain_text(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -114,7 +114,7 @@ static const char *load_text(const void *target, size_t offset)
     return text ? text : "";
 }
 
-/* The table's ranges fit the fields; a test checks each. */
+/* Stores `value` in an integer field of `size` bytes. It fits: a test checks each range of the table. */
 static void store_integer(void *place, size_t size, uint64_t value)
 {
     uint16_t two = (uint16_t)value;
