@@ -35,8 +35,7 @@ static const double PEAK_SHARE =
 
 /* A case of the benchmark: made-up texts of one length, or the texts of a file, in batches of one size. */
 struct bench_case {
-    size_t tokens;            /* tokens of each text; 0: texts of a file */
-    size_t batch;             /* texts in a run */
+    size_t tokens, batch;     /* tokens of each text, 0: texts of a file; texts in a run */
     struct tokens *seqs;      /* [batch] made-up texts; NULL: texts of a file */
     const struct span *texts; /* [text_count] texts of a file */
     size_t text_count, next;
