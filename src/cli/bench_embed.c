@@ -30,8 +30,8 @@ enum {
 };
 
 static const size_t LENGTHS[] = {12, 23, 64, 128, 176, 256}, BATCHES[] = {1, 8, 32};
-static const double PEAK_SHARE =
-    0.05; /* share of the time for measuring the peak before the cases; again after them */
+/* Share of the time for measuring the peak before the cases, and again after them. */
+static const double PEAK_SHARE = 0.05;
 
 /* A case of the benchmark: made-up texts of one length, or the texts of a file, in batches of one size. */
 struct bench_case {

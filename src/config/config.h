@@ -104,10 +104,10 @@ struct config_sources {
     int argc; /* flags only: `--name value`, `--name=value`, `--flag` or `--no-flag`; no program name */
     char **argv;
     char **environ; /* NULL-terminated "NAME=value"; NULL: none */
-    const char
-        *toml_path; /* NULL: the file that --config or DIPPER_CONFIG names, else ./dipper.toml if it exists */
-    unsigned
-        groups; /* groups whose environment variables are read; 0: all. Flags and file are always read whole */
+    /* NULL: the file that --config or DIPPER_CONFIG names, else ./dipper.toml if it exists */
+    const char *toml_path;
+    /* Groups whose environment variables are read; 0: all. Flags and file are always read whole. */
+    unsigned groups;
 };
 
 /* Reads all settings. Call config_deinit even after a failure. A DP_INVALID error names the setting, the origin of

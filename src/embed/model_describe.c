@@ -1,4 +1,4 @@
-/* model_describe.c: reads a model folder's small files and looks for its large ones. */
+/* model_describe.c: reads a model folder's small files, and checks whether the large ones exist. */
 #include "embed/model_describe.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "embed/onnx/onnx_file.h"
 #include "embed/tokenizer.h"
 
-/* Checks that our tokenizer can read the folder's. */
+/* Checks that our tokenizer can read the folder's tokenizer.json. */
 static enum dp_status check_tokenizer(const struct model_source *s, struct dp_error *error)
 {
     struct tokenizer *tokenizer = NULL;
@@ -39,7 +39,7 @@ static enum dp_status check_onnx(const char *folder, struct arena *arena, struct
     enum dp_status status = onnx_file_list(folder, arena, &files, &out->onnx_file_count, &out->onnx);
     out->onnx_files = files;
     if (status == DP_OK && out->onnx_file_count == 0)
-        status = onnx_file_find(folder, "", arena, &path, &name, &out->onnx); /* its error says where it looked */
+        status = onnx_file_find(folder, "", arena, &path, &name, &out->onnx); /* fails, and says where it looked */
     if (status != DP_OK)
         return status;
     status = model_source_open_outline(folder, &source, &out->onnx);

@@ -5,22 +5,24 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-/* `path` itself when it is a folder; otherwise the snapshot of the model named `path` in the offline hub cache:
- * $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub. A name without an organisation is looked up as
- * sentence-transformers/NAME. *folder and *name live in the arena. *name is the last part of the path; for a model
- * of the hub, even by its snapshot's path, it is "org/name", or "name" if the organisation is
- * sentence-transformers. */
+/* Finds a model's folder. If `path` is a folder, *folder is `path`. Otherwise `path` is a model's name, and
+ * *folder is the model's snapshot in the offline hub cache: $HF_HUB_CACHE, else $HF_HOME/hub, else
+ * ~/.cache/huggingface/hub. A name without an organisation means sentence-transformers/NAME.
+ *
+ * *name is the last part of the path. For a model in the hub cache, also if `path` is its snapshot's path, *name
+ * is "org/name", or "name" if the organisation is sentence-transformers. *folder and *name live in the arena. */
 enum dp_status model_dir_find(const char *path, struct arena *arena, const char **folder, const char **name,
                               struct dp_error *error);
 
-/* The path of that cache, which need not exist; in the arena. NULL: no memory. */
+/* Returns the path of the hub cache, in the arena. The cache need not exist. Returns NULL without memory. */
 const char *model_dir_hub(struct arena *arena);
 
-/* Names ("org/name") of the models in the cache that have a snapshot, sorted. Empty without a cache. */
+/* Lists the names ("org/name") of the models in the hub cache that have a snapshot, sorted. *count is 0 if there
+ * is no cache. */
 enum { MODEL_DIR_NAMES_MAX = 1000 };
 enum dp_status model_dir_list_hub(struct arena *arena, const char ***names, size_t *count, struct dp_error *error);
 
-/* Paths of the folders in `folder` that have a config.json, sorted. */
+/* Lists the paths of the folders in `folder` that have a config.json, sorted. */
 enum dp_status model_dir_list(const char *folder, struct arena *arena, const char ***paths, size_t *count,
                               struct dp_error *error);
 

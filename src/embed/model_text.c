@@ -1,4 +1,4 @@
-/* model_text.c: text → tokens, with the prompt of its kind before it. */
+/* model_text.c: turns a text into tokens, with the prompt for its kind before it. */
 #include "embed/model_impl.h"
 
 #include <string.h>
@@ -9,8 +9,8 @@ enum { PROMPT_ARENA_MAX = 1 << 22 };
 
 /* ---- prompts --------------------------------------------------------------------------------------------- */
 
-/* The number of tokens of each prompt, with the special tokens before a text. As in sentence-transformers, the
- * prompt is counted alone, although its last word may be cut differently with a text behind it. */
+/* Counts the tokens of each prompt, together with the special tokens before a text. Like sentence-transformers, it
+ * counts the prompt alone, although a text behind the prompt may change how its last word is cut. */
 static enum dp_status count_tokens(const struct model *model, const struct prompts *prompts,
                                    size_t counts[TEXT_KINDS], struct dp_error *error)
 {
@@ -80,7 +80,7 @@ size_t model_prompt_tokens_max(const struct model *model)
 
 /* ---- texts ----------------------------------------------------------------------------------------------- */
 
-/* The prompt, then the text. Data NULL: no memory. */
+/* Returns the prompt and then the text, in the arena. .data is NULL without memory. */
 static struct span join_prompt(struct span prompt, struct span text, struct arena *arena)
 {
     uint8_t *joined = arena_array(arena, prompt.len + text.len, 1);
@@ -92,7 +92,7 @@ static struct span join_prompt(struct span prompt, struct span text, struct aren
     return span_of(joined, prompt.len + text.len);
 }
 
-/* How many of a text's `count` tokens pooling leaves out: never all. */
+/* Returns how many of a text's `count` tokens pooling leaves out. At least one token stays. */
 static size_t skip_of(const struct model *model, enum text_kind kind, size_t count)
 {
     size_t skip = model->prompts.are_skipped ? model->prompt_tokens[kind] : 0;
@@ -114,7 +114,7 @@ enum dp_status model_encode(const struct model *model, enum text_kind kind, stru
     return status;
 }
 
-/* Puts a prompt's tokens before a window's own: [CLS] prompt text [SEP]. */
+/* Puts a prompt's tokens before the text of a window: [CLS] prompt text [SEP]. Returns false without memory. */
 static bool prepend_prompt(const struct tokens *prompt, size_t before, size_t after, struct arena *arena,
                            struct tokens *window)
 {

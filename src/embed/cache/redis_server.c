@@ -1,4 +1,4 @@
-/* redis_server.c: connects, logs in, and pauses after a failure. */
+/* redis_server.c: connects to a Redis server, logs in, and pauses after a failure. */
 #include "embed/cache/redis_server.h"
 
 #include <stdio.h>
@@ -38,12 +38,13 @@ static struct timeval time_of(int ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
-/* Sends one command and waits for "OK". */
+/* Sends one command and waits for the reply. Returns false, with the reason in `why`, if it is an error or
+ * missing. */
 static bool command_ok(redisContext *c, int argc, const char **argv, char why[WHY_MAX])
 {
     redisReply *reply = redisCommandArgv(c, argc, argv, NULL);
     bool ok = reply && reply->type != REDIS_REPLY_ERROR;
-    if (!ok) /* an error reply does not repeat the password */
+    if (!ok) /* safe to show: an error reply does not repeat the password */
         snprintf(why, WHY_MAX, "%s", reply ? reply->str : c->errstr);
     freeReplyObject(reply);
     return ok;
@@ -60,7 +61,7 @@ static bool log_in(const struct redis_url *url, redisContext *c, char why[WHY_MA
            (url->database == 0 || command_ok(c, 2, select, why));
 }
 
-/* ---- what a server may have us allocate ---------------------------------------------------------------- */
+/* ---- a bound on the memory of replies ------------------------------------------------------------------ */
 
 #if HIREDIS_MAJOR < 1
 typedef int element_count;
@@ -68,7 +69,8 @@ typedef int element_count;
 typedef size_t element_count;
 #endif
 
-/* hiredis 0.14 would allocate a pointer for each of the 2,147,483,647 elements that a line of 13 bytes announces. */
+/* Makes the array of a reply; refuses nested and long ones. hiredis 0.14 would allocate a pointer for each
+ * element, and a line of 13 bytes can announce 2,147,483,647 elements. */
 static void *create_array(const redisReadTask *task, element_count elements)
 {
     const struct redis_objects *objects = task->privdata;
@@ -125,7 +127,7 @@ bool redis_turn_begin(struct redis_server *s, struct redis_turn *turn)
     *turn = (struct redis_turn){.server = s};
     pthread_mutex_lock(&s->locked.lock);
     bool shut = now < s->locked.shut_until_ns;
-    if (!shut && s->locked.failures > 0) /* this thread tries; meanwhile the others go on without the server */
+    if (!shut && s->locked.failures > 0) /* only this thread tries the server; the others do without it */
         s->locked.shut_until_ns = now + ((int64_t)s->timeouts.connect_ms + s->timeouts.command_ms) * 1000000;
     if (!shut && s->locked.idle_count > 0) {
         turn->context = s->locked.idle[--s->locked.idle_count];
@@ -147,7 +149,7 @@ bool redis_turn_renew(struct redis_turn *turn)
     redisFree(turn->context);
     turn->context = NULL;
     pthread_mutex_lock(&s->locked.lock);
-    drop_idle(s); /* as old as this one or older, so closed too */
+    drop_idle(s); /* they are as old as this connection or older, so the server has closed them too */
     pthread_mutex_unlock(&s->locked.lock);
     if (dial_server(turn, why))
         return true;
@@ -155,7 +157,7 @@ bool redis_turn_renew(struct redis_turn *turn)
     return false;
 }
 
-/* How the server took a turn's writes. */
+/* Whether the server accepted the writes of a turn. */
 enum redis_writes { WRITES_UNKNOWN, WRITES_TAKEN, WRITES_REFUSED };
 
 static void end_turn(struct redis_turn *turn, enum redis_writes writes, const char *why)

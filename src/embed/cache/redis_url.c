@@ -1,11 +1,11 @@
-/* redis_url.c: reads the URLs of Redis servers. */
+/* redis_url.c: parses the URLs of Redis servers. */
 #include "embed/cache/redis_url.h"
 
 #include "base/url.h"
 
 enum { PORT_DEFAULT = 6379 };
 
-/* Decodes a user or a password. */
+/* Decodes a percent-encoded user or password. Returns false if it is malformed, too long, or contains NUL. */
 static bool decode_secret(struct span text, char out[REDIS_SECRET_MAX + 1])
 {
     size_t len = 0;
@@ -37,8 +37,8 @@ static bool read_decimal(struct span text, unsigned long max, unsigned long *out
     return text.len > 0;
 }
 
-/* Cuts *rest at the first `mark`: *before gets the text before it, *rest the text behind it. False without a
- * mark. */
+/* Cuts *rest at the first `mark`: sets *before to the text before it and *rest to the text behind it. Returns
+ * false if there is no mark. */
 static bool cut_at(struct span *rest, uint8_t mark, struct span *before)
 {
     const uint8_t *at = rest->len ? memchr(rest->data, mark, rest->len) : NULL;
@@ -64,7 +64,7 @@ static bool read_host(struct span text, struct redis_url *out)
     return true;
 }
 
-/* [USER]:PASSWORD, or USER. */
+/* Reads [USER]:PASSWORD. A user needs a password. */
 static bool read_login(struct span login, struct redis_url *out)
 {
     struct span user;
@@ -76,7 +76,7 @@ static bool read_login(struct span login, struct redis_url *out)
            (out->user[0] == '\0' || out->password[0]);
 }
 
-/* HOST, HOST:PORT or [HOST]:PORT. */
+/* Reads HOST, HOST:PORT, [HOST] or [HOST]:PORT. */
 static bool read_place(struct span place, struct redis_url *out)
 {
     struct span host, port;

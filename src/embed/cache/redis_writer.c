@@ -1,4 +1,4 @@
-/* redis_writer.c: takes the queue, and sends each server its part in one pipeline. */
+/* redis_writer.c: a thread that takes all queued vectors, and writes each server's part in one pipeline. */
 #include "embed/cache/redis_writer.h"
 
 #include <stdatomic.h>
@@ -25,7 +25,7 @@ struct redis_writer {
     pthread_t thread;
     struct {
         pthread_mutex_t lock;
-        pthread_cond_t work; /* a vector waits, or the writer must end */
+        pthread_cond_t work; /* signalled when a vector waits or the writer must end */
         struct queued_vector *first, **last;
         size_t bytes;
     } queue;
@@ -37,7 +37,8 @@ static size_t bytes_of(const struct queued_vector *item)
     return sizeof *item + item->dim * sizeof(float);
 }
 
-/* Moves the vectors of one server from *list to turn[], in their order; the others stay. */
+/* Moves the vectors for the server of the first one from *list to turn[], in their order, at most TURN_MAX.
+ * Returns how many. The other vectors stay in *list. */
 static size_t gather_turn(struct queued_vector **list, struct queued_vector *turn[TURN_MAX])
 {
     struct redis_server *server = (*list)->server;
@@ -67,11 +68,11 @@ static bool append_set(const struct redis_writer *w, redisContext *c, const stru
 struct turn_outcome {
     size_t written;
     bool failed;   /* the server or the connection failed */
-    bool refused;  /* the server answered, but refused some */
+    bool refused;  /* the server answered, but refused some of the writes */
     char why[160]; /* the first refusal or failure */
 };
 
-/* Sends all vectors of a turn and reads all answers. */
+/* Sends all vectors of a turn, then reads all replies. Stops at the first failure. */
 static struct turn_outcome exchange_turn(const struct redis_writer *w, redisContext *c,
                                          struct queued_vector *const *turn, size_t count)
 {

@@ -1,4 +1,4 @@
-/* vector_cache.c: shards, each with a table, a queue, and the flights of missing vectors. */
+/* vector_cache.c: the memory tier: shards, each with a table, a queue, and the flights of missing vectors. */
 #include "embed/vector_cache.h"
 
 #include <assert.h>
@@ -8,18 +8,18 @@
 
 enum {
     SHARDS_MAX = 16,
-    SHARD_VECTORS_MIN = 256,   /* we make fewer shards rather than smaller ones */
-    SHARD_BYTES_MIN = 1 << 20, /* minimum bytes of a shard, for which we make fewer */
+    SHARD_VECTORS_MIN = 256,   /* minimum vectors of a shard; a small cache has fewer shards */
+    SHARD_BYTES_MIN = 1 << 20, /* minimum bytes of a shard; a small cache has fewer shards */
     BUCKETS_MIN = 64,
-    BLOCK_OVERHEAD = 32, /* of an entry: its bucket, and the allocator's header */
-    TEXT_PART = 8,       /* a printed form may take 1/8 of a shard */
+    BLOCK_OVERHEAD = 32, /* extra bytes of each allocation: bucket and allocator's header */
+    TEXT_PART = 8,       /* a printed form may take at most 1/8 of a shard's bytes */
 };
 
 struct vector_entry {
     struct vector_entry *next_in_bucket, *newer, *older;
     struct cache_key key;
     struct vector_facts facts;
-    struct flight flight; /* its users hold pointers to the entry */
+    struct flight flight; /* the flight's users hold pointers to the entry */
     bool in_table, kept, marked;
     uint32_t dim;
     uint32_t text_len[VECTOR_FORMS];
@@ -27,13 +27,13 @@ struct vector_entry {
     float vector[];
 };
 
-/* `lock` guards all fields. */
+/* A part of the cache, chosen by a byte of the key. `lock` guards all fields. */
 struct vector_shard {
     pthread_mutex_t lock;
     pthread_cond_t landed;
     struct vector_entry **buckets;
     size_t bucket_count, entry_count;
-    struct vector_entry *newest, *oldest, *hand; /* kept entries */
+    struct vector_entry *newest, *oldest, *hand; /* the queue of kept entries; eviction goes on at `hand` */
     size_t kept, kept_max;
     uint64_t bytes, bytes_max;
 };
@@ -125,7 +125,7 @@ static struct vector_shard *shard_of(struct vector_cache *cache, const struct ca
 
 static struct vector_entry **bucket_of_key(const struct vector_shard *s, const struct cache_key *key)
 {
-    uint64_t hash; /* a key is a digest, so any of its bytes will do */
+    uint64_t hash; /* a key is a digest, so any eight of its bytes are a hash */
     memcpy(&hash, key->bytes + 8, sizeof hash);
     return &s->buckets[hash & (s->bucket_count - 1)];
 }
@@ -156,7 +156,7 @@ static void out_of_table(struct vector_shard *s, struct vector_entry *e)
     s->entry_count--;
 }
 
-/* Doubles the buckets when there are more entries. Without memory the chains just grow. */
+/* Doubles the buckets when there are as many entries as buckets. Without memory the chains grow instead. */
 static void make_buckets(struct vector_shard *s)
 {
     if (s->entry_count < s->bucket_count)
@@ -206,7 +206,8 @@ static void evict_entry(struct vector_cache *cache, struct vector_shard *s, stru
         entry_free(e);
 }
 
-/* Makes room for more bytes and vectors, at most as many as the shard may hold. */
+/* Evicts entries, but not `but`, until `vectors` and `bytes` more fit. The shard must be able to hold that many.
+ * An entry that was read since the hand's last visit loses its mark in place of its life. */
 static void make_shard_room(struct vector_cache *cache, struct vector_shard *s, size_t vectors, uint64_t bytes,
                             const struct vector_entry *but)
 {
@@ -293,7 +294,7 @@ enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cac
         deliver_vector(e, arena, read);
         answer = FLIGHT_HIT;
     } else {
-        e->marked = true; /* a second request wants it already */
+        e->marked = true; /* two requests want it, so it counts as read */
         flight_join(&e->flight);
         answer = FLIGHT_WAIT;
     }
@@ -302,7 +303,7 @@ enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cac
     return answer;
 }
 
-/* The last user frees an entry that is not in the table. */
+/* Frees an entry that has no user and is not in the table. */
 static void drop_if_unused(struct vector_entry *e)
 {
     if (e->flight.users == 0 && !e->in_table)

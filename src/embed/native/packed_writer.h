@@ -4,8 +4,10 @@
 
 #include "embed/native/packed_model.h"
 
-/* Quantises an open folder and appends its packed form to `out`, whose length must be a multiple of 64. tokenizer:
- * the bytes of tokenizer_serialize(). */
+/* Quantises the model of an open folder and appends its packed form to `out`.
+ *
+ * tokenizer  the bytes that tokenizer_serialize() wrote
+ * out        its length must be a multiple of 64 */
 enum dp_status packed_model_write(const struct model_source *source, struct span tokenizer, struct buffer *out,
                                   struct dp_error *error);
 

@@ -1,9 +1,10 @@
-/* embed/native/smoothing.h: divisors of the residual stream's channels, for products in int8.
+/* embed/native/smoothing.h: finds divisors for the channels of the residual stream, for products in int8.
  *
- * A few channels are ten times as large as the others, and a row's range must hold them. Dividing each channel by
- * a number, and multiplying its weights by that number, does not change the products, but leaves more levels to
- * the other channels (Xiao et al. 2023, SmoothQuant). The divisors go into the norm before the matrix, so division
- * costs nothing; the norm behind it multiplies by them again when it adds the residual stream.
+ * A few channels are ten times as large as the others, and the range of a row's int8 values must hold them. So we
+ * divide each channel by a number, and multiply its weights by that number. The products stay the same, but the
+ * other channels get more of the int8 levels (Xiao et al. 2023, SmoothQuant). The norm before the matrix includes
+ * the divisors, so the division costs nothing. The norm behind it multiplies by them again when it adds the
+ * residual stream.
  */
 #ifndef EMBED_SMOOTHING_H
 #define EMBED_SMOOTHING_H
@@ -16,8 +17,9 @@ struct smoothing {
     float *scale; /* [layers][STREAM_KINDS][hidden] */
 };
 
-/* Finds the divisors of a folder's model, from its channels' sizes in a run over random tokens and from its
- * weights. A folder gives equal divisors on every machine. It embeds in fp32 and needs the memory for that. */
+/* Finds the divisors of a folder's model, from its weights and from the sizes of its channels in a run over random
+ * tokens. A folder gives equal divisors on every machine. The run is in fp32 and needs the memory for fp32
+ * weights. */
 enum dp_status smoothing_find(const struct model_source *source, struct smoothing *out, struct dp_error *error);
 void smoothing_free(struct smoothing *s);
 

@@ -1,11 +1,11 @@
-/* onnx_engine.c: ONNX Runtime behind the engine vtable.
+/* onnx_engine.c: an engine (embed/engine.h) that computes with ONNX Runtime.
  *
- * Threads: ONNX Runtime's pool, which all runs share, has one thread less than `threads_a_text`. With the threads
- * that call onnx_encode() at once (engine.callers), never more than `threads` compute. So a single text gets
- * threads_a_text threads, and many texts get all.
+ * Threads: all runs share ONNX Runtime's pool, which has threads_a_text - 1 threads. At most engine.callers
+ * threads call onnx_encode() at once, so that together with the pool at most `threads` threads compute. So a
+ * single text gets threads_a_text threads, and many texts get all threads.
  *
- * One text is one run by default: if a graph quantises its activations dynamically, a text's neighbours change the
- * scale, and so its vector.
+ * By default a run has one text. If a graph quantises its activations dynamically, the other texts of a run change
+ * the scale, and so a text's vector.
  */
 #include "embed/onnx_engine.h"
 
@@ -25,7 +25,7 @@ struct onnx_engine {
     enum model_pooling pooling;
 };
 
-/* Inputs of one run: [batch][max_tokens] each, in the type that the graph takes. */
+/* The inputs of one run: each is int32 or int64 [batch][max_tokens], as the graph takes it. */
 struct onnx_workspace {
     void *inputs[ONNX_INPUTS];
 };
@@ -60,7 +60,8 @@ static void onnx_workspace_free(void *workspace)
     mem_free(w);
 }
 
-/* A run has at most `batch` texts, so `rows`, the tokens of a whole job, does not matter. */
+/* Makes a workspace for one run. It ignores `rows`, the tokens of a whole job, because a run has at most `batch`
+ * texts. */
 static enum dp_status onnx_workspace_new(const struct engine *engine, size_t rows, void **out,
                                          struct dp_error *error)
 {
@@ -90,7 +91,7 @@ static void put_input(const struct onnx_session *s, struct onnx_workspace *w, en
         ((int64_t *)w->inputs[kind])[at] = value;
 }
 
-/* Lays n texts side by side; each is padded to `tokens` and masked there. */
+/* Writes n texts into the inputs, one after another. Pads each to `tokens` tokens, and masks the padding. */
 static void fill_inputs(const struct onnx_session *s, struct onnx_workspace *w, const struct engine_item *items,
                         size_t n, size_t tokens)
 {
@@ -103,7 +104,7 @@ static void fill_inputs(const struct onnx_session *s, struct onnx_workspace *w, 
         }
 }
 
-/* rows[count][dim] → out[dim] */
+/* Pools rows[count][dim] into out[dim]. */
 static void pool_tokens(enum model_pooling pooling, const float *rows, size_t count, size_t dim, float *out)
 {
     size_t first = pooling == POOLING_LAST ? count - 1 : 0, last = pooling == POOLING_CLS ? 0 : count - 1;
@@ -164,7 +165,7 @@ static void onnx_free(struct engine *engine)
 static const struct engine_ops ops = {"onnx",      onnx_workspace_new, onnx_workspace_free,
                                       onnx_encode, onnx_free,          NULL};
 
-/* Runs the graph once over two tokens, to find failures early and to learn its dimension. */
+/* Runs the graph once over two tokens, to find failures early and to learn the dimension of its vectors. */
 static enum dp_status probe_graph(struct onnx_engine *e, struct dp_error *error)
 {
     static const int32_t ids[2] = {0, 0};
