@@ -207,7 +207,7 @@ static void evict_entry(struct vector_cache *cache, struct vector_shard *s, stru
 }
 
 /* Evicts entries, but not `but`, until `vectors` and `bytes` more fit. The shard must be able to hold that many.
- * An entry that was read since the hand's last visit loses its mark in place of its life. */
+ * The hand passes the entries from old to new: a marked entry stays, but loses its mark. */
 static void make_shard_room(struct vector_cache *cache, struct vector_shard *s, size_t vectors, uint64_t bytes,
                             const struct vector_entry *but)
 {

@@ -1,9 +1,10 @@
-/* embed/onnx/onnx_file.h: chooses one of a model folder's ONNX files.
+/* embed/onnx/onnx_file.h: finds the ONNX files of a model folder, and chooses one.
  *
- * The files lie in onnx/ or in the folder itself, under the names that exporters give:
+ * The files lie in onnx/ or in the folder itself, under the names that exporters give. We take the first file that
+ * exists of those for the choice:
  *
- *   choice            the first that is there of
- *   "" (nothing)      model.onnx, then as "int8"
+ *   choice            files
+ *   "" (nothing)      model.onnx, then the files of "int8"
  *   "int8"            the file quantised for this processor's instruction set (model_qint8_avx512_vnni.onnx with
  *                     VNNI, model_quint8_avx2.onnx with AVX2, model_qint8_arm64.onnx on arm64), model_int8.onnx,
  *                     model_quantized.onnx, model_uint8.onnx
@@ -15,17 +16,18 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-/* The file's path and its name within the folder ("onnx/model.onnx"), in the arena. DP_NOT_FOUND. */
+/* Finds the chosen file: its path and its name within the folder ("onnx/model.onnx"), in the arena. Errors:
+ * DP_NOT_FOUND. */
 enum dp_status onnx_file_find(const char *folder, const char *choice, struct arena *arena, const char **path,
                               const char **name, struct dp_error *error);
 
-/* The names ("onnx/model.onnx") of the folder's ONNX files, sorted, in the arena; at most ONNX_FILES_MAX. */
+/* Lists the names ("onnx/model.onnx") of the folder's ONNX files, sorted, in the arena; at most ONNX_FILES_MAX. */
 enum { ONNX_FILES_MAX = 100 };
 enum dp_status onnx_file_list(const char *folder, struct arena *arena, const char ***names, size_t *count,
                               struct dp_error *error);
 
-/* SHA-256 of the file and of the files beside it whose names begin with its name (external weights, as
- * "model.onnx_data"), names and lengths included. DP_NOMEM, or the failure of reading. */
+/* Computes the SHA-256 of a file, and of the files beside it whose names begin with its name: external weights,
+ * such as "model.onnx_data". The digest includes names and lengths. Errors: DP_NOMEM, and those of reading. */
 enum dp_status onnx_file_digest(const char *path, struct arena *arena, uint8_t digest[32], struct dp_error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* onnx_session.c: opens an ONNX file, finds its inputs and its output by name and type, and runs it.
  *
- * ONNX Runtime reads and checks the file. We check its size first: the format holds at most 2 GiB, so reading a
- * larger file is in vain.
+ * ONNX Runtime reads and checks the file. We check its size before: an ONNX file has less than 2 GiB, so a larger
+ * file need not be read.
  */
 #include "embed/onnx/onnx_session.h"
 
@@ -44,7 +44,7 @@ static const char *type_name(ONNXTensorElementDataType type)
     }
 }
 
-/* ---- what the graph takes and gives ---- */
+/* ---- inputs and outputs of the graph ---- */
 
 static enum dp_status read_port_shape(const OrtApi *api, const OrtTypeInfo *info, struct graph_port *out,
                                       struct dp_error *error)
@@ -143,7 +143,7 @@ static enum dp_status find_inputs(struct onnx_session *s, struct dp_error *error
     return status;
 }
 
-/* The rank of an output: 1 is best; 0: not usable. */
+/* Returns how well an output fits: 1 is best, 4 is worst, 0 is not usable. */
 static unsigned output_rank(const struct graph_port *port, size_t count, bool pools)
 {
     static const char *const names[] = {"last_hidden_state", "token_embeddings", "sentence_embedding"};
@@ -186,7 +186,7 @@ static enum dp_status find_output(struct onnx_session *s, bool pools, struct dp_
 
 /* ---- opening ---- */
 
-/* Logs ONNX Runtime's messages for debugging; its failures come back as statuses. */
+/* Logs ONNX Runtime's messages at the level "debug", because its failures also come back as statuses. */
 static void log_message(void *ctx, OrtLoggingLevel severity, const char *category, const char *id, const char *at,
                         const char *message)
 {
@@ -217,10 +217,10 @@ static enum dp_status set_options(const OrtApi *api, OrtSessionOptions *options,
                                        error); /* the caller's thread included */
     if (status == DP_OK)
         status = onnx_check(api, api->SetInterOpNumThreads(options, 1), doing, error);
-    /* ONNX Runtime would keep a memory plan for each shape; texts have any number of tokens. */
+    /* ONNX Runtime would keep a memory plan for each shape, and texts have many lengths. */
     if (status == DP_OK)
         status = onnx_check(api, api->DisableMemPattern(options), doing, error);
-    /* Its threads may spin within a run, but not after it: our threads may want the processors. */
+    /* ONNX Runtime's threads may spin during a run, but not after it, when our threads may need the processors. */
     if (status == DP_OK)
         status =
             onnx_check(api, api->AddSessionConfigEntry(options, "session.force_spinning_stop", "1"), doing, error);

@@ -1,8 +1,8 @@
 /* tokenizer/json.c: reads a tokenizer.json of the BERT family.
  *
- * First locates the file's parts, in any order, then reads them one by one, so that we know the model's type
- * before we touch its vocabulary. Ignores what the `tokenizers` package ignores (unknown fields, `decoder`).
- * Refuses by name a part that would change the ids and is not supported.
+ * The parser first locates the file's parts, in any order, and then reads them one by one. So it knows the model's
+ * type before it reads the vocabulary. Like the `tokenizers` package, it ignores unknown fields and `decoder`. It
+ * refuses, by name, any unsupported part that would change the ids.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static enum dp_status fail_json(const struct spec_parser *p, const struct json_r
     return status;
 }
 
-/* A reader of one value. Its errors give offsets in the file. */
+/* Returns a JSON reader for one value. Its errors give byte offsets in the whole file. */
 static struct json_reader reader_at(const struct spec_parser *p, struct span value)
 {
     struct json_reader r;
@@ -49,7 +49,7 @@ static bool is_absent(struct span value)
     return !value.data || span_equal_str(value, "null");
 }
 
-/* Fills the fields of the next object; skips others. */
+/* Reads the next object: sets the value of each field in `fields`, and skips all other fields. */
 static enum dp_status find_fields(struct spec_parser *p, struct json_reader *r, struct spec_field *fields,
                                   size_t count)
 {
@@ -76,7 +76,7 @@ static enum dp_status fail_missing(struct spec_parser *p, const char *part, cons
     return dp_fail(p->error, DP_INVALID, "tokenizer.json: %s has no field \"%s\"", part, name);
 }
 
-/* Reads the members of a Sequence, `list`, as components of depth 1. */
+/* Reads each member of the Sequence `list` with `read`, at depth 1. */
 static enum dp_status read_sequence(struct spec_parser *p, const struct spec_field *list, const char *part,
                                     enum dp_status (*read)(struct spec_parser *p, struct span value,
                                                            unsigned depth))
@@ -116,7 +116,8 @@ static bool read_token_id(struct json_reader *r, uint32_t *out)
     return !json_failed(r);
 }
 
-/* Locates the fields of a component and reads its "type", empty if absent. fields[0] is the type. */
+/* Locates the fields of a component and reads its "type", which must be fields[0]. *type is empty if it is absent.
+ * */
 static enum dp_status open_component(struct spec_parser *p, struct span value, struct spec_field *fields,
                                      size_t count, struct span *type)
 {
@@ -155,7 +156,7 @@ static enum dp_status read_bert_normalizer(struct spec_parser *p, const struct s
         bool on = false;
         enum dp_status status = DP_OK;
         if (i == 4 && is_absent(fields[i].value))
-            on = made & NORMALIZER_LOWERCASE; /* accents follow the case */
+            on = made & NORMALIZER_LOWERCASE; /* the default: strip accents if lower-casing */
         else if (!fields[i].value.data)
             return fail_missing(p, "the normalizer", fields[i].name);
         else
@@ -168,8 +169,9 @@ static enum dp_status read_bert_normalizer(struct spec_parser *p, const struct s
     return DP_OK;
 }
 
-/* Reads one normalizer, or a Sequence's member (depth 1): one BertNormalizer, and Lowercase. The place of
- * Lowercase does not matter, as it works character by character and so do BertNormalizer's later steps. */
+/* Reads a normalizer (depth 0) or a member of a Sequence (depth 1). Supports one BertNormalizer, and Lowercase
+ * before or after it. Their order does not matter: Lowercase and BertNormalizer's later steps work character by
+ * character. */
 static enum dp_status read_normalizer(struct spec_parser *p, struct span value, unsigned depth)
 {
     static const char supported[] = "BertNormalizer, Lowercase, a Sequence of them";
@@ -224,7 +226,7 @@ static int compare_ids(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* The last of equal keys counts, as in the package. Two keys with one id are refused. */
+/* Removes repeated keys: the last one counts, as in the `tokenizers` package. Refuses two keys with one id. */
 static enum dp_status check_vocab(struct spec_parser *p, struct map *seen)
 {
     struct wordpiece_spec *spec = p->spec;
@@ -272,7 +274,7 @@ static enum dp_status read_vocab(struct spec_parser *p, struct span value, struc
     return check_vocab(p, seen);
 }
 
-/* Guesses the type of a model in files older than the field. */
+/* Guesses the model's type, for files older than the field "type". */
 static const char *guess_model(const struct spec_field *fields)
 {
     if (fields[5].value.data)
@@ -324,8 +326,8 @@ static enum dp_status read_model(struct spec_parser *p, struct span value, struc
     return DP_OK;
 }
 
-/* Reads one added token. Ignores its "id", as the package does: the token gets the vocabulary's id, or the next
- * free one. */
+/* Reads one added token. Ignores its "id", like the `tokenizers` package: the token gets the vocabulary's id, or
+ * the next free id. */
 static enum dp_status read_added_token(struct spec_parser *p, struct json_reader *r, struct added_token *token)
 {
     struct spec_field fields[] = {{.name = "content"}, {.name = "single_word"}, {.name = "lstrip"},
@@ -359,7 +361,7 @@ static enum dp_status count_items(struct spec_parser *p, struct span value, size
     return json_failed(&r) ? fail_json(p, &r) : DP_OK;
 }
 
-/* Reads the added tokens; `seen` maps the texts of the vocabulary to indexes of spec->vocab. */
+/* Reads the added tokens; `seen` maps the texts of the vocabulary to positions in spec->vocab. */
 static enum dp_status read_added_tokens(struct spec_parser *p, struct span value, const struct map *seen)
 {
     struct wordpiece_spec *spec = p->spec;
@@ -376,7 +378,7 @@ static enum dp_status read_added_tokens(struct spec_parser *p, struct span value
     if (!spec->added)
         return dp_fail_nomem(p->error, "the added tokens");
 
-    struct map added; /* text → index of spec->added */
+    struct map added; /* text → position in spec->added */
     map_init(&added, count);
     uint32_t next_id = (uint32_t)spec->vocab_count;
     struct json_reader r = reader_at(p, value);
@@ -391,7 +393,7 @@ static enum dp_status read_added_tokens(struct spec_parser *p, struct span value
         status = map_put(&added, token.text, spec->added_count, &slot, &existing, p->error);
         if (status)
             continue;
-        if (existing) { /* the flags of the later token count */
+        if (existing) { /* the later token's flags count */
             token.id = spec->added[*slot].id;
             spec->added[*slot] = token;
             continue;
@@ -507,7 +509,7 @@ static enum dp_status read_template(struct spec_parser *p, struct span single, s
     return DP_OK;
 }
 
-/* BertProcessing's "cls" and "sep": [text, id]. */
+/* Reads a special token of BertProcessing, "cls" or "sep": [text, id]. */
 static enum dp_status read_bert_special(struct spec_parser *p, struct spec_field field, uint32_t **ids,
                                         size_t *count)
 {
@@ -527,8 +529,8 @@ static enum dp_status read_bert_special(struct spec_parser *p, struct spec_field
     return json_failed(&r) ? fail_json(p, &r) : DP_OK;
 }
 
-/* BertProcessing and RobertaProcessing treat one text alike; RobertaProcessing's other fields move offsets, not
- * tokens. */
+/* Reads the special tokens around a text. BertProcessing and RobertaProcessing treat a single text in one way: the
+ * other fields of RobertaProcessing change offsets, not tokens. */
 static enum dp_status read_frame(struct spec_parser *p, const struct spec_field *fields, bool is_template)
 {
     if (is_template)
@@ -537,7 +539,7 @@ static enum dp_status read_frame(struct spec_parser *p, const struct spec_field 
     return status ? status : read_bert_special(p, fields[4], &p->spec->after, &p->spec->after_count);
 }
 
-/* Reads one post-processor, or a Sequence's member (depth 1). At most one may add tokens. */
+/* Reads a post-processor (depth 0) or a member of a Sequence (depth 1). At most one of them may add tokens. */
 static enum dp_status read_post_processor(struct spec_parser *p, struct span value, unsigned depth)
 {
     static const char supported[] =
@@ -558,7 +560,7 @@ static enum dp_status read_post_processor(struct spec_parser *p, struct span val
         p->is_framed = true;
         return read_frame(p, fields, is_template);
     }
-    if (depth == 1 && span_equal_str(type, "ByteLevel")) /* it moves offsets alone */
+    if (depth == 1 && span_equal_str(type, "ByteLevel")) /* it changes only offsets */
         return DP_OK;
     if (!span_equal_str(type, "Sequence") || depth > 0)
         return fail_unsupported(p, p->is_framed ? "a second post_processor" : "post_processor", type, supported);
@@ -572,7 +574,7 @@ enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes 
     struct spec_field fields[] = {{.name = "version"},       {.name = "model"},        {.name = "normalizer"},
                                   {.name = "pre_tokenizer"}, {.name = "added_tokens"}, {.name = "post_processor"}};
     *spec = (struct wordpiece_spec){.normalizer = 0};
-    struct map seen; /* text of the vocabulary → index of spec->vocab */
+    struct map seen; /* text of the vocabulary → position in spec->vocab */
     map_init(&seen, TRIE_VALUE_MAX);
 
     struct json_reader r;

@@ -1,20 +1,31 @@
-/* tokenizer/pack.c: the packed form of a tokenizer, its only form in memory too.
+/* tokenizer/pack.c: writes and opens the packed form of a tokenizer, which is also its form in memory.
  *
- * Opening checks a checksum and every bound once; afterwards nothing is parsed, copied or checked again. All
- * numbers are little-endian, of 32 bits unless noted:
+ * Opening verifies the checksum and all bounds once. Afterwards the tokenizer reads the bytes where they lie. All
+ * numbers are little-endian. They have 32 bits unless noted:
  *
- *   0  magic "DPTOKEN1"
- *   8  XXH3-64 of everything from byte 16 on (64 bits)
- * 16 bytes in all (64 bits) 24 normalizer flags (enum normalizer_flag) 28 max_input_chars_per_word 32 id limit:
- * every id is below it 36 id of the unknown token 40 node of the word trie where continuations ("##…") begin 44
- * nodes of the word trie 48 nodes of the trie of literal added tokens 52 nodes of the trie of normalized added
- * tokens 56 added tokens 60 special tokens before a text; 64 after a text 68 tokens; 72 bytes of their texts; 76
- * zero 80 word trie, literal trie, normalized trie (tokenizer/trie.h; 8 bytes a node)
- *      added tokens: {id, flags (enum added_flag)}
- *      special tokens before a text: ids; after a text: ids
- *      tokens by ascending id: {id, end of its text}; then the texts, end to end
+ *    0  magic "DPTOKEN1"
+ *    8  XXH3-64 of everything from byte 16 on (64 bits)
+ *   16  number of all bytes (64 bits)
+ *   24  normalizer flags (enum normalizer_flag)
+ *   28  max_input_chars_per_word
+ *   32  id limit: every id is below it
+ *   36  id of the unknown token
+ *   40  node of the word trie where continuations ("##…") begin
+ *   44  number of nodes of the word trie
+ *   48  number of nodes of the trie of literal added tokens
+ *   52  number of nodes of the trie of normalized added tokens
+ *   56  number of added tokens
+ *   60  number of special tokens before a text
+ *   64  number of special tokens after a text
+ *   68  number of tokens
+ *   72  bytes of the tokens' texts
+ *   76  zero
+ *   80  word trie, literal trie, normalized trie (tokenizer/trie.h; 8 bytes for each node)
+ *       added tokens: {id, flags (enum added_flag)}
+ *       ids of the special tokens before a text; ids of those after a text
+ *       tokens by ascending id: {id, end of its text}; then the texts, one after another
  *
- * Values of the word trie are ids; those of the other two are indexes of added tokens.
+ * The values of the word trie are ids. The values of the other two tries are positions in the added tokens.
  */
 #include <stdlib.h>
 
@@ -57,7 +68,7 @@ static void put_header(struct buffer *out, const struct tokenizer_header *h)
     buffer_u32(out, 0);
 }
 
-/* Appends the trie of `keys`; *nodes is its number of nodes. */
+/* Appends the trie of `keys` and sets *nodes to its number of nodes. */
 static enum dp_status put_trie(struct trie_key *keys, size_t count, struct buffer *out, uint32_t *nodes,
                                struct dp_error *error)
 {
@@ -88,8 +99,8 @@ static enum dp_status put_words(const struct wordpiece_spec *spec, struct arena 
     return DP_OK;
 }
 
-/* Appends the trie of the added tokens that are found in raw text, or in normalized text. If two tokens have one
- * normal form, a special token wins, then the earlier one. */
+/* Appends the trie of the added tokens that match raw text, or (`normalized`) of those that match normalized text.
+ * If two tokens have one normal form, a special token wins, else the earlier one. */
 static enum dp_status put_added_trie(const struct wordpiece_spec *spec, bool normalized, struct arena *arena,
                                      struct buffer *out, uint32_t *nodes, struct dp_error *error)
 {
@@ -128,7 +139,7 @@ static int compare_ids(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Appends the texts of all tokens by id, added tokens included. */
+/* Appends ids and texts of all tokens, added tokens included, by ascending id. */
 static enum dp_status put_tokens(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                                  struct tokenizer_header *h, struct dp_error *error)
 {
@@ -281,7 +292,7 @@ static bool tokens_in_order(const struct tokenizer *t, uint32_t token_bytes)
     return end == token_bytes && ids_below(t->token_index, t->token_count, 8, t->id_limit);
 }
 
-/* Marks the first bytes of the set's members. */
+/* Marks each byte that a member of the set begins with. */
 static void note_beginnings(struct added_set *set)
 {
     for (unsigned c = 0; c < 256 && set->trie.count; c++) {

@@ -1,11 +1,11 @@
-/* tokenizer.c: passes a text through the tokenizer's steps.
+/* tokenizer.c: encodes a text in these steps:
  *
  *   text → valid UTF-8 → cut at literal added tokens → each part: normalize → cut at normalized added tokens
  *        → each part: words → pieces → ids → special tokens around them
  *
- * Normalized text lies in one scratch block. Without normalized added tokens (the usual case) a long part is first
- * cut at white space into chunks. That does not change the tokens: no word contains white space and no step of NFD
- * reaches across it. So scratch stays small for texts of any length.
+ * Normalized text lies in scratch memory. If there are no normalized added tokens, which is usual, a long part is
+ * first cut into chunks at white space. This does not change the tokens: no word contains white space, and no step
+ * of NFD combines characters across it. So the scratch memory stays small for texts of any length.
  */
 #include "embed/tokenizer.h"
 
@@ -17,8 +17,8 @@
 enum {
     CHUNK_BYTES = 64 * 1024,
     SINK_FIRST = 64,
-    /* Maximum bytes for parsing, per byte of JSON (a vocabulary entry of 8 bytes needs about 150), and the least
-     * maximum. */
+    /* Maximum memory for parsing: this many bytes for each byte of JSON (a vocabulary entry of 8 bytes needs about
+     * 150), and PARSE_MEMORY_LEAST bytes more. */
     PARSE_MEMORY_FACTOR = 64,
     PARSE_MEMORY_LEAST = 1 << 20
 };
@@ -120,7 +120,7 @@ void sink_grow(struct id_sink *sink)
     sink->capacity = 2 * capacity;
 }
 
-/* The number of ASCII bytes from `at` on, in steps of eight; may stop early. */
+/* Returns the number of ASCII bytes from `at` on, as a multiple of eight; there may be more. */
 static size_t ascii_words(struct span text, size_t at)
 {
     size_t from = at;
@@ -133,7 +133,7 @@ static size_t ascii_words(struct span text, size_t at)
     return at - from;
 }
 
-/* The length of the valid UTF-8 at the start of `text`. */
+/* Returns the length of the valid UTF-8 at the beginning of `text`. */
 static size_t valid_length(struct span text)
 {
     size_t at = 0;
@@ -149,7 +149,7 @@ static size_t valid_length(struct span text)
     return at;
 }
 
-/* Replaces each maximal subpart of an ill-formed sequence by U+FFFD. .data NULL: no memory. */
+/* Replaces each maximal subpart of an ill-formed sequence by U+FFFD. Returns .data NULL without memory. */
 static struct span make_valid(struct span text, struct arena *arena)
 {
     size_t at = valid_length(text);
@@ -174,7 +174,8 @@ static struct span make_valid(struct span text, struct arena *arena)
     return span_of(copy, (size_t)(out - copy));
 }
 
-/* The length of the next chunk of a part: all of it, or up to a white space, included. */
+/* Returns the length of the next chunk of a part: the whole part, or as far as a white space, which it includes.
+ * */
 static size_t chunk_length(const struct tokenizer *t, struct span part)
 {
     if (part.len <= CHUNK_BYTES || t->normalized.trie.count)
@@ -187,7 +188,7 @@ static size_t chunk_length(const struct tokenizer *t, struct span part)
     return part.len;
 }
 
-/* Encodes a part without literal added tokens. False: no memory. */
+/* Encodes a part without literal added tokens. Returns false without memory. */
 static bool encode_part(struct text_encoding *e, struct span part)
 {
     const struct tokenizer *t = e->t;
@@ -216,7 +217,7 @@ static bool encode_part(struct text_encoding *e, struct span part)
     return !e->sink.failed;
 }
 
-/* Encodes a text without special tokens around it, and appends to the sink. */
+/* Encodes a text, without special tokens around it, into the sink. */
 static enum dp_status encode_text(struct text_encoding *e, struct span text, struct dp_error *error)
 {
     text = make_valid(text, e->arena);
@@ -292,8 +293,8 @@ enum dp_status tokenizer_windows(const struct tokenizer *t, struct span text, si
     *windows = arena_array(arena, *count, sizeof **windows);
     if (!*windows)
         return dp_fail_nomem(error, "the windows of a text");
-    /* All windows get one length and are evenly spread: a short last window would say little and score by
-     * chance. */
+    /* All windows get one length and are evenly spread. A short last window would have little content, and its
+     * score would be chance. */
     size_t len = (kept + overlap * (*count - 1) + *count - 1) / *count;
     for (size_t i = 0; i < *count; i++) {
         size_t from = *count == 1 ? 0 : i * (kept - len) / (*count - 1);

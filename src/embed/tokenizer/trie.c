@@ -1,8 +1,9 @@
 /* tokenizer/trie.c: builds and checks the double array of tokenizer/trie.h.
  *
- * Sorts the keys. Each node gets the range of keys that share its path, and its children go to the first base
- * where all of them find free nodes. Free nodes form a list; the oldest blocks of 256 leave it, which bounds the
- * search (as in darts-clone). No recursion, as keys may be long.
+ * The builder sorts the keys. Each node gets the range of keys that share its path, and the node's children go to
+ * the first base where the nodes of all children are free. Free nodes form a chain. The oldest blocks of 256 nodes
+ * leave the chain, which bounds the search, as in darts-clone. The builder does not recurse, because keys may be
+ * long.
  */
 #include "embed/tokenizer/trie.h"
 
@@ -15,20 +16,20 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "nodes are used where 
 
 enum {
     BLOCK = 256,
-    OPEN_BLOCKS = 16, /* the search for free nodes visits so many of the newest blocks */
+    OPEN_BLOCKS = 16, /* the search for free nodes visits only this many of the newest blocks */
     NODES_MAX = 1 << 30
 };
 
 static const uint32_t nowhere = UINT32_MAX;
 
-/* A node during building. Free nodes form a list in ascending order. */
+/* A node during building. Free nodes form a chain in ascending order. */
 struct trie_slot {
     uint32_t base, word;
     uint32_t next_free, previous_free;
     bool used, is_base;
 };
 
-/* The keys [low, high) share their first `depth` bytes, which lead to `node`. */
+/* Keys number `low` to high - 1. They share their first `depth` bytes, which lead to `node`. */
 struct key_range {
     size_t low, high, depth;
     uint32_t node;
@@ -177,7 +178,7 @@ enum dp_status trie_build(struct trie_key *keys, size_t *count, struct buffer *o
     enum dp_status status = b.todo ? add_block(&b, error) : dp_fail_nomem(error, "the vocabulary's trie");
     if (status)
         goto out;
-    while (b.first_free != nowhere) /* the first block holds the root alone */
+    while (b.first_free != nowhere) /* the first block holds only the root */
         unlink_free(&b, b.first_free);
     b.slots[TRIE_ROOT].used = true;
     b.todo[b.todo_count++] = (struct key_range){0, *count, 0, TRIE_ROOT};
@@ -202,7 +203,7 @@ bool trie_check(struct trie trie, uint32_t value_limit)
     bool good = true;
     for (uint32_t i = 0; i < trie.count; i++) {
         uint64_t node = trie_node(trie, i);
-        uint32_t value = (uint32_t)(node >> 41); /* plus 1 */
+        uint32_t value = (uint32_t)(node >> 41); /* the node's value plus 1 */
         good &= (uint32_t)node < trie.count && value <= value_limit;
     }
     return good;

@@ -2,8 +2,9 @@
  *
  * White space separates words; each punctuation character is a word. A word becomes the longest vocabulary entry
  * that it begins with, then the longest continuation ("##…") of the rest, and so on. If a step finds nothing, or
- * the word has more than max_word_chars characters, the whole word becomes the unknown token. (Y. Wu et al.,
- * "Google's Neural Machine Translation System", 2016, §4.1; greedy matching as in BERT.)
+ * the word has more than max_word_chars characters, the whole word becomes the unknown token.
+ *
+ * Source: Y. Wu et al., "Google's Neural Machine Translation System", 2016, §4.1; greedy matching as in BERT.
  */
 #include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
