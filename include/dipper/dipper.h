@@ -235,7 +235,7 @@ DP_API enum dp_status dp_index_search(const struct dp_index *index, const float 
  * options  may be NULL
  *
  * Thread-safe; calls with one runtime take turns. Errors: DP_INVALID (no vectors, more lists than vectors, a value
- * that is not finite, a negative id; the message numbers the vector), DP_TOO_LARGE (memory_bytes is too small for
+ * that is not finite, a negative id; the message gives its number), DP_TOO_LARGE (memory_bytes is too small for
  * the lists), DP_DEADLINE, DP_CANCELLED, DP_NOT_FOUND (the folder), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE. */
 DP_API enum dp_status dp_index_build(struct dp_runtime *runtime, const float *vectors, size_t count, size_t dim,
                                      const int64_t *ids, const char *path,
@@ -243,8 +243,8 @@ DP_API enum dp_status dp_index_build(struct dp_runtime *runtime, const float *ve
 
 /* ==== full calls: limits, runtime, models ================================================================ */
 
-/* How long a call may take, and a function that may end it earlier. Zeros: no limit. Part of most options. This
- * struct never grows. */
+/* Limits of a call: how long it may take, and a function that may end it earlier. Zeros: no limit. Most options
+ * contain it. This struct never grows. */
 struct dp_limits {
     uint64_t timeout_ms; /* milliseconds; then the call fails with DP_DEADLINE. 0: no limit */
     /* Runs on the calling thread, after 20 ms and then about every 20 ms, at the latest when a step of computing
@@ -261,14 +261,14 @@ struct dp_runtime_options {
 /* Precision of a model's weights. */
 enum dp_precision {
     DP_PRECISION_INT8 = 0,
-    DP_PRECISION_FP32 = 1 /* slower, and the reference; a packed model does not have it: DP_UNSUPPORTED */
+    DP_PRECISION_FP32 = 1 /* slower; the reference for int8. DP_UNSUPPORTED for a packed model */
 };
 
 struct dp_model_options {
     size_t size;
     enum dp_precision precision;
-    /* Text that is written before a plain text, a query, a document (docs/models.md). NULL: as the model's folder
-     * says; "": nothing. */
+    /* Prompts that are written before a plain text, a query and a document (docs/models.md). NULL: the prompt of
+     * the model's folder; "": no prompt. */
     const char *default_prompt, *query_prompt, *document_prompt;
     /* A packed model in memory, in place of a path: 64-byte aligned. The bytes are not copied; they must not
      * change and must outlive the model. */
@@ -420,8 +420,9 @@ struct dp_index_search_options {
      * (docs/internals/faiss.md#recall). The first such search reads the table once; its cost does not include
      * that. 0: use nprobe. */
     double recall;
-    /* Ids as the search returns them, in any order; used during the call only. Each takes memory. Vectors that are
-     * left out do not take a place among the k; the lists to scan stay the same. */
+    /* Filters by ids as the search returns them, in any order. The search uses the arrays during the call only,
+     * and needs memory for each id. Vectors that are left out do not take a place among the k. The filters do not
+     * change which lists are scanned. */
     const int64_t *keep; /* int64_t keep[keep_count]: only these ids, none if keep_count is 0. NULL: all ids */
     size_t keep_count;
     const int64_t *skip; /* int64_t skip[skip_count]: not these ids. NULL: skip none */

@@ -168,7 +168,7 @@ static void answer_fastembed(struct call *call, const struct api_context *api,
                              const struct fastembed_request *request, const struct embed_response *answer,
                              int64_t began, struct http_response *response)
 {
-    /* Whole microseconds: finer figures mean nothing. */
+    /* Round to whole microseconds: the clock's finer digits mean nothing. */
     int64_t us = (os_now_ns() - began) / 1000;
     print_fastembed(api, request, answer, (double)us / 1000, response);
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)

@@ -1,10 +1,10 @@
-/* batch.c: searches several queries in one file, list by list. That pays for a file in memory, and for a flat
- * file, which every query scans whole.
+/* batch.c: searches one file for several queries together, list by list. This is faster for a file in memory, and
+ * for a flat file, which every query scans whole.
  *
- * First each query probes. Then the lists are read round by round, and each list is scanned for all queries that
- * probe it, while its codes are in the processor's cache. The best k do not depend on the order of lists, but for
- * RaBitQ codes of several bits, for which a scan looks more closely only at codes that may beat the best so far.
- * Callers search those query by query (faiss_ivf_any_order).
+ * First each query probes. Then the batch reads the lists, round by round, and scans each list for all queries
+ * that probe it, while the list's codes are in the processor's cache. The best k do not depend on the order of the
+ * lists, except for RaBitQ codes of several bits: there a scan looks more closely only at codes that may beat the
+ * best so far. Callers search files with such codes query by query (faiss_ivf_any_order).
  */
 #include "faiss/batch.h"
 
@@ -21,10 +21,10 @@ struct visit {
 
 struct search_batch {
     const struct faiss_ivf *ivf;
-    size_t count;    /* queries */
-    size_t most;     /* lists for each query */
-    float *rooms;    /* [count][transform room] */
-    uint32_t *lists; /* [most] */
+    size_t count;    /* number of queries */
+    size_t most;     /* maximum lists for each query */
+    float *rooms;    /* [count][faiss_ivf_transform_room()]: the transformed queries */
+    uint32_t *lists; /* [most]: the lists of the query that is being planned */
     struct visit *visits;
     size_t visit_count;
     struct ivf_query ready[FAISS_BATCH_MAX];
@@ -38,7 +38,7 @@ static int by_list(const void *a, const void *b)
     return left->query < right->query ? -1 : left->query > right->query;
 }
 
-/* Makes query q ready, and notes its visits. */
+/* Prepares query q for scans, and adds the lists that it probes to the visits. */
 static enum dp_status plan_query(struct search_batch *batch, size_t q, const float *query, struct dp_error *error)
 {
     const struct faiss_ivf *ivf = batch->ivf;
@@ -53,7 +53,7 @@ static enum dp_status plan_query(struct search_batch *batch, size_t q, const flo
     return status;
 }
 
-/* Scans a list for the queries of visits[0] to visits[count - 1]. bytes: of the list. */
+/* Scans a list, whose content is `bytes`, for the queries of visits[0] to visits[count - 1]. */
 static enum dp_status scan_for_queries(struct call *call, struct search_batch *batch, struct span bytes,
                                        const struct visit *visits, size_t count, const struct id_filter *filter,
                                        struct topk *tops)
@@ -65,7 +65,8 @@ static enum dp_status scan_for_queries(struct call *call, struct search_batch *b
     return status;
 }
 
-/* Reads lists[0] to lists[count - 1] in one round, and scans them for their visits, which begin at *next. */
+/* Reads lists[0] to lists[count - 1] in one round, and scans them for their visits. These begin at visit *next;
+ * moves *next behind them. */
 static enum dp_status scan_batch_round(struct call *call, struct search_batch *batch,
                                        const struct faiss_reader *reader, const uint32_t *lists, size_t count,
                                        struct faiss_range *ranges, size_t *next, const struct id_filter *filter,

@@ -1,8 +1,9 @@
-/* faiss_build.c: reads, samples, clusters, assigns, encodes, writes and measures, in that order.
+/* faiss_build.c: builds an IVF file: reads, samples, clusters, assigns, encodes, writes and measures, in that
+ * order.
  *
- * The vectors of a list are spread over the source, but its codes must lie together. So lists are written in
- * groups whose codes fit into memory. Each group costs one walk over the source, front to back, without random
- * reads. Within a list the vectors keep their order.
+ * The vectors of a list are spread over the source, but the codes of a list must lie together in the file. So the
+ * build writes lists in groups whose codes fit into memory. Each group costs one sweep over the source, front to
+ * back. Within a list the vectors keep their order.
  */
 #include "faiss/faiss_build.h"
 
@@ -20,8 +21,8 @@
 enum {
     BLOCK_BYTES = 8 << 20, /* maximum bytes of one read of the source */
     ENCODE_ROWS = 256,     /* vectors that a worker encodes at a time */
-    SAMPLES_LEAST = 16,    /* vectors for each list when memory is short */
-    SAMPLES_WANTED = 39    /* FAISS warns when it trains with fewer */
+    SAMPLES_LEAST = 16,    /* minimum vectors to train with for each list, when memory is short */
+    SAMPLES_WANTED = 39    /* vectors for each list; FAISS warns when it trains with fewer */
 };
 static const size_t MEMORY_BYTES = (size_t)1 << 30;
 
@@ -32,21 +33,21 @@ struct build_run {
     struct ivf_codec codec;
     size_t dim, nlist, block_rows;
     uint64_t count;
-    float *room;       /* float[block_rows][dim] */
+    float *room;       /* float[block_rows][dim]: memory for a block of the source */
     float *centroids;  /* float[nlist][dim] */
-    float *trained;    /* codec.trained */
+    float *trained;    /* float[2][dim]: codec.trained; NULL: the codec needs none */
     float *residual;   /* float[workers][dim] */
-    uint32_t *list;    /* [count] */
-    uint64_t *sizes;   /* [nlist] */
-    const char *stage; /* for progress */
-    /* The group of lists in progress. */
+    uint32_t *list;    /* [count]: the list of each vector */
+    uint64_t *sizes;   /* [nlist]: the number of vectors in each list */
+    const char *stage; /* name of the stage, for progress */
+    /* The group of lists that is being written: lists number group_begin to group_end - 1. */
     size_t group_begin, group_end;
     uint64_t *next;       /* [nlist]: the next free place of each list, counted from the group's first vector */
-    uint8_t *codes;       /* of the group */
-    int64_t *ids;         /* of the group */
+    uint8_t *codes;       /* the group's codes */
+    int64_t *ids;         /* the group's ids */
     uint64_t *place;      /* [block_rows]: the place of each vector of the block; UINT64_MAX: in another group */
-    const float *block;   /* float[block_count][dim]: the block of the source in progress */
-    uint64_t block_begin; /* the number of its first vector */
+    const float *block;   /* float[block_count][dim]: the block of the source that was read last */
+    uint64_t block_begin; /* the number of the block's first vector */
     size_t block_count;
 };
 
@@ -62,7 +63,7 @@ static size_t memory_allowed(const struct build_run *b)
     return b->options->memory_bytes > 0 ? b->options->memory_bytes : MEMORY_BYTES;
 }
 
-/* The `tell` of a kmeans_watch and a recall_watch. */
+/* Reports progress of the stage, as `tell` of a kmeans_watch and a recall_watch. Returns false to cancel. */
 static bool report_done(void *ctx, double done)
 {
     const struct build_run *b = ctx;
@@ -84,7 +85,7 @@ static void normalize_rows(const struct build_run *b, float *x, size_t n)
         vector_normalize(x + r * b->dim, b->dim);
 }
 
-/* Reads the block that begins at vector `first`. normal: scale its vectors if the options say so. */
+/* Reads the block that begins at vector `first`. If `normal`, also scales the vectors if the options want it. */
 static enum dp_status read_block(struct call *call, struct build_run *b, uint64_t first, bool normal)
 {
     const struct vector_source *source = b->source;
@@ -105,7 +106,7 @@ static enum dp_status read_block(struct call *call, struct build_run *b, uint64_
     return DP_OK;
 }
 
-/* Refuses NaN and infinities, whose exponents are all ones. */
+/* Refuses NaN and infinities: their exponent bits are all ones. */
 static enum dp_status check_block(struct call *call, const struct build_run *b)
 {
     static const uint32_t EXPONENT = 0x7f800000;
@@ -128,7 +129,7 @@ static enum dp_status check_block(struct call *call, const struct build_run *b)
     return DP_OK;
 }
 
-/* Reads and checks all vectors, and copies the chosen ones. */
+/* Reads and checks all vectors, and copies `wanted` random ones into the sample. */
 static enum dp_status take_sample(struct call *call, struct build_run *b, size_t wanted, float *sample)
 {
     struct kmeans_choice choice = {b->options->seed, b->count, wanted};
@@ -154,7 +155,7 @@ static enum dp_status take_sample(struct call *call, struct build_run *b, size_t
 
 /* ---- training ----------------------------------------------------------------------------------------- */
 
-/* Computes the size of the sample: as many vectors as k-means uses, or fewer when memory is short. */
+/* Computes the number of vectors in the sample: as many as k-means uses, or fewer when memory is short. */
 static enum dp_status sample_size(struct call *call, const struct build_run *b, size_t *wanted)
 {
     uint64_t fit = memory_allowed(b) / (b->dim * sizeof(float));
@@ -206,7 +207,7 @@ static void count_block(struct build_run *b)
     }
 }
 
-/* Finds each vector's list, and the ranges of codes, which cover every vector. */
+/* Finds each vector's list. For SQ8 also finds each dimension's range, so that it covers all vectors. */
 static enum dp_status assign_vectors(struct call *call, struct build_run *b)
 {
     enum dp_status status = DP_OK;
@@ -241,7 +242,8 @@ static void encode_rows(void *ctx, size_t index, unsigned worker)
                        b->residual + worker * b->dim, b->codes + b->place[r] * b->codec.code_size);
 }
 
-/* Finds the places of those vectors of a block that are in the group. Returns their number. */
+/* Sets the place and the id of each vector of a block that is in the group. Returns the number of these vectors.
+ * */
 static size_t place_block(struct build_run *b, uint64_t first, size_t n)
 {
     size_t placed = 0;
@@ -257,7 +259,7 @@ static size_t place_block(struct build_run *b, uint64_t first, size_t n)
     return placed;
 }
 
-/* Encodes the group's lists. written: the vectors of earlier groups. */
+/* Encodes the group's lists. `written` counts the vectors of earlier groups, for progress. */
 static enum dp_status encode_group(struct call *call, struct build_run *b, uint64_t written)
 {
     enum dp_status status = DP_OK;
@@ -275,7 +277,8 @@ static enum dp_status encode_group(struct call *call, struct build_run *b, uint6
     return status;
 }
 
-/* Takes as many lists from group_begin on as fit into memory, at least one. Returns the number of their vectors. */
+/* Begins a group at group_begin: as many lists as fit into memory, at least one. Returns the number of its
+ * vectors. */
 static uint64_t choose_group(struct build_run *b)
 {
     uint64_t most = memory_allowed(b) / (b->codec.code_size + sizeof(int64_t)), total = 0;
@@ -342,7 +345,7 @@ static enum dp_status write_file(struct call *call, struct build_run *b, struct 
 
 /* ---- measuring ---------------------------------------------------------------------------------------- */
 
-/* Reads the source's vectors as the file has them: scaled, if the options say so. */
+/* Reads vectors of the source as the file holds them: scaled to length 1 if the options want it. */
 static enum dp_status read_normal(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
                                   const float **out)
 {
@@ -373,7 +376,7 @@ static enum dp_status put_recall(struct call *call, struct span url, const struc
     return status;
 }
 
-/* Measures the file that was written, and writes the table of recall beside it. */
+/* Measures the recall of the written file, and writes the recall table beside it. */
 static enum dp_status measure_file(struct call *call, struct build_run *b, struct span url,
                                    const struct store_options *store, struct recall_table *table)
 {

@@ -1,5 +1,5 @@
-/* faiss/head_memory.h: a bound on the memory of all open files' heads together: centroids, tables of codes and
- * lists, id maps. For servers, which open files that clients name. Thread-safe. */
+/* faiss/head_memory.h: bounds the memory that the heads of all open files take together: centroids, tables of
+ * codes and lists, id maps. Servers need it, because they open files that clients name. Thread-safe. */
 #ifndef FAISS_HEAD_MEMORY_H
 #define FAISS_HEAD_MEMORY_H
 
@@ -12,7 +12,7 @@ struct faiss_head_memory {
     _Atomic uint64_t used;
 };
 
-/* Takes bytes; false when fewer are left. */
+/* Reserves bytes. Returns false, and reserves nothing, if fewer are left. */
 static inline bool faiss_head_memory_take(struct faiss_head_memory *memory, uint64_t bytes)
 {
     uint64_t used = atomic_load(&memory->used);

@@ -1,7 +1,9 @@
-/* parse/codec.c: the meaning of the codes of an inverted file, and the table of all kinds of index (at the end).
+/* parse/codec.c: parses the codec of an inverted file, and holds the table of all kinds of index (at the end).
+ *
+ * Between its IVF header and its lists an inverted file has these fields, by its fourcc:
  *
  *   IwFl         no fields: codes are floats
- *   IwSq, IwSQ   i32 type, i32 rangestat, f32 its argument, u64 d, u64 code_size, vec f32 trained,
+ *   IwSq, IwSQ   i32 type, i32 rangestat, f32 rangestat's argument, u64 d, u64 code_size, vec f32 trained,
  *                u64 code_size, IwSq: u8 by_residual
  *   IwPQ         u8 by_residual, u64 code_size, pq
  *   IwPf         u8 by_residual, u64 code_size, i32 block_rows, u64 m2, i32 implementation, u64 batch, pq
@@ -29,13 +31,13 @@ enum {
     BLOCK_ROWS_MAX = 1 << 16
 };
 
-/* FAISS's limit on its precomputed tables, past which it computes others (IndexIVFPQ.cpp:
+/* FAISS's limit on its precomputed tables. Beyond it FAISS computes distances in another way (IndexIVFPQ.cpp:
  * precomputed_table_max_bytes). */
 static const uint64_t PRECOMPUTED_BYTES_MAX = (uint64_t)1 << 31;
 
-/* ---- the bytes ahead, for reading them in the same round ------------------------------------------------- */
+/* ---- a guess of the bytes that follow, to read them in the same round ----------------------------------- */
 
-/* Whether a code of code_size bytes can hold m indexes of `bits` bits, for some m that divides d. */
+/* Returns whether code_size can be the bytes of m indexes of `bits` bits, for some m that divides d. */
 static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
 {
     for (uint64_t m = 8 * (code_size - 1) / bits + 1; m <= 8 * code_size / bits && m <= d; m++)
@@ -44,9 +46,9 @@ static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
     return false;
 }
 
-/* Guesses the bytes of a product quantizer's centroids before its fields are read: the file's size, less
- * everything else, must be these and ntotal whole codes. Assumes 8 bits if no guess fits, because list sizes are
- * sparse or other parts intervene; a wrong guess costs at most one more round. */
+/* Guesses the bytes of a product quantizer's centroids before the parser has read its fields. Centroids and ntotal
+ * whole codes must fill what the other parts leave of the file. If no number of bits fits, because list sizes are
+ * sparse or the file has other parts, assumes 8 bits. A wrong guess costs at most one more round. */
 static uint64_t guess_pq_bytes(const struct faiss_parser *p)
 {
     const struct faiss_ivf *ivf = p->ivf;
@@ -88,7 +90,7 @@ static const struct sq_type {
     enum ivf_codec_kind kind;
     enum ivf_scalar_form form;
     uint8_t bits;
-    uint8_t floats; /* trained: 2 for each dimension; 1: two in all; 0: none */
+    uint8_t floats; /* trained floats. 2: two for each dimension; 1: two for all dimensions; 0: none */
 } sq_types[] = {{"SQ8", FAISS_QT_8BIT, IVF_SQ8, IVF_SCALAR_RANGES, 8, 2},
                 {"SQ4", FAISS_QT_4BIT, IVF_SQ4, IVF_SCALAR_RANGES, 4, 2},
                 {"SQ6", FAISS_QT_6BIT, IVF_SQ6, IVF_SCALAR_RANGES, 6, 2},
@@ -107,9 +109,9 @@ static const struct sq_type *find_sq_type(int32_t type)
     return NULL;
 }
 
-/* Makes a range for each dimension of codes that were trained without. In every form code c means
- * least + range (c + 1/2) / levels, so direct codes have a range of 255 that begins at -1/2, signed ones at
- * -128.5. */
+/* Makes a range for each dimension of codes whose file has none. In every form code c means
+ * least + range (c + 1/2) / levels. So direct codes have a range of 255 that begins at -1/2, and signed direct
+ * codes one that begins at -128.5. */
 static enum dp_status spread_ranges(struct faiss_parser *p, const struct sq_type *type, const float uniform[2])
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -138,7 +140,7 @@ enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after)
     if (status != DP_OK)
         return status;
     int32_t number = cursor_i32(&c);
-    cursor_i32(&c); /* rangestat mattered in training only */
+    cursor_i32(&c); /* only training uses rangestat and its argument */
     cursor_f32(&c);
     uint64_t sq_d = cursor_u64(&c), sq_code_size = cursor_u64(&c), trained = cursor_u64(&c);
     const struct sq_type *type = find_sq_type(number);
@@ -261,7 +263,7 @@ static enum dp_status parse_ivf_pq(struct faiss_parser *p)
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
-/* Sets the layout of a block: `parts` four-bit indexes and `beside` more bytes for each of its vectors. */
+/* Sets the layout of a block of `rows` vectors, each with `parts` four-bit indexes and `beside` more bytes. */
 static enum dp_status set_block(struct faiss_parser *p, int32_t rows, uint64_t m2, uint64_t parts, uint64_t beside)
 {
     struct ivf_codec *codec = &p->ivf->codec;
@@ -308,7 +310,8 @@ static enum dp_status parse_ivf_pq_fast(struct faiss_parser *p)
 
 /* ---- RaBitQ --------------------------------------------------------------------------------------------- */
 
-/* Takes the fields that every kind begins with: d, code_size, metric, bits. `fast` goes into the codes' name. */
+/* Takes the fields that all RaBitQ kinds begin with: d, code_size, metric and, if has_bits, bits. The name of the
+ * codes contains `fast`. */
 static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool has_bits, const char *fast)
 {
     struct ivf_codec *codec = &p->ivf->codec;
@@ -321,7 +324,7 @@ static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool
                            " bits, in an index of %zu dimensions and metric %d",
                            d, metric, bits, codec->dim, (int)codec->metric);
     codec->bits = (size_t)bits;
-    codec->by_residual = true; /* always for RaBitQ */
+    codec->by_residual = true; /* RaBitQ always encodes residuals */
     snprintf(p->ivf->codes, sizeof p->ivf->codes, bits > 1 ? "RaBitQ%s%zu" : "RaBitQ%s", fast, codec->bits);
     codec->code_size = rabitq_sign_bytes(codec->dim) + rabitq_factor_bytes(codec->dim, codec->bits);
     return check_code(p, code_size, codec->code_size, 0);
@@ -381,9 +384,9 @@ static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
     uint8_t by_residual = cursor_u8(&c);
     uint64_t code_size = cursor_u64(&c);
     int32_t rows = cursor_i32(&c);
-    cursor_u64(&c); /* FAISS's batch of queries */
+    cursor_u64(&c); /* FAISS's batch size, which only FAISS uses */
     uint64_t m2 = cursor_u64(&c);
-    cursor_i32(&c); /* FAISS's implementation */
+    cursor_i32(&c); /* FAISS's implementation number, which only FAISS uses */
     uint8_t query_bits = cursor_u8(&c), centered = cursor_u8(&c);
     status = check_code(p, code_size, codec->code_size, by_residual);
     if (status != DP_OK)
@@ -402,11 +405,11 @@ const char parse_supported[] =
     "IVF files (Flat, SQ, PQ, fast scan, RaBitQ), flat files and SQ, alone or with transforms, "
     "id maps and RFlat";
 
-/* For kinds from which FAISS can reconstruct the vectors. */
+/* What to do with a kind from which FAISS can reconstruct the vectors. */
 #define REBUILD                                                                                                  \
     "make an IVF file of its vectors: in Python numpy.save(\"x.npy\", faiss.read_index(FILE).reconstruct_n()), " \
     "then `dipper faiss build FILE.ivf --vectors x.npy`"
-/* For kinds from which it cannot. */
+/* What to do with a kind from which FAISS cannot reconstruct the vectors. */
 #define BUILD "make an IVF file of the vectors: `dipper faiss build FILE.ivf --vectors x.npy`"
 
 static const struct parse_kind index_kinds[] = {

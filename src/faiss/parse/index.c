@@ -1,4 +1,5 @@
-/* parse/index.c: a file from its first byte: wrappers, the index inside them, and the parts behind the index.
+/* parse/index.c: parses a file from its first byte: wrappers, the index inside them, and the parts behind the
+ * index.
  *
  *   file         = index
  *   index        = "IxPT" header transforms index
@@ -7,9 +8,9 @@
  *                | an inverted file's fourcc, ivf-header, codec, lists
  *                | ("IxF2" | "IxFI" | "IxFl" | "IxSQ"), flat
  *
- * No length is trusted: the bytes of a part must lie inside the file before the parser allocates or skips them.
- * Beside the source's window, it keeps one copy of the centroids, the codec's tables and the transforms' matrices,
- * and 8 bytes for each list (16 in blocks) and for each id of a map.
+ * The parser trusts no length: it checks that a part lies inside the file before it allocates or skips the part.
+ * It keeps the source's window; one copy of the centroids, of the codec's tables and of the transforms' matrices;
+ * 8 bytes for each list (16 for lists in blocks); and 8 bytes for each id of an id map.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,15 +29,16 @@ static bool is_id_map(uint32_t fourcc)
     return fourcc == FAISS_ID_MAP || fourcc == FAISS_ID_MAP_2;
 }
 
-/* The wrappers' facts about the index inside them. */
+/* The wrappers around an index, and what they say about it. */
 struct wrappers {
     struct index_header first;
-    uint32_t kinds[PARSE_NESTING_MAX]; /* from the outside in */
+    uint32_t kinds[PARSE_NESTING_MAX]; /* fourccs, the outermost wrapper first */
     unsigned count;
     bool id_map;
 };
 
-/* Notes that a wrapper has `bytes` more bytes behind the index. */
+/* Adds a wrapper's `bytes` behind the index to tail_bytes. Errors: DP_CORRUPT (`fits` is false, or the file is too
+ * short). */
 static enum dp_status expect_tail(struct faiss_parser *p, const char *what, bool fits, uint64_t bytes,
                                   int64_t ntotal)
 {
@@ -116,7 +118,7 @@ static enum dp_status parse_wrappers(struct faiss_parser *p, struct wrappers *w)
     }
 }
 
-/* Checks the index against its wrappers. */
+/* Checks that the index has the dimension, vectors and metric that its wrappers say. */
 static enum dp_status check_wrapped(struct faiss_parser *p, const struct wrappers *w, size_t dim)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -187,7 +189,7 @@ static enum dp_status parse_all(struct faiss_parser *p)
     if (w.count > 0)
         ivf->dim_in = (size_t)w.first.d;
     status = parse_core(p, &w);
-    /* The wrappers' parts behind the index come from the inside out. */
+    /* Behind the index come the wrappers' parts, the innermost wrapper's first. */
     for (unsigned i = w.count; status == DP_OK && i-- > 0;)
         if (is_id_map(w.kinds[i]))
             status = parse_id_map(p);
