@@ -64,7 +64,7 @@ extern "C" {
 #define DP_VERSION_PATCH  0
 #define DP_VERSION_NUMBER (DP_VERSION_MAJOR * 10000 + DP_VERSION_MINOR * 100 + DP_VERSION_PATCH)
 
-/* The version of the library that runs: DP_VERSION_NUMBER of its header, and text such as "0.1.0". Thread-safe. */
+/* Return the version of the library that runs: as DP_VERSION_NUMBER, and as text such as "0.1.0". Thread-safe. */
 DP_API unsigned dp_version_number(void);
 DP_API const char *dp_version(void);
 
@@ -310,7 +310,7 @@ struct dp_load_summary {
 
 struct dp_namespace_options {
     size_t size;
-    struct dp_limits limits; /* of opening */
+    struct dp_limits limits; /* for dp_namespace_open */
 };
 
 /* A query of a namespace: a text with its model, or a vector. */
@@ -391,7 +391,7 @@ struct dp_reader {
 
 struct dp_index_options {
     size_t size;
-    struct dp_limits limits; /* of opening */
+    struct dp_limits limits; /* for dp_index_open */
     /* Bytes before the list data, from struct dp_index_info. If it is set, opening takes one read of that length,
      * at a URL one GET. More reads are needed for files with an id map, with lists in blocks (fast scan) or with a
      * large direct map, and at a URL beyond 8 MiB without merge_none. */
@@ -408,7 +408,7 @@ struct dp_index_options {
     const void *bytes;
     size_t bytes_len;
     struct dp_reader reader; /* in place of a url */
-    bool merge_none; /* with a url: one request for each probed list, even if lists are neighbours or long */
+    bool merge_none; /* with a url: send one request for each probed list, even if lists are neighbours or long */
 };
 
 struct dp_index_search_options {
@@ -444,7 +444,7 @@ struct dp_index_build_options {
     enum dp_ivf_kind kind;
     enum dp_metric metric;
     size_t nlist;  /* clusters; 0: about twice the square root of the number of vectors */
-    uint64_t seed; /* of the clustering */
+    uint64_t seed; /* seed of the clustering */
     /* Bytes for a sample of the vectors and for the lists that are being written; 0: 1 GiB. The build also needs
      * 4 bytes for each vector, 8 more with ids_path, and the centroids. */
     size_t memory_bytes;

@@ -25,6 +25,7 @@ enum {
 /* Checks the prefix from the settings: 1 to KEY_SCHEME_MAX characters of A-Z a-z 0-9 _ -. Errors: DP_INVALID. */
 enum dp_status key_check_scheme(struct span scheme, struct dp_error *error);
 
+/* Makes a new random key with the prefix `scheme`. */
 enum dp_status key_generate(struct span scheme, char out[KEY_TEXT_MAX + 1], struct dp_error *error);
 /* Returns whether the text has the form of a key. Servers check this before they ask the database. */
 bool key_is_well_formed(struct span scheme, struct span text);

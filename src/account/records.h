@@ -58,7 +58,7 @@ struct key_wish {
     unsigned rights;
     int64_t expires_ms; /* 0: never */
     struct span scheme;
-    unsigned cost; /* of bcrypt; 0: KEY_COST */
+    unsigned cost; /* bcrypt's cost; 0: KEY_COST */
 };
 
 struct new_key {

@@ -38,8 +38,8 @@ enum {
 
 /* A line of input: a text to embed, or the reason why it cannot be used. */
 struct embed_line {
-    size_t offset, len; /* of the text in the batch's bytes */
-    char *problem;      /* in the arena, or NULL */
+    size_t offset, len; /* place of the text in the batch's texts, in bytes */
+    char *problem;      /* the reason, in the arena; NULL: the line is a text */
 };
 
 /* Lines that are embedded together, and their embeddings. The stage that has taken the batch owns it. */

@@ -84,7 +84,7 @@ static enum dp_status create_key(struct key_run *run)
 
 /* ---- list, revoke ----------------------------------------------------------------------------------- */
 
-/* Writes the beginning of a key, such as "fe_0123abcd". Lists show a key by it. */
+/* Writes the beginning of a key, such as "fe_0123abcd", which stands for the key in lists. */
 static void show_key(const struct key_run *run, const struct key_record *key, char out[SHOWN_MAX])
 {
     snprintf(out, SHOWN_MAX, "%s%.*s", run->config->key_prefix, SPAN_FMT(key->prefix));

@@ -33,13 +33,13 @@ struct config {
     /* model */
     const char *model_path;          /* "": the model linked into the program */
     const char *model_name;          /* another name of the model */
-    unsigned max_tokens;             /* of one text; 0: the model's limit */
-    unsigned threads;                /* of the compute team; 0: one for each processor */
+    unsigned max_tokens;             /* maximum tokens of one text; 0: the model's limit */
+    unsigned threads;                /* compute threads; 0: one for each processor */
     const char *engine;              /* "native", "onnx" */
-    const char *onnx_file;           /* in the model's folder; "": the usual one */
+    const char *onnx_file;           /* name of a file in the model's folder; "": the usual one */
     const char *onnxruntime_library; /* "": the usual places */
     unsigned onnx_batch;             /* texts in one run */
-    unsigned onnx_threads;           /* of one text; 0: half of the team */
+    unsigned onnx_threads;           /* threads that share one text; 0: half of the team */
     const char *model_aliases;       /* more names, separated by commas */
     const char *default_prompt, *query_prompt, *document_prompt; /* "": the model's prompt; "none": no prompt */
     bool allow_token_input;                                      /* clients may send token ids in place of texts */
@@ -85,7 +85,7 @@ struct config {
     bool auth; /* every client needs an API key */
     bool protect_metrics;
     const char *database_url;    /* "": a file in the state folder */
-    const char *database_schema; /* of PostgreSQL, for the tables */
+    const char *database_schema; /* schema of the tables in PostgreSQL */
     const char *state_home;      /* "": ~/.local/state */
     const char *key_prefix;
     uint64_t free_limit, pro_limit, scale_limit;          /* embeddings a month */

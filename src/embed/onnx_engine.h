@@ -14,7 +14,7 @@ struct onnx_engine_options {
     unsigned threads;           /* threads that compute, ours and ONNX Runtime's together; ≥ 1 */
     unsigned threads_a_text;    /* how many of `threads` share one text; 0: half, rounded up */
     unsigned batch;             /* texts in one run, padded to the longest of them; 0: 1 */
-    size_t max_tokens, vocab;   /* of the model, from its folder */
+    size_t max_tokens, vocab;   /* limits of the model, from its folder */
     bool pools;                 /* true: `pooling` is known, so the engine can pool the tokens' vectors */
     enum model_pooling pooling; /* valid if `pools` */
 };

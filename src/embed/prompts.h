@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* The kind of a text. Packed models contain the prompts in this order, so never change the numbers. */
+/* The kind of a text. Never change the numbers: packed models contain the prompts in this order. */
 enum text_kind { TEXT_PLAIN = 0, TEXT_QUERY = 1, TEXT_DOCUMENT = 2, TEXT_KINDS = 3 };
 
 enum { PROMPT_MAX = 8192 }; /* maximum bytes of a prompt */

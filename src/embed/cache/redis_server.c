@@ -157,7 +157,7 @@ bool redis_turn_renew(struct redis_turn *turn)
     return false;
 }
 
-/* Whether the server accepted the writes of a turn. */
+/* The server's response to the writes of a turn. */
 enum redis_writes { WRITES_UNKNOWN, WRITES_TAKEN, WRITES_REFUSED };
 
 static void end_turn(struct redis_turn *turn, enum redis_writes writes, const char *why)

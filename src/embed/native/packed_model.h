@@ -58,7 +58,7 @@ struct packed_section packed_section(const struct bert_config *c, size_t index);
 
 /* An open packed model. It points into the packed bytes. */
 struct packed_model {
-    struct encoder encoder; /* its layers array is the only allocation */
+    struct encoder encoder; /* allocates only its layers array */
     char name[MODEL_NAME_MAX + 1];
     uint8_t fingerprint[32];
     struct span tokenizer;
