@@ -1,4 +1,5 @@
-/* recall.c: the side object: its bytes, its place, and finding an nprobe in it. */
+/* recall.c: writes and parses a recall table, finds its object beside the FAISS file, and looks up the nprobe for
+ * a recall. */
 #include "faiss/recall.h"
 
 #include "base/hex.h"
@@ -120,7 +121,7 @@ enum dp_status recall_parse(struct span json, struct recall_table *out, struct d
     return DP_OK;
 }
 
-/* ---- where it lies -------------------------------------------------------------------------------------- */
+/* ---- its object ---------------------------------------------------------------------------------------- */
 
 static bool is_web_url(struct span url)
 {
@@ -144,7 +145,7 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
     return DP_OK;
 }
 
-/* The URL for messages, without its query, which may be a secret. */
+/* Returns the URL for messages, without its query, which may hold a secret. */
 static const char *table_url_shown(struct span url, char out[URL_SHOWN_MAX])
 {
     if (is_web_url(url))
@@ -182,7 +183,7 @@ enum dp_status recall_load(struct call *call, struct span url, const struct stor
         return status;
     struct store_read_req req = {.key = key, .len = RECALL_BYTES_MAX};
     status = store_read(call, opened, &req, 1);
-    if (status == DP_INVALID && req.size < RECALL_BYTES_MAX) { /* the usual case: it is shorter */
+    if (status == DP_INVALID && req.size < RECALL_BYTES_MAX) { /* the usual case: the object is shorter */
         dp_error_clear(&call->error);
         store_read_release(&req, 1);
         req = (struct store_read_req){.key = key, .len = STORE_TO_END};

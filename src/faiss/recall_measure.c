@@ -1,9 +1,10 @@
-/* recall_measure.c: finds exact answers first, then searches with rising nprobe until that finds no more.
+/* recall_measure.c: finds the exact answers first, then searches with a rising nprobe until the recall hardly
+ * rises.
  *
- * Queries are vectors of the index, and none may find itself. They are as good as vectors held out of the index,
- * since one vector hardly moves a centroid made of hundreds. Exact search walks over the source block by block.
- * Each worker takes some of the queries, and a few rows at a time, which stay in the first-level cache for all its
- * queries.
+ * recall_measure() takes its queries from the vectors of the index, and ignores a query's own vector in the
+ * answers. Such queries are as good as vectors outside the index, since one vector hardly moves a centroid of
+ * hundreds. The exact search reads the source block by block. Each compute worker takes QUERIES_A_TASK queries and
+ * compares them with ROWS_A_TURN rows at a time, which stay in the first-level cache for all these queries.
  */
 #include "faiss/recall_measure.h"
 
@@ -20,7 +21,7 @@ enum {
     BLOCK_BYTES = 8 << 20,
     QUERIES_A_TASK = 16,
     ROWS_A_TURN = 48,
-    FOUND = RECALL_K + 1 /* neighbours that a search wants: the query itself is one */
+    FOUND = RECALL_K + 1 /* neighbours to ask a search for: one may be the query itself */
 };
 static const double PRODUCTS_MOST = 2.5e10;
 static const double ENOUGH = 0.9995; /* the recall at which measuring ends */
@@ -28,11 +29,11 @@ static const double ENOUGH = 0.9995; /* the recall at which measuring ends */
 struct recall_run {
     const struct faiss_index *index;
     enum vector_metric metric;
-    size_t dim, count, k; /* queries; the true neighbours of each, at most RECALL_K */
+    size_t dim, count, k; /* count: queries; k: true neighbours of each query, at most RECALL_K */
     float *queries;       /* float[count][dim] */
-    uint64_t *rows;       /* [count]: the number of each query among the vectors */
-    int64_t *self;        /* [count]: its id; -1: it is not in the index */
-    int64_t *truth;       /* [count][RECALL_K]: ids */
+    uint64_t *rows;       /* [count]: the row number of each query in the source */
+    int64_t *self;        /* [count]: the id of each query; -1: not in the index */
+    int64_t *truth;       /* [count][RECALL_K]: ids of the true neighbours */
     struct topk *tops;    /* [count] */
     const float *block;   /* float[block_count][dim]: vectors of the source */
     uint64_t block_begin;
@@ -94,7 +95,7 @@ static enum dp_status choose_queries(struct call *call, struct recall_run *m, co
     return status;
 }
 
-/* Compares the block's vectors with some of the queries. */
+/* Compares the block's vectors with the QUERIES_A_TASK queries of `task`. */
 static void compare_block(void *ctx, size_t task, unsigned worker)
 {
     struct recall_run *m = ctx;
@@ -136,7 +137,7 @@ static enum dp_status find_truth(struct call *call, struct team *team, struct re
 
 /* ---- the searches -------------------------------------------------------------------------------------- */
 
-/* Counts how many of the true k neighbours are among the first k found, without the query itself. */
+/* Counts the true neighbours of query q among the first k ids of found[FOUND], without the query itself. */
 static size_t count_hits(const struct recall_run *m, size_t q, const int64_t *found)
 {
     size_t hits = 0, taken = 0;
@@ -169,13 +170,14 @@ static enum dp_status search_with(struct call *call, const struct recall_run *m,
     return status;
 }
 
-/* A quarter more, at least one. */
+/* Returns nprobe plus a quarter of it, rounded up. */
 static uint64_t next_nprobe(uint64_t nprobe)
 {
     return nprobe + (nprobe + 3) / 4;
 }
 
-/* Searches with more and more lists until the recall is ENOUGH, or until three steps hardly raise it. */
+/* Measures the recall of a rising nprobe, one point of the table per step. Stops at the recall ENOUGH, at nlist,
+ * or when three steps hardly raise the recall. */
 static enum dp_status raise_nprobe(struct call *call, const struct recall_run *m, struct recall_table *table)
 {
     uint64_t nlist = faiss_index_info(m->index).nlist;

@@ -1,5 +1,5 @@
-/* refine.c: re-ranks candidates with the vectors of a flat part (",RFlat"): reads the candidates' vectors by their
- * numbers, and scores them against the query, to which the transforms around the flat part were applied.
+/* refine.c: re-ranks candidates with the vectors of a flat part (",RFlat"). It applies the transforms around the
+ * flat part to the query, reads the candidates' vectors by their numbers, and scores them against the query.
  */
 #include "faiss/refine.h"
 
@@ -16,7 +16,7 @@ static int by_vector_number(const void *a, const void *b)
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
-/* Scores candidates, whose floats are in `ranges`. */
+/* Scores n candidates against the query into `top`; ranges[i] holds the vector of hits[i]. */
 static void score_candidates(const struct faiss_ivf *ivf, const float *query, const struct topk_hit *hits,
                              const struct faiss_range *ranges, size_t n, struct topk *top)
 {
@@ -30,8 +30,8 @@ static void score_candidates(const struct faiss_ivf *ivf, const float *query, co
     }
 }
 
-/* Reads and scores the candidates, round by round. They are in order of their numbers, so that stores can merge
- * reads. */
+/* Reads and scores the candidates, round by round. The caller has sorted them by vector number, so that stores can
+ * merge reads. */
 static enum dp_status score_in_rounds(struct call *call, const struct faiss_ivf *ivf,
                                       const struct faiss_reader *reader, const float *query,
                                       struct topk *candidates, struct faiss_range *ranges, struct topk *top)
@@ -72,7 +72,7 @@ enum dp_status faiss_ivf_refine(struct call *call, const struct faiss_ivf *ivf, 
     if (!ranges || !room)
         status = call_nomem(call, "the candidates of a search");
     qsort(candidates->hits, candidates->count, sizeof *candidates->hits, by_vector_number);
-    candidates->sorted = true; /* the order of a heap is lost */
+    candidates->sorted = true; /* qsort() broke the order of the heap */
     if (status == DP_OK)
         query = faiss_ivf_transform_first(ivf, query, ivf->refine.transforms, room);
     if (status == DP_OK)

@@ -18,7 +18,7 @@ size_t faiss_ivf_round(const struct faiss_ivf *ivf, const uint32_t *lists, size_
     return end > begin ? end : begin + 1;
 }
 
-/* Reads the lists in one round and scans them; skips empty ones. */
+/* Reads `count` lists in one round and scans them; skips empty lists. */
 static enum dp_status scan_one_round(struct call *call, const struct faiss_ivf *ivf,
                                      const struct faiss_reader *reader, struct ivf_query *query,
                                      const uint32_t *lists, size_t count, struct faiss_range *ranges,
@@ -79,8 +79,8 @@ enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, 
         query = faiss_ivf_transform(ivf, query, room);
         status = faiss_ivf_probe(ivf, query, most, lists, &count, &call->error);
     }
-    /* FAISS scans lists of 32-vector blocks by number. The order matters for codes that a scan looks at more
-     * closely only if their estimate may beat the best so far. */
+    /* FAISS scans lists of 32-vector blocks in the order of their numbers. The order can change the answer: a scan
+     * computes the better distance of a code only if the code's estimate may beat the best so far. */
     if (status == DP_OK && ivf->codec.block_rows == 32)
         qsort(lists, count, sizeof *lists, by_list_number);
     if (status == DP_OK)

@@ -33,7 +33,7 @@ static void release_object(void *ctx, struct faiss_range *ranges, size_t n)
     }
 }
 
-/* Answers a range from the first bytes; false when they do not hold it. */
+/* Answers a range from file->first. Returns false when these bytes do not hold the whole range. */
 static bool answer_from_first(struct store_file *file, struct faiss_range *range)
 {
     struct store_bytes part = file->first;
@@ -69,7 +69,7 @@ static enum dp_status read_object(struct call *call, void *ctx, struct faiss_ran
     return status;
 }
 
-/* Reads the object's first bytes: first_bytes of them, or all. */
+/* Reads the object's first `first_bytes` bytes, or all when it has fewer. Keeps its version; sets *size. */
 static enum dp_status read_object_head(struct call *call, struct store_file *file, size_t first_bytes,
                                        uint64_t *size)
 {

@@ -5,7 +5,8 @@
 
 #include "base/alloc.h"
 
-enum { PIECE_BYTES = 1 << 20 }; /* maximum bytes of one read when numbers must be converted, but at least a row */
+/* Maximum bytes of one read of numbers that are not plain float32. A longer row is still read in one piece. */
+enum { PIECE_BYTES = 1 << 20 };
 
 enum dp_status vector_input_open(struct call *call, const char *path, struct vector_input *out)
 {
@@ -44,7 +45,7 @@ void vector_input_close(struct vector_input *input)
     input->bytes = NULL;
 }
 
-/* Reads and converts rows, in pieces that fit into input->bytes. */
+/* Reads and converts n rows from row `first` on, in pieces that fit into input->bytes. */
 static enum dp_status read_pieces(struct call *call, struct vector_input *input, uint64_t first, size_t n,
                                   float *room)
 {
@@ -63,7 +64,7 @@ static enum dp_status read_pieces(struct call *call, struct vector_input *input,
     return status;
 }
 
-/* Reads and converts rows of a file that is stored column by column: a part of each column. */
+/* Reads and converts n rows from row `first` on. The file stores columns, so it reads a part of each column. */
 static enum dp_status read_columns(struct call *call, struct vector_input *input, uint64_t first, size_t n,
                                    float *room)
 {

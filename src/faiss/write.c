@@ -25,7 +25,7 @@ enum {
     DIRECT_MAP_BYTES = 1 + 8,
     SQ_FIXED_BYTES = 4 + 4 + 4 + 8 + 8 + 8 + 8 + 1,
     LISTS_FIXED_BYTES = 4 + 8 + 8 + 4 + 8,
-    PIECE_BYTES = 1 << 20, /* of an array, for one call of the sink */
+    PIECE_BYTES = 1 << 20, /* maximum bytes of an array per call of the sink */
     IDS_A_PIECE = 512
 };
 
@@ -44,7 +44,7 @@ uint64_t faiss_ivf_head_bytes(const struct faiss_ivf_spec *spec)
     return fixed;
 }
 
-/* Counts the vectors of all lists; false when they overflow an i64. */
+/* Counts the vectors of all lists. Returns false when the sum overflows an i64. */
 static bool count_vectors(const struct faiss_ivf_spec *spec, uint64_t *total)
 {
     *total = 0;
@@ -129,7 +129,7 @@ static enum dp_status check_spec(struct call *call, const struct faiss_ivf_spec 
     return DP_OK;
 }
 
-/* Writes a large array in pieces, so that no sink must take it whole. */
+/* Writes an array in pieces of at most PIECE_BYTES, so that no sink gets a large array at once. */
 static enum dp_status write_array(struct call *call, struct faiss_ivf_writer *writer, const void *array,
                                   size_t len)
 {

@@ -1,4 +1,4 @@
-/* index/id.h: a row's id as the bytes it is stored and sorted by.
+/* index/id.h: the id key of a row: its id as bytes that a segment stores and sorts.
  *
  *   key = 0x01, u64 big endian        an unsigned integer
  *       | 0x02, 1 to 128 UTF-8 bytes  a string
@@ -22,13 +22,13 @@ static inline struct span id_key_span(const struct id_key *key)
     return span_of(key->bytes, key->len);
 }
 
-/* DP_INVALID for a string that is empty, too long or not UTF-8. */
+/* Encodes an id as an id key. Fails with DP_INVALID for a string that is empty, too long or not UTF-8. */
 enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error *error);
-/* False for bytes that id_encode never makes. The text of a string points into `key`. */
+/* Decodes an id key. Returns false for bytes that id_encode never makes. A string's text points into `key`. */
 bool id_decode(struct span key, struct index_id *out);
 
 enum { ID_TEXT_MAX = INDEX_ID_MAX + 3 };
-/* The id as a user wrote it, for messages: 7 or "seven". */
+/* Returns the id as a user wrote it, for messages: 7 or "seven". */
 const char *id_describe(struct span key, char out[ID_TEXT_MAX]);
 
 #endif

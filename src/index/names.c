@@ -1,4 +1,4 @@
-/* names.c: lists the namespaces of a store: the folders that have a manifest. */
+/* names.c: lists the namespaces of a store, which are the folders with a manifest. */
 #include "index/index.h"
 
 #include "index/object_name.h"
@@ -6,11 +6,11 @@
 
 enum { PAGE = 256 };
 
-/* A folder, which is a namespace if it has a manifest. */
+/* A folder. If it has a manifest, it is a namespace. */
 struct folder {
     struct span name;
     struct object_key manifest_key;
-    size_t manifest; /* handle in the round that looks for it */
+    size_t manifest; /* handle of the read of its manifest */
 };
 
 static size_t ask_manifests(struct round *round, const struct store_listing *page, struct folder *folders)
@@ -30,7 +30,7 @@ static size_t ask_manifests(struct round *round, const struct store_listing *pag
     return count;
 }
 
-/* Adds the folders of a page that have a manifest. One round. */
+/* Adds those folders of a page that have a manifest, at most `max` in all. Reads in one round. */
 static enum dp_status add_namespaces(struct call *call, struct store *store, const struct store_listing *page,
                                      struct index_names *out, size_t max)
 {

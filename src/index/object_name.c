@@ -1,4 +1,4 @@
-/* object_name.c: the only place that puts object names together. */
+/* object_name.c: makes object names. No other file does. */
 #include "index/object_name.h"
 
 #include <inttypes.h>
@@ -28,7 +28,7 @@ enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_er
     enum dp_status status = os_ulid(out->text, error);
     if (status || memcmp(out->text, after->text, ULID_LEN) > 0)
         return status;
-    /* One millisecond after the time of `after`, with the fresh random bits. */
+    /* The clock is behind: take the time of `after` plus 1 ms, with the new random bits. */
     memcpy(out->text, after->text, TIME_LEN);
     for (int i = TIME_LEN - 1; i >= 0; i--) {
         const char *digit = strchr(digits, out->text[i]);
@@ -40,7 +40,7 @@ enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_er
     return dp_fail(error, DP_CONFLICT, "no ULID comes after %s", after->text);
 }
 
-/* The buffer fits every name, so len is never cut. */
+/* Sets out->len. The text has room for every name, so snprintf() never cuts one. */
 static void set_key_len(struct object_key *out, int len)
 {
     out->len = len > 0 ? (size_t)len : 0;

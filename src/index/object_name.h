@@ -14,7 +14,7 @@
 #include "index/index.h"
 #include "os/random.h"
 
-/* A ULID and its NUL. */
+/* A ULID as text, with a NUL. */
 struct ulid {
     char text[ULID_LEN + 1];
 };
@@ -29,12 +29,15 @@ static inline bool ulid_equal(const struct ulid *a, const struct ulid *b)
     return memcmp(a->text, b->text, ULID_LEN) == 0;
 }
 
-/* False unless `text` is 26 characters of Crockford base 32, upper case. */
+/* Parses a ULID. Returns false unless `text` is 26 upper-case characters of Crockford base 32 that fit 128
+ * bits. */
 bool ulid_parse(struct span text, struct ulid *out);
 
-/* A fresh ULID that sorts after `after`, even where the clock is behind. */
+/* Makes a new ULID that sorts after `after`, even when the clock is behind. Fails with DP_CONFLICT when no ULID
+ * does. */
 enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_error *error);
 
+/* An object name with a NUL; `len` does not count the NUL. */
 struct object_key {
     size_t len;
     char text[INDEX_NAME_MAX + 4 * ULID_LEN + 32];
@@ -45,7 +48,7 @@ static inline struct span object_key_span(const struct object_key *key)
     return span_of(key->text, key->len);
 }
 
-/* The number of the vector attribute in a schema. */
+/* The number of the vector attribute in every schema. */
 enum { VECTOR_ATTRIBUTE = 1 };
 
 void key_of_manifest(struct object_key *out, struct span name);

@@ -1,4 +1,4 @@
-/* source.c: moving a window over a file. */
+/* source.c: moves a window of bytes over a file as the parser goes forward. */
 #include "faiss/parse/source.h"
 
 #include <inttypes.h>
@@ -8,8 +8,8 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
-/* Longer arrays are read in pieces, all in one round: before a longer range, a store would look up the object's
- * size. */
+/* Maximum bytes of an array per range. source_copy() reads a longer array in pieces, all in one round: for a
+ * longer range, a store would first look up the object's size. */
 enum { PIECE_BYTES = 32 << 20 };
 
 void source_deinit(struct faiss_source *s)
@@ -38,7 +38,7 @@ enum dp_status source_check(struct faiss_source *s, const char *what, uint64_t l
                        len, s->at, s->size);
 }
 
-/* The part of the window behind s->at. */
+/* Returns the bytes of the window from s->at on; empty when the window does not hold s->at. */
 static struct span rest_of_window(const struct faiss_source *s)
 {
     uint64_t passed = s->at - s->window.offset; /* the parser never goes back */
@@ -47,8 +47,9 @@ static struct span rest_of_window(const struct faiss_source *s)
     return span_of(s->window.bytes.data + passed, s->window.bytes.len - (size_t)passed);
 }
 
-/* Moves the window to `offset`. len bytes are needed there and lie inside the file; `ahead` more are wanted, as
- * far as the file has them. */
+/* Moves the window to `offset` and reads len bytes, which must lie inside the file. It also reads up to `ahead`
+ * more bytes, as far as the file has them. DP_CORRUPT without a reader; DP_IO when the reader gives fewer
+ * bytes. */
 static enum dp_status move_window(struct faiss_source *s, const char *what, uint64_t offset, uint64_t len,
                                   uint64_t ahead)
 {
@@ -99,8 +100,8 @@ enum dp_status source_fields(struct faiss_source *s, const char *what, size_t le
     return DP_OK;
 }
 
-/* Reads len bytes at `offset` in one round: all pieces but the last into `to`. The last piece, with the bytes
- * ahead, becomes the window; its first *left bytes are still to be copied. */
+/* Reads len bytes at `offset` in one round. Copies all pieces but the last into `to`. The last piece, with the
+ * `ahead` bytes behind it, becomes the window; the caller must copy the window's first *left bytes. */
 static enum dp_status copy_pieces(struct faiss_source *s, uint8_t *to, uint64_t offset, uint64_t len,
                                   uint64_t ahead, uint64_t *left)
 {

@@ -1,17 +1,18 @@
-/* parse/transform.c: the transforms that queries go through before they meet an index.
+/* parse/transform.c: parses the transforms that an index applies to each query before the search.
  *
  *   transforms  i32 count, then each: its fields by kind, i32 d_in, i32 d_out, u8 is_trained
  *   LTra, rrot  u8 have_bias, vec f32 A[d_out][d_in], vec f32 b          LTra also stands for OPQ
  *   Pcam        f32 power, f32 epsilon, u8 rotation, i32 bins, vec f32 mean, vec f32 eigenvalues, vec f32 PCA,
  *               then the fields of LTra
- *   PcAm        as Pcam without epsilon;  PCAm: without bins, too
+ *   PcAm        as Pcam, but without epsilon
+ *   PCAm        as Pcam, but without epsilon and bins
  *   VNrm        f32 norm
  *   VCnt        vec f32 mean
  *   RmDT        vec i32 map
  *   HRot        u32 seed
  *
- * A transform's dimensions come last. They are known before: the first d_in is that of the index, each later one
- * the d_out of the transform before it.
+ * A transform's dimensions come last, but the parser knows d_in before: the first transform takes the dimension of
+ * the index, and each later transform takes the d_out of the one before it.
  */
 #include <inttypes.h>
 
@@ -20,7 +21,7 @@
 
 enum {
     TRAILER_BYTES = 9,
-    AFTER_BYTES = 256 * 1024 /* read behind a matrix: the next headers, and the start of a quantizer */
+    AFTER_BYTES = 256 * 1024 /* bytes to read ahead: the next headers, and the start of a quantizer */
 };
 
 static enum dp_status skip_floats(struct faiss_parser *p, const char *what)

@@ -2,13 +2,13 @@
  *
  *   1. cluster all vectors, windows included (ivf_build_new);
  *   2. number the rows list by list: a row belongs to the list of its first vector, so that each list owns a
- *      contiguous range of rows; its other windows may lie in other lists, under the same row number;
+ *      contiguous range of rows. Other windows of a row may lie in other lists, under the same row number;
  *   3. write the .ivf list by list, with the checksum of each list for the .dpr's hot part, on a second thread;
- *   4. meanwhile write the .dpr: vectors and documents in row order, ids in the order of their keys, then the hot part.
+ *   4. meanwhile write the .dpr: vectors and documents in row order, ids in key order, then the hot part.
  *
- * A segment with fewer than LISTS_FROM vectors gets one list: queries search it whole. Others get twice the square
- * root of their vectors: measured on embeddings of 63,666 package descriptions, that reads a quarter less than the
- * square root for the same recall, and clustering stays the smaller part of a load.
+ * A segment with fewer than LISTS_FROM vectors gets one list, so queries scan the whole segment. A larger segment
+ * of n vectors gets 2 * sqrt(n) lists. On embeddings of 63,666 package descriptions, queries read a quarter less
+ * than with sqrt(n) lists for the same recall, and clustering stays the smaller part of a load.
  */
 #include "index/load/load.h"
 
@@ -24,29 +24,30 @@
 
 enum { LISTS_FROM = 2000, LISTS_FACTOR = 2, SEED = 1, LIST_BYTES_MAX = INT32_MAX, WRITER_ARENA_MAX = 1 << 28 };
 
-/* A segment that is being built. The allocator owns the arrays. */
+/* A segment that load_build_segment() is building. It frees the arrays at its end. */
 struct segment_build {
     struct index_loader *loader;
     struct ulid id;
     const float *x; /* float[vector_count][dim] */
     struct span documents;
-    const struct span *keys; /* of the waiting rows */
+    const struct span *keys; /* [waiting.count]: id keys of the waiting rows */
     struct ivf_build *ivf;
-    uint32_t *row_of;     /* [waiting.vector_count]: the waiting row that a vector belongs to */
-    uint32_t *order;      /* [waiting.count]: the waiting row at each place of the segment */
-    uint32_t *number;     /* [waiting.count]: its inverse: the number of each waiting row */
-    uint32_t *list_rows;  /* [nlist] */
-    uint64_t *list_sizes; /* [nlist] */
+    uint32_t *row_of;     /* [waiting.vector_count]: the waiting row of each vector */
+    uint32_t *order;      /* [waiting.count]: the waiting row of each row number */
+    uint32_t *number;     /* [waiting.count]: the row number of each waiting row */
+    uint32_t *list_rows;  /* [nlist]: rows that each list owns */
+    uint64_t *list_sizes; /* [nlist]: vectors of each list */
     struct object_key ivf_key, dpr_key;
 
-    /* What the thread that writes the .ivf changes; all else stays as it is meanwhile. */
+    /* The thread that writes the .ivf owns these fields until end_ivf(). It only reads the fields above, and no
+     * thread changes them meanwhile. */
     struct {
         struct call call;
         struct arena arena;
         float *residual;          /* float[dim] of scratch */
         uint64_t *list_checksums; /* [nlist] */
         struct segment_lists lists;
-        enum dp_status status; /* what it ended with */
+        enum dp_status status; /* result of write_ivf() */
         pthread_t thread;
         bool started;
     } ivf_writer;
@@ -76,7 +77,7 @@ static enum dp_status number_rows(struct call *call, struct segment_build *b)
         for (size_t p = b->ivf->list_begin[list]; p < b->ivf->list_begin[list + 1]; p++) {
             uint32_t vector = b->ivf->rows[p], row = b->row_of[vector];
             if (l->waiting.rows[row].vector != vector)
-                continue; /* a further window */
+                continue; /* not the first window of the row */
             b->order[next] = row;
             b->number[row] = next++;
             b->list_rows[list]++;
@@ -94,7 +95,7 @@ static enum dp_status gather_ivf(struct call *call, void *ctx, struct span bytes
     return buffer_check(out, "an inverted list", &call->error);
 }
 
-/* Writes to the object what the FAISS writer has gathered. */
+/* Writes the gathered bytes to the object and clears them. *sum: their checksum. */
 static enum dp_status pass_on(struct call *call, struct object_writer *object, struct buffer *gathered,
                               uint64_t *sum)
 {
@@ -173,7 +174,7 @@ static void *run_write_ivf(void *context)
     return NULL;
 }
 
-/* Begins to write the .ivf on a thread; where no thread starts, writes it here. */
+/* Starts a thread that writes the .ivf. When no thread starts, writes the .ivf on this thread. */
 static void begin_ivf(struct call *call, struct segment_build *b)
 {
     arena_init(&b->ivf_writer.arena, WRITER_ARENA_MAX);
@@ -217,7 +218,7 @@ static enum dp_status write_ids(struct call *call, struct segment_build *b, stru
     return status;
 }
 
-/* Everything but the hot part, which needs the numbers of the .ivf. */
+/* Writes all of the .dpr but the hot part, which needs the sizes and checksums of the .ivf. */
 static enum dp_status write_rows(struct call *call, struct segment_build *b, struct segment_writer *w)
 {
     struct index_loader *l = b->loader;

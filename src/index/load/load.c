@@ -1,4 +1,4 @@
-/* load/load.c: begins a load, gives it up, frees it. rows.c takes its rows in, build.c makes segments of them, and
+/* load/load.c: begins, aborts and frees a load. rows.c accepts its rows, build.c makes segments of them, and
  * commit.c makes the segments visible.
  */
 #include "index/load/load.h"

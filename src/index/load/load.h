@@ -1,7 +1,7 @@
-/* index/load/load.h: the state of a load, by which rows come into a namespace.
+/* index/load/load.h: the state of a load, which brings rows into a namespace.
  *
- * load.c begins and ends it, rows.c takes rows in, build.c makes a segment of them, commit.c makes the segments
- * visible.
+ * load.c begins, aborts and frees a load, rows.c accepts rows, build.c makes segments of the rows, and commit.c
+ * makes the segments visible.
  */
 #ifndef INDEX_LOAD_H
 #define INDEX_LOAD_H
@@ -12,52 +12,53 @@
 #include "index/load/target.h"
 #include "index/manifest/swap.h"
 
+/* A row that the load has accepted and no segment holds yet. */
 struct waiting_row {
-    uint64_t vector;   /* number of its first vector */
-    uint64_t document; /* where its attributes begin */
-    uint32_t windows;
+    uint64_t vector;   /* number of its first vector in waiting_rows.vectors */
+    uint64_t document; /* first byte of its document in waiting_rows.documents */
+    uint32_t windows;  /* vectors of the row, at least 1 */
     uint32_t document_len;
 };
 
-/* Rows that wait for a segment. */
+/* The rows of the next segment. */
 struct waiting_rows {
-    struct waiting_row *rows; /* [count]; their keys are the last of the loader's */
+    struct waiting_row *rows; /* [count]; their id keys are the last `count` of index_loader.keys */
     size_t count, room;
     uint64_t vector_count;
     uint64_t window_rows;   /* rows with more than one vector */
     struct spill vectors;   /* float[vector_count][dim] */
-    struct spill documents; /* attributes, one after another */
+    struct spill documents; /* documents, one after another */
 };
 
-/* One owner thread. */
+/* A load from index_load_begin() until it is committed or aborted. It has one owner thread. */
 struct index_loader {
     struct store *store;
     struct team *team;    /* or NULL */
-    struct arena arena;   /* names, ids and the log's entries: until the end */
-    struct arena scratch; /* of one row */
+    struct arena arena;   /* names, id keys and the log's entries; lives as long as the load */
+    struct arena scratch; /* what one row needs while the load accepts it */
     struct load_target target;
-    struct schema schema; /* of this load's rows */
+    struct schema schema; /* attributes of this load's rows */
     struct object_log log;
 
-    struct map seen;   /* keys of all rows */
-    struct span *keys; /* [key_count]: those keys in order of arrival */
+    struct map seen;   /* id keys of all rows */
+    struct span *keys; /* [key_count]: id keys of all rows in order of arrival */
     size_t key_count, key_room;
-    uint64_t windows; /* vectors beyond one for each row, of the whole load */
-    float *scaled;    /* float[dim]: scratch of one vector */
-    bool broken;      /* half of a row came in: nothing may be committed */
+    uint64_t windows; /* vectors of the whole load beyond the first of each row */
+    float *scaled;    /* float[dim]: scratch for one vector */
+    bool broken;      /* the load holds half of a row, so it must not commit */
 
     struct waiting_rows waiting;
-    size_t segment_rows;               /* a segment with so many is full */
-    struct manifest_segment *segments; /* built, not committed */
+    size_t segment_rows;               /* maximum rows per segment */
+    struct manifest_segment *segments; /* segments that are built, but not committed */
     size_t segment_count, segment_room;
 
-    struct ulid writer;             /* names the swap that commits */
-    const struct swap_clock *clock; /* NULL: the system's */
+    struct ulid writer;             /* the writer of the swap that commits the load */
+    const struct swap_clock *clock; /* NULL: the system's clock */
 };
 
 /* Builds one segment from the waiting rows, adds it to loader->segments and forgets the rows. */
 enum dp_status load_build_segment(struct call *call, struct index_loader *loader);
-/* Frees the loader; the objects that it wrote stay. */
+/* Frees the loader. The objects that it wrote stay in the store. */
 void loader_free(struct index_loader *loader);
 
 #endif

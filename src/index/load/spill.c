@@ -1,4 +1,4 @@
-/* spill.c: a growing buffer that moves to an unnamed temporary file past its share of memory. */
+/* spill.c: a growing buffer that moves to an unnamed temporary file when it exceeds memory_max bytes. */
 #include "index/load/spill.h"
 
 #include <errno.h>
@@ -37,7 +37,7 @@ void spill_deinit(struct spill *s)
     buffer_deinit(&s->memory);
 }
 
-/* Opens a file that loses its name at once. O_TMPFILE is not everywhere, so the file gets a name and is unlinked. */
+/* Opens an unnamed file. Not every file system has O_TMPFILE, so it makes a named file and unlinks it at once. */
 static enum dp_status spill_open_file(struct spill *s, struct dp_error *error)
 {
     const char *folder = getenv("TMPDIR");

@@ -1,7 +1,7 @@
 /* supersede.c: looks up the ids of a load in an older segment.
  *
- * Keys and blocks are both sorted, so one walk over the keys visits the blocks in order. Each batch of blocks is one
- * round.
+ * The id keys and the id blocks are both sorted, so one walk over the keys visits the blocks in order. One round
+ * reads up to BATCH blocks.
  */
 #include "index/load/supersede.h"
 
@@ -10,20 +10,20 @@
 
 enum { BATCH = 256 };
 
-/* A block to be read, and the keys that may be in it: keys[from, to). */
+/* An id block to read, and the keys that it may hold: keys[from] to keys[to - 1]. */
 struct wanted_block {
     size_t block;
     size_t from, to;
-    size_t read; /* handle in the round that reads it */
+    size_t read; /* handle of the block in `round` */
 };
 
-/* A search of one segment for the keys of a load. */
+/* A search of one segment for the id keys of a load. */
 struct id_search {
     struct call *call;
-    const struct object_key *key; /* of the .dpr object */
+    const struct object_key *key; /* name of the .dpr object */
     const struct segment_hot *hot;
-    const struct span *keys; /* sorted */
-    struct row_set *rows;    /* found */
+    const struct span *keys; /* id keys of the load, sorted */
+    struct row_set *rows;    /* out: rows of the segment that have one of these keys */
     struct round round;
     struct wanted_block wanted[BATCH];
     size_t count;
@@ -55,7 +55,7 @@ static enum dp_status search_block(struct id_search *s, const struct wanted_bloc
     return DP_OK;
 }
 
-/* Reads the blocks that were asked for: one round. */
+/* Reads the wanted blocks in one round, searches them and forgets them. */
 static enum dp_status search_wanted(struct id_search *s)
 {
     enum dp_status status = round_read(&s->round);
@@ -99,7 +99,7 @@ static enum dp_status find_rows(struct call *call, const struct segment_place *p
     return status;
 }
 
-/* The status of a read: a missing or replaced object means that the manifest that lists it is old. */
+/* Returns the status of a read. It becomes DP_STALE when the object is missing: then the manifest is old. */
 static enum dp_status judge_read(struct call *call, const struct object_key *key, enum dp_status status)
 {
     if (status != DP_NOT_FOUND && status != DP_STALE)

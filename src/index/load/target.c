@@ -1,4 +1,4 @@
-/* load/target.c: what a load asks of its namespace before it writes, and again when it commits. */
+/* load/target.c: checks that a namespace can take a load, when the load begins and again when it commits. */
 #include "index/load/target.h"
 
 #include <inttypes.h>
@@ -6,7 +6,8 @@
 #include "index/query/snapshot.h"
 
 enum {
-    /* Bytes of a manifest: a new one with its schema, and the longest lines of a segment and of a writer. */
+    /* Bytes to reserve in a manifest: for a new one with its schema, for each segment's line, for a writer's
+     * line. */
     MANIFEST_START_LEN = 2048,
     MANIFEST_SEGMENT_LEN = 256,
     MANIFEST_WRITER_LEN = 64
@@ -45,7 +46,7 @@ enum dp_status target_check_room(const struct load_target *t, size_t written, st
         SPAN_FMT(t->name), t->segments_listed, written, MANIFEST_BYTES_MAX / 1024);
 }
 
-/* Counts the segments that fit beside `used` bytes of manifest. */
+/* Sets segments_max to the number of segments that fit into a manifest that already has `used` bytes. */
 static void count_room(struct load_target *t, size_t used)
 {
     size_t left = MANIFEST_BYTES_MAX - MANIFEST_WRITER_LEN;
@@ -75,7 +76,7 @@ enum dp_status target_check_log(struct call *call, struct store *store, const st
     struct object_key key;
     key_of_wal(&key, t->name, &m->incarnation, m->wal_floor + 1);
     struct store_read_req probe = {.key = object_key_span(&key), .len = 1};
-    store_read(call, store, &probe, 1); /* judged by its own status */
+    store_read(call, store, &probe, 1); /* snapshot_check_wal() judges probe.status */
     dp_error_clear(&call->error);
     enum dp_status status = snapshot_check_wal(&probe, &call->error);
     store_read_release(&probe, 1);

@@ -1,4 +1,4 @@
-/* manifest/format.c: names of fields and metrics; the tail with the checksum. */
+/* manifest/format.c: names of fields and metrics; writes and checks the tail with the checksum. */
 #include "index/manifest/format.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* index/manifest/format.h: the words and numbers of a manifest, for its parser, printer, tests and fuzz target.
+/* index/manifest/format.h: the field names and constants of a manifest, for parser, printer, tests and fuzz
+ * target.
  *
  * manifest/write.c has the grammar.
  */
@@ -12,12 +13,12 @@
 #define MANIFEST_TAIL_AFTER  "\"\n}\n"
 
 enum {
-    MANIFEST_VERSION = 2,        /* written */
-    MANIFEST_VERSION_OLDEST = 1, /* also read; its writers have no time */
+    MANIFEST_VERSION = 2,        /* the format version that manifest_write() writes */
+    MANIFEST_VERSION_OLDEST = 1, /* the oldest version that the parser reads; its writers have no time */
     MANIFEST_TAIL_LEN = sizeof MANIFEST_TAIL_BEFORE - 1 + 16 + sizeof MANIFEST_TAIL_AFTER - 1
 };
 
-/* Fields of each kind of object, in the order in which they are printed. */
+/* Fields of each kind of JSON object, in the order in which manifest_write() prints them. */
 enum top_field {
     TOP_FORMAT,
     TOP_VERSION,
@@ -60,10 +61,11 @@ extern const char *const manifest_ivf_fields[IVF_FIELDS];
 extern const char *const manifest_dpr_fields[DPR_FIELDS];
 extern const char *const manifest_deleted_fields[DELETED_FIELDS];
 
-const char *manifest_metric_name(enum index_metric metric); /* "cosine_distance", "euclidean_squared" */
-/* Appends the tail over the bytes from `start` on. */
+/* Returns "cosine_distance" or "euclidean_squared". */
+const char *manifest_metric_name(enum index_metric metric);
+/* Appends the tail, with the checksum of the bytes of `out` from `start` on. */
 void manifest_put_checksum(struct buffer *out, size_t start);
-/* Whether the bytes end with a tail whose checksum is that of the bytes before it. */
+/* Returns whether the bytes end with a tail and its checksum fits the bytes before it. */
 bool manifest_checksum_fits(struct span bytes);
 
 #endif

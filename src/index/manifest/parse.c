@@ -1,7 +1,7 @@
-/* manifest/parse.c: reads a manifest, and refuses one that does not fit together.
+/* manifest/parse.c: parses a manifest, and refuses one whose numbers contradict each other.
  *
- * The checksum is verified before anything is believed. Fields may come in any order. An unknown, missing or repeated
- * field is refused, because a writer that did not know a field would drop it at its next swap.
+ * It verifies the checksum first. Fields may come in any order. It refuses an unknown, missing or repeated field:
+ * a program that does not know a field would drop it at its next swap.
  */
 #include "index/manifest/format.h"
 
@@ -22,7 +22,7 @@ struct manifest_parser {
     bool nomem;
 };
 
-/* The place of the key among `fields`; rejects an unknown or repeated one. */
+/* Returns the position of the key in `fields`, or -1. Rejects an unknown or repeated key. Marks it in *seen. */
 static int field_of(struct manifest_parser *p, struct span key, const char *const *fields, int count,
                     unsigned *seen)
 {
@@ -39,7 +39,7 @@ static int field_of(struct manifest_parser *p, struct span key, const char *cons
     return -1;
 }
 
-/* Rejects an object that lacks a field, unless the mask `optional` has it. */
+/* Rejects a JSON object that lacks a field that is not in the mask `optional`. */
 static void all_seen(struct manifest_parser *p, const char *const *fields, int count, unsigned seen,
                      unsigned optional)
 {
@@ -56,7 +56,7 @@ static uint64_t read_number(struct manifest_parser *p)
     return v;
 }
 
-/* A text of at most `max` bytes, in the manifest's arena. */
+/* Reads a string of at most `max` bytes into the manifest's arena. Rejects a longer one. */
 static struct span read_short_text(struct manifest_parser *p, size_t max)
 {
     struct span text = {0};
@@ -93,7 +93,7 @@ static void read_features(struct manifest_parser *p)
 
 enum { NO_TIME = -1 };
 
-/* A writer is an object; in version 1 it is a ULID without a time. */
+/* Reads a writer: a JSON object, or in format version 1 a ULID without a time. */
 static void read_writer(struct manifest_parser *p, struct manifest_writer *w)
 {
     struct span key;
@@ -143,7 +143,7 @@ static void read_writers(struct manifest_parser *p)
     }
 }
 
-/* Writers without a time count as the youngest possible. */
+/* Rejects writers whose times do not rise or are after updated_ms. A writer without a time gets updated_ms. */
 static void check_writers(struct manifest_parser *p)
 {
     struct manifest *m = p->m;
@@ -231,7 +231,7 @@ static void read_attribute(struct manifest_parser *p)
     }
 }
 
-/* An object whose fields are all numbers. */
+/* Reads a JSON object whose fields are all numbers: field i into *out[i]. */
 static void read_numbers(struct manifest_parser *p, const char *const *fields, int count, uint64_t *const *out)
 {
     struct span key;
@@ -367,7 +367,7 @@ enum dp_status manifest_parse(struct span bytes, struct manifest *out, struct dp
     if (!manifest_checksum_fits(bytes))
         return dp_fail(error, DP_CORRUPT, "its checksum does not fit its %zu bytes", bytes.len);
     manifest_init(out);
-    /* The covered bytes are the object without its closing brace: the copy gets one. */
+    /* The bytes before the tail are a JSON object without its closing brace. The copy gets the brace. */
     size_t covered = bytes.len - MANIFEST_TAIL_LEN;
     uint8_t *text = mem_alloc(covered + 1);
     enum dp_status status = DP_OK;

@@ -1,13 +1,16 @@
 /* swap.c: changes a manifest by compare-and-swap.
  *
- * A put without a clear answer is "lost", and looks resolve it. A look finds the change if the manifest remembers the
- * writer, or lists something that this change alone adds. It rules the change out if the manifest has another version
- * than the put expected, and remembers the writers of all swaps since. It leaves the change open if the version is
- * the expected one: the put may still be on its way. Then the change is sent once more, as at most one put on one
- * version can succeed. Any other look decides nothing, and the swap ends with DP_UNKNOWN.
+ * A put without a clear answer is "lost". A look, which reads the manifest again, tells whether the store carried
+ * it out:
+ *   made       the manifest has the writer, or lists something that only this change adds;
+ *   not made   the manifest has another version than the put expected, and has the writers of all swaps since;
+ *   open       the manifest has the expected version, so the put may still be on its way. The swap sends the
+ *              change once more, since at most one put on one version can succeed;
+ *   undecided  all else: the swap ends with DP_UNKNOWN.
  *
- * A put that was refused, because another was first or the store was full, needs a look too: something between may
- * have sent it twice, and the first copy may have been carried out. But it is no longer on its way.
+ * A put that the store refused, because another was first or the store was full, needs a look, too: a proxy may
+ * have sent it twice, and the store may have carried out the first copy. But a refused put is no longer on its
+ * way.
  *
  * Waits follow "full jitter" (Brooker, Exponential Backoff and Jitter, 2015): uniform between 0 and a bound that
  * doubles.
@@ -23,18 +26,19 @@
 
 enum { SLICE_MS = 20, NS_PER_MS = 1000000, SETTLE_ARENA_MAX = 64 * 1024 * 1024 };
 
-/* A put that no look has judged: its answer was lost, or it was refused because another was first or the store was
- * full. */
+/* A put that no look has judged: its answer was lost, or the store refused it because another put was first or the
+ * store was full. */
 struct lost_put {
-    bool is;
-    bool refused; /* it was refused, perhaps its second copy; it is no longer on its way */
-    bool expects; /* it expected a manifest of this version; false: that there is none */
+    bool is;      /* whether there is such a put; if not, the fields below mean nothing */
+    bool refused; /* the store refused it, or its second copy; it is no longer on its way */
+    bool expects; /* whether it expected a manifest, of version `expected`; false: it expected none */
     struct store_version expected;
-    uint64_t sequence; /* sequence of the manifest that it replaces */
+    uint64_t sequence; /* sequence of the manifest that it would replace */
     struct ulid incarnation;
     int64_t sent_ns;
 };
 
+/* The state of one manifest_swap(). */
 struct swap {
     struct store *store;
     struct span name;
@@ -43,12 +47,12 @@ struct swap {
     void *context;
     const struct swap_clock *clock;
 
-    struct manifest manifest; /* as read, then as it is to be written */
-    bool exists;
-    struct store_version version;
+    struct manifest manifest;     /* as read, then as edited */
+    bool exists;                  /* whether the last read found a manifest */
+    struct store_version version; /* version of the manifest that the last read found */
     struct lost_put lost;
     bool full;  /* the store refused the last put as full */
-    bool stale; /* the manifest of stale_version lists an object that is gone */
+    bool stale; /* an object that the manifest of version stale_version lists is missing */
     struct store_version stale_version;
 };
 
@@ -62,7 +66,7 @@ static int64_t boot_now_ns(void *ctx)
     return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
 }
 
-/* Waits in slices, so that it notices the end of the call. */
+/* Waits ms milliseconds in slices. Returns early when the call is cancelled or its deadline has passed. */
 static enum dp_status wait_in_slices(void *ctx, struct call *call, int64_t ms)
 {
     (void)ctx;
@@ -96,7 +100,7 @@ static enum dp_status wait_before_try(struct call *call, const struct swap *s, i
 
 enum look { LOOK_MADE, LOOK_NOT_MADE, LOOK_OPEN, LOOK_UNDECIDED };
 
-/* What a manifest, whose read began at begun_ns, says of the puts before. */
+/* Judges the earlier puts of this swap by a manifest whose read began at begun_ns. */
 static enum look judge_look(const struct swap *s, const struct manifest *m, bool exists,
                             const struct store_version *version, int64_t begun_ns)
 {
@@ -114,7 +118,7 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
     return LOOK_NOT_MADE;
 }
 
-/* Reads the manifest into *m, or initialises an empty one where there is none. */
+/* Reads the manifest into *m. Where there is none, initialises *m as empty and sets *exists to false. */
 static enum dp_status read_manifest(struct call *call, const struct swap *s, struct manifest *m, bool *exists,
                                     struct store_version *version)
 {
@@ -138,7 +142,8 @@ static enum dp_status fail_unknown(struct call *call, const struct swap *s)
                      SPAN_FMT(s->name), why);
 }
 
-/* After a failure with a lost put: one more look, by its own call, as the caller's may have ended. */
+/* Takes one more look after a failure with a lost put, and returns the final status of the swap. It uses a call
+ * with a new deadline, as the caller's may have passed. */
 static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp_status status)
 {
     struct arena arena;
@@ -170,8 +175,8 @@ static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp
 
 /* ---- one try ----------------------------------------------------------------------------------------- */
 
-/* Whether a put with this status was refused for certain. Every other failure counts as lost: no store has to tell
- * apart which puts may have landed. */
+/* Returns whether this status of a put means that the store refused it. After any other failure the put counts as
+ * lost, so a store need not know which failed puts it may have carried out. */
 static bool is_refusal(enum dp_status status)
 {
     switch (status) {
@@ -216,7 +221,7 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
     return status;
 }
 
-/* Gives the manifest its sequence, time and writer, and puts it. */
+/* Sets the sequence, the time and the writer of the manifest, and puts it. */
 static enum dp_status write_manifest(struct call *call, struct swap *s, bool *again)
 {
     struct manifest *m = &s->manifest;
@@ -228,7 +233,7 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
     enum dp_status status = manifest_add_writer(m, s->writer, &call->error);
     if (status == DP_OK &&
-        manifest_check(m, &call->error) != DP_OK) /* our edit is at fault: nothing in the store is damaged */
+        manifest_check(m, &call->error) != DP_OK) /* the edit is at fault; the store is not damaged */
         status = call_restatus(call, DP_TOO_LARGE);
     if (status)
         return status;
@@ -240,7 +245,8 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
     return status;
 }
 
-/* A listed object was missing: the manifest is old, unless a second read has found the same version. */
+/* Judges an edit that missed a listed object. The manifest was old, so *again becomes true; but when a second read
+ * found the same version, the object is lost: DP_CORRUPT. */
 static enum dp_status judge_stale(struct call *call, struct swap *s, bool *again)
 {
     *again = !s->stale || !store_version_equal(&s->stale_version, &s->version);
@@ -260,7 +266,7 @@ static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
         return status;
     switch (judge_look(s, &s->manifest, s->exists, &s->version, begun)) {
     case LOOK_MADE: return DP_OK;
-    case LOOK_UNDECIDED: return DP_UNKNOWN; /* settle_lost_put tells the caller */
+    case LOOK_UNDECIDED: return DP_UNKNOWN; /* manifest_swap() calls settle_lost_put() */
     case LOOK_NOT_MADE: s->lost.is = false; break;
     case LOOK_OPEN: break;
     }

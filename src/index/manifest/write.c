@@ -1,15 +1,15 @@
-/* manifest/write.c: prints a manifest. The grammar, in the order it is written:
+/* manifest/write.c: prints a manifest. The grammar, in the order of the fields:
  *
  * {
  *   "format": "dipper-namespace",
  *   "version": 2,
- *   "features": [],                      names of what a reader must know; it refuses unknown ones
+ *   "features": [],                      names of features; a parser refuses a manifest with an unknown one
  *   "sequence": 3,                       swaps so far
- *   "incarnation": ULID,                 folder of this life of the name
- *   "writers": [                         of the latest swaps, newest last; at most 640
+ *   "incarnation": ULID,                 folder of the objects below
+ *   "writers": [                         writers of the latest swaps, newest last; at most 640
  *     {"id": ULID, "at_ms": 1700000000000}, …
  *   ],
- *   "created_ms": 1700000000000,         Unix time
+ *   "created_ms": 1700000000000,         Unix time in ms
  *   "updated_ms": 1700000000000,
  *   "wal_floor": 0,
  *   "horizon": ULID,
@@ -21,13 +21,13 @@
  *   "segments": [
  *     {"id": ULID, "rows": 10, "vectors": 12, "ivf": {"size": 1, "head": 1},
  *      "dpr": {"size": 1, "hot_offset": 1, "hot_length": 1},
- *      "deleted": {"id": ULID, "rows": 1, "size": 1}}, …          a line for each; "deleted" only with deleted rows
+ *      "deleted": {"id": ULID, "rows": 1, "size": 1}}, …          "deleted" only with deleted rows
  *   ],
  *   "checksum": "0123456789abcdef"
  * }
  *
- * The checksum is XXH3-64 of every byte before `,\n  "checksum"`, as 16 lower-case hexadecimal digits; the
- * bytes from there to the end have exactly this form, so that each byte of the file is covered by one check.
+ * The checksum is XXH3-64 of all bytes before `,\n  "checksum"`, as 16 lower-case hexadecimal digits. The bytes
+ * from there to the end have exactly this form. So the checksum or this form verifies each byte of the file.
  */
 #include "index/manifest/format.h"
 
@@ -52,13 +52,13 @@ static void put_number(struct buffer *out, uint64_t number)
     buffer_printf(out, "%" PRIu64, number);
 }
 
-/* The name of a field of the manifest: a line for each. */
+/* Appends the name of a field of the manifest, at the start of a line. */
 static void put_top(struct buffer *out, enum top_field field)
 {
     buffer_printf(out, "%s  \"%s\": ", field == 0 ? "{\n" : ",\n", manifest_top_fields[field]);
 }
 
-/* The name of a field of an object that has one line. */
+/* Appends the name of a field of a JSON object that has one line. */
 static void put_field(struct buffer *out, const char *const *fields, int field)
 {
     buffer_printf(out, "%s\"%s\": ", field == 0 ? "{" : ", ", fields[field]);

@@ -1,12 +1,12 @@
 /* query/finish.c: the second half of a query: exact distances, ids and attributes.
  *
- * The full-precision vectors and the documents of all candidates are read in one round. The vectors decide the order;
- * only the documents of rows that are answered are decompressed. Ids break ties of distance, so the documents of all
- * rows at the k-th distance are decompressed, too.
+ * One round reads the full-precision vectors and the documents of all candidates. The vectors decide the order.
+ * Ids break ties of distance. So it decompresses the documents of the best top_k rows, and of all rows that have
+ * the top_k-th distance; no others.
  *
- * Where all that exceeds the bytes of a round (index/round.h), rounds of vectors come first, as many as needed, and
- * then rounds of the documents of rows that are answered. Documents are decompressed run by run into an arena that
- * each run reuses; the parts that are answered are copied.
+ * When these reads exceed the bytes of a round (index/round.h), rounds of vectors come first, as many as needed.
+ * Then come rounds with only the documents that it decompresses. It decompresses one run of documents after
+ * another into one arena, and copies the ids and attributes of the answer out of it.
  */
 #include "index/query/query.h"
 
@@ -20,25 +20,26 @@
 
 enum { RUN_ARENA_MAX = 64 * 1024 * 1024 };
 
-/* A candidate, and what was read of it. */
+/* A candidate, its ranges, and its exact distance, id and attributes. */
 struct fetched {
     const struct candidate *candidate;
     const struct segment *segment;
-    uint64_t first_vector, vectors;
-    struct document_run run;
-    size_t vector_read, document_read; /* handles in the round that reads them */
-    float dist;
-    struct span key;        /* the row's id; empty until its document is found */
-    struct span attributes; /* the attributes that the query includes */
+    uint64_t first_vector, vectors;    /* number of its first vector, and how many it has */
+    struct document_run run;           /* the documents that share compressed bytes with its document */
+    size_t vector_read, document_read; /* handles of the reads of its vectors and of its run */
+    float dist;                        /* exact distance */
+    struct span key;                   /* the row's id key; empty until find_document() */
+    struct span attributes;            /* the attributes that the query includes */
 };
 
+/* The state of the second half of a query. */
 struct finish {
     struct query_run *run;
     struct round round;
     struct fetched *rows;
     size_t count;
-    bool whole;       /* vectors and documents fit one round together */
-    struct arena raw; /* memory of the present run of documents */
+    bool whole;       /* vectors and documents fit together into one round */
+    struct arena raw; /* holds raw_run, which is the current run of documents, decompressed */
     struct span raw_run;
 };
 
@@ -56,7 +57,7 @@ static int rows_by_candidate(const void *a, const void *b)
     return candidates_by_place(left->candidate, right->candidate);
 }
 
-/* Whether both rows lie in one run of documents, which is read once for neighbours. */
+/* Returns whether both rows have the same run of documents. One read serves neighbours of a run. */
 static bool same_run(const struct fetched *a, const struct fetched *b)
 {
     return a->segment == b->segment && a->run.first == b->run.first;
@@ -67,7 +68,7 @@ static uint64_t vector_bytes(const struct fetched *r)
     return r->vectors * segment_vector_len(r->segment->hot.dim);
 }
 
-/* Orders the rows as they lie in the objects, and finds whether all that they need fits one round. */
+/* Makes the rows, in the order of segments and row numbers, and sets f->whole. */
 static enum dp_status plan_reads(struct finish *f)
 {
     struct query_run *run = f->run;
@@ -103,7 +104,7 @@ static void ask_vectors(struct finish *f, struct fetched *r)
     r->vector_read = round_ask(&f->round, &req);
 }
 
-/* `before`: the row whose documents were asked for last, or NULL. */
+/* Asks for the row's run of documents. `before`: the row of the previous ask_document(), or NULL. */
 static void ask_document(struct finish *f, const struct fetched *before, struct fetched *r)
 {
     const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
@@ -118,14 +119,14 @@ static enum dp_status check_answer(struct finish *f, const struct fetched *r, si
     return snapshot_check_read(round_answer(&f->round, handle), r->segment->hot.size, &f->run->call->error);
 }
 
-/* The distance to answer, from a metric's score. */
+/* Returns the distance for a score of the metric. */
 static float distance_of(enum index_metric metric, float score)
 {
     float dist = metric == INDEX_COSINE ? 1.0F - score : score;
     return dist > 0.0F ? dist : 0.0F; /* rounding may make it slightly negative */
 }
 
-/* Computes the exact distance of a row: that of its nearest window. */
+/* Verifies a row's vectors and computes its exact distance, which is that of its nearest window. */
 static enum dp_status measure_row(struct finish *f, struct fetched *r)
 {
     const struct segment_hot *hot = &r->segment->hot;
@@ -153,7 +154,7 @@ static int rows_by_distance(const void *a, const void *b)
     const struct fetched *left = a, *right = b;
     if (left->dist != right->dist)
         return left->dist < right->dist ? -1 : 1;
-    return span_compare(left->key, right->key); /* keys are empty until documents are found */
+    return span_compare(left->key, right->key); /* all keys are empty before find_documents() */
 }
 
 static bool is_included(const struct index_query *q, struct span name)
@@ -165,7 +166,7 @@ static bool is_included(const struct index_query *q, struct span name)
     return false;
 }
 
-/* Copies the attributes that the query includes, as they were given, into the call's arena. */
+/* Copies the attributes that the query includes, as the document has them, into the call's arena. */
 static enum dp_status project_attributes(struct query_run *run, struct span json, struct span *out)
 {
     const struct index_query *q = run->query;
@@ -200,8 +201,8 @@ static enum dp_status project_attributes(struct query_run *run, struct span json
     return status;
 }
 
-/* Copies a row's id and attributes out of its run of documents. Decompresses the run unless the row before has done
- * so. */
+/* Copies a row's id key and attributes out of its run of documents. Decompresses the run, unless `before` (or
+ * NULL) has the same run. */
 static enum dp_status find_document(struct finish *f, const struct fetched *before, struct fetched *r)
 {
     struct call *call = f->run->call;
@@ -228,7 +229,8 @@ static enum dp_status find_document(struct finish *f, const struct fetched *befo
 
 /* ---- rounds ------------------------------------------------------------------------------------------- */
 
-/* Computes the distances of all rows: in one round with their documents, or in as many as the vectors need. */
+/* Computes the distances of all rows. Reads their vectors and documents in one round, or the vectors alone in
+ * several. */
 static enum dp_status measure_all(struct finish *f)
 {
     enum dp_status status = DP_OK;
@@ -273,7 +275,7 @@ static enum dp_status take_documents(struct finish *f, size_t begin, size_t end)
     return status;
 }
 
-/* Finds the documents of the first `count` rows, which are in the order of the objects. */
+/* Finds the documents of the first `count` rows, which must be in the order of segments and row numbers. */
 static enum dp_status find_documents(struct finish *f, size_t count)
 {
     if (f->whole)
@@ -295,7 +297,7 @@ static enum dp_status find_documents(struct finish *f, size_t count)
     return status;
 }
 
-/* Puts the best top_k rows first, with their documents. */
+/* Moves the best top_k rows to the front and finds their documents. *answered: how many there are. */
 static enum dp_status choose_rows(struct finish *f, size_t *answered)
 {
     size_t k = f->run->query->top_k, tied;
@@ -318,7 +320,7 @@ static enum dp_status fill_answer(struct finish *f, size_t count, struct index_a
     for (size_t i = 0; i < count; i++) {
         struct fetched *r = &f->rows[i];
         struct index_hit *hit = &out->hits[i];
-        id_decode(r->key, &hit->id); /* find_document has checked it; its text is in the arena */
+        id_decode(r->key, &hit->id); /* find_document() has checked it; the call's arena holds the text */
         hit->dist = r->dist;
         hit->attributes = r->attributes;
     }

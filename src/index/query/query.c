@@ -1,9 +1,9 @@
-/* query.c: a query from its checks to its answer.
+/* query.c: checks a query, runs it over a snapshot, and repeats it when the snapshot was old.
  *
- * A strong query asks for the manifest (if it changed) and for the next log entry beside its first round of lists.
- * When nothing changed, two rounds answer it. When the manifest changed, the reader opens what it newly lists and the
- * query runs over that, which is current by construction. When a listed object is missing, the manifest is read
- * again, up to READER_RELOADS times.
+ * The first round of a strong query reads, beside the lists, the next log entry and, if it changed, the manifest.
+ * When nothing changed, two rounds answer the query. When the manifest changed, the reader opens the new snapshot
+ * and the query runs over that; it needs no further check. When a listed object is missing, the reader reads the
+ * manifest again, up to READER_RELOADS times.
  */
 #include "index/query/query.h"
 
@@ -40,7 +40,7 @@ static enum dp_status check_query(struct call *call, const struct index_query *q
     return DP_OK;
 }
 
-/* Prepares the vector that the lists are searched with. */
+/* Copies the query's vector; for cosine, scales the copy to length 1. */
 static enum dp_status prepare_vector(struct query_run *run)
 {
     size_t dim = run->query->dim;
@@ -57,7 +57,7 @@ static enum dp_status prepare_vector(struct query_run *run)
     return DP_OK;
 }
 
-/* Opens what the changed manifest lists. */
+/* Opens the snapshot of the manifest run->newer, and releases run->newer. */
 static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out)
 {
     struct manifest m;
@@ -71,7 +71,7 @@ static enum dp_status adopt_newer(struct query_run *run, struct index_reader *re
     return status;
 }
 
-/* Runs over one snapshot. */
+/* Runs the query over run->snapshot; sets run->outcome. */
 static enum dp_status run_over(struct query_run *run, struct index_answer *out)
 {
     enum dp_status status = check_query(run->call, run->query, &run->snapshot->manifest);
@@ -86,7 +86,8 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
     return status;
 }
 
-/* Finds the snapshot to run over after one that did not answer. It is current by construction. */
+/* Opens the next snapshot after a run that gave no answer. Its manifest was read during this query, so it is
+ * current. */
 static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct snapshot **out)
 {
     enum dp_status status = DP_STALE;
@@ -124,7 +125,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         snapshot_release(s);
         s = next;
     }
-    if (status == DP_STALE) /* the manifest was read again, and still lists it */
+    if (status == DP_STALE) /* the manifest still lists the missing object */
         status = call_restatus(call, DP_CORRUPT);
     if (status == DP_OK) {
         dp_error_clear(&call->error);

@@ -1,5 +1,5 @@
-/* index/query/query.h: the two halves of a query over one snapshot. Each is one round unless that would be too large.
- */
+/* index/query/query.h: the two halves of a query over one snapshot. Each half reads one round, or several when one
+ * would be too large. */
 #ifndef INDEX_QUERY_H
 #define INDEX_QUERY_H
 
@@ -8,46 +8,46 @@
 
 /* A row that may be an answer. */
 struct candidate {
-    uint32_t segment; /* place in the snapshot */
+    uint32_t segment; /* position in the snapshot */
     uint32_t row;
-    float score; /* approximate at first, then exact; larger is better for cosine, smaller for euclidean_squared */
+    float score; /* of its codes, approximate; larger is better for cosine, smaller for euclidean_squared */
 };
 
 /* How a run over one snapshot ended. */
 enum query_outcome {
-    QUERY_ANSWERED,         /* or failed for good */
-    QUERY_MANIFEST_CHANGED, /* `newer` is the namespace's manifest now */
+    QUERY_ANSWERED,         /* it answered, or failed, and need not run again */
+    QUERY_MANIFEST_CHANGED, /* query_run.newer has the new manifest */
     QUERY_OBJECT_GONE       /* an object that the snapshot's manifest lists is missing */
 };
 
-/* A query that runs over one snapshot. Spans and arrays are in the call's arena. */
+/* A query that runs over one snapshot. The call's arena owns the arrays. */
 struct query_run {
     struct call *call;
     struct store *store;
     const struct index_query *query;
     const struct snapshot *snapshot;
-    const float *vector;  /* float[dim]; for cosine of length 1 */
+    const float *vector;  /* float[dim]; for cosine its length is 1 */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX */
-    bool check_current;   /* ask in the first round, too, whether the snapshot is current */
+    bool check_current;   /* whether the first round also asks if the snapshot is current */
 
     struct candidate *candidates; /* set by query_score: best first */
     size_t candidate_count;
 
     enum query_outcome outcome;
-    struct store_read_req newer; /* QUERY_MANIFEST_CHANGED: its bytes and version, to be released */
-    struct manifest_read seen;   /* the read that check_current made */
-    bool confirmed;              /* check_current found the snapshot's manifest */
+    struct store_read_req newer; /* QUERY_MANIFEST_CHANGED: the new manifest; the caller releases it */
+    struct manifest_read seen;   /* times of the read of the manifest; zero without check_current */
+    bool confirmed;              /* whether that read found the snapshot's manifest */
 };
 
-/* The nprobe of a query that names none: enough for recall@10 ≥ 0.95 on embeddings of text (docs/internals/segment.md
- * has the figures). */
+/* Returns the nprobe for a query that gives no nprobe: enough for recall@10 ≥ 0.95 on embeddings of text.
+ * docs/internals/segment.md has the figures. */
 uint32_t query_default_nprobe(uint32_t nlist);
 
-/* Reads the probed lists of all segments, in one round or in as many as their bytes need, and scores them. The first
- * round also asks whether the snapshot is current. */
+/* Finds the candidates: reads the probed lists of all segments, in one round or several, and scores them. With
+ * check_current, the first round also asks whether the snapshot is current. */
 enum dp_status query_score(struct query_run *run);
-/* Makes the exact answer. Reads the full-precision vectors and the documents of all candidates in one round; where
- * that is too much, rounds of vectors, then rounds of the documents of rows that are answered. */
+/* Makes the exact answer from the candidates. Reads their full-precision vectors and their documents in one round.
+ * When one round is too small, it reads rounds of vectors, then rounds of the documents of the answer. */
 enum dp_status query_finish(struct query_run *run, struct index_answer *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* reader.c: opens a namespace, holds its current snapshot, and answers its numbers and schema. */
+/* reader.c: opens a namespace, holds its current snapshot, and answers its statistics and schema. */
 #include "index/query/reader.h"
 
 #include "base/alloc.h"
@@ -50,7 +50,7 @@ void reader_install(struct index_reader *reader, struct snapshot *s)
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct snapshot **out)
 {
     enum dp_status status = DP_STALE;
-    /* Objects that vanish between the two rounds mean that the manifest has changed. */
+    /* When an object vanishes between the two rounds, the manifest has changed: read it again. */
     for (int reloads = 0; reloads <= READER_RELOADS && status == DP_STALE; reloads++) {
         struct manifest m;
         struct store_version version;

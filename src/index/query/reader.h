@@ -6,9 +6,11 @@
 
 #include "index/query/snapshot.h"
 
-/* How often the manifest is read anew because objects that it lists are missing. Then they count as damage. */
+/* How many times a reader reads the manifest again because a listed object is missing. After that, the namespace
+ * counts as damaged. */
 enum { READER_RELOADS = 2 };
 
+/* An open namespace. Any thread may use it. */
 struct index_reader {
     struct store *store;
     struct span name;     /* owned */
@@ -17,19 +19,21 @@ struct index_reader {
     struct snapshot *current;
 };
 
-/* As index_open, with a maximum of bytes for each round. */
+/* Opens a namespace like index_open(), with a maximum of bytes per round; 0: ROUND_BYTES_MAX. */
 enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
                            struct index_reader **out);
-/* The current snapshot; the caller releases it. */
+/* Returns the current snapshot; the caller releases it. */
 struct snapshot *reader_snapshot(struct index_reader *reader);
-/* Makes `s` the current snapshot unless the present one is newer; takes over one reference. The newer manifest is the
- * one whose read was sent after the other's was answered, whatever their sequences: a bucket that was restored goes
- * back, and an earlier life may be opened late. Between reads that overlapped, the sequence decides within one life,
- * else the time of sending. */
+/* Makes `s` the current snapshot unless the present one is newer; takes over one reference.
+ *
+ * A manifest is newer if its read was sent after the read of the other was answered. The sequences do not matter
+ * then, since a restored bucket has a smaller sequence. When the two reads overlapped, the larger sequence is
+ * newer within one incarnation; between two incarnations, the read that was sent later. */
 void reader_install(struct index_reader *reader, struct snapshot *s);
-/* Notes that another read has found the manifest of `s`. */
+/* Notes that the read `seen` found the manifest of `s` unchanged. */
 void reader_confirm(struct index_reader *reader, struct snapshot *s, struct manifest_read seen);
-/* Reads the manifest anew and opens what it lists: two rounds. The caller releases *out. */
+/* Reads the manifest again and opens its snapshot, in two rounds. Fails with DP_CORRUPT when a listed object stays
+ * missing. The caller releases *out. */
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct snapshot **out);
 
 #endif

@@ -1,11 +1,11 @@
-/* query/score.c: the first half of a query: which rows may be the answer.
+/* query/score.c: the first half of a query: finds the candidates.
  *
- * In each segment the nprobe lists nearest to the query are read, verified and scanned. Deleted rows are masked
- * before they can take a place. A scan may find a row with several windows several times: its best window counts.
- * Where such duplicates have pushed out other rows, the lists (which are in memory) are scanned again with more room.
+ * In each segment, it reads, verifies and scans the nprobe lists nearest to the query. The scan skips deleted
+ * rows. It may find a row with several windows several times; the row's best window counts. When such duplicates
+ * took the places of other rows, it scans the lists, which are in memory, again with more room.
  *
- * All lists are one round (index/round.h) unless they exceed its bytes. The best rows of each round and segment are
- * kept, so that the answer does not depend on where rounds end.
+ * One round (index/round.h) reads all lists, or several rounds when the lists exceed its bytes. The query keeps
+ * the best rows of each round and segment, so the answer does not depend on where rounds end.
  */
 #include "index/query/query.h"
 
@@ -19,15 +19,15 @@
 #include "os/clock.h"
 
 enum {
-    OVERSAMPLE = 2,       /* candidates for each row that is answered … */
+    OVERSAMPLE = 2,       /* candidates for each row of the answer … */
     OVERSAMPLE_MORE = 10, /* … and some more */
-    ROOM_FACTOR = 4       /* candidates in memory for each that is kept in the end */
+    ROOM_FACTOR = 4       /* candidates in memory for each final candidate */
 };
 static const double NPROBE_ROOTS = 4.5;
 
 uint32_t query_default_nprobe(uint32_t nlist)
 {
-    /* The more lists there are, the smaller the share that must be read: 4.5 square roots. */
+    /* The more lists there are, the smaller the share of lists that a query must read: 4.5 square roots. */
     double nprobe = ceil(NPROBE_ROOTS * sqrt((double)nlist));
     return nprobe < (double)nlist ? (uint32_t)nprobe : nlist;
 }
@@ -35,11 +35,11 @@ uint32_t query_default_nprobe(uint32_t nlist)
 /* Probed lists of one segment: all of them, or the part that one round reads. */
 struct probe {
     uint32_t *lists; /* [count] */
-    size_t *reads;   /* [count]: handles in the round that reads them */
+    size_t *reads;   /* [count]: handles of the reads of the lists */
     size_t count;
 };
 
-/* A place among the probed lists: `list` counts within the segment's. */
+/* A place among all probed lists: a segment, and a position in its probe.lists. */
 struct probe_place {
     size_t segment, list;
 };
@@ -47,14 +47,14 @@ struct probe_place {
 /* The state of the first half of a query. */
 struct scoring {
     struct query_run *run;
-    struct probe *probes; /* [segment_count]: lists that are not empty */
+    struct probe *probes; /* [segment_count]: the probed lists that are not empty */
     uint64_t entries;     /* vectors in all probed lists */
     struct round round;
-    size_t want, room; /* candidates in the end; maximum meanwhile */
+    size_t want, room; /* maximum candidates at the end, and meanwhile */
     struct {
         size_t manifest, log;
-    } current;  /* handles of the look whether the snapshot is current */
-    bool split; /* the lists of a segment came in several rounds: a row may be among the candidates twice */
+    } current;  /* handles of the two reads that ask whether the snapshot is current */
+    bool split; /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
 static enum dp_status plan_probes(struct scoring *sc)
@@ -90,7 +90,7 @@ static enum dp_status plan_probes(struct scoring *sc)
     return DP_OK;
 }
 
-/* Asks for lists from *at on while the round takes them, and moves *at behind them. */
+/* Asks for the lists from *at on until the round is full. Moves *at behind the last one. */
 static void ask_lists(struct scoring *sc, struct probe_place *at)
 {
     const struct snapshot *s = sc->run->snapshot;
@@ -110,7 +110,7 @@ static void ask_lists(struct scoring *sc, struct probe_place *at)
     }
 }
 
-/* Verifies the lists of a segment. */
+/* Verifies the sizes and checksums of the lists that a round has read of segment i. */
 static enum dp_status check_lists(struct scoring *sc, size_t i, const struct probe *probe)
 {
     struct query_run *run = sc->run;
@@ -133,7 +133,7 @@ static int hits_by_row(const void *a, const void *b)
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
-/* Keeps each row's best score. Afterwards hits are ordered by row. */
+/* Keeps one hit for each row, with its best score, sorted by row. Returns how many it kept. */
 static size_t merge_windows(struct topk_hit *hits, size_t count, bool larger_is_better)
 {
     size_t kept = 0;
@@ -179,7 +179,7 @@ static enum dp_status scan_lists(struct scoring *sc, const struct segment *segme
     return status;
 }
 
-/* Adds the best `want` rows of one segment to the candidates. */
+/* Scans the lists of `probe` in segment i, and adds their best `want` rows to the candidates. */
 static enum dp_status score_segment(struct scoring *sc, size_t i, const struct probe *probe, size_t want)
 {
     struct query_run *run = sc->run;
@@ -203,7 +203,7 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
         if (count && segment->hot.window_count) {
             bool full = count == room;
             count = merge_windows(top.hits, count, larger);
-            if (count < want && full && room < entries) { /* windows took the places of rows */
+            if (count < want && full && room < entries) { /* duplicates took the places of rows */
                 topk_deinit(&top);
                 continue;
             }
@@ -239,7 +239,7 @@ static int candidates_larger_first(const void *a, const void *b)
     return left->score != right->score ? (left->score > right->score ? -1 : 1) : candidates_smaller_first(a, b);
 }
 
-/* By segment and row. */
+/* Compares by segment and row. */
 static int compare_places(const struct candidate *left, const struct candidate *right)
 {
     if (left->segment != right->segment)
@@ -259,8 +259,8 @@ static int places_smaller_first(const void *a, const void *b)
     return order ? order : candidates_smaller_first(a, b);
 }
 
-/* Puts the best candidates first and drops those that cannot count. Each round adds the best `want` rows of a
- * segment, so the best of all are among them, each with its best score. */
+/* Sorts the candidates, the best first, and keeps `want` of them. Each round has added its best `want` rows of a
+ * segment, so the best rows of all are among the candidates, each with its best score. */
 static void choose_candidates(struct scoring *sc)
 {
     struct query_run *run = sc->run;
@@ -280,7 +280,8 @@ static void choose_candidates(struct scoring *sc)
         run->candidate_count = sc->want;
 }
 
-/* Judges the two answers that tell whether the snapshot is current. */
+/* Judges the answers to ask_current(): sets run->confirmed, or run->newer and run->outcome. Fails with
+ * DP_NOT_FOUND when the namespace is gone. */
 static enum dp_status check_current(struct scoring *sc)
 {
     struct query_run *run = sc->run;
@@ -298,7 +299,8 @@ static enum dp_status check_current(struct scoring *sc)
     return snapshot_check_wal(round_answer(&sc->round, sc->current.log), &run->call->error);
 }
 
-/* Makes room for candidates of all lists, or for several times as many as count in the end. */
+/* Allocates room for ROOM_FACTOR times the final candidates, or for all vectors of the lists if those are
+ * fewer. */
 static enum dp_status make_candidate_room(struct scoring *sc)
 {
     struct query_run *run = sc->run;
@@ -311,7 +313,7 @@ static enum dp_status make_candidate_room(struct scoring *sc)
     return run->candidates ? DP_OK : call_nomem(run->call, "a query");
 }
 
-/* Scores the lists of a round: those from `begin` to `end`. */
+/* Verifies and scores the lists of a round, from `begin` up to but not including `end`. */
 static enum dp_status score_round(struct scoring *sc, struct probe_place begin, struct probe_place end)
 {
     struct query_run *run = sc->run;
@@ -333,7 +335,7 @@ static enum dp_status score_round(struct scoring *sc, struct probe_place begin, 
     return DP_OK;
 }
 
-/* Asks, beside the lists of the first round, whether the snapshot is current. */
+/* Asks whether the snapshot is current: for the manifest, if it changed, and for the next log entry. */
 static void ask_current(struct scoring *sc)
 {
     const struct snapshot *s = sc->run->snapshot;
@@ -344,7 +346,8 @@ static void ask_current(struct scoring *sc)
     sc->current.log = round_ask(&sc->round, &wal);
 }
 
-/* One round: lists from *at on, which moves behind them. */
+/* Reads and scores one round of lists from *at on. Moves *at behind them. `check`: also asks and judges whether
+ * the snapshot is current. */
 static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool check)
 {
     struct query_run *run = sc->run;
