@@ -1,4 +1,4 @@
-/* round.c: counts the bytes of a round, and reads it. */
+/* round.c: collects the ranges of a round, counts their bytes, and reads them. */
 #include "index/round.h"
 
 #include "base/alloc.h"

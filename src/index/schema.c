@@ -1,4 +1,4 @@
-/* schema.c: learning attribute types from rows, and joining two schemas. */
+/* schema.c: learns attribute types from rows, and joins two schemas. */
 #include "index/schema.h"
 
 #include "base/json.h"
@@ -65,7 +65,7 @@ static bool widen_type(enum attribute_type *type, enum attribute_type seen)
     return false;
 }
 
-/* Joins one attribute. A new one takes the next number. */
+/* Joins one attribute to the schema. A new attribute gets the next number. */
 static enum dp_status join_attribute(struct schema *schema, struct arena *arena, struct span name,
                                      enum attribute_type type, struct dp_error *error)
 {
@@ -90,7 +90,8 @@ static enum dp_status join_attribute(struct schema *schema, struct arena *arena,
     return DP_OK;
 }
 
-/* Consumes a number: an int if it is written as one and 64 bits hold it. One beyond a double's range fails. */
+/* Reads a number. Its type is int if the text is an integer that fits an int64, else float. Returns false for a
+ * number beyond the range of a double. */
 static bool read_number_type(struct json_reader *r, enum attribute_type *out)
 {
     struct json_reader before = *r;
@@ -104,7 +105,7 @@ static bool read_number_type(struct json_reader *r, enum attribute_type *out)
     return json_read_double(r, &number);
 }
 
-/* Consumes a string, number or bool. */
+/* Reads a string, a number or a bool. Returns false for any other value. */
 static bool read_scalar_type(struct json_reader *r, enum attribute_type *out)
 {
     switch (json_peek(r)) {
@@ -119,7 +120,8 @@ static bool read_scalar_type(struct json_reader *r, enum attribute_type *out)
     }
 }
 
-/* Consumes one value. *known is false for null and [], which fit every type. */
+/* Reads one value. *known becomes false for null and [], which fit every type. Returns false for a value that no
+ * type fits. */
 static bool read_type(struct json_reader *r, enum attribute_type *out, bool *known)
 {
     *known = false;

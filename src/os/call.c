@@ -1,4 +1,4 @@
-/* call.c: deadlines, cancelling and the costs of calls. */
+/* call.c: deadlines, cancellation, errors and costs of calls. */
 #include "os/call.h"
 
 #include <limits.h>
@@ -63,7 +63,7 @@ int call_left_ms(const struct call *call)
     int64_t now = os_now_ns();
     if (now >= call->deadline_ns)
         return 0;
-    /* Rounded up, so that a sleeper wakes after the deadline, not just before it. */
+    /* Round up, so that a sleeper wakes after the deadline, not just before it. */
     int64_t ms = (call->deadline_ns - now - 1) / NS_PER_MS + 1;
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }

@@ -1,4 +1,4 @@
-/* clock.c: the monotonic clock, the wall clock, and processor time. */
+/* clock.c: reads the monotonic clock, the wall clock and the processor time. */
 #include "os/clock.h"
 
 #include <stdio.h>

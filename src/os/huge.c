@@ -1,4 +1,4 @@
-/* huge.c: asks the system for large pages; the system decides. */
+/* huge.c: allocates memory and asks the system for large pages, which it may refuse. */
 #include "os/huge.h"
 
 #include <stdint.h>
@@ -15,6 +15,6 @@ void *os_huge_alloc(size_t size)
     size = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *memory = mem_aligned_alloc(HUGE_PAGE, size);
     if (memory != NULL)
-        (void)madvise(memory, size, MADV_HUGEPAGE); /* refused if switched off; small pages work too */
+        (void)madvise(memory, size, MADV_HUGEPAGE); /* it may fail: small pages work, too */
     return memory;
 }

@@ -1,8 +1,8 @@
-/* log.c: lines to stderr.
+/* log.c: writes log lines to stderr.
  *
- * A line is built in a fixed array on the stack and written by one write(2). So lines of different threads never mix,
- * no lock is taken, and logging works without memory. A message that does not fit is cut. The settings are atomics;
- * they are the only state of the logger.
+ * The logger builds a line in a fixed array on the stack and sends it with one write(2). So it needs no lock and
+ * no memory, and lines of different threads never mix. It cuts a message that does not fit. Its only state is the
+ * settings, which are atomics.
  */
 #include "os/log.h"
 
@@ -34,7 +34,7 @@ static const char *level_name(enum log_level level)
     return names[level];
 }
 
-/* A line under construction; appending past its end does nothing. */
+/* A line that log_write() builds. log_put() appends nothing when the bytes do not fit. */
 struct log_line {
     char bytes[LINE_MAX_BYTES];
     size_t len;
@@ -54,8 +54,8 @@ static bool put_str(struct log_line *line, const char *text)
     return log_put(line, text, strlen(text));
 }
 
-/* Appends the message without control and hidden characters and with valid UTF-8 only; leaves `tail` bytes of the
- * line free. In JSON, quotes and backslashes are escaped too. */
+/* Appends the message, and leaves `tail` bytes of the line free. Escapes control and hidden characters, for JSON
+ * also quotes and backslashes. Replaces malformed UTF-8 with U+FFFD. */
 static void put_message(struct log_line *line, const char *message, size_t tail, bool json)
 {
     const uint8_t *at = (const uint8_t *)message, *end = at + strlen(message);
@@ -85,7 +85,7 @@ static void put_message(struct log_line *line, const char *message, size_t tail,
     }
 }
 
-/* One write; a short write is continued. Errors cannot be reported anywhere. */
+/* Sends the bytes with one write(2), or more after a short write. Ignores errors, since it cannot log them. */
 static void send_line(const char *bytes, size_t len)
 {
     while (len) {
@@ -135,6 +135,6 @@ void log_line(const char *text)
         send_line(line, len + 1);
         return;
     }
-    send_line(text, len); /* too long for one write with its newline: two writes */
+    send_line(text, len); /* text and newline do not fit into `line`: two writes */
     send_line("\n", 1);
 }

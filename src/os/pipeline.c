@@ -1,5 +1,5 @@
-/* pipeline.c: stages over a ring of slots. One mutex and one condition suffice: threads are few, and a slot is
- * milliseconds of work. */
+/* pipeline.c: stages over a ring of slots. One mutex and one condition suffice, since there are few threads and
+ * the work on a slot takes milliseconds. */
 #include "os/pipeline.h"
 
 #include <assert.h>
@@ -23,7 +23,7 @@ void pipeline_deinit(struct pipeline *p)
     pthread_mutex_destroy(&p->lock);
 }
 
-/* Whether the stage can take its next slot. The lock is held. */
+/* Returns whether the stage can take its next slot. The caller holds the lock. */
 static bool is_ready(const struct pipeline *p, unsigned stage)
 {
     if (stage == 0)
@@ -31,13 +31,13 @@ static bool is_ready(const struct pipeline *p, unsigned stage)
     return p->passed[stage] < p->passed[stage - 1];
 }
 
-/* Whether the stage will get no further slot. The lock is held. */
+/* Returns whether the stage will get no further slot. The caller holds the lock. */
 static bool is_over(const struct pipeline *p, unsigned stage)
 {
     return p->stopped || (p->ended && p->passed[stage] == p->passed[0]);
 }
 
-/* Waits at most until `until_ns`, on the scale of os_now_ns(). */
+/* Takes the next slot of the stage. Waits for it, at most until the time `until_ns` of os_now_ns(). */
 static enum pipeline_taken take_until(struct pipeline *p, unsigned stage, int64_t until_ns, size_t *slot)
 {
     enum pipeline_taken taken = PIPELINE_NOT_YET;

@@ -1,20 +1,21 @@
 /* team.c: the compute team.
  *
- * Work is a loop or a gathering. A loop is one job: (fn, ctx, count) and a counter from which every thread claims the
- * next index. The caller publishes the job by opening the gate, works on it too, closes the gate when all indices are
- * claimed, and waits for the workers inside. A worker that wakes too late finds the gate closed and sleeps again, so
- * a short loop never waits for a thread that the scheduler has not run yet.
+ * The team runs a loop or a gathering. A loop is fn, ctx, count, and a counter: each thread claims the next
+ * position from it. The caller sets these fields, opens the loop gate, and works, too. When all positions are
+ * claimed, it closes the gate and waits for the workers inside. A worker that wakes too late finds the gate closed
+ * and sleeps again. So a short loop never waits for a thread that the scheduler has not run yet.
  *
- * A gathering uses the same gate. The caller waits a moment for workers to enter, closes the gate, and publishes the
- * number of members, for which the workers inside wait. A meeting counts arrivals; the last one releases the others.
+ * A gathering uses the same gate. The workers that enter wait for the number of members. The caller waits a moment
+ * for workers, closes the gate, and sets that number. A meeting counts arrivals; the last member releases the
+ * others.
  *
- * gate: bit 31 open, bits 15..30 the number of the loop, bits 0..14 workers inside. A worker enters by adding one to
- * an open gate (acquire: it then sees the job) and leaves by subtracting one (release: the caller then sees its
- * results).
+ * gate: bit 31 is 1 while it is open; bits 15..30 are the number of the loop; bits 0..14 count the workers inside.
+ * A worker enters when it adds one to an open gate (acquire: then it sees the caller's fields). It leaves when it
+ * subtracts one (release: then the caller sees the worker's results).
  *
- * Threads sleep on separate futex words. Both sides keep one order, which makes a lost wake-up impossible: the
- * sleeper announces itself, then looks once more; the waker changes the state, then looks for sleepers (all
- * sequentially consistent).
+ * Threads sleep on separate futex words. A fixed order prevents lost wake-ups: a thread that wants to sleep first
+ * counts itself among the sleepers, then reads the word again; a thread that wakes others first changes the word,
+ * then reads the number of sleepers. All these operations are sequentially consistent.
  */
 #include "os/team.h"
 
@@ -39,43 +40,43 @@
 enum {
     SPIN_NS = 50000,      /* spin this long before sleeping */
     SPINS_A_LOOK = 32,    /* pauses between two looks at the clock */
-    ENTER_NS = 2000,      /* an awake worker may take this long to enter */
-    WAKE_NS = 50000,      /* a worker that is later than this has no processor */
-    STALL_NS = 1000000,   /* a member that is later than this has lost its processor */
-    CROWDED_NS = 50000000 /* then the team gathers no more for this long */
+    ENTER_NS = 2000,      /* an awake worker needs at most this long to enter */
+    WAKE_NS = 50000,      /* a worker that needs longer to enter has no processor */
+    STALL_NS = 1000000,   /* a member that sleeps this long waits for one without a processor */
+    CROWDED_NS = 50000000 /* after such a delay the team gathers no more for this long */
 };
 
 static const uint32_t GATE_OPEN = 1u << 31, GATE_LOOP = 1u << 15, GATE_INSIDE = (1u << 15) - 1;
 
 struct team {
-    /* Written by the caller that holds `turn`, while the gate is closed and no worker is inside. */
-    void (*fn)(void *ctx, size_t index, unsigned worker);        /* of a loop, or NULL */
+    /* The caller that holds `turn` writes these fields, while the gate is closed and no worker is inside. */
+    void (*fn)(void *ctx, size_t index, unsigned worker);        /* of a loop; NULL: a gathering */
     void (*together)(void *ctx, const struct team_member *self); /* of a gathering */
     void *ctx;
     size_t count;
 
-    _Alignas(64) _Atomic size_t next; /* the next index to claim */
+    _Alignas(64) _Atomic size_t next; /* the next position to claim */
     _Alignas(64) _Atomic uint32_t gate;
     _Atomic uint32_t caller_waits;      /* 1 while the caller sleeps on the gate */
-    _Alignas(64) _Atomic uint32_t bell; /* incremented for each loop and at the end; workers sleep on it */
-    _Atomic uint32_t sleepers;          /* workers that sleep or are about to */
+    _Alignas(64) _Atomic uint32_t bell; /* rises when workers must wake; they sleep on it */
+    _Atomic uint32_t sleepers;          /* workers that sleep or are about to sleep */
     _Atomic bool closing;
 
-    /* Of a gathering. `members` is 0 until it begins. On one cache line: the last arrival writes all four. */
+    /* State of a gathering, on one cache line. `members` is 0 until the number of members is known. */
     _Alignas(64) _Atomic uint32_t members;
     _Atomic uint32_t arrived;  /* arrivals at the next meeting */
     _Atomic uint32_t meetings; /* number of meetings so far */
-    _Atomic uint32_t dozers;   /* members that sleep on one of these words or are about to */
+    _Atomic uint32_t dozers;   /* members that sleep on `members` or `meetings`, or are about to sleep */
 
-    _Alignas(64) pthread_mutex_t turn; /* held by the caller for the whole loop */
-    _Atomic int64_t crowded_until;
-    int64_t spin_ns;
-    unsigned size;    /* workers in all */
-    unsigned started; /* threads */
+    _Alignas(64) pthread_mutex_t turn; /* the caller holds it for a whole loop or gathering */
+    _Atomic int64_t crowded_until;     /* time of os_now_ns() until which the team must not gather */
+    int64_t spin_ns;                   /* time to spin before sleep; 0: workers share processors */
+    unsigned size;                     /* number of workers, with the caller */
+    unsigned started;                  /* threads in `threads` */
     pthread_t threads[];
 };
 
-/* Tells a new thread who it is. */
+/* What a new thread gets: its team, and its number there. */
 struct compute_start {
     struct team *team;
     unsigned worker;
@@ -100,7 +101,7 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Claims and runs indices until none is left. */
+/* Claims positions, and calls fn for each, until none is left. */
 static void claim_indices(struct team *team, unsigned worker)
 {
     void (*fn)(void *, size_t, unsigned) = team->fn;
@@ -114,8 +115,8 @@ static void claim_indices(struct team *team, unsigned worker)
     }
 }
 
-/* Waits until *word differs from `seen`: awake for a while, then asleep among `sleepers`. Returns the nanoseconds
- * asleep. */
+/* Waits until *word differs from `seen`. Spins for spin_ns, then sleeps, and counts itself in *sleepers meanwhile.
+ * Returns the nanoseconds asleep; 0 when it did not spin before. */
 static int64_t await_change(struct team *team, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
 {
     int64_t begin = 0, now = 0;
@@ -145,7 +146,7 @@ static void change_word(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t
         futex_wake(word, INT_MAX);
 }
 
-/* Works on the open loop, or joins the gathering, unless this worker has already finished it. */
+/* Works in the loop or gathering of the open gate, unless this worker has already been in it. */
 static void join_work(struct team *team, unsigned worker, uint32_t *seen_loop)
 {
     uint32_t gate = atomic_load_explicit(&team->gate, memory_order_acquire);
@@ -172,7 +173,7 @@ static void *serve_team(void *context)
     struct compute_start self = *(struct compute_start *)context;
     struct team *team = self.team;
     mem_free(context);
-    uint32_t seen_loop = 0; /* a closed gate, which differs from every open one */
+    uint32_t seen_loop = 0; /* no loop: an open gate always has bit 31 */
     while (!atomic_load_explicit(&team->closing, memory_order_acquire)) {
         uint32_t bell = atomic_load(&team->bell);
         join_work(team, self.worker, &seen_loop);
@@ -182,6 +183,7 @@ static void *serve_team(void *context)
     return NULL;
 }
 
+/* Wakes up to `wanted` sleeping workers. */
 static void ring_workers(struct team *team, size_t wanted)
 {
     atomic_fetch_add(&team->bell, 1);
@@ -189,7 +191,7 @@ static void ring_workers(struct team *team, size_t wanted)
         futex_wake(&team->bell, wanted > INT_MAX ? INT_MAX : (uint32_t)wanted);
 }
 
-/* Waits until the closed gate is empty. */
+/* Waits until all workers have left the closed gate. */
 static void await_leavers(struct team *team)
 {
     int64_t until = team->spin_ns ? os_now_ns() + team->spin_ns : 0;
@@ -212,7 +214,7 @@ static void await_leavers(struct team *team)
     atomic_store(&team->caller_waits, 0);
 }
 
-/* Stops gatherings for a while: other programs seem to need the processors. */
+/* Makes team_can_gather() false for CROWDED_NS, because other programs seem to need the processors. */
 static void note_crowd(struct team *team)
 {
     atomic_store_explicit(&team->crowded_until, os_now_ns() + CROWDED_NS, memory_order_relaxed);
@@ -248,8 +250,9 @@ void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t inde
     pthread_mutex_unlock(&team->turn);
 }
 
-/* Waits until all workers are inside the open gate, or the awake ones are and the time is up. If workers share
- * processors, time says nothing, so the caller waits for all of them. */
+/* Waits until all workers are inside the open gate, but at most for patience_ns. While a worker is awake, the
+ * limit is at least ENTER_NS. If workers share processors, there is no limit, since a late worker is normal
+ * then. */
 static void await_entrants(struct team *team, int64_t patience_ns)
 {
     int64_t begin = os_now_ns();
@@ -319,7 +322,7 @@ bool team_can_gather(const struct team *team)
            os_now_ns() >= atomic_load_explicit(&team->crowded_until, memory_order_relaxed);
 }
 
-/* Starts the next worker. Returns 0 or an errno. */
+/* Starts the thread of the next worker. Returns 0 or an errno. */
 static int start_compute_thread(struct team *team)
 {
     struct compute_start *start = mem_alloc(sizeof *start);
@@ -351,7 +354,7 @@ enum dp_status team_new(unsigned workers, struct team **out, struct dp_error *er
     team->size = workers;
     team->spin_ns = workers <= processors
                         ? SPIN_NS
-                        : 0; /* with fewer processors than workers, spinning takes time from workers with work */
+                        : 0; /* with fewer processors than workers, spinning would slow the busy workers */
     while (team->started + 1 < workers) {
         int failed = start_compute_thread(team);
         if (failed) {

@@ -1,4 +1,5 @@
-/* worker.c: the loop of the background thread: wait for the task that is due next, run it without the lock, count it. */
+/* worker.c: the background worker. Its thread waits for the task that is due next, runs it without the lock, and
+ * counts the run. */
 #include "os/worker.h"
 
 #include <assert.h>
@@ -9,16 +10,17 @@
 
 enum { NS_PER_MS = 1000000 };
 
+/* A registered task. */
 struct worker_slot {
-    struct worker_task task; /* does not change after the start */
-    int64_t due_ns;
+    struct worker_task task; /* does not change after worker_start() */
+    int64_t due_ns;          /* time of os_now_ns() for the next run; INT64_MAX during a run */
     struct worker_counts counts;
 };
 
 struct worker {
     struct {
         pthread_mutex_t lock;
-        pthread_cond_t changed; /* a task was woken, or the worker is to end */
+        pthread_cond_t changed; /* signals worker_wake() and worker_free() */
         bool closing;
         unsigned count;
         struct worker_slot slots[WORKER_TASKS_MAX];
@@ -27,7 +29,7 @@ struct worker {
     bool started;
 };
 
-/* The task that is due first; there is one at least. The lock is held. */
+/* Returns the task that is due first. There is at least one task. The caller holds the lock. */
 static struct worker_slot *first_due(struct worker *worker)
 {
     struct worker_slot *first = &worker->locked.slots[0];
@@ -50,10 +52,10 @@ static enum dp_status run_task(const struct worker_task *task)
     return status;
 }
 
-/* Runs a task and counts it. The lock is held, but not during the run. */
+/* Runs a task and counts the run. The caller holds the lock; the function releases it during the run. */
 static void run_slot(struct worker *worker, struct worker_slot *slot)
 {
-    slot->due_ns = INT64_MAX; /* a wake-up during the run makes it due again */
+    slot->due_ns = INT64_MAX; /* worker_wake() during the run makes the task due again */
     pthread_mutex_unlock(&worker->locked.lock);
     int64_t begin_ns = os_now_ns();
     enum dp_status status = run_task(&slot->task);

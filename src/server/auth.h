@@ -1,8 +1,8 @@
-/* server/auth.h: who asks, and what they may do: stands between the limits of a request and its handler.
+/* server/auth.h: checks the API key of a request, and whether the key may do what the request asks for.
  *
- * Takes a request's head, route and names, and answers a verdict. It knows nothing of exchanges: whoever asks acts on
- * the verdict, and has the refusal written into the response. An auth belongs to one request, and to one thread at a
- * time.
+ * It judges the head, the route and the names of a request, and answers a verdict. It knows nothing of exchanges:
+ * the caller acts on the verdict, and lets auth_write_refusal() write a refusal. A struct auth belongs to one
+ * request, and to one thread at a time.
  */
 #ifndef SERVER_AUTH_H
 #define SERVER_AUTH_H
@@ -12,50 +12,50 @@
 #include "server/head.h"
 #include "server/routes.h"
 
-/* Of a server. */
+/* The settings of a server. */
 struct auth_rules {
-    struct accounts *accounts; /* NULL: nobody needs a key */
-    bool watch_needs_key;      /* /health and /metrics too */
-    const char *cors_origin;   /* pages of this site may ask, "*": of any; NULL: of none */
+    struct accounts *accounts; /* NULL: no request needs a key */
+    bool watch_needs_key;      /* whether /health and /metrics need a key, too */
+    const char *cors_origin;   /* the site whose pages may send requests; "*": all sites; NULL: no site */
 };
 
 enum auth_verdict { AUTH_GRANTED, AUTH_REFUSED, AUTH_WAIT };
 
-/* What is judged. Lives as long as its request. */
+/* The request to judge. It lives as long as the request. */
 struct auth_subject {
     const struct head *head;
     const struct route *route;
-    const struct http_request *http; /* the names in the path and in the query */
+    const struct http_request *http; /* has the names in the path and in the query */
     struct arena *arena;
 };
 
-/* Zeroed: nobody's. */
+/* The check of one request. All zero: of no request. */
 struct auth {
     const struct auth_rules *rules;
     struct auth_subject subject;
     struct account_pass pass;
-    struct gate gate; /* what the handler may come to; its context is this struct, which must not move */
-    bool is_foreign;  /* refused because a web page of another site asks */
+    struct gate gate; /* the gate of the call; its context is this struct, which must not move */
+    bool is_foreign;  /* whether auth_try() refused a request from a web page of another site */
 };
 
-/* Judges what can be judged without blocking, and gives the call its gate where the server has accounts. A server
- * without accounts refuses requests from web pages of other sites. AUTH_WAIT: auth_admit must be called. */
+/* Judges a request without blocking. If the server has accounts, sets call->gate. A server without accounts
+ * refuses requests from web pages of other sites. AUTH_WAIT: the caller must call auth_admit(). */
 enum auth_verdict auth_try(struct auth *a, const struct auth_rules *rules, const struct auth_subject *subject,
                            struct call *call);
-/* On a thread that may block. AUTH_GRANTED or AUTH_REFUSED. */
+/* Judges a request after AUTH_WAIT. It may block. Returns AUTH_GRANTED or AUTH_REFUSED. */
 enum auth_verdict auth_admit(struct call *call, struct auth *a);
-/* Whether the gate refused the handler something that the key may not do or pay. */
+/* Returns whether the key was refused, or the gate refused the handler a name or embeddings. */
 bool auth_gate_refused(const struct auth *a);
-/* Answers with the refusal, in the dialect's shape. */
+/* Writes the refusal into the response, in the shape of the dialect. */
 void auth_write_refusal(const struct auth *a, const struct api_dialect *dialect, struct http_response *response);
-/* The request failed: what it spent is not counted. */
+/* Gives back the embeddings that a failed request has spent. */
 void auth_give_back(struct auth *a);
-/* Adds the X-RateLimit headers. */
+/* Adds the X-RateLimit headers, if the key has limits. */
 void auth_add_headers(struct auth *a, struct http_response *response);
-/* Ends the request; the auth is zeroed. */
+/* Ends the check and zeroes *a. */
 void auth_end(struct auth *a);
 
-/* The key that a request shows, in any of the ways that clients have; data NULL: none. */
+/* Returns the API key of the header Authorization, X-API-Key or Api-Key; data NULL: the request shows no key. */
 struct span auth_key_of(const struct head *head);
 
 #endif

@@ -1,4 +1,4 @@
-/* server/embed_metrics.h: metrics of requests for embeddings, of all dialects. */
+/* server/embed_metrics.h: counts requests for embeddings of all dialects. */
 #ifndef SERVER_EMBED_METRICS_H
 #define SERVER_EMBED_METRICS_H
 
@@ -7,13 +7,15 @@
 
 enum { EMBED_STATUSES = 14, EMBED_ERROR_TYPES = 16 };
 
+/* The metrics, which the registry owns. */
 struct embed_metrics {
-    struct metric *fresh[EMBED_STATUSES]; /* by status; the last for all others */
-    struct metric *cached;                /* 200, every vector from the cache */
-    struct metric *seconds;
-    struct metric *errors[EMBED_ERROR_TYPES]; /* by code; the last for all others */
+    struct metric *fresh[EMBED_STATUSES];     /* by HTTP status; the last one counts all other statuses */
+    struct metric *cached;                    /* status 200, and all vectors came from the cache */
+    struct metric *seconds;                   /* duration of each request */
+    struct metric *errors[EMBED_ERROR_TYPES]; /* by error code; the last one counts all other codes */
 };
 
+/* Adds the metrics to a registry. Fails with DP_NOMEM. */
 enum dp_status embed_metrics_add(struct embed_metrics *m, struct metric_registry *registry,
                                  struct dp_error *error);
 /* Counts one answer and the cost of its call. */

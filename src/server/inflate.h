@@ -4,11 +4,11 @@
 
 #include "base/buffer.h"
 
-/* The decompressed size that a stream claims (RFC 1952 §2.3.1: ISIZE); 0 when it is too short for a stream. */
+/* Returns the decompressed size that a gzip stream claims (ISIZE of RFC 1952 §2.3.1); 0 when `in` is too short. */
 size_t inflate_gzip_size(struct span in);
 
-/* Appends the decompressed bytes, at most out->max. DP_INVALID: not a gzip stream, or it is cut off or has bytes behind it;
- * DP_TOO_LARGE; DP_NOMEM. */
+/* Appends the decompressed bytes. Fails with DP_INVALID when `in` is not one whole gzip stream, with DP_TOO_LARGE
+ * when `out` would exceed out->max, or with DP_NOMEM. */
 enum dp_status inflate_gzip(struct span in, struct buffer *out, struct dp_error *error);
 
 #endif

@@ -6,11 +6,11 @@
  *   not made   the manifest has another version than the put expected, and has the writers of all swaps since;
  *   open       the manifest has the expected version, so the put may still be on its way. The swap sends the
  *              change once more, since at most one put on one version can succeed;
- *   undecided  all else: the swap ends with DP_UNKNOWN.
+ *   undecided  all else, or the look came more than SWAP_LOOK_MAX_MS after the put: the swap ends with DP_UNKNOWN.
  *
  * A put that the store refused, because another was first or the store was full, needs a look, too: a proxy may
  * have sent it twice, and the store may have carried out the first copy. But a refused put is no longer on its
- * way.
+ * way, so the expected version means "not made".
  *
  * Waits follow "full jitter" (Brooker, Exponential Backoff and Jitter, 2015): uniform between 0 and a bound that
  * doubles.

@@ -1,8 +1,8 @@
 /* snapshot.c: opens a namespace.
  *
- * One round reads the hot part, the .ivf head and the deleted rows of each segment that is not open yet, and looks
- * for log entries, which this build could not read. Where these are too many for the bytes of a round, several rounds
- * read them.
+ * One round reads the hot part, the .ivf head and the deleted rows of each segment that is not open yet. When
+ * these exceed the bytes of a round, several rounds read them. The first round also asks for the next log entry:
+ * this build cannot read a log, so it refuses a namespace that has one.
  */
 #include "index/query/snapshot.h"
 
@@ -50,8 +50,9 @@ void snapshot_release(struct snapshot *s)
 
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error)
 {
-    /* Without the right to list, S3 answers 403 for a missing object. A writer of logs adds a feature to the manifest
-     * before its first entry, and a manifest with a feature was refused. So there is no log. */
+    /* S3 answers 403 for a missing object to a client without the right to list. That also means: no log. A
+     * program that writes a log first adds a feature to the manifest, and manifest_parse() refuses a manifest with
+     * features. */
     if (probe->status == DP_NOT_FOUND || probe->status == DP_DENIED)
         return DP_OK;
     if (probe->status == DP_OK || probe->status == DP_INVALID)
@@ -83,12 +84,13 @@ enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t si
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
-/* What a round reads of a segment: handles of its ranges. */
+/* The reads of one segment in a round. */
 struct asked_segment {
-    bool opens, deletes; /* whether its hot part and .ivf head are read; its deleted rows */
-    size_t dpr, ivf, deleted;
+    bool opens, deletes;      /* whether the round reads hot part and .ivf head; the deleted rows */
+    size_t dpr, ivf, deleted; /* handles of these reads */
 };
 
+/* The state of one snapshot_open(). */
 struct opening {
     struct call *call;
     struct snapshot *snapshot;
@@ -98,7 +100,7 @@ struct opening {
     struct asked_segment *asked; /* [segment_count] */
 };
 
-/* Takes from `before` what it has of a segment. */
+/* Shares the segment and the deleted rows with the older snapshot `before` (or NULL), as far as it has them. */
 static void share_segment(struct snapshot_segment *to, const struct manifest_segment *listed,
                           const struct snapshot *before)
 {
@@ -122,7 +124,7 @@ static size_t ask_object(struct opening *o, const struct object_key *key, uint64
     return round_ask(&o->round, &req);
 }
 
-/* Makes an empty segment, and asks for its hot part and .ivf head. */
+/* Makes an empty segment, and asks the round for its hot part and .ivf head. */
 static enum dp_status ask_new_segment(struct opening *o, const struct manifest_segment *listed,
                                       struct snapshot_segment *to, struct asked_segment *asked)
 {
@@ -155,7 +157,8 @@ static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_s
     return DP_OK;
 }
 
-/* Asks for what is not open of a segment. Where the round does not take that, asks for nothing and sets *full. */
+/* Asks the round for the parts of segment i that are not open yet. If they do not fit, asks for nothing and sets
+ * *full. */
 static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
 {
     struct snapshot *s = o->snapshot;
@@ -172,7 +175,7 @@ static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
     return status == DP_OK && deletes ? ask_new_deleted(o, listed, to, &o->asked[i]) : status;
 }
 
-/* Checks that the .ivf is what this namespace's writer makes and the .dpr describes. */
+/* Checks that the .ivf has the namespace's codec, and the sizes that the .dpr gives. Fails with DP_CORRUPT. */
 static enum dp_status check_ivf(const struct snapshot *s, const struct segment *segment, struct dp_error *error)
 {
     const struct faiss_ivf_info info = faiss_ivf_info(segment->ivf);
@@ -229,7 +232,8 @@ static enum dp_status open_deleted(struct opening *o, size_t i)
     return status;
 }
 
-/* One round: opens segments from *at on, and moves *at behind them. The first round looks for a log, too. */
+/* Opens segments from *at on in one round, and moves *at behind them. The first round also asks for a log
+ * entry. */
 static enum dp_status open_round(struct opening *o, size_t *at)
 {
     struct snapshot *s = o->snapshot;

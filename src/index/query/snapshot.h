@@ -1,7 +1,7 @@
 /* index/query/snapshot.h: a namespace at one moment: its manifest and the hot parts of its segments, in memory.
  *
- * Snapshots are immutable and counted: queries share one while a newer one is opened beside it. Two snapshots share
- * the segments and deleted rows that have not changed.
+ * A snapshot does not change, but for `seen`, and counts its references. Queries may use an old snapshot while a
+ * newer one opens. Two snapshots share the segments and the deleted rows that are in both.
  */
 #ifndef INDEX_SNAPSHOT_H
 #define INDEX_SNAPSHOT_H
@@ -12,54 +12,57 @@
 #include "index/segment/deleted.h"
 #include "index/segment/segment.h"
 
-/* An open segment. */
+/* An open segment. Snapshots share it. */
 struct segment {
     _Atomic unsigned references;
     struct segment_hot hot;
-    struct faiss_ivf *ivf;
+    struct faiss_ivf *ivf; /* the parsed head of the .ivf object */
     struct object_key ivf_key, dpr_key;
     struct store_version ivf_version, dpr_version; /* versions that later reads must still find */
 };
 
+/* The deleted rows of a segment. Snapshots share them. */
 struct deleted_rows {
     _Atomic unsigned references;
     struct row_set set;
 };
 
+/* A segment of a snapshot. */
 struct snapshot_segment {
     struct segment *segment;
-    struct deleted_rows *deleted; /* NULL: none */
+    struct deleted_rows *deleted; /* NULL: no row is deleted */
 };
 
-/* When a read of the manifest was sent and when it was answered, by os_now_ns(). */
+/* The times of a read of the manifest, by os_now_ns(). */
 struct manifest_read {
     int64_t sent_ns, answered_ns;
 };
 
+/* A snapshot. */
 struct snapshot {
     _Atomic unsigned references;
     struct manifest manifest;
-    struct store_version version; /* of the manifest */
+    struct store_version version; /* version of the manifest */
     struct manifest_read seen;    /* the latest read that found this manifest; guarded by the reader's lock */
-    struct object_key manifest_key, wal_key; /* wal_key: the first log entry that is not folded */
+    struct object_key manifest_key, wal_key; /* wal_key: name of the log entry after wal_floor */
     struct snapshot_segment *segments;       /* [manifest.segment_count], in the manifest's order */
 };
 
 struct snapshot *snapshot_retain(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL is fine */
 
-/* Opens the segments that `m`, found by the read `seen`, lists: in one round, or in more where these would have more
- * than round_bytes (0: ROUND_BYTES_MAX). Shares what is unchanged with `before` (or NULL). Takes over *m, also on
- * failure. DP_STALE when a listed object is missing: the manifest may have changed since. */
+/* Opens the segments that the manifest `m` lists, which the read `seen` found. Reads in rounds of at most
+ * round_bytes (0: ROUND_BYTES_MAX). Shares the unchanged segments with `before` (or NULL). Takes over *m, also on
+ * failure. Fails with DP_STALE when a listed object is missing: then the manifest may have changed. */
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
                              const struct snapshot *before, uint64_t round_bytes, struct snapshot **out);
 
-/* Judges a probe for the log entry after wal_floor: DP_OK when there is none. */
+/* Judges a read of the log entry after wal_floor. DP_OK: there is no entry. DP_UNSUPPORTED: there is one. */
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error);
 
-/* Judges the answer to a request for a listed object of `size` bytes. DP_STALE when the object is missing or replaced, and
- * only then; DP_CORRUPT when it has another size. */
+/* Judges a read of a listed object of `size` bytes. Returns DP_STALE only when the object is missing or replaced,
+ * DP_CORRUPT when it has another size, else the status of the read. */
 enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, struct dp_error *error);
 
 #endif

@@ -1,4 +1,4 @@
-/* deleted.c: reading and writing .del objects; see deleted.h for their bytes. */
+/* deleted.c: reads and writes .del objects; deleted.h has their grammar. */
 #include "index/segment/deleted.h"
 
 #include <inttypes.h>

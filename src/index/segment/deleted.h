@@ -8,7 +8,7 @@
  *   40  u64 rows of the segment
  *   48  u64 count of deleted rows
  *   56      count LEB128 numbers: the first row, then each row minus the row before
- *  end  u64 XXH3-64 of all before
+ *  end  u64 XXH3-64 of all bytes before
  */
 #ifndef INDEX_DELETED_H
 #define INDEX_DELETED_H
@@ -17,12 +17,13 @@
 #include "index/object_name.h"
 #include "index/segment/format.h"
 
-/* A set of rows of a segment. Bit i is bit i % 8 of byte i / 8. */
+/* A set of rows of a segment. Row i is bit i % 8 of byte i / 8. */
 struct row_set {
-    uint64_t rows, count;
-    uint8_t *bits; /* (rows + 7) / 8 bytes */
+    uint64_t rows, count; /* rows of the segment; rows in the set */
+    uint8_t *bits;        /* rows / 8 + 1 bytes */
 };
 
+/* Makes an empty set for a segment of `rows` rows. Fails with DP_NOMEM. */
 enum dp_status row_set_init(struct row_set *set, uint64_t rows, struct dp_error *error);
 void row_set_deinit(struct row_set *set);
 
@@ -31,7 +32,7 @@ static inline bool row_set_has(const struct row_set *set, uint64_t row)
     return row < set->rows && (set->bits[row / 8] >> (row % 8) & 1) != 0;
 }
 
-/* Adds a row < rows. False when it was there already. */
+/* Adds a row, which must be < set->rows. Returns false when the set already had it. */
 static inline bool row_set_add(struct row_set *set, uint64_t row)
 {
     if (row_set_has(set, row))
@@ -41,8 +42,10 @@ static inline bool row_set_add(struct row_set *set, uint64_t row)
     return true;
 }
 
+/* Appends the .del object of a segment. */
 void deleted_write(const struct row_set *set, const struct ulid *segment, struct buffer *out);
-/* Initialises *set from an object of this segment, which must delete `count` of its `rows`. DP_CORRUPT. */
+/* Initialises *set from the .del object of a segment with `rows` rows, `count` of them deleted. Fails with
+ * DP_CORRUPT, DP_UNSUPPORTED or DP_NOMEM; then there is nothing to free. */
 enum dp_status deleted_parse(struct span bytes, const struct ulid *segment, uint64_t rows, uint64_t count,
                              struct row_set *set, struct dp_error *error);
 

@@ -1,6 +1,7 @@
-/* index/segment/format.h: the numbers of .dpr and .del objects, for their writers, readers and fuzz target.
+/* index/segment/format.h: the constants of .dpr and .del objects, for their writers, readers and fuzz target.
  *
- * segment/write.c has the grammar of a .dpr object, segment/deleted.h that of a .del object. Numbers are little endian.
+ * segment/write.c has the grammar of a .dpr object, segment/deleted.h that of a .del object. All numbers in the
+ * objects are little endian.
  */
 #ifndef INDEX_SEGMENT_FORMAT_H
 #define INDEX_SEGMENT_FORMAT_H
@@ -19,31 +20,31 @@ enum {
     FORMAT_MAGIC_LEN = 8,
     FORMAT_CHECKSUM_LEN = 8,
 
-    /* Maxima; a reader refuses what exceeds them. */
+    /* Maxima. A reader refuses an object that exceeds one. */
     SEGMENT_ROWS_MAX = 4 * 1000 * 1000,
     SEGMENT_HOT_MAX = 4 * 1024 * 1024,
     SEGMENT_SECTIONS_MAX = 64,
     SEGMENT_BLOCK_MAX = 64 * 1024,    /* bytes of a document block before compression */
-    SEGMENT_ID_BLOCK_MAX = 16 * 1024, /* bytes of a block of sorted ids */
+    SEGMENT_ID_BLOCK_MAX = 16 * 1024, /* bytes of an id block */
 
-    /* Bytes of a .dpr object. */
-    SEGMENT_HEAD_LEN = FORMAT_MAGIC_LEN + 8, /* before the first section */
-    SEGMENT_HOT_FIXED = 76,                  /* of the hot part, before its table */
+    /* Lengths of parts of a .dpr object, in bytes. */
+    SEGMENT_HEAD_LEN = FORMAT_MAGIC_LEN + 8, /* the bytes before the first section */
+    SEGMENT_HOT_FIXED = 76,                  /* the bytes of the hot part before its table */
     SEGMENT_TABLE_ENTRY = 32,
     SECTION_TYPE_LEN = 4,
     LIST_ENTRY = 12,
     DOCUMENT_ENTRY = 20,
     WINDOW_ENTRY_MIN = 2,
-    ID_ENTRY_MIN = 17 + 2, /* of IBLK: its numbers, and the shortest key */
+    ID_ENTRY_MIN = 17 + 2, /* an entry of IBLK with the shortest id key */
 
-    /* Places of fields in the hot part. */
+    /* Offsets of fields in the hot part. */
     SEGMENT_HOT_SECTIONS_AT = 12,
     SEGMENT_HOT_ULID_AT = 16,
     SEGMENT_HOT_ROWS_AT = 52,
     SEGMENT_HOT_VECTORS_AT = 60,
     SEGMENT_HOT_SIZE_AT = 68,
 
-    /* A .del object: bytes beside its row numbers, a maximum of bytes, places of fields. */
+    /* A .del object: bytes beside its row numbers, maximum bytes, offsets of fields. */
     DELETED_FIXED_LEN = 64,
     DELETED_LEN_MAX = DELETED_FIXED_LEN + 5 * SEGMENT_ROWS_MAX,
     DELETED_ULID_AT = 12,
@@ -51,12 +52,12 @@ enum {
     DELETED_COUNT_AT = 48
 };
 
-/* Sections of a .dpr object, in the order of the file. */
+/* Sections of a .dpr object, in the order of their bytes. */
 enum section_kind {
     SECTION_VECTORS,
     SECTION_DOCUMENTS,
     SECTION_IDS,
-    SECTION_FILTER, /* from here on hot */
+    SECTION_FILTER, /* this section and all later ones are in the hot part */
     SECTION_LISTS,
     SECTION_WINDOWS,
     SECTION_DOCUMENT_INDEX,
@@ -72,11 +73,12 @@ static inline bool section_is_hot(enum section_kind kind)
     return kind >= SECTION_FILTER;
 }
 
-/* Bytes of one vector: in a .dpr object its floats and a checksum, in an .ivf list its SQ8 code and a row number. */
+/* Returns the bytes of one vector in a .dpr object: its floats and a checksum. */
 static inline uint64_t segment_vector_len(uint32_t dim)
 {
     return (uint64_t)dim * 4 + FORMAT_CHECKSUM_LEN;
 }
+/* Returns the bytes of one vector in an .ivf list: its SQ8 code and its row number. */
 static inline uint64_t segment_code_len(uint32_t dim)
 {
     return (uint64_t)dim + 8;

@@ -1,8 +1,8 @@
 /* segment/hot.c: parses the hot part of a segment.
  *
- * Nothing is believed before its checksum fits: first the fixed part with the table, then each section. The checksums
- * find damage. The bounds find a writer's mistake, and keep a forged file from leading reads outside the object. The
- * hot part's own length, at most 4 MiB, bounds the memory.
+ * It verifies the checksum of the fixed part and the table, then that of each section, before it uses their bytes.
+ * The checksums find damage. The bounds checks find mistakes of the program that wrote the object, and keep a
+ * forged object from causing reads outside it. The length of the hot part, at most 4 MiB, bounds the memory.
  */
 #include "index/segment/segment.h"
 
@@ -13,14 +13,16 @@
 
 enum { ARENA_MAX = 128 * 1024 * 1024 };
 
+/* A section, as the table describes it. */
 struct section {
-    struct span bytes; /* of hot sections */
-    uint64_t offset, len;
-    bool there;
+    struct span bytes;    /* its bytes, if it is hot */
+    uint64_t offset, len; /* in the object */
+    bool there;           /* whether the table has it */
 };
 
+/* The state of one segment_parse_hot(). */
 struct hot_parser {
-    struct span bytes;
+    struct span bytes; /* the hot part */
     const struct manifest_segment *listed;
     struct segment_hot *out;
     struct section sections[SECTION_KINDS];
@@ -42,7 +44,7 @@ static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
     while (kind < SECTION_KINDS && !span_equal_str(type, section_types[kind]))
         kind++;
     if (kind == SECTION_KINDS)
-        return DP_OK; /* it is an index that this build does not use */
+        return DP_OK; /* a section that this build does not use */
     if (version != SECTION_VERSION)
         return dp_fail(p->error, DP_UNSUPPORTED, "section %s has version %" PRIu32 "; this build reads %d",
                        section_types[kind], version, SECTION_VERSION);
@@ -183,7 +185,7 @@ static enum dp_status parse_documents(struct hot_parser *p)
         b->raw = cursor_u32(&c);
         b->offset = stored->offset + at;
         at += b->stored;
-        bool more = before && before->first_row == b->first_row; /* another piece of one long document */
+        bool more = before && before->first_row == b->first_row; /* b is another piece of a long document */
         bool after_more = i > 1 && !more && before->first_row == before[-1].first_row;
         if (b->stored == 0 || b->raw == 0 || b->raw > SEGMENT_BLOCK_MAX || b->first_row >= out->rows ||
             (before ? b->first_row < before->first_row : b->first_row != 0) ||
@@ -200,7 +202,7 @@ static enum dp_status parse_ids(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
     const struct section *stored = &p->sections[SECTION_IDS];
-    struct span bytes = arena_copy(&out->arena, p->sections[SECTION_ID_INDEX].bytes); /* keys point into it */
+    struct span bytes = arena_copy(&out->arena, p->sections[SECTION_ID_INDEX].bytes); /* id keys point here */
     out->ids =
         arena_array(&out->arena, p->sections[SECTION_ID_INDEX].bytes.len / ID_ENTRY_MIN + 1, sizeof *out->ids);
     if (!out->ids || !bytes.data)

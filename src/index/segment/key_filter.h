@@ -1,8 +1,8 @@
-/* index/segment/key_filter.h: a split-block Bloom filter, which says which ids a segment may hold.
+/* index/segment/key_filter.h: a split-block Bloom filter, which tells which ids a segment may hold.
  *
- * Blocks of 32 bytes, eight 32-bit words each; a key sets one bit in each word of one block, so a look-up touches one
- * cache line. (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007; the layout and salts
- * are those of Apache Parquet's specification.) The hash is XXH3-64 of the id's key.
+ * A block has 32 bytes, which are eight 32-bit words. An id key sets one bit in each word of one block, so a
+ * look-up touches one cache line (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters",
+ * 2007). The layout and the salts are from the specification of Apache Parquet. The hash is XXH3-64 of the id key.
  */
 #ifndef INDEX_KEY_FILTER_H
 #define INDEX_KEY_FILTER_H
@@ -11,11 +11,13 @@
 
 enum { KEY_FILTER_BLOCK = 32 };
 
-/* Bytes for n keys: ten bits each, at most 2 MiB. (A denser filter answers "maybe" more often.) */
+/* Returns the bytes of a filter for n keys: ten bits for each key, at most 2 MiB. With fewer bits for each key, a
+ * filter answers "maybe" more often. */
 size_t key_filter_len(uint64_t n);
-/* filter: len bytes, zeroed at first; len is a positive multiple of KEY_FILTER_BLOCK. */
+/* Adds a key to `filter` of len bytes, which are zero before the first key. len is a positive multiple of
+ * KEY_FILTER_BLOCK. */
 void key_filter_add(uint8_t *filter, size_t len, struct span key);
-/* False when the key was not added; true when it may have been. */
+/* Returns false if the filter certainly does not have the key, true if it may have it. */
 bool key_filter_maybe(struct span filter, struct span key);
 
 #endif

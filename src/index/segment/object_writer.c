@@ -1,4 +1,4 @@
-/* object_writer.c: gathers small writes into parts of 8 MiB. */
+/* object_writer.c: writes an object in parts of 8 MiB, which it gathers from small writes. */
 #include "index/segment/object_writer.h"
 
 enum { PART_LEN = 8 * 1024 * 1024 };
@@ -40,8 +40,9 @@ enum dp_status object_write(struct call *call, struct object_writer *w, struct s
     return DP_OK;
 }
 
-/* Resolves a put whose answer was lost. Nobody else writes an object of this name, so one of our size is ours, and
- * whole. Without it the writer fails, but no outcome is unknown to the caller: nothing lists the object yet. */
+/* Asks for the object after a put whose answer was lost. Nobody else writes an object of this name, so an object
+ * of the right size is this writer's, and whole. Otherwise fails with DP_UNAVAILABLE, not DP_UNKNOWN: no manifest
+ * lists the object yet, so the caller may treat the put as failed. */
 static enum dp_status resolve_lost_answer(struct call *call, struct object_writer *w)
 {
     const struct dp_error unknown = call->error;

@@ -1,4 +1,4 @@
-/* segment/read.c: finds and verifies what was read of the cold parts of a segment. */
+/* segment/read.c: finds vectors, documents and ids outside the hot part of a segment, and verifies their bytes. */
 #include "index/segment/segment.h"
 
 #include <inttypes.h>

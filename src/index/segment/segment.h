@@ -1,8 +1,8 @@
-/* index/segment/segment.h: a segment's .dpr object, which holds all of its rows but the codes of their vectors.
+/* index/segment/segment.h: a segment's .dpr object, which holds the rows, without the codes of their vectors.
  *
- * Its grammar is the head comment of segment/write.c and docs/internals/segment.md. The hot part, at the object's
- * end, is read whole when a segment is opened, and says where everything else lies. The rest is read in ranges; each
- * has a checksum in the hot part or beside its bytes.
+ * The head comment of segment/write.c and docs/internals/segment.md give its grammar. A reader reads the hot part,
+ * at the end of the object, when it opens the segment. The hot part tells where all else is. A reader reads the
+ * other parts in ranges; each range has a checksum in the hot part or beside its bytes.
  */
 #ifndef INDEX_SEGMENT_H
 #define INDEX_SEGMENT_H
@@ -11,21 +11,21 @@
 #include "index/manifest/manifest.h"
 #include "index/segment/format.h"
 
-/* A block of documents. Blocks with one first_row hold the pieces of one long document. */
+/* A document block. Blocks with the same first_row hold the pieces of one long document. */
 struct document_block {
-    uint64_t offset; /* in the object */
-    uint64_t checksum;
+    uint64_t offset;   /* of its first byte in the object */
+    uint64_t checksum; /* of its compressed bytes */
     uint32_t first_row;
-    uint32_t stored, raw; /* bytes when compressed, and when not */
+    uint32_t stored, raw; /* bytes compressed, and decompressed */
 };
 
-/* A block of sorted ids. */
+/* An id block: sorted id keys, each with its row number. */
 struct id_block {
-    uint64_t offset;
+    uint64_t offset; /* of its first byte in the object */
     uint64_t checksum;
-    uint32_t stored;
-    uint32_t entries;
-    struct span first; /* its first key */
+    uint32_t stored;   /* bytes */
+    uint32_t entries;  /* id keys */
+    struct span first; /* its first id key */
 };
 
 /* A row with more than one vector. */
@@ -35,19 +35,19 @@ struct window_run {
     uint64_t before; /* extra vectors of all rows before this one */
 };
 
-/* A hot part, parsed. Immutable. */
+/* A parsed hot part. It does not change after segment_parse_hot(). */
 struct segment_hot {
-    struct arena arena; /* memory of the arrays below */
+    struct arena arena; /* owns the arrays below */
     struct ulid id;
     uint32_t dim;
-    uint64_t rows, vectors, size;
-    uint64_t vectors_offset;
-    struct span filter; /* key_filter.h */
-    uint64_t ivf_size, ivf_head, ivf_head_checksum;
+    uint64_t rows, vectors, size;                   /* size: bytes of the .dpr object */
+    uint64_t vectors_offset;                        /* where the first vector begins in the .dpr object */
+    struct span filter;                             /* for key_filter_maybe() */
+    uint64_t ivf_size, ivf_head, ivf_head_checksum; /* bytes of the .ivf object and of its head */
     uint32_t nlist;
-    uint32_t *list_rows;        /* [nlist]: rows that a list owns; rows are numbered list by list */
-    uint64_t *list_checksums;   /* [nlist]: of the list's bytes in the .ivf */
-    struct window_run *windows; /* ascending by row */
+    uint32_t *list_rows;        /* [nlist]: rows of each list; row numbers rise list by list */
+    uint64_t *list_checksums;   /* [nlist]: checksum of each list's bytes in the .ivf object */
+    struct window_run *windows; /* [window_count], ascending by row */
     size_t window_count;
     struct document_block *documents;
     size_t document_count;
@@ -55,8 +55,8 @@ struct segment_hot {
     size_t id_count;
 };
 
-/* Initialises *out from the hot part of the segment that `listed` lists. On failure there is nothing to free:
- * DP_CORRUPT, DP_UNSUPPORTED, DP_NOMEM. */
+/* Initialises *out from the hot part of the segment that `listed` lists. Fails with DP_CORRUPT, DP_UNSUPPORTED or
+ * DP_NOMEM; then there is nothing to free. */
 enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segment *listed, uint32_t dim,
                                  struct segment_hot *out, struct dp_error *error);
 void segment_hot_deinit(struct segment_hot *hot);
@@ -65,45 +65,50 @@ void segment_hot_deinit(struct segment_hot *hot);
 
 /* Finds the vectors of a row: *count of them from number *first on. */
 void segment_vectors_of(const struct segment_hot *hot, uint64_t row, uint64_t *first, uint64_t *count);
-/* XXH3-64 of the floats' bytes, mixed with the vector's number so that no vector stands for another. */
+/* Returns the XXH3-64 of the floats' bytes, mixed with the vector's number. So a vector at the place of another
+ * one has the wrong checksum. */
 uint64_t segment_vector_checksum(struct span floats, uint64_t number);
 
 /* ---- documents ---------------------------------------------------------------------------------------- */
 
-/* Blocks that hold one row, or some rows together. */
+/* Document blocks that hold whole rows: one block with some rows, or all blocks of one long document. */
 struct document_run {
-    size_t first, count; /* blocks */
+    size_t first, count; /* its first document block, and how many */
     uint32_t first_row, rows;
     uint64_t offset, len; /* bytes in the object */
 };
+/* Returns the run that holds the document of a row. */
 struct document_run segment_documents_of(const struct segment_hot *hot, uint64_t row);
 
+/* The document of a row, and its id. */
 struct segment_document {
-    struct span key;  /* the row's id, see id.h */
-    struct span json; /* its attributes */
+    struct span key;  /* the id key of the row, see id.h */
+    struct span json; /* the attributes of the row */
 };
-/* Decompresses a run whose stored bytes were read into `arena`, and verifies them. */
+/* Verifies `stored`, the compressed bytes of a run, and decompresses them into `arena`. Fails with DP_CORRUPT or
+ * DP_NOMEM. */
 enum dp_status segment_inflate(const struct segment_hot *hot, const struct document_run *run, struct span stored,
                                struct arena *arena, struct span *raw, struct dp_error *error);
-/* Finds the document of a row of the run. DP_CORRUPT when it is not there. */
+/* Finds the document of a row in the decompressed run. Fails with DP_CORRUPT when the run does not hold it. */
 enum dp_status segment_find_document(const struct document_run *run, struct span raw, uint64_t row,
                                      struct segment_document *out, struct dp_error *error);
 
 /* ---- ids ---------------------------------------------------------------------------------------------- */
 
-/* The number of the block that would hold the key; id_count when the key sorts before all. */
+/* Returns the number of the id block that may hold the key; id_count when the key sorts before all ids. */
 size_t segment_id_block_of(const struct segment_hot *hot, struct span key);
-/* Verifies a block that was read. */
+/* Verifies the bytes of an id block. Fails with DP_CORRUPT. */
 enum dp_status segment_check_ids(const struct segment_hot *hot, size_t block, struct span bytes,
                                  struct dp_error *error);
 
-/* Walks a verified block. */
+/* A walk over the entries of a verified id block. */
 struct id_walk {
     struct cursor at;
     uint64_t rows;
 };
 struct id_walk id_walk_over(const struct segment_hot *hot, struct span bytes);
-/* False at the end, or (walk->at.failed) where the block is malformed. */
+/* Reads the next entry. Returns false at the end of the block; also at a malformed entry, and then
+ * walk->at.failed. */
 bool id_walk_next(struct id_walk *walk, struct span *key, uint32_t *row);
 
 #endif

@@ -1,31 +1,31 @@
-/* segment/write.c: writes a .dpr object. Its grammar; all numbers are little endian:
+/* segment/write.c: writes a .dpr object. This is its grammar; all numbers are little endian:
  *
- * object  := head VECS DOCS IDXS hot            nothing lies between the parts
+ * object  := head VECS DOCS IDXS hot            without bytes between the parts
  * head    := "DPRSEG1\n" u32 format (1) u32 0
  *
  * VECS    := vector*                            full precision, in row order; windows of a row side by side
  * vector  := f32[dim] u64 checksum              XXH3-64 of the floats XOR (number + 1) * 0x9e3779b97f4a7c15
  * DOCS    := zstd frame*                        each of at most 64 KiB before compression
- *   raw   := (varint len, id key, varint len, JSON)*     rows in order; a document that is too long for one
- *                                               block has blocks of its own, cut every 64 KiB
+ *   raw   := (varint len, id key, varint len, JSON)*     rows in order; a longer document fills
+ *                                               several blocks of 64 KiB, without other documents
  * IDXS    := id block*                          sorted by key; each of at most 16 KiB
  *   block := (u8 len, id key, u32 row)*
  *
- * hot     := fixed table u64 checksum section*  at most 4 MiB; the checksum is of fixed and table
+ * hot     := fixed table u64 checksum section*  at most 4 MiB; the checksum covers fixed and table
  * fixed   := "DPRHOT1\n" u32 format (1) u32 sections, ULID (26 bytes) u16 0, u32 dim u32 0,
  *            u64 rows u64 vectors u64 object size
  * table   := (char[4] type, u32 version (1), u64 offset, u64 length, u64 checksum)*
- *            offsets are in the object; the checksum is XXH3-64 of the section for hot sections, 0 for VECS,
- *            DOCS and IDXS, whose pieces have checksums
+ *            offset: in the object; checksum: XXH3-64 of a hot section; 0 for VECS, DOCS and IDXS, because their
+ *            vectors and blocks have checksums
  *
- * FILT    := block of 32 bytes*                 which ids the segment may hold (key_filter.h)
+ * FILT    := block of 32 bytes*                 tells which ids the segment may hold (key_filter.h)
  * LIST    := u64 .ivf size, u64 .ivf head length, u64 checksum of that head, u32 nlist, u32 0,
  *            (u64 checksum of the list's bytes, u32 rows that it owns)[nlist]
  * WIND    := (varint row - row before, varint vectors - 1)*    rows with more than one vector
  * DBLK    := (u64 checksum, u32 first row, u32 stored bytes, u32 raw bytes)*   one for each document block
  * IBLK    := (u64 checksum, u32 bytes, u32 entries, u8 len, first key)*        one for each id block
  *
- * Checksums of blocks and lists are XXH3-64 of the bytes as they are stored.
+ * The checksum of a block or list is the XXH3-64 of its stored (compressed) bytes.
  */
 #include "index/segment/write.h"
 
@@ -37,7 +37,7 @@
 
 enum {
     ZSTD_LEVEL = 3,
-    BLOCK_TARGET = 32 * 1024, /* a block of this size is closed, so that a hit costs little to read */
+    BLOCK_TARGET = 32 * 1024, /* a document block ends at this size, so a hit costs few bytes */
     DOCUMENT_MAX = INDEX_DOCUMENT_MAX + 256,
     INDEX_MAX = SEGMENT_HOT_MAX
 };
@@ -110,7 +110,7 @@ enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w
     return DP_OK;
 }
 
-/* Compresses one block of the raw bytes, and writes it. */
+/* Compresses one document block, writes it, and adds its entry to the document index. */
 static enum dp_status put_block(struct call *call, struct segment_writer *w, struct span raw)
 {
     buffer_clear(&w->stored);
@@ -201,13 +201,14 @@ enum dp_status segment_write_id(struct call *call, struct segment_writer *w, str
     return buffer_check(&w->ids_block, "a block of ids", &call->error);
 }
 
+/* A section, for its entry in the table. */
 struct written_section {
     enum section_kind kind;
-    struct span bytes; /* hot */
-    uint64_t offset, len;
+    struct span bytes;    /* its bytes if it is hot, else data is NULL */
+    uint64_t offset, len; /* in the object */
 };
 
-/* Puts the hot part together. The lengths of its sections give their offsets. */
+/* Appends the hot part, which begins at byte `at` of the object. Sets offset and len of the hot sections. */
 static void put_hot(const struct segment_writer *w, struct written_section *sections, uint32_t count, uint64_t at,
                     struct buffer *out)
 {
@@ -257,7 +258,7 @@ static enum dp_status put_lists(struct call *call, const struct segment_lists *l
     return buffer_check(out, "a segment's lists", &call->error);
 }
 
-/* Fails when a buffer that gathered a section while rows were written has failed. */
+/* Fails when the buffer of a hot section has failed. */
 static enum dp_status check_sections(struct call *call, const struct segment_writer *w)
 {
     enum dp_status status = buffer_check(&w->windows, "a segment's windows", &call->error);
@@ -268,7 +269,7 @@ static enum dp_status check_sections(struct call *call, const struct segment_wri
     return status;
 }
 
-/* Puts the hot part together from the sections. */
+/* Collects the sections and appends the hot part to `hot`. */
 static enum dp_status put_sections(struct call *call, const struct segment_writer *w, const struct buffer *lists,
                                    struct buffer *hot)
 {
