@@ -1,7 +1,7 @@
 /* index/round.h: a round: ranges that one store_read() reads together, bounded in bytes.
  *
- * A query or a snapshot_open() holds one round at a time, so the size of a namespace does not matter. It asks for
- * ranges until the round is full, reads them, uses the answers, and releases them before it asks for more.
+ * A query or a snapshot_open() holds one round at a time, so its memory does not grow with the namespace. It asks
+ * for ranges until the round is full, reads them, uses the answers, and releases them before it asks for more.
  * round_ask() returns a handle, for which round_answer() gives the answer after round_read().
  *
  *       while (more && round_takes(&r, len, 1))

@@ -49,8 +49,8 @@ enum dp_status schema_check_name(struct span name, struct dp_error *error);
 struct attribute *schema_find(struct schema *schema, struct span name);
 
 /* Joins the attributes of one row, the JSON object `object`, to the schema, and copies new names to `arena`. Names
- * with escapes need memory of `scratch`. Fails with DP_INVALID or DP_TOO_LARGE; then the schema does not
- * change. */
+ * with escapes need memory of `scratch`. Fails with DP_INVALID, DP_TOO_LARGE or DP_NOMEM; then the schema
+ * does not change. */
 enum dp_status schema_learn(struct schema *schema, struct arena *arena, struct span object, struct arena *scratch,
                             struct dp_error *error);
 /* Joins the attributes of `from` to `into`, which keeps its numbers and gives the next ones to new attributes. */

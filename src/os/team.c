@@ -76,7 +76,7 @@ struct team {
     pthread_t threads[];
 };
 
-/* What a new thread gets: its team, and its number there. */
+/* The argument of a new thread: its team and its worker number. */
 struct compute_start {
     struct team *team;
     unsigned worker;

@@ -35,7 +35,7 @@ struct index_loader {
     struct store *store;
     struct team *team;    /* or NULL */
     struct arena arena;   /* names, id keys and the log's entries; lives as long as the load */
-    struct arena scratch; /* what one row needs while the load accepts it */
+    struct arena scratch; /* memory for one row, while the load accepts it */
     struct load_target target;
     struct schema schema; /* attributes of this load's rows */
     struct object_log log;

@@ -1,7 +1,7 @@
 /* index/manifest/manifest.h: a namespace's manifest: its settings, its schema, and the objects that hold its rows.
  *
  * The manifest is JSON that a person can read, of at most MANIFEST_BYTES_MAX bytes. It is the only object of a
- * namespace that a writer replaces, always by compare-and-swap. The head comment of manifest/write.c and
+ * namespace that ever changes, and it changes by swaps only. The head comment of manifest/write.c and
  * docs/internals/manifest.md give its grammar.
  */
 #ifndef INDEX_MANIFEST_H
@@ -13,9 +13,9 @@
 
 enum {
     MANIFEST_BYTES_MAX = 256 * 1024,
-    MANIFEST_WRITERS_MIN = 32,            /* the manifest keeps so many latest writers, however old */
+    MANIFEST_WRITERS_MIN = 32,            /* the manifest keeps this many latest writers, however old */
     MANIFEST_WRITERS_MAX = 640,           /* maximum; more than one swap per second reaches it */
-    MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* the manifest keeps younger writers */
+    MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* the manifest keeps all writers younger than this */
     MANIFEST_SEGMENTS_MAX = 4096,
     NAMESPACE_ROWS_MAX = 64 * 1000 * 1000
 };

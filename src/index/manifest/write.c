@@ -5,7 +5,7 @@
  *   "version": 2,
  *   "features": [],                      names of features; a parser refuses a manifest with an unknown one
  *   "sequence": 3,                       swaps so far
- *   "incarnation": ULID,                 folder of the objects below
+ *   "incarnation": ULID,                 one life of the namespace; folder of its objects
  *   "writers": [                         writers of the latest swaps, newest last; at most 640
  *     {"id": ULID, "at_ms": 1700000000000}, …
  *   ],

@@ -1,8 +1,8 @@
 /* query/finish.c: the second half of a query: exact distances, ids and attributes.
  *
  * One round reads the full-precision vectors and the documents of all candidates. The vectors decide the order.
- * Ids break ties of distance. So it decompresses the documents of the best top_k rows, and of all rows that have
- * the top_k-th distance; no others.
+ * Ids break ties of distance. So it decompresses only the documents of the best top_k rows and of all rows at
+ * the top_k-th distance.
  *
  * When these reads exceed the bytes of a round (index/round.h), rounds of vectors come first, as many as needed.
  * Then come rounds with only the documents that it decompresses. It decompresses one run of documents after

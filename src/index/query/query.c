@@ -86,7 +86,7 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
     return status;
 }
 
-/* Opens the next snapshot after a run that gave no answer. Its manifest was read during this query, so it is
+/* Opens the next snapshot after a run that gave no answer. The query itself has read its manifest, so it is
  * current. */
 static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct snapshot **out)
 {

@@ -13,7 +13,7 @@ struct candidate {
     float score; /* of its codes, approximate; larger is better for cosine, smaller for euclidean_squared */
 };
 
-/* How a run over one snapshot ended. */
+/* Results of a run over one snapshot. */
 enum query_outcome {
     QUERY_ANSWERED,         /* it answered, or failed, and need not run again */
     QUERY_MANIFEST_CHANGED, /* query_run.newer has the new manifest */

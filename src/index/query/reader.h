@@ -26,9 +26,9 @@ enum dp_status reader_open(struct call *call, struct store *store, struct span n
 struct snapshot *reader_snapshot(struct index_reader *reader);
 /* Makes `s` the current snapshot unless the present one is newer; takes over one reference.
  *
- * A manifest is newer if its read was sent after the read of the other was answered. The sequences do not matter
- * then, since a restored bucket has a smaller sequence. When the two reads overlapped, the larger sequence is
- * newer within one incarnation; between two incarnations, the read that was sent later. */
+ * When one read of the manifest began after the answer to the other, its manifest is newer. The sequences do not
+ * matter then, since a restored bucket has a smaller sequence. When the two reads overlapped, the larger sequence
+ * is newer within one incarnation. Between two incarnations, the read that began later is newer. */
 void reader_install(struct index_reader *reader, struct snapshot *s);
 /* Notes that the read `seen` found the manifest of `s` unchanged. */
 void reader_confirm(struct index_reader *reader, struct snapshot *s, struct manifest_read seen);

@@ -20,7 +20,7 @@ enum {
     FORMAT_MAGIC_LEN = 8,
     FORMAT_CHECKSUM_LEN = 8,
 
-    /* Maxima. A reader refuses an object that exceeds one. */
+    /* Maxima. The parsers refuse an object that exceeds one. */
     SEGMENT_ROWS_MAX = 4 * 1000 * 1000,
     SEGMENT_HOT_MAX = 4 * 1024 * 1024,
     SEGMENT_SECTIONS_MAX = 64,

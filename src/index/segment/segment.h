@@ -1,8 +1,8 @@
 /* index/segment/segment.h: a segment's .dpr object, which holds the rows, without the codes of their vectors.
  *
- * The head comment of segment/write.c and docs/internals/segment.md give its grammar. A reader reads the hot part,
- * at the end of the object, when it opens the segment. The hot part tells where all else is. A reader reads the
- * other parts in ranges; each range has a checksum in the hot part or beside its bytes.
+ * The head comment of segment/write.c and docs/internals/segment.md give its grammar. To open a segment, a program
+ * reads the hot part, which is the end of the object. The hot part tells where all else is. Later reads fetch
+ * ranges; each range has a checksum in the hot part or beside its bytes.
  */
 #ifndef INDEX_SEGMENT_H
 #define INDEX_SEGMENT_H
