@@ -19,8 +19,9 @@ static bool is_zeros(struct span text)
     return i == text.len;
 }
 
-/* Continues the client's trace. A traceparent is "00-", trace id, "-", parent id, "-", flags: 32, 16 and 2 hexadecimal
- * digits; later versions may append more (W3C Trace Context, level 1, §3.2). A malformed one counts as absent. */
+/* Copies the trace id from the client's traceparent. A traceparent is "00-", trace id, "-", parent id, "-",
+ * flags: 32, 16 and 2 hexadecimal digits. Later versions may append more (W3C Trace Context, level 1, §3.2). A
+ * malformed traceparent counts as absent. */
 static void take_trace(const struct head *head, struct request_ids *out)
 {
     enum { TRACE_AT = 3, PARENT_AT = TRACE_AT + TRACE_ID_LEN + 1, FLAGS_AT = PARENT_AT + 17, LEN = FLAGS_AT + 2 };
@@ -42,7 +43,7 @@ static void take_trace(const struct head *head, struct request_ids *out)
     memcpy(out->numbers, id, sizeof id);
 }
 
-/* The request's own id, 24 hexadecimal digits, unique among the processes behind one address. */
+/* Makes an id of 24 hexadecimal digits that is unique among the processes behind one address. */
 static void make_id(uint64_t seed, uint64_t number, char id[REQUEST_ID_MAX + 1])
 {
     const uint64_t high = seed + (number >> 32);
@@ -54,7 +55,7 @@ static void make_id(uint64_t seed, uint64_t number, char id[REQUEST_ID_MAX + 1])
     hex_encode(span_of(bytes, sizeof bytes), id);
 }
 
-/* Whether an id may be repeated in logs and headers. */
+/* Returns whether logs and headers may safely repeat the id. */
 static bool is_harmless(struct span id)
 {
     bool good = id.len > 0 && id.len <= REQUEST_ID_MAX;

@@ -11,7 +11,7 @@ struct path_parts {
     size_t count;
 };
 
-/* Splits a path into its non-empty parts; false when there are too many. */
+/* Splits a path into its non-empty parts. Returns false when it has more than PARTS_MAX. */
 static bool split_parts(struct span path, struct path_parts *out)
 {
     out->count = 0;
@@ -28,7 +28,8 @@ static bool split_parts(struct span path, struct path_parts *out)
     return true;
 }
 
-/* Whether the parts fit the pattern's parts from `skipped` on, and at least one is equal, not only a {…}. */
+/* Returns whether the path's parts from `path_skipped` on match the pattern's parts from `skipped` on, in any
+ * case. At least one of the pattern's parts must be a word, not a {…}. */
 static bool parts_fit(const struct path_parts *pattern, size_t skipped, const struct path_parts *path,
                       size_t path_skipped)
 {

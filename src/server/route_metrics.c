@@ -13,7 +13,7 @@ static const char *pattern_of(size_t i)
     return i < ROUTE_COUNT ? ROUTES[i].pattern : "none";
 }
 
-/* The first route with the pattern of route i: a path's methods are counted together. */
+/* Returns the first route with the pattern of route i, because the methods of a path share their metrics. */
 static size_t first_of(size_t i)
 {
     size_t first = 0;
@@ -28,7 +28,7 @@ enum dp_status route_metrics_new(struct metric_registry *registry, struct route_
     char labels[METRIC_LABELS_MAX];
     struct route_metrics *all = mem_calloc(ROUTE_COUNT + 1, sizeof *all);
     bool good = all != NULL;
-    /* Registers one family after the other, in the order of printing. */
+    /* The registry prints metrics in the order of their registration, so each family is registered as a whole. */
     for (size_t i = 0; good && i <= ROUTE_COUNT; i++)
         for (size_t c = 0; good && first_of(i) == i && c < STATUS_CLASSES; c++) {
             snprintf(labels, sizeof labels, "route=\"%s\",status=\"%s\"", pattern_of(i), CLASSES[c]);

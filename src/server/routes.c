@@ -221,7 +221,7 @@ const size_t ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0];
 
 /* ---- checking the table ----------------------------------------------------------------------------- */
 
-/* The first fault of a route; NULL: none. */
+/* Returns the first fault of a route, or NULL. */
 static const char *fault_of(const struct route *r)
 {
     const bool names = r->right == RIGHT_TO_READ || r->right == RIGHT_TO_WRITE;
@@ -268,7 +268,7 @@ enum dp_status routes_check(struct dp_error *error)
 
 /* ---- finding ----------------------------------------------------------------------------------------- */
 
-/* Takes the part of `rest` up to the next '/', and drops that. */
+/* Removes the part before the next '/' from `rest` and returns it. Drops the '/'. */
 static struct span next_part(struct span *rest)
 {
     const uint8_t *slash = rest->len ? memchr(rest->data, '/', rest->len) : NULL;
@@ -278,7 +278,7 @@ static struct span next_part(struct span *rest)
     return part;
 }
 
-/* Whether the path matches the pattern. raw[] becomes the parts that stand for its {…}. */
+/* Returns whether the path matches the pattern. Sets raw[] to the parts in place of the pattern's {…}. */
 static bool pattern_fits(const char *pattern, struct span path, struct span raw[HTTP_ARGS_MAX], size_t *count)
 {
     struct span wanted = span_str(pattern);
@@ -308,7 +308,7 @@ static size_t common_parts(const char *pattern, struct span path)
 {
     struct span wanted = span_str(pattern);
     size_t count = 0;
-    next_part(&wanted), next_part(&path); /* what is before the first slash */
+    next_part(&wanted), next_part(&path); /* skips the empty part before the first slash */
     while (wanted.len && path.len) {
         struct span form = next_part(&wanted), part = next_part(&path);
         if (form.data[0] != '{' && !span_equal(form, part))
@@ -318,7 +318,8 @@ static size_t common_parts(const char *pattern, struct span path)
     return count;
 }
 
-/* The dialect for an unknown path: that of the routes that have most parts in common with it, if these agree. */
+/* Returns the dialect for an unknown path: that of the routes that share most leading parts with it. If these
+ * routes differ, returns api_fastembed. */
 static const struct api_dialect *dialect_of(struct span path)
 {
     const struct api_dialect *found = &api_fastembed;
@@ -340,7 +341,7 @@ static bool method_fits(const struct route *route, const char *method)
            (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* The Allow header of a path; NULL when out of memory. */
+/* Returns the Allow header of a path, or NULL when out of memory. */
 static const char *methods_of(struct span path, struct arena *arena)
 {
     struct span raw[HTTP_ARGS_MAX];

@@ -23,8 +23,8 @@ enum {
     IDLE_TIMEOUT_MS = 75000,
     DRAIN_TIMEOUT_MS = 30000,
     FILES_A_THREAD = 2,     /* open files of one request */
-    FILES_BESIDE = 64,      /* standard streams, epoll and event descriptors, logs */
-    LAST_ANSWERS_MS = 2000, /* for sending the answers of cancelled requests */
+    FILES_BESIDE = 64,      /* other open files: standard streams, epoll and event descriptors, logs */
+    LAST_ANSWERS_MS = 2000, /* time to send the answers of cancelled requests */
 };
 
 struct server {
@@ -43,7 +43,7 @@ static int or_default(int value, int otherwise)
     return value > 0 ? value : otherwise;
 }
 
-/* Frees all parts that exist; http has ended. */
+/* Frees all parts that exist. Its caller has stopped http before. */
 static void destroy_server(struct server *s)
 {
     pool_free(s->pool);
@@ -54,7 +54,8 @@ static void destroy_server(struct server *s)
     mem_free(s);
 }
 
-/* Leaves enough files for requests to read the store, even when all connections are idle. */
+/* Returns the number of connections, at most `wanted`, that leaves enough open files for requests to read the
+ * store. */
 static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
 {
     struct rlimit files;
@@ -138,7 +139,7 @@ void server_stop(struct server *s)
     atomic_store(&s->draining, true);
     http_quiesce(s->http);
     http_wait_idle(s->http, s->drain_timeout_ms);
-    /* Late requests are cancelled. The pool's threads end when their requests have. */
+    /* Cancels late requests. A thread of the pool ends when its request has ended. */
     http_cancel_all(s->http);
     pool_free(s->pool);
     s->pool = NULL;

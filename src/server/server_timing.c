@@ -7,7 +7,8 @@
 
 enum { TIMING_MAX = 256 };
 
-/* Appends "name;dur=1.234" (milliseconds) where there is room. Without printf: this runs for every request. */
+/* Appends "name;dur=1.234" (milliseconds) unless the time is 0 or the text is full. Does not use printf,
+ * because it runs for every request. */
 static void add_stage(char *text, size_t *len, const char *name, uint64_t ns)
 {
     enum { NUMBER_MAX = 20 + 4 };

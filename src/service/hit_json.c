@@ -1,4 +1,4 @@
-/* hit_json.c: the fields of a hit's attributes become fields of its row. */
+/* hit_json.c: writes a hit as JSON, and copies the fields of its attributes as they are stored. */
 #include "service/hit_json.h"
 
 static bool is_among(const struct span *names, size_t count, struct span name)

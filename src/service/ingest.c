@@ -4,12 +4,12 @@
  *   dipper-embed     leads the compute team in embedding
  *   dipper-load      adds the rows to the load, in order, and writes segments as they fill
  *
- * Batches of some hundred rows pass from stage to stage through a ring of SLOTS (os/pipeline.h). So the team never waits
- * between batches, and the ring bounds the memory for a stream of any length. Rows are loaded in the stream's order, so
- * the segments are those that a single thread would write.
+ * Batches of some hundred rows pass from stage to stage through a ring of SLOTS (os/pipeline.h). So the team
+ * never waits between batches, and the ring bounds the memory for a stream of any length. The last stage loads
+ * rows in the stream's order, so it writes the same segments as a single thread would.
  *
- * The calling thread reads the stream, because signals interrupt its reads. When the load fails meanwhile, `wake` ends a
- * read that waits.
+ * The calling thread reads the stream, because signals interrupt its reads. When the load fails while a read
+ * waits, `wake` ends that read.
  */
 #include "service/ingest.h"
 
@@ -23,12 +23,12 @@
 enum { READ, EMBED, LOAD, STAGES };
 
 enum {
-    SLOTS = 8,           /* two seconds of work, which is how long a large segment takes to write */
+    SLOTS = 8,           /* about two seconds of work, as long as writing a large segment takes */
     ROWS_A_WORKER = 256, /* rows of a batch, for each worker of the team */
     STAGE_ARENA_MAX = 1 << 20,
 };
 
-/* A stage that has a thread. */
+/* A stage that runs on a thread for itself. */
 struct stage {
     struct call call;
     struct arena arena;
@@ -38,7 +38,7 @@ struct stage {
 
 struct ingest {
     struct service *service;
-    struct served_model *model; /* one of its references; NULL: rows must bring their vectors */
+    struct served_model *model; /* a counted reference; NULL: rows must bring their vectors */
     const struct ingest_options *options;
     struct pipeline pipeline;
     struct ingest_batch batches[SLOTS];
@@ -46,7 +46,7 @@ struct ingest {
     struct stage embed, load;
     int64_t began_ns;
 
-    /* Only the loading stage touches these until its thread has ended. */
+    /* Only the loading stage touches these two while its thread runs. */
     struct index_loader *loader;
     struct ingest_summary *summary;
 };
@@ -68,7 +68,8 @@ static void report_progress(const struct ingest *in, bool committing)
 
 /* ---- the stages --------------------------------------------------------------------------------------- */
 
-/* Runs on the calling thread, which also checks for cancellation while the ring is full. */
+/* Reads batches until the stream or the pipeline ends. Runs on the calling thread. While the ring is full, it
+ * checks whether somebody cancelled the call. */
 static void read_batches(struct ingest *in, struct ingest_reader *reader)
 {
     enum pipeline_taken taken = PIPELINE_NOT_YET;
@@ -106,7 +107,7 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
     }
     enum dp_status status =
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
-    in->load.call.patient = status == DP_OK; /* the root is right, and embedded rows are worth waiting for */
+    in->load.call.patient = status == DP_OK; /* the store has answered, and embedded rows are worth a wait */
     if (status != DP_INVALID && status != DP_UNSUPPORTED)
         return status; /* the store's failure, not a row's */
     return ingest_at_line(&in->load.call, b->rows[0].line);
@@ -171,7 +172,7 @@ static enum dp_status run_stages(struct call *call, struct ingest *in, struct in
         read_batches(in, reader);
     else
         pipeline_stop(&in->pipeline);
-    join_stage(call, &in->load); /* first, because its error is the first in the stream */
+    join_stage(call, &in->load); /* first: of several errors, its error comes first in the stream */
     join_stage(call, &in->embed);
     if (call->error.status == DP_OK && !in->loader)
         return call_fail(call, DP_INVALID, "there are no rows to index");

@@ -7,8 +7,8 @@
 #include "os/clock.h"
 
 enum {
-    BATCH_BYTES = 1 << 20,  /* bytes of lines that end a batch */
-    EMBED_TOKENS = 1 << 18, /* maximum given to the embedder at once */
+    BATCH_BYTES = 1 << 20,  /* a batch ends when its lines reach this many bytes */
+    EMBED_TOKENS = 1 << 18, /* one call of the embedder takes windows until they reach this many tokens */
     ARENA_MAX = 1 << 30,
 };
 
@@ -44,7 +44,7 @@ static bool is_blank_line(struct span line)
     return true;
 }
 
-/* The first row decides whether rows bring vectors. */
+/* Learns from the first row whether rows bring vectors, and their dimension. */
 static enum dp_status learn_kind(struct ingest_reader *r, const struct ingest_row *row)
 {
     struct ingest_kind *kind = r->kind;
@@ -89,7 +89,7 @@ static enum dp_status cut_row(struct ingest_reader *r, struct ingest_batch *b, c
     return status;
 }
 
-/* Makes a line row b->count, unless it is blank. */
+/* Parses a line into row b->count of the batch. Skips a blank line. */
 static enum dp_status take_row_line(struct ingest_reader *r, struct ingest_batch *b, struct span line)
 {
     struct ingest_row *row = &b->rows[b->count];

@@ -9,12 +9,12 @@ struct parse {
     struct json_writer w; /* the attributes */
     struct arena *arena;
     struct ingest_row *row;
-    struct span names[INGEST_ATTRIBUTES_MAX]; /* seen so far, id and vector included */
+    struct span names[INGEST_ATTRIBUTES_MAX]; /* names of all fields so far */
     size_t count;
     bool has_id;
 };
 
-/* Whether the next value is of that type; otherwise the reader fails. */
+/* Returns whether the next value has this type. If not, the reader fails. */
 static bool expect(struct parse *p, enum json_type type, const char *name)
 {
     enum json_type found = json_peek(&p->r);
@@ -78,7 +78,7 @@ static void read_vector(struct parse *p)
     while (json_next_item(&ahead) && json_skip(&ahead))
         count++;
     if (json_failed(&ahead)) {
-        p->r = ahead; /* with its complaint */
+        p->r = ahead; /* takes over the error */
         return;
     }
     float *vector = count <= INDEX_DIM_MAX ? arena_array(p->arena, count ? count : 1, sizeof *vector) : NULL;
@@ -98,7 +98,7 @@ static void read_vector(struct parse *p)
     p->row->dim = count;
 }
 
-/* Remembers a field's name; the reader fails when it is repeated or no good. */
+/* Remembers a field's name. Returns false, and makes the reader fail, for a repeated or malformed name. */
 static bool check_name(struct parse *p, struct span name)
 {
     for (size_t i = 0; i < p->count; i++)

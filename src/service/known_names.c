@@ -1,4 +1,4 @@
-/* known_names.c: lists names now and then, and appends them to errors. */
+/* known_names.c: lists existing namespaces from time to time, and appends their names to errors. */
 #include "service/known_names.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ void known_names_deinit(struct known_names *k)
     pthread_mutex_destroy(&k->locked.lock);
 }
 
-/* Whether this caller must list: nobody has for KNOWN_NAMES_SECONDS. */
+/* Returns whether this caller must list the names, because nobody has done so for KNOWN_NAMES_SECONDS. */
 static bool take_turn(struct known_names *k)
 {
     const int64_t now = os_now_ns();
@@ -38,7 +38,7 @@ static void refresh_names(struct call *call, struct known_names *k, struct store
     call_child(call, &child, call->arena);
     call_limit_ms(&child, KNOWN_NAMES_LIST_MS);
     const enum dp_status status = index_list(&child, store, span_str(""), span_str(""), KNOWN_NAMES_MAX, &found);
-    call_merge(call, &child); /* only its costs: the call already has an error */
+    call_merge(call, &child); /* adds the costs alone, because the call already has an error */
     if (status != DP_OK)
         return;
     pthread_mutex_lock(&k->locked.lock);
@@ -61,9 +61,8 @@ void known_names_tell(struct call *call, struct known_names *k, struct store *st
     if (take_turn(k))
         refresh_names(call, k, store);
     pthread_mutex_lock(&k->locked.lock);
-    bool more =
-        k->locked.more &&
-        gate_sees(call, span_str("")); /* "…" shows that others exist: not to callers who may not see all */
+    /* "…" tells that more names exist, so only callers who may see all names get it. */
+    bool more = k->locked.more && gate_sees(call, span_str(""));
     for (size_t i = 0; i < k->locked.count; i++) {
         const struct span name = span_of(k->locked.names[i], k->locked.lens[i]);
         if (!gate_sees(call, name))

@@ -29,7 +29,7 @@ void readers_deinit(struct readers *r)
     pthread_mutex_destroy(&r->locked.lock);
 }
 
-/* Finds and borrows a slot; NULL when the name is not listed. The lock is held. */
+/* Borrows the slot of a name. Returns NULL when no slot in the table has the name. The caller holds the lock. */
 static struct reader_slot *borrow_listed(struct readers *r, struct span name)
 {
     for (size_t i = 0; i < r->locked.count; i++) {
@@ -54,7 +54,9 @@ static void unlist_slot(struct readers *r, struct reader_slot *slot)
     slot->locked.listed = false;
 }
 
-/* Lists a new slot if there is room, or if one can make room. Returns the slot that made room. The lock is held. */
+/* Adds a new slot to the table. Makes room in a full table by removing the least recently used slot that nobody
+ * borrows, and returns the removed slot. If all are borrowed, the new slot stays out. The caller holds the lock.
+ * */
 static struct reader_slot *list_slot(struct readers *r, struct reader_slot *slot)
 {
     struct reader_slot *oldest = NULL;
@@ -98,7 +100,7 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
     slot->name_len = name.len;
     memcpy(slot->name, name.data, name.len);
 
-    /* Another thread may have opened the namespace meanwhile: its slot is used, ours is closed. */
+    /* If another thread has opened the namespace meanwhile, borrows that thread's slot and closes ours. */
     struct reader_slot *surplus = slot;
     pthread_mutex_lock(&r->locked.lock);
     *out = borrow_listed(r, name);

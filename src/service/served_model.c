@@ -1,4 +1,4 @@
-/* served_model.c: wraps a model for serving: learns its special tokens and its names. */
+/* served_model.c: prepares a model for serving: learns its special tokens and its names. */
 #include "service/served_model.h"
 
 #include <stdatomic.h>
@@ -10,8 +10,8 @@
 
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
 
-/* Writes the name under which clients may also know the model: the short one of "org/name", or else the hub's name of a
- * sentence-transformers model. Returns its bytes. */
+/* Writes the other name by which clients may know the model. For "org/name" it is "name"; for a name without a
+ * slash it is "sentence-transformers/name", as on the model hub. Returns its length in bytes. */
 static size_t write_other_name(struct span name, uint8_t *to)
 {
     const uint8_t *slash = name.len > 0 ? memchr(name.data, '/', name.len) : NULL;
@@ -25,7 +25,7 @@ static size_t write_other_name(struct span name, uint8_t *to)
     return prefix + name.len;
 }
 
-/* Copies the aliases, and adds the model's other name. */
+/* Copies the options' aliases, and adds the model's other name. */
 static enum dp_status keep_aliases(struct served_model *m, const struct service_options *options,
                                    struct dp_error *error)
 {
@@ -48,7 +48,8 @@ static enum dp_status keep_aliases(struct served_model *m, const struct service_
     return DP_OK;
 }
 
-/* An empty text has just the special tokens. Those before a text are the ones with which a text of one word begins. */
+/* Learns the special tokens: an empty text has no other tokens. The special tokens before a text are those with
+ * which both the empty text and "a" begin. */
 static enum dp_status learn_special_tokens(struct served_model *m, struct dp_error *error)
 {
     struct arena arena;
@@ -160,6 +161,6 @@ enum dp_status served_model_add_metrics(struct served_model *m, struct metric_re
     metric_add_label(labels, "dim", span_str(dim));
     metric_add_label(labels, "fingerprint", m->facts.fingerprint);
     struct metric *info = metric_gauge(registry, "dipper_model_info", labels, "The model that is loaded.");
-    metric_set(info, 1); /* always: its labels are the information */
+    metric_set(info, 1); /* the value never changes; the labels carry the facts */
     return info ? DP_OK : dp_fail_nomem(error, "metrics");
 }

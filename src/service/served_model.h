@@ -1,8 +1,9 @@
-/* service/served_model.h: a model that answers requests: its embedder, its names, and what begins its cache keys.
+/* service/served_model.h: a model that answers requests, with its embedder, its names and the start of its cache
+ * keys.
  *
- * Counted: whoever embeds holds one of its references, so a service may let go of a model while requests still use it.
- * Nothing but the count changes after served_model_new; the embedder has locks of its own. The vectors' cache belongs to
- * the service, because models may share it: its keys name the model.
+ * It counts its references. Each request that embeds holds one, so a service may release a model while requests
+ * still use it. After served_model_new only the count changes; the embedder has its own locks. The embedding
+ * cache belongs to the service, because several models may share it: a cache key names its model.
  */
 #ifndef SERVICE_SERVED_MODEL_H
 #define SERVICE_SERVED_MODEL_H
@@ -18,16 +19,16 @@ enum { SERVED_SPECIAL_MAX = 8 };
 struct served_model {
     _Atomic size_t references;
     struct model *model;
-    bool is_borrowed; /* `model` outlives this */
+    bool is_borrowed; /* the caller frees `model`, after this struct */
     struct embedder *embedder;
     const struct tokenizer *tokenizer;
     struct service_model facts;
-    struct span *aliases; /* the array's allocation also holds their bytes */
+    struct span *aliases; /* one allocation holds the array and the names' bytes */
     size_t alias_count;
     /* The special tokens that frame a text: first those before it, then those behind it. */
     int32_t special[SERVED_SPECIAL_MAX];
     size_t special_before, special_count;
-    struct sha256_state key_prefix; /* state after hashing the model's part of a cache key */
+    struct sha256_state key_prefix; /* SHA-256 state after the model's part of a cache key */
 };
 
 /* Wraps the options' model with one reference. Takes over options->model, also on failure. `team` must outlive it.
@@ -37,14 +38,14 @@ enum dp_status served_model_new(const struct service_options *options, struct te
 struct served_model *served_model_retain(struct served_model *m); /* NULL is fine */
 void served_model_release(struct served_model *m);                /* NULL is fine; the last one frees the model */
 
-/* Whether the model answers to this name: its own, an alias, or the form with or without "org/". */
+/* Returns whether the model has this name: the name in `facts`, an alias, or the form with or without "org/". */
 bool served_model_is(const struct served_model *m, struct span name);
 
 /* Registers the embedder's metrics, and dipper_model_info. */
 enum dp_status served_model_add_metrics(struct served_model *m, struct metric_registry *registry,
                                         struct dp_error *error);
 
-/* service_embed with this model. */
+/* Does what service_embed does, with this model. */
 enum dp_status served_model_embed(struct call *call, struct service *s, struct served_model *m,
                                   const struct embed_request *request, struct embed_response *response);
 

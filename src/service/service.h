@@ -1,11 +1,14 @@
-/* service/service.h: what the product does, independent of any transport: request structs in, response structs out.
+/* service/service.h: the functions of the product, independent of any transport. They take request structs and
+ * fill response structs.
  *
  * A service owns the model, the store and the compute team of a process, the open namespaces (a bounded cache)
  * and the registry of metrics. Results live in the call's arena; costs are in the call. All functions but
- * service_new and service_free are thread-safe; they may block, so only request threads call them.
+ * service_new and service_free are thread-safe. Functions that take a call may block, so only request threads
+ * call them. The exception is service_embed_cached, which never waits.
  *
- * Each function asks the call's gate (os/gate.h). One that touches a namespace or an open index fails with DP_DENIED where
- * the gate refuses it. One that embeds fails with DP_OVERLOADED where the gate refuses to count its texts.
+ * Each function with a call asks the call's gate (os/gate.h). A function that touches a namespace or an open index
+ * fails with DP_DENIED when the gate refuses that name. A function that embeds fails with DP_OVERLOADED when the
+ * gate refuses to count its texts.
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -25,30 +28,31 @@ struct indexes_options; /* service/indexes.h */
 
 enum {
     SERVICE_BATCH_MAX = 2048, /* maximum inputs of one embedding request */
-    SERVICE_AT_ONCE_MAX =
-        16, /* maximum inputs of service_embed_cached: printing more takes too long for an I/O thread */
-    SERVICE_READERS_MAX = 64,     /* maximum of open namespaces, unless set */
-    SERVICE_NAMES_MAX = 1000,     /* maximum namespaces of one page */
-    SERVICE_STALENESS_MAX_S = 60, /* of an eventual query without a limit */
+    /* maximum inputs of service_embed_cached: to print more takes too long for an I/O thread */
+    SERVICE_AT_ONCE_MAX = 16,
+    SERVICE_READERS_MAX = 64,     /* maximum number of open namespaces, unless the options set one */
+    SERVICE_NAMES_MAX = 1000,     /* maximum namespaces in one page of a listing */
+    SERVICE_STALENESS_MAX_S = 60, /* maximum age of an eventual answer, in seconds, unless the request sets one */
 };
 
-/* Keeps computed vectors. Without it, requests that ask for one text at once each compute it. */
+/* Options of the cache of computed vectors. Without the cache, simultaneous requests for one text each compute
+ * its vector. */
 struct embed_cache_options {
     bool enabled;
-    size_t vectors;                   /* maximum of the memory tier */
-    uint64_t bytes;                   /* maximum of the memory tier */
-    struct redis_cache_options redis; /* the second tier; no URLs: none */
+    size_t vectors;                   /* maximum vectors in the memory tier */
+    uint64_t bytes;                   /* maximum bytes in the memory tier */
+    struct redis_cache_options redis; /* the second tier; without URLs there is no second tier */
 };
 
 struct service_options {
-    struct model *model;                   /* owned, even after a failure; NULL: nothing can be embedded */
+    struct model *model;                   /* owned, even after a failure; NULL: the service cannot embed */
     struct store *store;                   /* owned, even after a failure; NULL: no namespaces */
     struct model *borrowed_model;          /* in place of `model`: must outlive the service */
-    unsigned threads;                      /* of the compute team; 0: one for each processor */
+    unsigned threads;                      /* number of compute workers; 0: one for each processor */
     struct team *borrowed_team;            /* in place of `threads`: must outlive the service */
-    size_t readers_max;                    /* 0: SERVICE_READERS_MAX */
+    size_t readers_max;                    /* maximum open namespaces; 0: SERVICE_READERS_MAX */
     size_t batch_max;                      /* maximum inputs of one embedding request; 0: SERVICE_BATCH_MAX */
-    uint32_t max_tokens;                   /* of one text, if below the model's limit; 0: the model's limit */
+    uint32_t max_tokens;                   /* maximum tokens of one text, if below the model's; 0: the model's */
     const struct indexes_options *indexes; /* FAISS files that clients may open; NULL: none */
     const struct span *model_aliases;      /* more names of the model; copied */
     size_t model_alias_count;
@@ -65,25 +69,25 @@ struct store *service_store(struct service *service); /* NULL: none */
 
 /* ---- embedding -------------------------------------------------------------------------------------- */
 
-/* What clients may know of the loaded model. Spans live as long as the service. */
+/* Facts about the loaded model that clients may know. Spans live as long as the service. */
 struct service_model {
     struct span name;        /* "all-MiniLM-L6-v2" */
     struct span fingerprint; /* hexadecimal */
     uint32_t dim;
-    uint32_t max_tokens; /* of one text, special tokens included */
-    int64_t loaded_s;    /* Unix time */
+    uint32_t max_tokens; /* maximum tokens of one text, with special tokens */
+    int64_t loaded_s;    /* Unix time of loading, seconds */
 };
-bool service_model(const struct service *service, struct service_model *out); /* false: none is loaded */
-/* Whether the loaded model has this name. */
+bool service_model(const struct service *service, struct service_model *out); /* false: no model is loaded */
+/* Returns whether the loaded model has this name. */
 bool service_model_is(const struct service *service, struct span name);
 
-/* Whether clients may send token ids in place of texts. */
+/* Returns whether clients may send token ids in place of texts. */
 bool service_takes_tokens(const struct service *service);
 
 /* A text, or token ids that the client made. */
 struct embed_input {
     struct span text;
-    const int32_t *ids; /* NULL: embeds the text. Missing special tokens are added. */
+    const int32_t *ids; /* NULL: embeds `text`. The service adds missing special tokens. */
     size_t id_count;
 };
 
@@ -91,23 +95,25 @@ struct embed_request {
     const struct embed_input *inputs;
     size_t count;        /* 1..batch_max */
     enum text_kind kind; /* decides which of the model's prompts precedes each text */
-    bool normalize;      /* to unit length; false: leaves the pooled vector as it is */
+    bool normalize;      /* scales vectors to unit length; false: keeps the pooled vectors */
     bool refuse_long;    /* a text over the model's limit fails with DP_TOO_LARGE instead of being cut */
     uint32_t dimensions; /* keeps this many leading numbers of each vector; 0: all */
-    /* How the caller prints vectors. The cache also keeps this form of vectors that are asked for again. */
+    /* The form in which the caller prints vectors. The cache also keeps this form of repeatedly requested
+     * vectors. */
     enum vector_form form;
 };
 
 struct embed_item {
-    uint32_t tokens; /* embedded ones, special ones included */
-    uint32_t total;  /* of the whole text */
+    uint32_t tokens; /* number of embedded tokens, with special tokens */
+    uint32_t total;  /* number of tokens of the whole text */
     bool truncated;
     bool cached;
 };
 
 struct embed_response {
-    const float *vectors; /* float[count][dim]; undefined where `texts` has a form */
-    /* [count]: vectors in the request's form; data NULL: print the vector instead. NULL: no vector has a form. */
+    const float *vectors; /* float[count][dim]; undefined where `texts` has a printed vector */
+    /* [count]: printed vectors in the request's form. An element with data NULL has none, so the caller prints
+     * the vector. NULL: no vector is printed. */
     const struct span *texts;
     const struct embed_item *items;
     uint32_t dim;
@@ -115,20 +121,20 @@ struct embed_response {
     size_t truncated; /* number of truncated items */
 };
 
-/* DP_INVALID: no input, too many, an empty text, token ids where they are not allowed, an unknown token, dimensions out of
- * range; DP_TOO_LARGE: see refuse_long; DP_UNSUPPORTED: no model is loaded. */
+/* Embeds the inputs. DP_INVALID: no input, too many, an empty text, token ids where they are not allowed, an
+ * unknown token, dimensions out of range; DP_TOO_LARGE: see refuse_long; DP_UNSUPPORTED: no model is loaded. */
 enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
                              struct embed_response *response);
 
-/* What the memory tier of the cache can answer. */
+/* The outcome of service_embed_cached. */
 enum embed_cached {
     EMBED_NOT_CACHED, /* a vector is missing, the request is invalid or large, or the gate would have to wait */
-    EMBED_CACHED,     /* answered */
-    EMBED_REFUSED,    /* every vector is there, but the call's gate refuses to count them */
+    EMBED_CACHED,     /* the response is complete */
+    EMBED_REFUSED,    /* the cache has every vector, but the call's gate refuses to count the texts */
 };
 
-/* Answers a request of at most SERVICE_AT_ONCE_MAX inputs whose vectors are all in the memory tier of the cache. Never
- * waits and sets no error, so I/O threads may call it. */
+/* Answers a request of at most SERVICE_AT_ONCE_MAX inputs if the memory tier of the cache has all their
+ * vectors. Never waits and sets no error, so I/O threads may call it. */
 enum embed_cached service_embed_cached(struct call *call, struct service *service,
                                        const struct embed_request *request, struct embed_response *response);
 
@@ -136,20 +142,20 @@ enum embed_cached service_embed_cached(struct call *call, struct service *servic
 
 struct query_request {
     struct span namespace;
-    struct index_query rows; /* vector NULL: the text is embedded */
+    struct index_query rows; /* vector NULL: the service embeds `text` */
     struct span text;
-    uint32_t staleness_s; /* maximum age of an eventual answer; 0: SERVICE_STALENESS_MAX_S */
+    uint32_t staleness_s; /* maximum age of an eventual answer, seconds; 0: SERVICE_STALENESS_MAX_S */
     bool check_metric;    /* fails with DP_INVALID unless the namespace has `metric` */
     enum index_metric metric;
 };
 
 struct query_response {
     struct index_answer answer;
-    int64_t total_ns; /* of service_query; the call's costs have its stages */
+    int64_t total_ns; /* duration of service_query; the call's costs say how long its stages took */
 };
 
-/* DP_NOT_FOUND: no such namespace; DP_INVALID: a bad name, vector or text; DP_UNSUPPORTED: a text without a
- * model, or a namespace of another model. */
+/* Searches a namespace. DP_NOT_FOUND: no such namespace; DP_INVALID: a bad name, vector or text;
+ * DP_UNSUPPORTED: a text without a loaded model, or a namespace of another model. */
 enum dp_status service_query(struct call *call, struct service *service, const struct query_request *request,
                              struct query_response *response);
 

@@ -1,4 +1,4 @@
-/* store_settings.c: translates settings into what stores take. */
+/* store_settings.c: translates the program's settings into the options of stores. */
 #include "service/store_settings.h"
 
 #include <string.h>

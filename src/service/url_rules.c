@@ -1,4 +1,4 @@
-/* url_rules.c: parses URLs strictly, and matches them with rules. */
+/* url_rules.c: parses URLs strictly, and compares them with the operator's rules. */
 #include "service/url_rules.h"
 
 #include "base/alloc.h"
@@ -15,16 +15,17 @@ static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0};
 /* A parsed URL. */
 struct url_parts {
     enum url_scheme scheme;
-    struct span host; /* or bucket, as written */
+    struct span host; /* host or bucket, as written */
     unsigned port;
-    struct span path; /* from its '/' on, percent-decoded if the scheme encodes; in the arena */
+    struct span path; /* from the first '/' on; percent-decoded, except s3; in the arena */
 };
 
 struct rule {
     struct url_parts parts;
-    bool any_host, below_host; /* "*", "*.host": parts.host follows the '*' */
-    bool is_start;             /* the path ended in '*' */
-    bool vouched;              /* the operator vouches for the host, which may have any address */
+    /* The host was "*", or "*.host"; parts.host is the text behind the '*'. */
+    bool any_host, below_host;
+    bool is_start; /* the path ended in '*' */
+    bool vouched;  /* the operator vouches for the host, which may have any address */
 };
 
 struct url_rules {
@@ -50,8 +51,9 @@ static bool is_alphanumeric(uint8_t c)
     return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
 }
 
-/* Whether a part of a path stays a plain name, however often servers on the way decode it: no separator, and no "." or
- * "..", not even before a ';', at which some servers cut. `scratch` has room for the part. */
+/* Returns whether a part of a path stays a plain name, however often servers decode it. A plain name has no
+ * separator and no control character, and is not "." or "..". Some servers cut a part at a ';', so the text before
+ * a ';' must not be "." or ".." either. `scratch` has room for the part. */
 static bool is_plain_part(struct span part, bool encoded, uint8_t *scratch)
 {
     size_t len = part.len;
@@ -118,7 +120,7 @@ static bool is_host(struct span host, bool wildcards)
     return !address || host.len > 3;
 }
 
-/* host[:port] */
+/* Parses host[:port]. */
 static enum dp_status take_authority(const struct url *url, bool wildcards, struct url_parts *out,
                                      struct dp_error *error)
 {
@@ -173,7 +175,7 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
 
 /* ---- rules ----------------------------------------------------------------------------------------------- */
 
-/* Whether a host is an address, or the name of this host. */
+/* Returns whether a host is an address, or localhost. */
 static bool is_address(struct span host)
 {
     bool digits = true;
@@ -316,7 +318,8 @@ static bool permits(const struct rule *rule, const struct url_parts *url)
            path_fits(rule, url);
 }
 
-/* The folder that a rule for files names: its path; for a file or a beginning, the path up to its last '/'. */
+/* Returns the folder that a rule for files names. It is the rule's path, or the path up to its last '/' if the
+ * rule names one file or ends in '*'. */
 static struct span folder_of(const struct rule *rule, const struct url_parts *url)
 {
     struct span path = rule->parts.path;
@@ -346,7 +349,7 @@ enum dp_status url_rules_check(const struct url_rules *rules, struct span url, s
             if (rules->rules[i].vouched)
                 out->reach = URL_ANY;
             struct span folder = parts.scheme == SCHEME_FILE ? folder_of(&rules->rules[i], &parts) : below;
-            if (folder.len > below.len) /* takes the most specific rule: the operator chose any link in its path */
+            if (folder.len > below.len) /* takes the longest folder: the operator chose any symbolic link in it */
                 below = folder;
         }
     if (parts.scheme == SCHEME_FILE)
