@@ -1,9 +1,9 @@
 /* simd/code_lanes.h: scores of scalar codes of 4 and 6 bits and of 16-bit floats, over sixteen lanes.
  *
- * Included by one file per instruction set, after the header that defines `lanes` and its operations, and after
- * lanes_negated_fma(), CODE_ROWS and the decoders lanes_from_u4, lanes_from_u6, lanes_from_half and
- * lanes_from_brain (bfloat16): sixteen components in exactly 8, 12, 32 and 32 bytes. The arithmetic and its order are those of scan_scalar.c. CODE_ROWS rows
- * are scored side by side, as in distance_lanes.h.
+ * One file per instruction set includes it, after the header that defines `lanes` and its operations, and after
+ * lanes_negated_fma(), CODE_ROWS and four decoders. The decoders lanes_from_u4, lanes_from_u6, lanes_from_half and
+ * lanes_from_brain (bfloat16) read sixteen components from exactly 8, 12, 32 and 32 bytes. The arithmetic and its
+ * order are those of scan_scalar.c. A kernel scores CODE_ROWS rows side by side, as in distance_lanes.h.
  */
 #ifndef SIMD_CODE_LANES_H
 #define SIMD_CODE_LANES_H
@@ -12,21 +12,22 @@
 
 #define INLINED static inline __attribute__((always_inline))
 
-/* The layout bytes of a row. Each kernel passes constants, so that the compiler inlines the decoder. */
+/* The layout of codes. Each kernel passes constants, so that the compiler inlines the decoder. */
 struct code_rows {
     lanes (*decode)(const uint8_t *p);
     size_t block; /* bytes of sixteen components */
-    size_t size;  /* of a row */
+    size_t size;  /* bytes of a row */
 };
 
-/* Prefetches a later row, as distance_lanes.h does. Only 16-bit floats are read fast enough to need it. */
+/* Prefetches the row that lies two tiles ahead. Only kernels of 16-bit floats read fast enough to need it. */
 INLINED void ask_ahead(struct code_rows rows, const uint8_t *p, size_t at)
 {
     if (rows.block == 32 && at % 64 == 0)
         __builtin_prefetch(p + 2 * CODE_ROWS * rows.size);
 }
 
-/* The last components of a row, fewer than sixteen. Bits behind them meet weights of 0. */
+/* Returns the last components of a row, fewer than sixteen. Reads zeros behind the row. Stray bits of the row's
+ * last byte meet a weight or step of 0. */
 INLINED lanes last_components(struct code_rows rows, const uint8_t *row, size_t whole)
 {
     uint8_t part[32] = {0};
@@ -64,7 +65,7 @@ INLINED void inner_product_codes(struct code_rows rows, const float *weight, con
         out[r] = lanes_sum(sum[r]);
 }
 
-/* One step of a squared distance. step NULL: 1. */
+/* Adds (offset - step * x)² to each lane of the sum. step NULL: 1. */
 INLINED lanes add_distance(lanes sum, lanes offset, const lanes *step, lanes x)
 {
     lanes away = step != NULL ? lanes_negated_fma(*step, x, offset) : lanes_sub(offset, x);

@@ -1,8 +1,8 @@
-/* simd/distance.h: one query against many vectors, by instruction set.
+/* simd/distance.h: distances of one query to many vectors, by instruction set.
  *
- * Every set gives the same bits as distance_scalar.c: element i goes into lane i mod 16 by a fused multiply-add, a
- * last short block is filled with zeros, and the 16 lanes are joined by a fixed tree. So a score does not depend
- * on the machine or on the number of rows in a call.
+ * Every set gives the same bits as distance_scalar.c: a fused multiply-add adds element i to lane i mod 16, zeros
+ * fill a last short block, and a fixed tree joins the 16 lanes. So a score does not depend on the machine or on
+ * the number of rows in a call.
  *
  * Rows lie one after another, without padding and without alignment, as in a FAISS file. Nothing here allocates or
  * fails. n and dim may be 0.

@@ -3,13 +3,13 @@
 
 enum { DISTANCE_ROWS = 8 };
 
-/* Sixteen bytes as floats. */
+/* Converts sixteen bytes to floats. */
 static inline lanes lanes_from_uint8(const uint8_t *p)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
 
-/* c - a * b, rounded once. */
+/* Returns c - a * b, rounded once. */
 static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 {
     return _mm512_fnmadd_ps(a, b, c);

@@ -1,9 +1,9 @@
 /* simd/distance_lanes.h: the distance kernels over sixteen lanes.
  *
- * Included by one file per instruction set, after the header that defines `lanes` and its operations, and
- * after lanes_from_uint8(), lanes_negated_fma() and DISTANCE_ROWS. The arithmetic and its order are those of
- * distance_scalar.c; DISTANCE_ROWS rows are scored side by side, which hides the latency of each one's chain
- * of additions and loads the query once for all of them.
+ * One file per instruction set includes it, after the header that defines `lanes` and its operations, and after
+ * lanes_from_uint8(), lanes_negated_fma() and DISTANCE_ROWS. The arithmetic and its order are those of
+ * distance_scalar.c. A kernel scores a tile of DISTANCE_ROWS rows side by side. This hides the latency of each
+ * row's chain of additions, and loads the query once for the whole tile.
  */
 #ifndef SIMD_DISTANCE_LANES_H
 #define SIMD_DISTANCE_LANES_H
@@ -16,7 +16,6 @@
 
 enum { AHEAD_BYTES = 4096, LINE_BYTES = 64 };
 
-/* One step of a sum. */
 INLINED lanes add_product(lanes sum, lanes q, lanes x)
 {
     return lanes_fma(q, x, sum);
@@ -25,13 +24,13 @@ INLINED lanes add_square(lanes sum, lanes away)
 {
     return lanes_fma(away, away, sum);
 }
-/* Prefetches the cache line of p in a later tile, `ahead` bytes on. Rows side by side are too many short streams
- * for the hardware's prefetcher. Past the last row the prefetch does nothing. */
+/* Prefetches the cache line `ahead` bytes after p, which lies in a later tile. The hardware's prefetcher does
+ * not do it, because the rows of a tile are too many short streams. A prefetch past the last row is harmless. */
 INLINED void ask_ahead(const void *p, size_t ahead)
 {
     __builtin_prefetch((const char *)p + ahead);
 }
-/* The smallest whole number of tiles of `bytes` bytes that is at least AHEAD_BYTES. */
+/* Returns the smallest multiple of a tile's bytes that is at least AHEAD_BYTES, or 0 for a tile of 0 bytes. */
 INLINED size_t tiles_ahead(size_t bytes)
 {
     return bytes > 0 ? (AHEAD_BYTES + bytes - 1) / bytes * bytes : 0;
@@ -43,8 +42,7 @@ INLINED lanes some_bytes(const uint8_t *p, size_t n)
     return lanes_from_uint8(part);
 }
 
-/* Each *_tile scores `rows` ≤ DISTANCE_ROWS rows; rows is a constant where it is called, so that the sums
- * stay in registers. */
+/* Each *_tile scores `rows` ≤ DISTANCE_ROWS rows. Callers pass a constant, so that the sums stay in registers. */
 
 INLINED void inner_product_tile(const float *query, const char *row, size_t rows, size_t dim, size_t ahead,
                                 float *out)

@@ -1,10 +1,10 @@
 /* distance_neon.c: the distance kernels with NEON, sixteen lanes as four registers. */
 #include "simd/lanes_neon.h"
 
-/* Four registers of sums per row: sixteen of thirty-two. */
+/* The sums of a row take four registers, so those of four rows take sixteen of the thirty-two. */
 enum { DISTANCE_ROWS = 4 };
 
-/* Sixteen bytes as floats. */
+/* Converts sixteen bytes to floats. */
 static inline lanes lanes_from_uint8(const uint8_t *p)
 {
     uint8x16_t bytes = vld1q_u8(p);
@@ -13,7 +13,7 @@ static inline lanes lanes_from_uint8(const uint8_t *p)
                    vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))};
 }
 
-/* z - x * y, rounded once. */
+/* Returns z - x * y, rounded once. */
 static inline lanes lanes_negated_fma(lanes x, lanes y, lanes z)
 {
     return (lanes){vfmsq_f32(z.a, x.a, y.a), vfmsq_f32(z.b, x.b, y.b), vfmsq_f32(z.c, x.c, y.c),

@@ -1,7 +1,7 @@
 /* distance_scalar.c: the distance kernels in plain C: their explanation, and the oracle of their tests.
  *
- * Every other instruction set must reproduce these bits, so the order of the sum is part of the definition. A row
- * goes through in blocks of 16 elements, the last block filled with zeros; element i goes into lane i mod 16:
+ * Every other instruction set must reproduce these bits, so the order of the sum is part of the definition. A
+ * kernel reads a row in blocks of 16 elements. Zeros fill the last block. Element i goes into lane i mod 16:
  *
  *     element   0  1  2 … 15 | 16 17 18 … 31 | 32 33  0 …  0
  *     lane      0  1  2 … 15 |  0  1  2 … 15 |  0  1  2 … 15     lane = fma(query, element, lane)
@@ -25,7 +25,7 @@ static float lanes_sum(float lane[LANES])
     return lane[0];
 }
 
-/* Loads up to 16 floats from any address; fills up with zeros. */
+/* Loads at most 16 floats from any address, and sets the remaining ones to zero. */
 static void take_floats(float to[LANES], const void *from, size_t left)
 {
     size_t n = left < LANES ? left : LANES;
@@ -33,7 +33,7 @@ static void take_floats(float to[LANES], const void *from, size_t left)
     memcpy(to, from, n * sizeof *to);
 }
 
-/* Loads up to 16 bytes as floats; fills up with zeros. */
+/* Loads at most 16 bytes as floats, and sets the remaining ones to zero. */
 static void take_bytes(float to[LANES], const uint8_t *from, size_t left)
 {
     for (size_t l = 0; l < LANES; l++)

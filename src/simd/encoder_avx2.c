@@ -1,13 +1,17 @@
 /* encoder_avx2.c: the encoder with AVX2 and FMA.
  *
- * VPMADDUBSW adds two u8 * s8 products into 16 bits, twice as many products as VPMADDWD makes of widened bytes.
- * But it saturates, and sums of its results soon overflow 16 bits. Here neither does harm. Activations have
- * INT8_LEVELS, and the packer keeps neighbouring weights small enough for one instruction. A chunk takes three
- * instructions, whose sum may wrap around modulo 2^16. Subtracting INT8_MIDDLE times the weights counts
- * activations from INT8_MIDDLE on; the result is small again, and so exact. VPMADDWD with ones then joins a
- * channel's two lanes in 32 bits. Each sum begins with the total that was subtracted, INT8_MIDDLE times the
- * channel's sum of weights. (Khudia et al. 2021, FBGEMM, add in 16 bits too, and keep weights that are too large
- * in a separate list.)
+ * VPMADDUBSW adds two u8 * s8 products in 16 bits. It makes twice as many products as VPMADDWD makes of widened
+ * bytes. But it saturates, and sums of its results soon overflow 16 bits. Here both are harmless:
+ *
+ *   - One instruction never saturates, because activations are at most INT8_LEVELS and the packer keeps
+ *     neighbouring weights within INT8_PAIR_MOST.
+ *   - The sum of a chunk's three instructions may wrap around modulo 2^16. Then the kernel subtracts INT8_MIDDLE
+ *     times the weights, as if the activations were smaller by INT8_MIDDLE. The true result fits into 16 bits
+ *     (INT8_LANE_MOST), so it is exact.
+ *
+ * VPMADDWD with ones then joins a channel's two lanes in 32 bits. Each sum begins with the total that the kernel
+ * subtracts: INT8_MIDDLE times the channel's sum of weights. (Khudia et al. 2021, FBGEMM, add in 16 bits too, and
+ * keep weights that are too large separately.)
  */
 #include "simd/lanes_avx2.h"
 
@@ -15,13 +19,13 @@
 
 enum {
     STEPS = INT8_CHUNK / ENCODER_BLOCK_K,
-    VECTORS = 8, /* a panel, in vectors of eight output channels */
-    CHUNKS = 16, /* chunks at a time, whose weights of a panel stay in the L1 cache */
+    VECTORS = 8, /* vectors of eight output channels in a panel */
+    CHUNKS = 16, /* chunks per step: their weights of a panel, 12 KiB, stay in the L1 cache */
     DEPTH = CHUNKS * INT8_CHUNK,
     STEP = ENCODER_BLOCK_K * ENCODER_BLOCK_N /* bytes of a panel's weights for four input channels */
 };
 
-/* INT8_MIDDLE times the sum of the weights that meet in each lane. */
+/* For each lane of a panel's chunks: INT8_MIDDLE times the sum of the weights that the lane adds up. */
 struct centres {
     __m256i of[CHUNKS][VECTORS];
 };
@@ -31,7 +35,7 @@ UNROLLED __m256i load_weights(const int8_t *w)
     return _mm256_load_si256((const __m256i *)(const void *)w);
 }
 
-/* Four activations, eight times over. */
+/* Repeats four activations eight times. */
 UNROLLED __m256i repeat_four(const uint8_t *p)
 {
     int32_t four;
@@ -55,7 +59,8 @@ static void find_centres(const int8_t *w, size_t depth, struct centres *centres)
     }
 }
 
-/* Adds the products of one row's activations of a chunk, or of its first `steps` times four of them. */
+/* Adds to `acc` the products of one row's activations in a chunk. `steps` is the number of groups of four input
+ * channels; the last chunk may have fewer than STEPS. */
 UNROLLED void add_chunk(__m256i acc[VECTORS], const uint8_t *q, const int8_t *w, size_t steps,
                         const __m256i centres[VECTORS])
 {
@@ -92,7 +97,7 @@ static void add_row(const uint8_t *q, const int8_t *w, size_t depth, const struc
         _mm256_store_si256(at + c, acc[c]);
 }
 
-/* Scale, bias and GELU for one row of a panel. */
+/* Applies scale, bias and, if asked, GELU to one row of a panel. */
 static void finish_row(const int32_t *sums, float scale, float low, const struct int8_linear *layer, size_t column,
                        enum encoder_activation act, float *out)
 {
@@ -107,7 +112,7 @@ static void finish_row(const int32_t *sums, float scale, float low, const struct
     }
 }
 
-/* The sums of a panel: what each begins with. */
+/* Sets each sum of a panel to the total that add_row() will subtract from it. */
 static void begin_sums(const struct int8_linear *layer, size_t column, size_t rows,
                        int32_t sums[][ENCODER_BLOCK_N])
 {

@@ -1,9 +1,9 @@
 /* encoder_avx512vnni.c: the encoder with AVX-512 and VPDPBUSD.
  *
- * VPDPBUSD multiplies 64 unsigned by 64 signed bytes and adds groups of four to 16 int32 lanes, exactly. A
- * tile is 6 rows by 64 output channels: 24 accumulators, four weight registers and one broadcast of four
- * activations leave room to spare in 32 registers. gcc 12 copies and spills the accumulators of the
- * intrinsic, which halves the speed; one line of assembly that updates its operand in place does not.
+ * VPDPBUSD multiplies 64 unsigned by 64 signed bytes and adds groups of four to 16 int32 lanes, exactly. A tile is
+ * 6 rows by 64 output channels. It takes 29 of 32 registers: 24 accumulators, four registers of weights and one
+ * that repeats four activations. The instruction stands in assembly, because gcc 12 copies and spills the
+ * accumulators of the intrinsic, which halves the speed. The assembly updates its operand in place.
  */
 #include "simd/lanes_avx512.h"
 
@@ -44,7 +44,7 @@ UNROLLED void store_tile(__m512i acc[TILE_ROWS][4], const struct u8_rows *x, siz
     }
 }
 
-/* ahead: weights to prefetch into the caches meanwhile, `lines` cache lines per step of k. */
+/* Computes one tile. Meanwhile prefetches the weights at `ahead`, `lines` cache lines per four input channels. */
 UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
                         size_t panel, const int8_t *ahead, size_t lines, enum encoder_activation act, float *out,
                         size_t out_stride)
@@ -79,7 +79,7 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
 /* Spreads rows over tiles evenly (27 rows as 6, 6, 5, 5, 5), because a tile of few rows waits for its weights.
  * Each tile prefetches its share of the next panel, so that the weights of a short text arrive from the L3 cache
  * or memory during the multiplications. Behind the last panel lie the layer's scales and, in a packed model, the
- * next layer; a prefetch beyond the memory does nothing. */
+ * next layer. A prefetch beyond the memory does nothing. */
 static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
                         size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
 {

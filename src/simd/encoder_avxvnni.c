@@ -1,9 +1,9 @@
 /* encoder_avxvnni.c: the encoder with AVX2 and the 256-bit VPDPBUSD of processors without AVX-512.
  *
  * VPDPBUSD multiplies 32 unsigned by 32 signed bytes and adds groups of four to 8 int32 lanes, exactly. A tile is
- * 6 rows by 16 output channels: 12 accumulators, two weight registers and one broadcast of four activations are 15
- * of the 16 registers. encoder_avx512vnni.c says why assembly; {vex} because the assembler would choose AVX-512's
- * encoding. All of fp32 is AVX2's.
+ * 6 rows by 16 output channels. It takes 15 of the 16 registers: 12 accumulators, two registers of weights and one
+ * that repeats four activations. encoder_avx512vnni.c says why the instruction stands in assembly. Without {vex},
+ * the assembler would choose AVX-512's encoding. The fp32 kernels are those of AVX2.
  */
 #include "simd/lanes_avx2.h"
 
@@ -24,7 +24,7 @@ static inline int32_t load_four(const uint8_t *p)
     return four;
 }
 
-/* ahead: weights to prefetch into the caches meanwhile, `lines` cache lines per step of k. */
+/* Computes one tile. Meanwhile prefetches the weights at `ahead`, `lines` cache lines per four input channels. */
 UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
                         size_t column, const int8_t *ahead, size_t lines, enum encoder_activation act, float *out,
                         size_t out_stride)
@@ -60,8 +60,8 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
     }
 }
 
-/* The tiles of one group of rows over a panel. The first group prefetches the next panel: see
- * encoder_avx512vnni.c. */
+/* Computes the tiles of one group of rows over a panel. The first group prefetches the next panel
+ * (encoder_avx512vnni.c says why). */
 UNROLLED void int8_panel(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
                          size_t panel, enum encoder_activation act, float *out, size_t out_stride)
 {

@@ -1,9 +1,9 @@
 /* encoder_dotprod.c: the encoder with NEON and SDOT (FEAT_DotProd: Cortex-A55 and A76, Neoverse N1, Apple M1).
  *
- * SDOT multiplies 16 signed by 16 signed bytes and adds groups of four to 4 int32 lanes, exactly; its second
- * operand may be one group of four bytes of a register, so that one load of sixteen activations serves four steps
- * of k. A tile is 6 rows by 16 output channels: 24 accumulators and six registers of activations leave two of 32
- * registers, through which the weights pass one by one.
+ * SDOT multiplies 16 signed by 16 signed bytes and adds groups of four to 4 int32 lanes, exactly. Its second
+ * operand may be one group of four bytes of a register, so one load of sixteen activations serves four
+ * instructions. A tile is 6 rows by 16 output channels. Its 24 accumulators and six registers of activations leave
+ * two of 32 registers, through which the weights pass one by one.
  */
 #include "simd/lanes_neon.h"
 
@@ -18,7 +18,8 @@ static inline int8x16_t as_signed(uint8x16_t q)
     return vreinterpretq_s8_u8(veorq_u8(q, vdupq_n_u8(0x80)));
 }
 
-/* Adds weights * activations[step]; callers pass a constant `step`. */
+/* Adds the products of four channels' weights and group `step` of the activations. Callers pass a constant
+ * `step`. */
 UNROLLED int32x4_t dot4(int32x4_t sum, int8x16_t weights, int8x16_t activations, int step)
 {
     switch (step) {
@@ -82,7 +83,7 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
     int8_store(&sums, x, first, rows, layer, column, act, out, out_stride);
 }
 
-/* The tiles of one group of rows over a panel. */
+/* Computes the tiles of one group of rows over a panel. */
 UNROLLED void int8_panel(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
                          size_t panel, enum encoder_activation act, float *out, size_t out_stride)
 {

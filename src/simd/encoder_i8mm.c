@@ -1,11 +1,12 @@
 /* encoder_i8mm.c: the encoder with NEON and USMMLA (FEAT_I8MM: Neoverse V1 and N2, Cortex-A510 and A710, Apple
  * M2).
  *
- * USMMLA multiplies a matrix of 2 rows by 8 unsigned bytes with the transpose of one of 2 channels by 8 signed
- * bytes and adds the 2 by 2 products to 4 int32 lanes, exactly: twice the products of SDOT, and no offset to
- * correct. Eight steps of k of four channels lie in two registers, four steps in each; ZIP makes a pair of
- * channels of either half. A tile is three pairs of rows by 16 output channels: 24 accumulators and three
- * registers of activations; the weights pass through the others.
+ * USMMLA multiplies 2 rows of 8 unsigned bytes by 2 channels of 8 signed bytes and adds the 2 by 2 products to 4
+ * int32 lanes, exactly. It makes twice the products of SDOT, and no offset needs correction. The weights of four
+ * output channels for eight input channels lie in two registers, four input channels in each. ZIP turns the two
+ * registers into two pairs of output channels with all eight input channels. A tile is three pairs of rows by 16
+ * output channels. It takes 24 accumulators and three registers of activations; the weights pass through the
+ * other registers.
  */
 #include "simd/lanes_neon.h"
 
@@ -15,13 +16,13 @@ enum { INT8_PAIRS = 3, INT8_ROWS = 2 * INT8_PAIRS, DEPTH = 8 };
 
 #include "simd/int8_neon.h"
 
-/* Eight activations of two rows. */
+/* Joins eight activations of each of two rows. */
 UNROLLED uint8x16_t pair_rows(const uint8_t *row, const uint8_t *next)
 {
     return vcombine_u8(vld1_u8(row), vld1_u8(next));
 }
 
-/* The last four, and zeros. */
+/* Joins the last four activations of each of two rows, with four zeros behind each. */
 UNROLLED uint8x16_t pair_rows_short(const uint8_t *row, const uint8_t *next)
 {
     uint64_t a = 0, b = 0;
@@ -30,7 +31,8 @@ UNROLLED uint8x16_t pair_rows_short(const uint8_t *row, const uint8_t *next)
     return vcombine_u8(vcreate_u8(a), vcreate_u8(b));
 }
 
-/* Eight steps of k; `low` and `high` are the weights of four channels for the first and the last four steps. */
+/* Adds the products of eight input channels to four output channels (`group`). `low` and `high` are the weights
+ * for the first and the last four input channels. */
 UNROLLED void int8_step(int32x4_t acc[INT8_PAIRS][8], size_t pairs, size_t group,
                         const uint8x16_t activations[INT8_PAIRS], int8x16_t low, int8x16_t high)
 {
@@ -43,14 +45,14 @@ UNROLLED void int8_step(int32x4_t acc[INT8_PAIRS][8], size_t pairs, size_t group
     }
 }
 
-/* Four sums of the first row of a pair (half 0) or of the second (half 1). */
+/* Returns four sums of the first row of a pair (half 0) or of the second (half 1). */
 UNROLLED int32x4_t take_row(int32x4_t first, int32x4_t second, int half)
 {
     int64x2_t a = vreinterpretq_s64_s32(first), b = vreinterpretq_s64_s32(second);
     return vreinterpretq_s32_s64(half == 0 ? vzip1q_s64(a, b) : vzip2q_s64(a, b));
 }
 
-/* A last odd row is paired with itself and stored once. */
+/* Computes one tile. Pairs a last odd row with itself; int8_store() ignores the sums of the copy. */
 UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, size_t pairs,
                         const struct int8_linear *layer, size_t column, enum encoder_activation act, float *out,
                         size_t out_stride)
@@ -98,7 +100,7 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, size
     int8_store(&sums, x, first, rows, layer, column, act, out, out_stride);
 }
 
-/* The tiles of one group of rows over a panel. */
+/* Computes the tiles of one group of rows over a panel. */
 UNROLLED void int8_panel(const struct u8_rows *x, size_t first, size_t rows, size_t pairs,
                          const struct int8_linear *layer, size_t panel, enum encoder_activation act, float *out,
                          size_t out_stride)
@@ -107,7 +109,7 @@ UNROLLED void int8_panel(const struct u8_rows *x, size_t first, size_t rows, siz
         int8_tile(x, first, rows, pairs, layer, panel * ENCODER_BLOCK_N + c, act, out, out_stride);
 }
 
-/* Pairs of rows are spread over tiles evenly. */
+/* Spreads pairs of rows over tiles evenly. */
 static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
                         size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
 {

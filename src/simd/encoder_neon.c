@@ -1,10 +1,11 @@
 /* encoder_neon.c: the encoder with the NEON that every 64-bit ARM has (Cortex-A53 and A72).
  *
- * There is no product of four bytes here. SMULL makes eight 16-bit products, SMLAL adds eight more, and SADALP
- * adds pairs of those sums to 32 bits: three instructions for 16 products, all exact, since activations less 128
- * and weights of at most 127 multiply to at most 16,256, of which two fit into 16 bits. Eight steps of k of four
- * channels lie in two registers, four steps in each. A tile is 2 rows by 16 output channels: 16 accumulators in
- * which lanes 2c and 2c + 1 both belong to channel c, joined at the end.
+ * This set has no instruction that adds four products of bytes. SMULL makes eight 16-bit products, SMLAL adds
+ * eight more, and SADALP adds pairs of those sums to 32-bit sums: three instructions for 16 products. They are
+ * exact. An activation less 128 times a weight of at most 127 is at most 16,256, and two such products fit into 16
+ * bits. The weights of four output channels for eight input channels lie in two registers, four input channels in
+ * each. A tile is 2 rows by 16 output channels. In its 16 accumulators lanes 2c and 2c + 1 belong to channel c;
+ * the end of the tile joins them.
  */
 #include "simd/lanes_neon.h"
 
@@ -19,15 +20,15 @@ static inline int8x8_t as_signed(uint8x8_t q)
     return vreinterpret_s8_u8(veor_u8(q, vdup_n_u8(0x80)));
 }
 
-/* Four of eight activations, repeated four times. */
+/* Repeats the first (`which` 0) or the last four of eight activations four times. */
 UNROLLED int8x16_t four_times(int8x8_t eight, int which)
 {
     int32x2_t fours = vreinterpret_s32_s8(eight);
     return vreinterpretq_s8_s32(which == 0 ? vdupq_lane_s32(fours, 0) : vdupq_lane_s32(fours, 1));
 }
 
-/* Eight steps of k; `low` and `high` are the weights of four channels for the first and the last four steps,
- * `near` and `far` a row's activations for them. */
+/* Adds the products of eight input channels to four output channels. `low` and `high` are the weights for the
+ * first and the last four input channels; `near` and `far` are a row's activations for them. */
 UNROLLED void int8_step(int32x4_t acc[2], int8x16_t low, int8x16_t high, int8x16_t near, int8x16_t far)
 {
     int16x8_t first = vmull_s8(vget_low_s8(low), vget_low_s8(near)), second = vmull_high_s8(low, near);

@@ -67,17 +67,19 @@ static float activate_scalar(float x, enum encoder_activation act)
     return act == ENCODER_GELU ? gelu_scalar(x) : x;
 }
 
-/* An int8 layer, row by row and channel by channel. With x = low + s q and weight = w_scale * w:
+/* Computes an int8 layer, row by row and channel by channel. With x = low + s q and weight = w_scale * w:
  *     sum_k x w_scale w = w_scale * (s * sum_k q w + low * sum_k w)
  * so the loop over k multiplies integers alone, and `layer->sum` holds the last sum for each channel.
  *
- * The weights lie in panels of 64 channels; inside a panel, four input channels of every output channel lie together:
+ * The weights lie in panels of 64 output channels. Inside a panel, four input channels of each output channel lie
+ * together:
  *
  *     panel 0   k = 0 … 3:  c0: w0 w1 w2 w3 | c1: w0 w1 w2 w3 | … | c63: w0 w1 w2 w3
  *               k = 4 … 7:  c0: w4 w5 w6 w7 | c1: …
  *     panel 1   the next 64 channels
  *
- * so fast kernels load 64 bytes and multiply four input channels of sixteen output channels by one instruction. */
+ * So fast kernels load 64 bytes and multiply four input channels of sixteen output channels with one
+ * instruction. */
 static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
                         size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
 {
@@ -120,9 +122,11 @@ static struct float_range row_range(const float *x, size_t dim)
     return (struct float_range){least + 0.0f, most + 0.0f}; /* + 0 turns -0 into 0, whatever the order */
 }
 
-/*     range.least                       range.most
+/* Rounds each float to a level of its range:
+ *
+ *     range.least                       range.most
  *     |--------------------------------------|         floats
- *     0         1         2     …     INT8_LEVELS      q; a step is width / INT8_LEVELS wide */
+ *     0         1         2     …     INT8_LEVELS      q; neighbours are width / INT8_LEVELS apart */
 static float quantize_row(const float *x, size_t dim, struct float_range range, uint8_t *q)
 {
     float width = range.most - range.least;
@@ -134,8 +138,8 @@ static float quantize_row(const float *x, size_t dim, struct float_range range, 
     return width * QUANTIZE_STEP;
 }
 
-/* Layer norm in three passes over the row: the sum x + y and its mean; the squares of what is away from the mean; then
- * scaling by gamma and beta. */
+/* Sweeps over the row three times: adds x and y and finds the mean; subtracts the mean and adds up the squares;
+ * scales by gamma and adds beta. */
 static void add_layer_norm(const float *x, const float *unscale, const float *y, const float *gamma,
                            const float *beta, float epsilon, size_t dim, float *out)
 {
@@ -174,7 +178,8 @@ static float softmax_scores(float *weight, size_t tokens, float factor, const fl
     return sum;
 }
 
-/* For each query i: a weight for each key, weight[j] = softmax_j(q[i] . k[j]), then the weighted mean of the values:
+/* Computes for each query i a weight for each key, weight[j] = softmax_j(q[i] . k[j]), and then the weighted mean
+ * of the values:
  *
  *               keys j →                        dims d →
  *     query i   q.k0  q.k1  q.k2  → weights   · v0 v1 v2 (rows)   → out[i][d] */
@@ -200,8 +205,8 @@ static void attention_fp32(const struct attention_head *head)
     }
 }
 
-/* x ≈ step * out: rounds a head's queries, keys or values, [tokens][head_dim], to integers of at most `bound`, to
- * nearest, ties to even; NaN becomes the least. Returns the step, one for all. */
+/* Rounds a head's queries, keys or values, [tokens][head_dim], to integers from -bound to bound, so that x ≈
+ * step * out. Ties go to the even integer; NaN becomes -bound. Returns the step, which all numbers share. */
 static float to_integers(const struct attention_head *head, const float *x, float bound, int16_t *out)
 {
     float most = 0.0f;
@@ -220,8 +225,8 @@ static float to_integers(const struct attention_head *head, const float *x, floa
     return step;
 }
 
-/* attention_fp32 in integers, except exp and its sum: scores and outputs are exact sums, and weights are rounded to
- * parts of ATTENTION_WEIGHTS. */
+/* Computes what attention_fp32 does, in integers except for exp and its sum. Scores and outputs are exact sums.
+ * Rounds weights to multiples of 1 / ATTENTION_WEIGHTS. */
 static void attention_int16(const struct attention_head *head)
 {
     size_t tokens = head->tokens, dim = head->head_dim;

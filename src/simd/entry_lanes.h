@@ -1,7 +1,7 @@
-/* simd/entry_lanes.h: scores of a vector against a transposed table: a lane is an entry.
+/* simd/entry_lanes.h: scores of a vector against the entries of a transposed table; each lane scores one entry.
  *
- * Included by one file per instruction set, after code_lanes.h. The arithmetic and its order are those of
- * scan_scalar.c. Sixty-four entries at once hide the latency of each one's chain of additions.
+ * One file per instruction set includes it, after code_lanes.h. The arithmetic and its order are those of
+ * scan_scalar.c. Scoring 64 entries side by side hides the latency of each entry's chain of additions.
  */
 #ifndef SIMD_ENTRY_LANES_H
 #define SIMD_ENTRY_LANES_H
@@ -15,7 +15,7 @@ INLINED lanes add_entry(bool distance, lanes sum, lanes x, lanes entry)
     return distance ? add_distance(sum, x, NULL, entry) : lanes_fma(x, entry, sum);
 }
 
-/* `count` ≤ ENTRY_LANES times sixteen entries; callers pass a constant. */
+/* Scores 16 * `count` entries, count ≤ ENTRY_LANES. Callers pass a constant `count`. */
 INLINED void score_entries(bool distance, const float *vector, const float *across, size_t dims, size_t entries,
                            size_t count, float *out)
 {
@@ -34,7 +34,7 @@ INLINED void score_entries(bool distance, const float *vector, const float *acro
         lanes_store(out + 16 * l, sum[l]);
 }
 
-/* The last n < 16 entries. */
+/* Scores the last n < 16 entries. */
 INLINED void score_last_entries(bool distance, const float *vector, const float *across, size_t dims,
                                 size_t entries, size_t n, float *out)
 {

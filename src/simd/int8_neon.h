@@ -1,27 +1,27 @@
 /* simd/int8_neon.h: the code that the int8 products of the arm64 sets share.
  *
- * Included after lanes_neon.h, encoder_lanes.h and INT8_ROWS, the most rows of a tile. Activations are unsigned
- * and weights signed; instructions that multiply only signed bytes take q - 128 (its bits are q ^ 0x80) instead of
- * q, and 128 times the sum of the channel's weights brings back what that left out, exactly:
+ * A kernel includes it after lanes_neon.h, encoder_lanes.h and INT8_ROWS, the maximum rows of a tile. Activations
+ * are unsigned and weights signed. Some instructions multiply only signed bytes. They get q - 128 (its bits are
+ * q ^ 0x80) instead of q, and the kernel adds 128 times the sum of the channel's weights, which is exact:
  *     sum_k q w = sum_k (q - 128) w + 128 sum_k w. */
 #ifndef SIMD_INT8_NEON_H
 #define SIMD_INT8_NEON_H
 
-/* 128 times the sums of the weights of four channels. */
+/* Returns 128 times the sums of the weights of four channels. */
 static inline int32x4_t int8_left_out(const struct int8_linear *layer, size_t column)
 {
     return vshlq_n_s32(vcvtq_s32_f32(vld1q_f32(layer->sum + column)), 7);
 }
 
-/* The weights of channels from `column` on, at k = 0. */
+/* Returns the weights of the channels from `column` on, at k = 0. */
 static inline const int8_t *int8_weights(const struct int8_linear *layer, size_t column)
 {
     return layer->q + column / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k +
            column % ENCODER_BLOCK_N * ENCODER_BLOCK_K;
 }
 
-/* A tile's sums: rows of sixteen output channels. They pass through memory (the L1 cache), so that int8_store,
- * which is as long as the product itself, exists once and not for each size of tile. */
+/* A tile's sums: rows of sixteen output channels. They pass through memory (the L1 cache). So int8_store(),
+ * which is as long as the product itself, exists only once and not for each size of tile. */
 struct int8_tile_sums {
     int32_t row[INT8_ROWS][LANES];
 };

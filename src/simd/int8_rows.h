@@ -1,7 +1,8 @@
-/* simd/int8_rows.h: an int8 layer as tiles of at most six rows, for the sets whose tile has that many.
+/* simd/int8_rows.h: an int8 layer as tiles of at most six rows, for instruction sets with such a tile.
  *
- * Included after INT8_ROWS (6) and int8_panel, which computes one group of rows over a panel of output channels.
- * linear_int8 contains it once for each number of rows, and spreads rows over tiles evenly.
+ * A kernel includes it after INT8_ROWS (6) and int8_panel(), which computes one group of rows over a panel of
+ * output channels. linear_int8() spreads rows over tiles evenly. It contains one inlined int8_panel() for each
+ * number of rows.
  */
 #ifndef SIMD_INT8_ROWS_H
 #define SIMD_INT8_ROWS_H

@@ -8,15 +8,15 @@
 
 #include "simd/encoder_math.h"
 
-/* Tiles whose accumulators, two registers for sixteen lanes, stay in the 16 registers. */
+/* Sizes of tiles. The accumulators of a tile stay in the 16 registers; sixteen lanes take two. */
 enum {
-    TILE_ROWS = 5, /* rows and 16-column groups of a linear layer */
-    TILE_LANES = 1,
-    SCORE_KEYS = 4, /* keys against sixteen queries */
-    SCORE_KEYS_FEW = 4,
-    VALUE_ROWS = 4, /* queries and 16-column groups of values; …_FEW: for the rest, which is smaller */
-    VALUE_ROWS_FEW = 2,
-    VALUE_LANES = 1
+    TILE_ROWS = 5,      /* rows of a linear layer */
+    TILE_LANES = 1,     /* 16-column groups of a linear layer */
+    SCORE_KEYS = 4,     /* keys against sixteen queries */
+    SCORE_KEYS_FEW = 4, /* keys of a tile for the last keys */
+    VALUE_ROWS = 4,     /* queries against values */
+    VALUE_ROWS_FEW = 2, /* queries of a tile for the last queries */
+    VALUE_LANES = 1     /* 16-column groups of values */
 };
 
 /* A value type for sixteen lanes; like __m512, it is only ever passed by value. */
@@ -37,7 +37,7 @@ static inline void lanes_store(float *p, lanes a)
     _mm256_storeu_ps(p, a.low);
     _mm256_storeu_ps(p + 8, a.high);
 }
-/* The first n < 16 floats of p, and `fill` in the other lanes. */
+/* Loads the first n < 16 floats of p, and `fill` into the other lanes. */
 static inline lanes lanes_load_part(const float *p, size_t n, float fill)
 {
     float part[16];
@@ -89,12 +89,12 @@ static inline __m256 scale_half(__m256 p, __m256 t)
     return _mm256_castsi256_ps(
         _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
-/* p * 2^n where n is the low bits of t (see EXP_ROUND). */
+/* Returns p * 2^n, where n is the low bits of t (EXP_ROUND). */
 static inline lanes lanes_scale(lanes p, lanes t)
 {
     return (lanes){scale_half(p.low, t.low), scale_half(p.high, t.high)};
 }
-/* Upper halves fold onto lower ones, as the scalar tree does. */
+/* Returns the sum of the lanes. Adds upper halves to lower halves, in the order of the scalar kernel. */
 static inline float lanes_sum(lanes a)
 {
     __m256 b = _mm256_add_ps(a.low, a.high);
@@ -116,7 +116,7 @@ static inline float lanes_min_of(lanes a)
     c = _mm_min_ps(c, _mm_movehl_ps(c, c));
     return _mm_cvtss_f32(_mm_min_ss(c, _mm_movehdup_ps(c)));
 }
-/* Rows become columns of eight by eight floats: pairs, fours, then 128-bit halves change places. */
+/* Transposes eight by eight floats: first pairs change places, then fours, then 128-bit halves. */
 static inline void transpose_eight(__m256 m[8])
 {
     __m256 a[8], b[8];
@@ -138,7 +138,8 @@ static inline void transpose_eight(__m256 m[8])
         m[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
     }
 }
-/* Sixteen by sixteen: each quarter by itself, the two off the diagonal changing places. */
+/* Transposes sixteen by sixteen floats: each quarter by itself. The two quarters off the diagonal change
+ * places. */
 static inline void lanes_transpose(lanes m[16])
 {
     __m256 quarter[4][8];
@@ -157,20 +158,20 @@ static inline void lanes_transpose(lanes m[16])
         m[i + 8] = (lanes){quarter[2][i], quarter[3][i]};
     }
 }
-/* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
+/* ---- pairs of 16-bit integers in each lane, for attention_lanes.h ---- */
 
 static inline __m256 integers_half(__m256 a, __m256 b)
 {
     __m256i high = _mm256_slli_epi32(_mm256_castps_si256(b), 16);
     return _mm256_castsi256_ps(_mm256_blend_epi16(_mm256_castps_si256(a), high, 0xaa));
 }
-/* The low halves of a and b. */
+/* Packs the low 16 bits of each lane of a and b into one lane, a below b. */
 static inline lanes lanes_integers(lanes a, lanes b)
 {
     return (lanes){integers_half(a.low, b.low), integers_half(a.high, b.high)};
 }
-/* As assembly because gcc 12 copies the sums of the intrinsics; {vex} because the assembler would rather take AVX-512's
- * encoding. */
+/* It is assembly, because gcc 12 copies the sums of the intrinsics. Without {vex}, the assembler would choose
+ * AVX-512's encoding. */
 static inline __m256 products_half(__m256 a, __m256 b, __m256 sum)
 {
 #ifdef __AVXVNNI__
@@ -181,12 +182,12 @@ static inline __m256 products_half(__m256 a, __m256 b, __m256 sum)
 #endif
     return sum;
 }
-/* sum + the two products of each lane, in 32 bits; all lanes of a are equal. */
+/* Adds to `sum` the two products of each lane, in 32 bits. All lanes of a must be equal. */
 static inline lanes lanes_add_products(lanes a, lanes b, lanes sum)
 {
     return (lanes){products_half(a.low, b.low, sum.low), products_half(a.high, b.high, sum.high)};
 }
-/* lanes_add_products with the two integers at a in all lanes. */
+/* Does what lanes_add_products does, with the two integers at `a` in all lanes. */
 static inline lanes lanes_add_products_of(const float *a, lanes b, lanes sum)
 {
     return lanes_add_products(lanes_set(*a), b, sum);
@@ -196,7 +197,7 @@ static inline lanes lanes_from_products(lanes sum)
     return (lanes){_mm256_cvtepi32_ps(_mm256_castps_si256(sum.low)),
                    _mm256_cvtepi32_ps(_mm256_castps_si256(sum.high))};
 }
-/* Sixteen signed bytes as floats. */
+/* Converts sixteen signed bytes to floats. */
 static inline lanes lanes_from_int8(const int8_t *p)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)p);

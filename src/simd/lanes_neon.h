@@ -8,19 +8,19 @@
 
 #include "simd/encoder_math.h"
 
-/* Tiles whose accumulators, four registers for sixteen lanes, stay in the 32 registers. */
+/* Sizes of tiles. The accumulators of a tile stay in the 32 registers; sixteen lanes take four. */
 enum {
-    TILE_ROWS = 6, /* rows and 16-column groups of a linear layer */
-    TILE_LANES = 1,
-    SCORE_KEYS = 6, /* keys against sixteen queries; few, where that many do not remain */
-    SCORE_KEYS_FEW = 2,
-    VALUE_ROWS = 4, /* queries and 16-column groups of values */
-    VALUE_ROWS_FEW = 2,
-    VALUE_LANES = 1
+    TILE_ROWS = 6,      /* rows of a linear layer */
+    TILE_LANES = 1,     /* 16-column groups of a linear layer */
+    SCORE_KEYS = 6,     /* keys against sixteen queries */
+    SCORE_KEYS_FEW = 2, /* keys of a tile for the last keys */
+    VALUE_ROWS = 4,     /* queries against values */
+    VALUE_ROWS_FEW = 2, /* queries of a tile for the last queries */
+    VALUE_LANES = 1     /* 16-column groups of values */
 };
 
-/* A value type for sixteen lanes, four to a quarter. Not float32x4x4_t: gcc 12 keeps such a value together and
- * copies it around. */
+/* A value type for sixteen lanes, as four quarters. It is not float32x4x4_t, because gcc 12 keeps such a value
+ * together and copies it often. */
 typedef struct {
     float32x4_t a, b, c, d;
 } lanes;
@@ -41,7 +41,7 @@ static inline void lanes_store(float *p, lanes x)
     vst1q_f32(p + 8, x.c);
     vst1q_f32(p + 12, x.d);
 }
-/* The first n < 16 floats of p, and `fill` in the other lanes. */
+/* Loads the first n < 16 floats of p, and `fill` into the other lanes. */
 static inline lanes lanes_load_part(const float *p, size_t n, float fill)
 {
     float part[16];
@@ -76,7 +76,7 @@ static inline lanes lanes_fma(lanes x, lanes y, lanes z) /* x * y + z */
     return (lanes){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),
                    vfmaq_f32(z.d, x.d, y.d)};
 }
-/* x > y ? x : y. FMAX is different: it gives NaN if either is NaN. */
+/* Returns x > y ? x : y. FMAX differs: it gives NaN if x or y is NaN. */
 static inline float32x4_t neon_greater(float32x4_t x, float32x4_t y)
 {
     return vbslq_f32(vcgtq_f32(x, y), x, y);
@@ -105,13 +105,13 @@ static inline float32x4_t scale_quarter(float32x4_t p, float32x4_t t)
 {
     return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)));
 }
-/* p * 2^n where n is the low bits of t (see EXP_ROUND). */
+/* Returns p * 2^n, where n is the low bits of t (EXP_ROUND). */
 static inline lanes lanes_scale(lanes p, lanes t)
 {
     return (lanes){scale_quarter(p.a, t.a), scale_quarter(p.b, t.b), scale_quarter(p.c, t.c),
                    scale_quarter(p.d, t.d)};
 }
-/* Upper halves fold onto lower ones, as the scalar tree does. */
+/* Returns the sum of the lanes. Adds upper halves to lower halves, in the order of the scalar kernel. */
 static inline float lanes_sum(lanes x)
 {
     float32x4_t four = vaddq_f32(vaddq_f32(x.a, x.c), vaddq_f32(x.b, x.d));
@@ -130,7 +130,7 @@ static inline float lanes_min_of(lanes x)
     four = neon_less(four, vextq_f32(four, four, 2));
     return vgetq_lane_f32(neon_less(four, vextq_f32(four, four, 1)), 0);
 }
-/* Rows become columns of four by four floats: pairs, then halves change places. */
+/* Transposes four by four floats: first pairs change places, then halves. */
 static inline void transpose_four(float32x4_t *w, float32x4_t *x, float32x4_t *y, float32x4_t *z)
 {
     float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(*w, *x)), b = vreinterpretq_f64_f32(vtrn2q_f32(*w, *x));
@@ -146,7 +146,8 @@ static inline void swap_quarters(float32x4_t *x, float32x4_t *y)
     *x = *y;
     *y = old;
 }
-/* Sixteen by sixteen: each four by four by itself, then those off the diagonal change places. */
+/* Transposes sixteen by sixteen floats: first each block of four by four, then blocks off the diagonal change
+ * places. */
 static inline void lanes_transpose(lanes m[16])
 {
     UNROLL_LOOP
@@ -166,19 +167,20 @@ static inline void lanes_transpose(lanes m[16])
         swap_quarters(&m[i + 8].d, &m[i + 12].c);
     }
 }
-/* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
+/* ---- pairs of 16-bit integers in each lane, for attention_lanes.h ---- */
 
 static inline float32x4_t integers_quarter(float32x4_t a, float32x4_t b)
 {
     return vreinterpretq_f32_u32(vsliq_n_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b), 16));
 }
-/* The low halves of a and b. */
+/* Packs the low 16 bits of each lane of x and y into one lane, x below y. */
 static inline lanes lanes_integers(lanes x, lanes y)
 {
     return (lanes){integers_quarter(x.a, y.a), integers_quarter(x.b, y.b), integers_quarter(x.c, y.c),
                    integers_quarter(x.d, y.d)};
 }
-/* sum + the products of `pair` with four of eight lanes, whose first and second integers lie in two registers. */
+/* Adds to `sum` the products of `pair` with the lower four of eight lanes. `first` and `second` hold the first
+ * and the second integers of the lanes. */
 static inline float32x4_t products_low(float32x4_t sum, int16x4_t pair, int16x8_t first, int16x8_t second)
 {
     int32x4_t once = vmlal_lane_s16(vreinterpretq_s32_f32(sum), vget_low_s16(first), pair, 0);
@@ -197,7 +199,7 @@ static inline int16x8_t second_integers(float32x4_t x, float32x4_t y)
 {
     return vuzp2q_s16(vreinterpretq_s16_f32(x), vreinterpretq_s16_f32(y));
 }
-/* sum + the two products of each lane, in 32 bits; all lanes of x are equal. */
+/* Adds to `sum` the two products of each lane, in 32 bits. All lanes of x must be equal. */
 static inline lanes lanes_add_products(lanes x, lanes y, lanes sum)
 {
     int16x4_t pair = vreinterpret_s16_f32(vget_low_f32(x.a));
@@ -206,7 +208,7 @@ static inline lanes lanes_add_products(lanes x, lanes y, lanes sum)
     return (lanes){products_low(sum.a, pair, first, second), products_high(sum.b, pair, first, second),
                    products_low(sum.c, pair, first2, second2), products_high(sum.d, pair, first2, second2)};
 }
-/* lanes_add_products with the two integers at x in all lanes. */
+/* Does what lanes_add_products does, with the two integers at `x` in all lanes. */
 static inline lanes lanes_add_products_of(const float *x, lanes y, lanes sum)
 {
     return lanes_add_products(lanes_set(*x), y, sum);
@@ -220,7 +222,7 @@ static inline lanes lanes_from_products(lanes sum)
     return (lanes){quarter_from_products(sum.a), quarter_from_products(sum.b), quarter_from_products(sum.c),
                    quarter_from_products(sum.d)};
 }
-/* Sixteen signed bytes as floats. */
+/* Converts sixteen signed bytes to floats. */
 static inline lanes lanes_from_int8(const int8_t *p)
 {
     int8x16_t bytes = vld1q_s8(p);
@@ -232,8 +234,8 @@ static inline uint8x16_t neon_rounded(float32x4_t x)
 {
     return vreinterpretq_u8_u32(vcvtnq_u32_f32(x));
 }
-/* Stores floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. The even bytes of the even
- * halves hold them. */
+/* Stores floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. Keeps
+ * the lowest byte of each lane. */
 static inline void lanes_store_rounded(uint8_t *p, lanes x)
 {
     vst1q_u8(p, vuzp1q_u8(vuzp1q_u8(neon_rounded(x.a), neon_rounded(x.b)),

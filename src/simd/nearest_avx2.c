@@ -1,7 +1,7 @@
 /* nearest_avx2.c: the nearest of many columns with AVX2 and FMA. */
 #include "simd/lanes_avx2.h"
 
-/* Twelve of sixteen registers are sums. */
+/* The sums take twelve of sixteen registers. */
 enum { NEAREST_ROWS = 6 };
 
 #include "simd/nearest_lanes.h"

@@ -1,10 +1,10 @@
 /* simd/nearest_lanes.h: the nearest of many columns over sixteen lanes.
  *
- * Included by one file per instruction set, after the header that defines `lanes` and its operations, and after
- * NEAREST_ROWS. A tile is NEAREST_ROWS rows by one panel: as many sums as registers hold, so each waits only for
- * its own last multiply-add. A panel of 128 dimensions has 8 KB and stays in the L1 cache while the rows go by.
- * One comparison covers sixteen scores; only if their largest beats the row's best, which soon becomes rare, do we
- * look for its column.
+ * One file per instruction set includes it, after the header that defines `lanes` and its operations, and after
+ * NEAREST_ROWS. A tile is NEAREST_ROWS rows by one panel. It has so many independent sums that a multiply-add
+ * seldom waits for the one before. A panel of 128 dimensions has 8 KiB and stays in the L1 cache for all rows. One
+ * comparison covers sixteen scores. The kernel searches for a column only if the largest of the scores beats the
+ * row's best, which soon becomes rare.
  */
 #ifndef SIMD_NEAREST_LANES_H
 #define SIMD_NEAREST_LANES_H
@@ -13,7 +13,8 @@
 
 #define NEAREST_INLINED static inline __attribute__((always_inline))
 
-/* Makes the first largest of sixteen scores the row's best. `most` is not NaN. */
+/* Makes `most`, the largest of sixteen scores, the row's best, with the first column that has it. `most` is not
+ * NaN. */
 static __attribute__((noinline)) void take_best(const float scores[NEAREST_COLUMNS], float most, uint32_t first,
                                                 float *best, uint32_t *column)
 {
@@ -24,7 +25,7 @@ static __attribute__((noinline)) void take_best(const float scores[NEAREST_COLUM
     *column = first + c;
 }
 
-/* Callers pass a constant `rows` ≤ NEAREST_ROWS, so that the sums stay in registers. */
+/* Computes one tile. Callers pass a constant `rows` ≤ NEAREST_ROWS, so that the sums stay in registers. */
 NEAREST_INLINED void nearest_tile(const float *x, size_t stride, size_t rows, size_t dim, const float *w,
                                   const float *bias, uint32_t first, float *best, uint32_t *column)
 {

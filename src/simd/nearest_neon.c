@@ -1,7 +1,7 @@
 /* nearest_neon.c: the nearest of many columns with NEON. */
 #include "simd/lanes_neon.h"
 
-/* Twenty-four of thirty-two registers are sums. */
+/* The sums take 24 of 32 registers. */
 enum { NEAREST_ROWS = 6 };
 
 #include "simd/nearest_lanes.h"

@@ -1,11 +1,12 @@
-/* nearest_scalar.c: the nearest of many columns in plain C: the explanation of the others, and their oracle.
+/* nearest_scalar.c: the nearest of many columns in plain C: it explains the other kernels, and tests compare them
+ * with it.
  *
  * The columns lie in panels of 16, and a panel holds dimension after dimension:
  *
  *     w:  panel 0:  i=0: column 0 1 2 … 15 | i=1: column 0 1 2 … 15 | … | i=dim-1
  *         panel 1:  i=0: column 16 17 … 31 | …
  *
- * so w[panel][i][c % 16] is dimension i of column c, and one load fetches it for sixteen columns.
+ * So w[panel][i][c % 16] is dimension i of column c, and one load fetches it for sixteen columns.
  */
 #include "simd/nearest.h"
 

@@ -1,7 +1,8 @@
-/* simd/peak.h: measures the peak of a core with an instruction set, to compare kernels with (`dipper bench peak`).
+/* simd/peak.h: the peak speed of a core with an instruction set, for comparison with kernels (`dipper bench
+ * peak`).
  *
- * The arithmetic runs on registers alone, in enough independent chains to hide each instruction's latency, with
- * the instructions that the set's encoder kernels multiply with. Nothing here allocates or fails.
+ * The arithmetic uses only registers, in enough independent chains to hide each instruction's latency. It uses the
+ * instructions with which the set's encoder kernels multiply. Nothing here allocates or fails.
  */
 #ifndef SIMD_PEAK_H
 #define SIMD_PEAK_H
@@ -10,10 +11,10 @@
 #include <stdint.h>
 
 struct peak_kernels {
-    /* `rounds` rounds of multiply-adds of bytes into 32-bit sums. Returns the number of operations: two per
+    /* Repeats multiply-adds of bytes into 32-bit sums `rounds` times. Returns the number of operations: two per
      * multiply-add. */
     uint64_t (*int8)(uint64_t rounds);
-    /* `rounds` rounds of multiply-adds of floats. Returns the number of operations. */
+    /* Repeats multiply-adds of floats `rounds` times. Returns the number of operations: two per multiply-add. */
     uint64_t (*fp32)(uint64_t rounds);
     /* Reads bytes[0 .. len), 64-byte aligned, len a multiple of 512. Returns the exclusive or of its 64-bit
      * words. */

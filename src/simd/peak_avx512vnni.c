@@ -1,10 +1,10 @@
-/* peak_avx512vnni.c: VPDPBUSD and fused multiply-adds on 24 accumulators of 512 bits. */
+/* peak_avx512vnni.c: the peak of VPDPBUSD and fused multiply-adds on 24 accumulators of 512 bits. */
 #include <immintrin.h>
 
 #include "simd/encoder_math.h"
 #include "simd/peak.h"
 
-enum { CHAINS = 12, TWICE = 2 }; /* chains come in two groups, each short enough to be unrolled */
+enum { CHAINS = 12, TWICE = 2 }; /* two groups of chains, each short enough for UNROLL_LOOP */
 
 static uint64_t peak_int8(uint64_t rounds)
 {

@@ -1,6 +1,6 @@
-/* simd/peak_lanes_avx2.h: what AVX2 and AVX-VNNI share of simd/peak.h: everything but the product of bytes.
+/* simd/peak_lanes_avx2.h: the peak kernels that AVX2 and AVX-VNNI share: all except the product of bytes.
  *
- * Twelve accumulators of the sixteen registers of 256 bits: two operands and one temporary stay beside them.
+ * Twelve of the sixteen 256-bit registers are accumulators. Two operands and one temporary take three more.
  */
 #ifndef SIMD_PEAK_LANES_AVX2_H
 #define SIMD_PEAK_LANES_AVX2_H

@@ -1,6 +1,6 @@
-/* simd/peak_lanes_neon.h: what the arm64 sets share of simd/peak.h: everything but the product of bytes.
+/* simd/peak_lanes_neon.h: the peak kernels that the arm64 sets share: all except the product of bytes.
  *
- * Twenty-four accumulators of the 32 registers, in two groups, each short enough to be unrolled.
+ * 24 of the 32 registers are accumulators. They form two groups, each short enough for UNROLL_LOOP.
  */
 #ifndef SIMD_PEAK_LANES_NEON_H
 #define SIMD_PEAK_LANES_NEON_H

@@ -1,5 +1,5 @@
-/* peak_neon.c: eight 16-bit products (SMULL), eight more added (SMLAL2), and pairs of those sums added to 32-bit
- * ones (SADALP): three instructions for sixteen bytes. */
+/* peak_neon.c: the peak of three instructions that multiply sixteen bytes: SMULL makes eight 16-bit products,
+ * SMLAL2 adds eight more, and SADALP adds pairs of these sums to 32-bit sums. */
 #include "simd/peak_lanes_neon.h"
 
 static uint64_t peak_int8(uint64_t rounds)

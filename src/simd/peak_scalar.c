@@ -1,6 +1,6 @@
-/* peak_scalar.c: the peak of plain C, as the compiler translates it for any machine of the family.
+/* peak_scalar.c: the peak of plain C that the compiler translates for every machine of the processor's family.
  *
- * Each chain multiplies and adds to its own last value, so that no step can be computed ahead.
+ * Each step of a chain needs the chain's last value, so the compiler cannot compute steps ahead.
  */
 #include "simd/peak.h"
 
