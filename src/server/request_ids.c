@@ -1,4 +1,4 @@
-/* request_ids.c: keeps the ids that a client sends, or makes new ones. */
+/* request_ids.c: keeps the ids that a client sends, or makes ids for its request. */
 #include "server/request_ids.h"
 
 #include <string.h>

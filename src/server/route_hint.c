@@ -28,8 +28,8 @@ static bool split_parts(struct span path, struct path_parts *out)
     return true;
 }
 
-/* Returns whether the path's parts from `path_skipped` on match the pattern's parts from `skipped` on, in any
- * case. At least one of the pattern's parts must be a word, not a {…}. */
+/* Returns whether the path's parts from `path_skipped` on match the pattern's parts from `skipped` on.
+ * Ignores case. At least one of the pattern's parts must be a word, not a {…}. */
 static bool parts_fit(const struct path_parts *pattern, size_t skipped, const struct path_parts *path,
                       size_t path_skipped)
 {

@@ -43,7 +43,7 @@ static int or_default(int value, int otherwise)
     return value > 0 ? value : otherwise;
 }
 
-/* Frees all parts that exist. Its caller has stopped http before. */
+/* Frees all parts that exist. The caller has already stopped `http`. */
 static void destroy_server(struct server *s)
 {
     pool_free(s->pool);

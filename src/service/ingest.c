@@ -28,7 +28,7 @@ enum {
     STAGE_ARENA_MAX = 1 << 20,
 };
 
-/* A stage that runs on a thread for itself. */
+/* A stage that has its own thread. */
 struct stage {
     struct call call;
     struct arena arena;

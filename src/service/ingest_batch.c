@@ -95,7 +95,7 @@ static enum dp_status take_row_line(struct ingest_reader *r, struct ingest_batch
     struct ingest_row *row = &b->rows[b->count];
     struct row_windows *w = &b->windows[b->count];
     if (r->in->number == 1 && span_starts_with(line, span_str("\xef\xbb\xbf")))
-        line = span_of(line.data + 3, line.len - 3); /* a byte order mark */
+        line = span_of(line.data + 3, line.len - 3); /* skips a byte order mark */
     if (is_blank_line(line))
         return DP_OK;
     struct span kept = arena_copy(&b->arena, line);

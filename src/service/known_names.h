@@ -15,7 +15,7 @@ enum { KNOWN_NAMES_MAX = 8, KNOWN_NAMES_SECONDS = 10, KNOWN_NAMES_LIST_MS = 2000
 struct known_names {
     struct {
         pthread_mutex_t lock;
-        int64_t asked_ns; /* time of the last listing, by os_now_ns(); 0: never */
+        int64_t asked_ns; /* start of the last listing, by os_now_ns(); 0: never */
         size_t count;
         bool more; /* the store has more names than these */
         size_t lens[KNOWN_NAMES_MAX];

@@ -28,7 +28,7 @@ enum {
     OPEN_SERVER = 8, /* adds limits for clients, the embedding cache, and FAISS files that clients open */
 };
 
-/* Opens a service with the parts that `what` names, a sum of OPEN_… */
+/* Opens a service with the parts that `what` names (OPEN_… flags). */
 enum dp_status open_service(struct open_inputs in, unsigned what, struct service **out, struct dp_error *error);
 
 /* Opens the FAISS file at a URL. */

@@ -54,9 +54,9 @@ static void unlist_slot(struct readers *r, struct reader_slot *slot)
     slot->locked.listed = false;
 }
 
-/* Adds a new slot to the table. Makes room in a full table by removing the least recently used slot that nobody
- * borrows, and returns the removed slot. If all are borrowed, the new slot stays out. The caller holds the lock.
- * */
+/* Adds a new slot to the table. If the table is full, first removes the least recently used slot that nobody
+ * borrows, and returns it. If somebody borrows each slot, leaves the new one out and returns NULL. The caller
+ * holds the lock. */
 static struct reader_slot *list_slot(struct readers *r, struct reader_slot *slot)
 {
     struct reader_slot *oldest = NULL;

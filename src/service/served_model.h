@@ -19,7 +19,7 @@ enum { SERVED_SPECIAL_MAX = 8 };
 struct served_model {
     _Atomic size_t references;
     struct model *model;
-    bool is_borrowed; /* the caller frees `model`, after this struct */
+    bool is_borrowed; /* the caller owns `model`, which outlives this struct */
     struct embedder *embedder;
     const struct tokenizer *tokenizer;
     struct service_model facts;

@@ -6,7 +6,7 @@
  * service_new and service_free are thread-safe. Functions that take a call may block, so only request threads
  * call them. The exception is service_embed_cached, which never waits.
  *
- * Each function with a call asks the call's gate (os/gate.h). A function that touches a namespace or an open index
+ * Each function that takes a call asks its gate (os/gate.h). A function that touches a namespace or an open index
  * fails with DP_DENIED when the gate refuses that name. A function that embeds fails with DP_OVERLOADED when the
  * gate refuses to count its texts.
  */

@@ -5,7 +5,7 @@
  * two programs may read differently: userinfo, backslashes, dot segments and slashes in any percent-encoding,
  * fragments, trailing dots of hosts.
  *
- * Rules are separated by blanks or commas:
+ * White space or commas separate the rules:
  *
  *   https://host/path        that path and all below it, but not https://host/pathology
  *   https://host/path-STAR   (STAR is '*') all URLs that begin with https://host/path-

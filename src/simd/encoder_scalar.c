@@ -39,7 +39,8 @@ static float bits_float(uint32_t bits)
     return x;
 }
 
-/* 2^x for x <= 0 or hardly above: x = n + f, 2^f by polynomial, 2^n by the exponent's bits (encoder_math.h). */
+/* Returns 2^x for x <= 0 or slightly above. Let x = n + f: a polynomial gives 2^f, and adding n to its exponent's
+ * bits multiplies it by 2^n (encoder_math.h). */
 static float exp2_scalar(float x, const float *poly, int terms)
 {
     x = x > EXP_LEAST ? x : EXP_LEAST;
@@ -51,7 +52,7 @@ static float exp2_scalar(float x, const float *poly, int terms)
     return bits_float(float_bits(p) + (float_bits(t) << 23));
 }
 
-/* x/2 (1 + erf(x / sqrt 2)), by the fourth root of its tail (encoder_math.h). */
+/* Returns x/2 (1 + erf(x / sqrt 2)), from a polynomial for the fourth root of its tail (encoder_math.h). */
 static float gelu_scalar(float x)
 {
     float a = -fabsf(x), p = gelu_poly[0];

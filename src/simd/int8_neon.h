@@ -40,8 +40,8 @@ UNROLLED lanes int8_scaled(const int32_t *sums, float scale, float low, const st
     return lanes_fma(y, lanes_load(layer->scale + column), lanes_load(layer->bias + column));
 }
 
-/* Turns the integers into floats with scale and bias, then applies GELU if asked. Takes two rows at once, whose
- * eight polynomials hide each other's latency; a last odd row is paired with itself. */
+/* Turns the integers into floats with scale and bias, then applies GELU if asked. Computes two rows at
+ * once, whose eight polynomials hide each other's latency. Pairs a last odd row with itself. */
 static __attribute__((noinline)) void int8_store(const struct int8_tile_sums *sums, const struct u8_rows *x,
                                                  size_t first, size_t rows, const struct int8_linear *layer,
                                                  size_t column, enum encoder_activation act, float *out,

@@ -19,7 +19,7 @@ enum {
     VALUE_LANES = 1     /* 16-column groups of values */
 };
 
-/* A value type for sixteen lanes; like __m512, it is only ever passed by value. */
+/* A value type for sixteen lanes; like __m512, functions pass it only by value. */
 typedef struct {
     __m256 low, high;
 } lanes;

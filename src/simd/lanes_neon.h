@@ -234,8 +234,8 @@ static inline uint8x16_t neon_rounded(float32x4_t x)
 {
     return vreinterpretq_u8_u32(vcvtnq_u32_f32(x));
 }
-/* Stores floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. Keeps
- * the lowest byte of each lane. */
+/* Stores floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. Keeps the
+ * lowest byte of each lane. */
 static inline void lanes_store_rounded(uint8_t *p, lanes x)
 {
     vst1q_u8(p, vuzp1q_u8(vuzp1q_u8(neon_rounded(x.a), neon_rounded(x.b)),
