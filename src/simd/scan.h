@@ -1,8 +1,9 @@
 /* simd/scan.h: kernels that scan the codes of inverted lists, beside distance.h, by instruction set.
  *
  * Codes lie one after another, without alignment, as in a FAISS file; the kernels decode them in registers.
- * Nothing here allocates or fails; n and dim may be 0. Every set gives the same bits as scan_scalar.c: integers
- * are exact, the scores of scalar codes are summed as in distance.h, and other sums of floats run in rising order.
+ * Kernels neither allocate nor fail; n and dim may be 0. Every instruction set computes the same bits as
+ * scan_scalar.c: integer results are exact, scores of scalar codes add up as distance.h says, and other sums of
+ * floats run in rising order.
  */
 #ifndef SIMD_SCAN_H
 #define SIMD_SCAN_H
@@ -11,12 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Vectors of a group, whose four-bit codes lie interleaved; maximum scores of a call of `reaching`. */
+/* SCAN_GROUP vectors form a group, whose four-bit codes lie interleaved. One call of `reaching` takes at most
+ * SCAN_SCORES_MAX scores. */
 enum { SCAN_GROUP = 32, SCAN_SCORES_MAX = 64 };
 
 struct scan_kernels {
-    /* Scores of rows of 4 bits a component (ceil(dim / 2) bytes, low half first), of 6 bits (ceil(6 dim / 8) bytes,
-     * low bits first), of IEEE halves, and of bfloat16, the upper halves of floats:
+    /* Scores of rows of 4 bits a component (ceil(dim / 2) bytes, low half first), of 6 bits (ceil(6 dim / 8)
+     * bytes, low bits first), of IEEE halves, and of bfloat16, the upper halves of floats:
      * inner: out[r] = sum over i of weight[i] * c[r][i]
      * l2:    out[r] = sum over i of (offset[i] - step[i] * c[r][i])²; of f16 and bf16 (offset[i] - c[r][i])² */
     void (*inner_product_u4)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
@@ -48,14 +50,15 @@ struct scan_kernels {
      * uint8_t[count][bytes]; rows begin `stride` bytes apart */
     void (*plane_dots)(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
                        size_t n, uint64_t *dots, uint64_t *ones);
-    /* out[r] = sum of query[i] over the set bits i of row r.   query float[dim]; rows begin `stride` bytes apart */
+    /* out[r] = sum of query[i] over the set bits i of row r.   query float[dim]; rows begin `stride` bytes
+     * apart */
     void (*bit_sums)(const float *query, size_t dim, const uint8_t *codes, size_t stride, size_t n, float *out);
     /* sum over i of query[i] * (sign_i 2^bits + extra_i + bias).   signs ceil(dim / 8) bytes; extra: numbers of
      * `bits` (1 … 8) bits, packed low bits first */
     float (*signed_sum)(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
                         float bias);
-    /* Bit i of the result: scores[i] is at least (`larger`) or at most `worst`; never for NaN. n ≤
-     * SCAN_SCORES_MAX */
+    /* Sets bit i of the result if scores[i] ≥ worst (`larger`) or scores[i] ≤ worst (not `larger`). A NaN sets no
+     * bit. n ≤ SCAN_SCORES_MAX */
     uint64_t (*reaching)(const float *scores, size_t n, float worst, bool larger);
 };
 

@@ -3,7 +3,7 @@
 #include "simd/scan_rows.h"
 #include "simd/scan_x86.h"
 
-/* Two registers of sums per row: eight of sixteen. */
+/* A row needs two registers of sums, so four rows need eight of the sixteen registers. */
 enum { CODE_ROWS = 4 };
 
 static inline lanes lanes_from_u4(const uint8_t *p)

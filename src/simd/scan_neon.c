@@ -1,12 +1,12 @@
-/* scan_neon.c: the scan kernels with the NEON of every arm64.
+/* scan_neon.c: the scan kernels with NEON, which every arm64 processor has.
  *
- * Where sums of floats run in rising order, as scan_scalar.c defines them, a lane is a row. Kernels that lanes
- * cannot speed up, and rare ones, call scan_scalar.c.
+ * Where scan_scalar.c adds floats in rising order, each lane holds a row. Kernels that are rare, or that lanes do
+ * not speed up, call scan_scalar.c.
  */
 #include "simd/lanes_neon.h"
 #include "simd/scan_rows.h"
 
-/* Four registers of sums per row: sixteen of thirty-two. */
+/* A row needs four registers of sums, so four rows need sixteen of the thirty-two registers. */
 enum { CODE_ROWS = 4 };
 
 static inline lanes lanes_of_bytes(uint8x16_t bytes)
@@ -23,7 +23,7 @@ static inline lanes lanes_from_u4(const uint8_t *p)
     return lanes_of_bytes(vcombine_u8(halves.val[0], halves.val[1]));
 }
 
-/* Three bytes hold four components. Each three bytes go into one lane, then six bits into each of its bytes. */
+/* Three bytes hold four components. Loads three bytes into each lane, then moves six bits into each byte. */
 static inline lanes lanes_from_u6(const uint8_t *p)
 {
     static const uint8_t threes[16] = {0, 1, 2, 255, 3, 4, 5, 255, 6, 7, 8, 255, 9, 10, 11, 255};
@@ -99,7 +99,7 @@ static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride
     group_store(high, out + 16);
 }
 
-/* popcount(a & b) of `bytes` bytes. A 16-bit lane gains at most 16 with each turn, so 4,095 turns fit. */
+/* Returns popcount(a & b) over `bytes` bytes. A 16-bit lane grows by at most 16 per step, so 4,095 steps fit. */
 static uint64_t common_ones(const uint8_t *a, const uint8_t *b, size_t bytes)
 {
     uint64_t ones = 0;
@@ -126,7 +126,7 @@ static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const 
     }
 }
 
-/* One byte of each of eight rows, one row per lane. */
+/* Loads one byte of each of eight rows, one row per lane. */
 static inline uint16x8_t byte_of_rows(const uint8_t *codes, size_t stride)
 {
     uint8x8_t bytes = vld1_dup_u8(codes);
@@ -139,13 +139,13 @@ static inline uint16x8_t byte_of_rows(const uint8_t *codes, size_t stride)
     return vmovl_u8(vld1_lane_u8(codes + 7 * stride, bytes, 7));
 }
 
-/* sum + (bit set ? q : 0) */
+/* Returns sum + (bit set ? q : 0) in each lane. */
 static inline float32x4_t add_where(float32x4_t sum, uint32x4_t bytes, uint32x4_t bit, uint32x4_t q)
 {
     return vaddq_f32(sum, vreinterpretq_f32_u32(vandq_u32(vtstq_u32(bytes, bit), q)));
 }
 
-/* Eight rows at once. */
+/* Scores eight rows at once. */
 static void bit_sums(const float *query, size_t dim, const uint8_t *codes, size_t stride, size_t n, float *out)
 {
     size_t r = 0;
@@ -173,7 +173,7 @@ static float signed_sum(const float *query, size_t dim, const uint8_t *signs, co
     return scan_kernels_scalar.signed_sum(query, dim, signs, extra, bits, bias);
 }
 
-/* Which of four scores reach the bound, as four bits. */
+/* Returns four bits: bit i is set if score i reached the bound. */
 static inline uint64_t four_bits(uint32x4_t reached)
 {
     static const uint32_t bit[4] = {1, 2, 4, 8};

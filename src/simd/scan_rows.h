@@ -1,8 +1,8 @@
 /* simd/scan_rows.h: sums of table look-ups, eight rows side by side.
  *
  * A sum runs in rising order, so it is a chain of additions; eight chains hide each other's latency. We use plain
- * loads: a gather is at best as fast as its loads (Intel before the mitigations), elsewhere slower. Included by
- * one file per instruction set.
+ * loads: a gather is as fast at best (Intel before the mitigations), and slower elsewhere. One file per
+ * instruction set includes this header.
  */
 #ifndef SIMD_SCAN_ROWS_H
 #define SIMD_SCAN_ROWS_H

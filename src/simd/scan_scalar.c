@@ -1,10 +1,10 @@
-/* scan_scalar.c: the scan kernels in plain C: their explanation, and the oracle of faster ones. */
+/* scan_scalar.c: the scan kernels in plain C. They explain the faster ones and are the oracle of their tests. */
 #include <math.h>
 #include <string.h>
 
 #include "simd/scan.h"
 
-/* The number of `bits` (at most 16) bits that begins at bit `at` of bytes[len]. */
+/* Returns the number of `bits` (at most 16) bits that begins at bit `at` of bytes[len]. */
 static unsigned bits_at(const uint8_t *bytes, size_t len, size_t at, size_t bits)
 {
     uint32_t window = 0;
@@ -26,7 +26,7 @@ static float half_to_float(uint16_t half)
     return half >> 15 != 0 ? -size : size;
 }
 
-/* ---- scalar codes: decoded into lanes, and summed as distance_scalar.c does ------------------------------- */
+/* ---- scalar codes: decoded into lanes, and added up as in distance_scalar.c ------------------------------- */
 
 enum { LANES = 16 };
 
@@ -150,9 +150,9 @@ static void squared_l2_bf16(const float *offset, const uint8_t *codes, size_t n,
     squared_l2(take_brain, offset, NULL, codes, 2 * dim, n, dim, out);
 }
 
-/* ---- the others ------------------------------------------------------------------------------------------ */
+/* ---- other kernels --------------------------------------------------------------------------------------- */
 
-/* The table lies across its entries, so that one pass over it serves all of them:
+/* The table is transposed, so that one sweep over it scores all entries:
  *
  *     across:  d=0: entry 0 1 2 … | d=1: entry 0 1 2 … | …        out[j] += vector[d] * across[d][j] */
 static void entry_products(const float *vector, const float *across, size_t dims, size_t entries, float *out)
@@ -173,8 +173,8 @@ static void entry_distances(const float *vector, const float *across, size_t dim
         }
 }
 
-/* Part i of a row is an index into table i, which has 2^bits floats; a row's score is the sum of what it finds there.
- * With 8 bits an index is a byte. */
+/* Part i of a row selects one of the 2^bits floats of table i. The row's score is the sum of the selected floats.
+ * With 8 bits a part is one byte. */
 static void table_sums(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,
                        float *out)
 {
@@ -193,7 +193,8 @@ static void table_sums(const float *table, const uint8_t *codes, size_t n, size_
  *     low 4 bits          v 0     v 8     v 1     v 9   …   v 15 |  the odd part,
  *     high 4 bits         v 16    v 24    v 17    v 25  …   v 31 |  in the same order
  *
- * So one 16-byte shuffle looks up sixteen vectors in a table of sixteen bytes. `at` is a vector's byte. */
+ * So one 16-byte shuffle looks up sixteen vectors in a table of sixteen bytes. `at` is the position of a vector's
+ * byte. */
 static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
                        uint16_t out[SCAN_GROUP])
 {
@@ -207,12 +208,13 @@ static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride
         }
 }
 
-/* The query's 8-bit (or narrower) integers are cut into planes: bit i of plane j is bit j of integer i. Then the product
- * with a row of single bits is made of ANDs and popcounts:
+/* The planes hold the query's integers of at most 8 bits: bit i of plane j is bit j of integer i. ANDs and
+ * popcounts then give the product with a row of single bits:
  *
  *     integers 5 1 3      plane 0: 1 1 1    row: 1 0 1    popcount(plane 0 & row) = 2
  *                         plane 1: 0 0 1                  popcount(plane 1 & row) = 1
- *                         plane 2: 1 0 0                  popcount(plane 2 & row) = 1     2 + 2*1 + 4*1 = 8 = 5 + 3 */
+ *                         plane 2: 1 0 0                  popcount(plane 2 & row) = 1
+ *     2 + 2*1 + 4*1 = 8 = 5 + 3 */
 static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
                        size_t n, uint64_t *dots, uint64_t *ones)
 {

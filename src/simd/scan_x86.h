@@ -1,6 +1,6 @@
 /* simd/scan_x86.h: the scan kernels of integers and bits with 256-bit registers, for AVX2 and AVX-512 machines.
  *
- * Included by scan_avx2.c and scan_avx512.c. Both sets have POPCNT, which is older than AVX.
+ * scan_avx2.c and scan_avx512.c include this header. Both instruction sets have POPCNT, which is older than AVX.
  */
 #ifndef SIMD_SCAN_X86_H
 #define SIMD_SCAN_X86_H
@@ -10,7 +10,7 @@
 
 #include "simd/scan.h"
 
-/* Sixteen components of 4 bits, eight bytes, as sixteen bytes. */
+/* Expands sixteen 4-bit components (eight bytes) to sixteen bytes. */
 static inline __m128i bytes_of_u4(const uint8_t *p)
 {
     __m128i pairs = _mm_loadl_epi64((const __m128i *)p), low = _mm_set1_epi8(15);
@@ -37,7 +37,8 @@ static inline struct group_half_x86 group_add(struct group_half_x86 sum, __m256i
                                    _mm256_add_epi16(sum.odd, _mm256_srli_epi16(terms, 8))};
 }
 
-/* The lower 128 bits hold the terms of even indexes, the upper ones those of odd indexes. */
+/* Adds the lower 128 bits, which hold the terms of even indexes, and the upper ones, which hold those of odd
+ * indexes. */
 static inline __m128i group_join(__m256i sums)
 {
     return _mm_add_epi16(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
@@ -73,7 +74,7 @@ static inline uint64_t eight_bytes(const uint8_t *p)
     return bytes;
 }
 
-/* The last bytes of a row, fewer than eight. */
+/* Returns the last bytes of a row, fewer than eight, as an integer. */
 static inline uint64_t last_bytes(const uint8_t *p, size_t n)
 {
     uint64_t bytes = 0;
@@ -86,7 +87,7 @@ static inline uint64_t ones_of(uint64_t x)
     return (uint64_t)__builtin_popcountll(x);
 }
 
-/* Scores one row. Callers pass constants for count and bytes where that pays, so that the loops unroll. */
+/* Scores one row. Callers pass a constant for count where that pays, so that the inner loop unrolls. */
 static inline __attribute__((always_inline)) uint64_t plane_dot(const uint8_t *planes, size_t count, size_t bytes,
                                                                 const uint8_t *code, uint64_t *ones)
 {
@@ -124,21 +125,21 @@ static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const 
             dots[r] = plane_dot(planes, count, bytes, codes, &ones[r]);
 }
 
-/* One byte of each of eight rows, one row per lane. */
+/* Loads one byte of each of eight rows, one row per lane. */
 static inline __m256i byte_of_rows(const uint8_t *codes, size_t stride)
 {
     return _mm256_setr_epi32(codes[0], codes[stride], codes[2 * stride], codes[3 * stride], codes[4 * stride],
                              codes[5 * stride], codes[6 * stride], codes[7 * stride]);
 }
 
-/* Eight rows at once. */
+/* Scores eight rows at once. */
 static void bit_sums(const float *query, size_t dim, const uint8_t *codes, size_t stride, size_t n, float *out)
 {
     size_t r = 0;
     for (; r + 8 <= n; r += 8, codes += 8 * stride) {
         __m256 sum = _mm256_setzero_ps();
         for (size_t i = 0; i < dim;) {
-            /* Each turn's bit is moved into the sign, which picks the query's component or 0. */
+            /* Each step moves one bit into the sign, which selects the query's component or 0. */
             __m256i bits = _mm256_slli_epi32(byte_of_rows(codes + i / 8, stride), 24);
             size_t end = dim - i < 8 ? dim : i + 8;
             for (size_t bit = 0; i < end; i++, bit++) {

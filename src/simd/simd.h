@@ -1,12 +1,12 @@
 /* simd/simd.h: the instruction set of this process, and its kernels.
  *
- * A kernel is operation × instruction set: one table of function pointers per operation family (encoder.h,
- * distance.h, …), one file per family and instruction set, compiled with that set's flags alone. This header names
- * the sets and holds one pointer per family; dispatch.c fills them. The scalar file of a family is its explanation
- * and the oracle of its tests.
+ * A kernel does one operation with one instruction set. Operations form families (encoder.h, distance.h, …). Each
+ * family has a table of function pointers and a file for each instruction set; the file is compiled with that
+ * set's flags alone. This header names the sets and holds one pointer per family; dispatch.c fills them. The
+ * scalar file of a family explains it and is the oracle of its tests.
  *
- * The set is chosen once, at the first call: the best that the processor and the system support, or the one that
- * DIPPER_SIMD names (scalar; avx2, avxvnni, avx512vnni on x86-64; neon, dotprod, i8mm on arm64). Thread-safe.
+ * The first call chooses the set: the best that the processor and the system support, or the one that DIPPER_SIMD
+ * names (scalar; avx2, avxvnni, avx512vnni on x86-64; neon, dotprod, i8mm on arm64). Thread-safe.
  *
  * To add a family: its header declares `struct NAME_kernels` and the scalar table; add a pointer here, and in
  * dispatch.c a column and the tables of the other sets.
@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 
-/* In rising order of preference within an architecture. */
+/* Instruction sets, in rising order of preference within an architecture. */
 enum simd_isa {
     SIMD_SCALAR,
     SIMD_AVX2,       /* AVX2, FMA, F16C */

@@ -1,9 +1,11 @@
-/* cache/cache.c: stores that keep ranges of other stores in memory: batches, costs, and what a write invalidates.
+/* cache/cache.c: stores that keep ranges of other stores in memory. This file reads batches through the cache,
+ * counts their costs, and invalidates ranges after writes.
  *
- * The ranges lie in shards (cache/shard.h), by a hash of store, key, version and range, so one large object spreads
+ * A hash of store, key, version and range chooses a range's shard (cache/shard.h), so one large object spreads
  * over all shards. A write must invalidate all ranges of its object, wherever they lie. So each key has a
- * generation, shared with the keys of the same hash, and a write increments it: an older range is dead and is never
- * delivered again. A fetch that was under way meanwhile is delivered to those who wait for it, but not kept.
+ * generation, shared with the keys of the same hash, and a write increments it: an older range is dead and is
+ * never delivered again. A fetch that was under way during the write goes to the callers that wait for it, but the
+ * cache does not keep it.
  */
 #include "store/store_cache.h"
 
@@ -15,7 +17,8 @@ enum {
     SHARD_BYTES = 32 << 20,
     SHARDS_MAX = 64,
     GENERATIONS = 8192, /* a power of two */
-    /* Tries to share a range's fetch with other callers; if their fetches fail, the range is read alone. */
+    /* How often a call tries to share a range's fetch with other callers. If their fetches fail, it reads the
+     * range without the cache. */
     SHARED_TRIES = 2
 };
 
@@ -51,7 +54,8 @@ static _Atomic uint32_t *generation_of(struct cache_store *c, uint64_t key_hash)
     return &c->cache->generations[(key_hash + c->number) & (GENERATIONS - 1)];
 }
 
-/* Invalidates the object's ranges, after an operation that may have changed it, whatever its outcome. */
+/* Invalidates the object's ranges. Callers do so after an operation that may have changed the object, whatever its
+ * outcome. */
 static void mark_changed(struct cache_store *c, struct span key)
 {
     atomic_fetch_add(generation_of(c, checksum64(key)), 1);
@@ -96,7 +100,7 @@ static void fail_nomem(struct store_read_req *req, struct cache_plan *plan)
     req->status = dp_fail_nomem(&req->error, "a range of the cache");
 }
 
-/* The cache had the range: no request is needed. */
+/* Settles a request whose range was in memory. */
 static void settle_hit(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     plan->step = SETTLED;
@@ -127,8 +131,8 @@ static void land_range(const struct store_read_req *req, const struct cache_plan
     struct store_bytes bytes = store_bytes_retain(req->bytes);
     size_t len = bytes.span.len;
     bool keep = cache_shard_takes(plan->shard, &plan->range, len);
-    /* A part of a larger block would keep the whole block alive, so copy it. Without memory for a copy, it is not
-     * kept. */
+    /* A part of a larger block would keep the whole block alive, so copy it. Without memory for a copy, the cache
+     * does not keep the range. */
     if (keep && store_block_len(bytes.block) != len) {
         struct store_block *own = store_block_new(len);
         keep = own != NULL;
@@ -142,7 +146,7 @@ static void land_range(const struct store_read_req *req, const struct cache_plan
     cache_shard_land(plan->shard, plan->entry, &bytes, req->size, keep);
 }
 
-/* Reads the `count` ranges to lead or to pass on in one round, and lands those that this call leads. */
+/* Reads in one round the `count` ranges that this call leads or passes on, and lands those that it leads. */
 static void fetch_ranges(struct call *call, struct cache_store *c, struct store_read_req *reqs,
                          struct cache_plan *plans, size_t n, size_t count)
 {
@@ -219,7 +223,8 @@ static void cache_read(struct call *call, struct store *store, struct store_read
     mem_free(plans);
 }
 
-/* ---- the rest goes to the inner store ------------------------------------------------------------------------ */
+/* ---- the rest goes to the inner store
+ * ------------------------------------------------------------------------ */
 
 static enum dp_status cache_head(struct call *call, struct store *store, struct span key, struct store_info *out)
 {
@@ -333,7 +338,8 @@ static const struct store_ops CACHE_OPS = {
     .add_metrics = cache_add_metrics,
 };
 
-/* ---- opening ------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------- */
 
 static unsigned shards_for(uint64_t bytes)
 {
@@ -415,7 +421,7 @@ enum dp_status store_cache_new(struct store *inner, const struct store_cache_opt
 enum dp_status store_cache_metrics(struct store_cache *c, struct metric_registry *registry, struct dp_error *error)
 {
     if (c->metrics.hits)
-        return DP_OK; /* they exist already */
+        return DP_OK; /* the metrics exist already */
     const struct cache_metrics m = {
         .hits =
             metric_counter(registry, "dipper_store_cache_hits_total", "", "Ranges that were in the memory cache."),

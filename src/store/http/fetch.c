@@ -1,4 +1,4 @@
-/* http/fetch.c: range fetches as HTTP requests, and what the answers say about objects and their versions. */
+/* http/fetch.c: turns range fetches into HTTP requests, and takes sizes, versions and errors from the answers. */
 #include "store/http/fetch.h"
 
 #include <inttypes.h>
@@ -75,22 +75,23 @@ enum dp_status http_answer_error(const struct transport_request *req, struct dp_
 
 /* ---- requests --------------------------------------------------------------------------------------- */
 
-/* What to ask about an object. Some servers refuse a range behind the end without reporting the size, so a look
- * follows; and no range can ask for an empty object. A look is a HEAD where the store allows it. The refusal of a
- * HEAD gives no reason, and may concern HEADs only, so the first byte is asked for next. */
+/* The question that a request asks about an object. Some servers refuse a range behind the end without reporting
+ * the size; then a look follows, which asks for size and version only. A look is a HEAD where the source allows
+ * it, else a GET of the first byte. That GET also follows a refused HEAD, because the refusal gives no reason and
+ * may concern HEADs only. An empty object has no first byte, so a GET of the whole object follows. */
 enum fetch_question {
     ASK_RANGE,
     ASK_HEAD,
     ASK_FIRST, /* the first byte */
-    ASK_WHOLE, /* of an object that seems to be empty */
+    ASK_WHOLE, /* the whole object, which seems to be empty */
     ASK_NOTHING
 };
 
-/* A fetch and what was asked for it last. */
+/* A fetch and its latest question. */
 struct pending_fetch {
     struct range_fetch *fetch;
     enum fetch_question question;
-    uint8_t byte; /* of a look */
+    uint8_t byte; /* the byte that ASK_FIRST reads */
 };
 
 /* Adds the condition "if changed" to the headers that `aim` has set. */
@@ -118,8 +119,8 @@ static enum dp_status prepare_fetch(struct http_source *source, struct call *cal
         return status;
     switch (flight->question) {
     case ASK_RANGE:
-        /* A whole object is asked for without a range: an empty object has no range, and every server sends the
-         * whole. */
+        /* A request for the whole object has no range: an empty object has none, and every server sends whole
+         * objects. */
         req->ranged = f->offset || f->len != STORE_TO_END;
         req->offset = f->offset;
         req->len = f->len == STORE_TO_END ? HTTP_LEN_TO_END : f->len;
@@ -148,7 +149,7 @@ static enum fetch_question look_at(const struct http_source *source)
     return source->heads ? ASK_HEAD : ASK_FIRST;
 }
 
-/* What to ask after this answer. */
+/* Returns the question that follows this answer. */
 static enum fetch_question next_question(const struct http_source *source, const struct pending_fetch *flight,
                                          const struct transport_request *req)
 {
@@ -203,7 +204,7 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
                     url_shown(req->url, shown));
         store_bytes_release(&f->bytes);
     } else if (f->if_changed && store_version_equal(&f->version, f->pinned)) {
-        f->unchanged = true; /* the server knows no ETag to compare */
+        f->unchanged = true; /* the server sends no ETag, so it could not compare itself */
         store_bytes_release(&f->bytes);
     }
 }

@@ -1,9 +1,9 @@
-/* http/run.c: runs rounds of requests: when to send them, what an answer means, what to try again.
+/* http/run.c: runs rounds of requests: sends their tries, judges the answers, and schedules retries.
  *
- * Each request is a job: ready → in flight → (waiting → ready)* → ended. All of it happens on the thread that called
+ * Each request is a job: ready → in flight → (waiting → in flight)* → ended. A job runs on the thread that called
  * transport_run; the loop only moves the bytes of the tries in flight. The wait before try k+1 is random up to
- * min(cap, base · 2^(k-1)) ("full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015),
- * and never shorter than a Retry-After asks.
+ * min(cap, base · 2^(k-1)) ("full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog,
+ * 2015), and never shorter than a Retry-After asks.
  */
 #include "store/http/run.h"
 
@@ -25,13 +25,13 @@ struct http_job {
     struct transport_request *req;
     struct http_try t, hedge; /* in flight: t, or both, or, after t failed, the hedge alone */
     unsigned flying;          /* tries in flight */
-    struct http_try *winner;  /* has a complete answer, while the loop aborts the other */
+    struct http_try *winner;  /* the try with a complete answer, while the loop aborts the other; else NULL */
     enum job_state state;
     int64_t first_ns, due_ns;
     unsigned tries, waits, unconnected;
     bool retried_once;
     struct http_sink sink;    /* bytes from earlier tries */
-    struct buffer first_head; /* of the answer that brought these bytes */
+    struct buffer first_head; /* head of the answer that brought the first of these bytes */
     int first_code;
 };
 
@@ -42,7 +42,7 @@ struct http_run {
     struct transport_counts *counts;
     struct http_round round;
     struct http_job *jobs;
-    size_t n, left; /* jobs that have not ended */
+    size_t n, left; /* all jobs; those that have not ended */
 };
 
 static void count_event(_Atomic int64_t *counter, int64_t by)
@@ -162,7 +162,7 @@ static void keep_bytes(struct http_job *job, struct http_try *t)
     }
 }
 
-/* Prepares, arms and submits a try. A failure is in the request's error. */
+/* Prepares, arms and submits a try. On failure fills the request's error. */
 static enum dp_status send_try(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     struct transport_request *req = job->req;
@@ -240,7 +240,7 @@ static void begin_hedge(struct http_run *run, struct http_job *job)
 
 /* ---- judging what came ------------------------------------------------------------------------------ */
 
-/* Copies the answer to the request's outputs, for its inspect and its caller. False when out of memory. */
+/* Copies the answer to the request's outputs, for its inspect and its caller. Returns false when out of memory. */
 static bool take_answer(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     struct transport_request *req = job->req;
@@ -282,7 +282,7 @@ static bool take_answer(struct http_run *run, struct http_job *job, struct http_
     return true;
 }
 
-/* Milliseconds that the answer asks to wait; 0: it does not. */
+/* Returns the milliseconds that Retry-After asks to wait, at most RETRY_AFTER_MAX_MS; 0 without that header. */
 static uint64_t retry_after_ms(const struct transport_request *req)
 {
     uint64_t seconds;
@@ -333,7 +333,8 @@ static void judge_answer(struct http_run *run, struct http_job *job, struct http
         end_job(run, job, DP_OK);
         return;
     }
-    /* A 4xx was refused. After a 5xx, or an error in a 200, the store may have carried out the write. */
+    /* With a 4xx the store refused the write. After a 5xx, or an error in a 200, it may have carried out the
+     * write. */
     req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
     if (t->asked.at && code / 100 != 2)
         keep_bytes(job, t);
@@ -530,7 +531,7 @@ static void finish_try(struct http_run *run, struct http_try *t)
 
 /* ---- rounds ----------------------------------------------------------------------------------------- */
 
-/* Begins the tries that are due. Returns when the next one is. */
+/* Begins the tries that are due. Returns when the next one is due (os_now_ns() scale); INT64_MAX: none waits. */
 static int64_t begin_due(struct http_run *run)
 {
     int64_t next = INT64_MAX;

@@ -21,15 +21,16 @@
 
 enum { NS_PER_MS = 1000000, EASY_KEPT = 64, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
 
-/* WAITS answers give the 95th percentile, computed anew after each WAITS_STEP. GETS_A_HEDGE GETs earn a hedge, at
- * most HEDGES_SAVED are saved up, and hedges get one in HEDGE_SHARE of a host's places. */
+/* The last WAITS answers give the 95th percentile, which the loop computes anew after every WAITS_STEP answers.
+ * GETS_A_HEDGE GETs earn one hedge; at most HEDGES_SAVED hedges are saved up. Hedges may take one in HEDGE_SHARE
+ * of a host's places. */
 enum { WAITS = 256, WAITS_STEP = 32, GETS_A_HEDGE = 20, HEDGES_SAVED = 10, HEDGE_SHARE = 8 };
 
 /* One scheme://authority with tries in flight. */
 struct http_host {
     struct http_host *next;
     bool hedges;                   /* a queue for hedges only, with an eighth of the places */
-    unsigned active;               /* started or to be started */
+    unsigned active;               /* tries that are started or about to start */
     struct http_try *first, *last; /* its queue */
     size_t name_len;
     uint8_t name[];
@@ -39,31 +40,32 @@ struct transport {
     /* Not changed after transport_new. */
     struct transport_options options;
     struct trust trust;
-    bool tries_set, connect_tries_set; /* the options say how many: for patient requests too */
+    bool tries_set, connect_tries_set; /* the caller set this limit, so patient requests keep to it too */
     pthread_t thread;                  /* runs the loop */
 
     _Atomic size_t owners;
     _Atomic uint64_t random;
     struct transport_counts counts;
 
-    /* The loop's; other threads may only wake `multi`. */
+    /* Owned by the loop's thread; other threads may only wake `multi`. */
     struct {
         CURLM *multi;
         struct http_try *active;
-        int64_t looked_ns; /* when it last looked for stalls */
-        /* How long GETs waited from sent to a whole head, the last WAITS of them as a ring, and what follows from it. */
+        int64_t looked_ns; /* time of the last look for stalls */
+        /* Waits of GETs from sending to a whole head: a ring of the last WAITS, their count, and the limit above
+         * which a GET is slow. */
         int64_t waits_ns[WAITS];
         uint64_t wait_count;
         int64_t slow_ns; /* 0: unknown yet */
-        unsigned gets;   /* since the last hedge was earned */
-        unsigned hedges; /* that may be sent */
+        unsigned gets;   /* GETs since the last hedge was earned */
+        unsigned hedges; /* hedges that may be sent */
     } loop;
 
-    /* Also guarded by `lock`: the hosts and rounds, and the `locked` group of each try. */
+    /* `lock` guards this group, the hosts and rounds, and the `locked` group of each try. */
     struct {
         pthread_mutex_t lock;
         struct http_host *hosts;
-        struct http_try *starting, *starting_last; /* by `next` */
+        struct http_try *starting, *starting_last; /* the list to start, linked by `next` */
         bool aborting;                             /* some round or try has `aborted` set */
         bool closing;
         CURL *easy[EASY_KEPT];
@@ -131,7 +133,7 @@ uint64_t transport_random(struct transport *transport, uint64_t bound)
     return bound ? z % bound : 0;
 }
 
-/* ---- lines and lists, under the lock ---------------------------------------------------------------- */
+/* ---- queues and lists, under the lock --------------------------------------------------------------- */
 
 /* Finds or makes the host of a URL; NULL when out of memory. */
 static struct http_host *find_host(struct transport *transport, struct span url, bool hedges)
@@ -152,7 +154,7 @@ static struct http_host *find_host(struct transport *transport, struct span url,
     return h;
 }
 
-/* How many tries of this host may be in flight. */
+/* Returns how many tries of this host may be in flight. */
 static unsigned places_of(const struct transport *transport, const struct http_host *host)
 {
     unsigned places = transport->options.per_host;
@@ -214,7 +216,7 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
         t->asked.round = round;
         t->asked.host = host;
         if (host->active < places_of(transport, host)) {
-            wake = !transport->locked.starting; /* otherwise the loop was woken already, and takes all of them */
+            wake = !transport->locked.starting; /* otherwise the loop was woken already and takes the whole list */
             push_starting(transport, t);
         } else {
             t->locked.state = TRY_QUEUED;
@@ -278,7 +280,7 @@ struct http_try *transport_wait(struct transport *transport, struct http_round *
     struct http_try *done = round->done;
     *slow = round->slow;
     round->done = round->slow = NULL;
-    /* Drop those that have ended meanwhile: they are in `done`. */
+    /* Drop slow tries that have ended meanwhile: they are in `done`. */
     for (struct http_try **at = slow; *at;) {
         if ((*at)->locked.state == TRY_DONE)
             *at = (*at)->locked.next_slow;
@@ -297,8 +299,8 @@ static int compare_waits(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Records how long the answer to a GET took to begin, and updates the limit for slow ones from time to time.
- * Counts GETs that may not be hedged too, but none whose answer never began. */
+/* Records how long a GET waited for a whole head, and updates the limit for slow GETs from time to time. Every GET
+ * that was sent counts towards the next hedge, even one that may not be hedged or has no answer. */
 static void count_wait(struct transport *transport, const struct http_try *t)
 {
     if (t->asked.req->method != HTTP_GET || t->asked.is_hedge || t->came.sent == 0)
@@ -403,7 +405,7 @@ static int64_t call_slow(struct transport *transport, int64_t now)
     return next;
 }
 
-/* Starts and aborts tries as other threads asked. False when the transport closes. */
+/* Starts and aborts the tries that other threads asked for. Returns false when the transport closes. */
 static bool take_orders(struct transport *transport)
 {
     pthread_mutex_lock(&transport->locked.lock);
@@ -471,7 +473,7 @@ static unsigned option_or(unsigned value, unsigned initial)
     return value ? value : initial;
 }
 
-/* Initializes libcurl for the process, which libcurl counts, and makes the multi handle. */
+/* Initializes libcurl for the process (libcurl counts these calls), and makes the multi handle. */
 static enum dp_status open_multi(struct transport *transport, struct dp_error *error)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)

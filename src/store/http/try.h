@@ -1,5 +1,5 @@
-/* store/http/try.h: one try of a request: what it asks, and what comes back. http/run.c decides on tries, http/try.c
- * speaks to libcurl, and the loop of http/transport.c moves the bytes.
+/* store/http/try.h: one try of a request, and its answer. http/run.c decides on tries, http/try.c speaks to
+ * libcurl, and the loop of http/transport.c moves the bytes.
  *
  * A try belongs to the thread that runs the round until transport_submit, then to the loop, and to the round
  * again when it is TRY_DONE. The groups of `struct http_try` say who may touch which field in between.
@@ -20,26 +20,26 @@ enum {
     HTTP_BODY_DEFAULT_MAX = 16 << 20
 };
 
-/* Why we broke a try off ourselves. */
+/* The reason for which we broke off a try ourselves. */
 enum http_fault {
     HTTP_FAULT_NONE,
     HTTP_FAULT_HEAD,      /* the head is longer than HTTP_HEAD_MAX */
     HTTP_FAULT_BODY,      /* the body is longer than allowed */
-    HTTP_FAULT_BAD_RANGE, /* 206 with another range than asked, or with none */
+    HTTP_FAULT_BAD_RANGE, /* 206 with another range than requested, or without a range */
     HTTP_FAULT_NO_RANGES, /* 200 with a larger object than the range */
     HTTP_FAULT_STALE,     /* the ETag differs from if_match */
     HTTP_FAULT_CHANGED,   /* the version differs from the one that an earlier try began to read */
     HTTP_FAULT_RESENT,    /* libcurl was about to send a `once` request a second time */
     HTTP_FAULT_STALLED,
-    HTTP_FAULT_CUT, /* an error's body beyond HTTP_ERROR_BODY_MAX: the answer is complete enough */
+    HTTP_FAULT_CUT, /* the body of an error is longer than HTTP_ERROR_BODY_MAX; the answer counts as complete */
     HTTP_FAULT_NOMEM
 };
 
-/* Where the bytes of a 2xx answer go. Tries hand it on when they resume. */
+/* Takes the bytes of a 2xx answer. A try that resumes an earlier one takes over its sink. */
 struct http_sink {
     uint8_t *data; /* NULL: nothing yet */
     size_t room, len;
-    struct store_block *block; /* that holds `data`; NULL: the caller's `into` */
+    struct store_block *block; /* the block that holds `data`; NULL: `data` is the caller's `into` */
     bool grows;                /* the length is unknown */
 };
 
@@ -55,12 +55,12 @@ struct http_try {
         const struct transport_request *req;
         struct http_job *job; /* in http/run.c */
         CURL *easy;
-        bool is_hedge;  /* queues apart, and has its bytes in a block, not in `into` */
+        bool is_hedge;  /* waits in its host's queue for hedges, and has its bytes in a block, not in `into` */
         bool hedgeable; /* the loop may report it as slow */
         struct curl_slist *headers;
-        struct buffer url; /* that prepare chose; empty: req's */
-        /* Resuming: the first missing byte is `at` bytes into the range, and the sink's bytes came with the answer of
-         * `first_head` (.data NULL: a fresh start). */
+        struct buffer url; /* the URL that prepare chose; empty: the one of req */
+        /* For a try that resumes: the sink holds the first `at` bytes of the range, and `first_head` is the head
+         * of the answer that brought them (.data NULL: this try starts afresh). */
         uint64_t at;
         struct span first_head;
         struct http_round *round;
@@ -71,24 +71,24 @@ struct http_try {
     struct {
         enum http_try_state state;
         bool aborted;
-        struct http_try *next_slow; /* in the round's list of slow ones */
+        struct http_try *next_slow; /* next in the round's list of slow tries */
     } locked;
 
-    /* In a host's queue, the list to start, the loop's list of active tries, or the round's list of finished ones; guarded
-     * as that list is. */
+    /* Links in a host's queue, the list to start, the loop's list of active tries, or the round's list of finished
+     * tries. The guard of that list guards them. */
     struct http_try *next, *previous;
 
-    /* The loop's, while active. */
+    /* Owned by the loop while the try is active. */
     struct {
         size_t upload_at;
         uint64_t moved, window_moved; /* bytes in either direction: now, and at the last look for stalls */
-        int64_t window_ns;            /* when that look was; 0: not sent yet */
+        int64_t window_ns;            /* time of that look; 0: not sent yet */
         int64_t sent_ns;              /* 0: not sent yet */
-        int64_t decided_ns;           /* when the head was whole */
-        bool asked_twice;             /* was reported as slow */
+        int64_t decided_ns;           /* time at which the head was whole */
+        bool asked_twice;             /* the loop has reported the try as slow */
     } loop;
 
-    /* What came. The loop writes it; the round reads it when the try is TRY_DONE. */
+    /* The answer. The loop writes it; the round reads it when the try is TRY_DONE. */
     struct {
         CURLcode result;
         enum http_fault fault;
@@ -99,7 +99,7 @@ struct http_try {
         bool decided;       /* the head was judged */
         bool expected_known;
         uint64_t expected, body_len; /* bytes of this answer's body */
-        uint64_t size;               /* of the whole object */
+        uint64_t size;               /* bytes of the whole object */
         bool size_known;
         struct http_sink sink;
         struct buffer error_body;
@@ -109,27 +109,28 @@ struct http_try {
 
 /* Makes an idle try of `req`. */
 void http_try_init(struct http_try *t, const struct transport_request *req);
-/* Frees all but the easy handle and the sink. */
+/* Frees everything in the try but the easy handle and the sink. */
 void http_try_deinit(struct http_try *t);
 
-/* Adds a header to this try, which replaces one of the same name (in any case) in `headers`. DP_INVALID if the value
- * holds a line end. */
+/* Adds a header to this try, which replaces one of the same name (in any case) in `headers`. DP_INVALID if the
+ * value holds a line end. */
 enum dp_status http_try_header(struct http_try *attempt, const char *name, struct span value,
                                struct dp_error *error);
 /* Sends this try to another URL. */
 enum dp_status http_try_url(struct http_try *attempt, struct span url, struct dp_error *error);
 
-/* Tells the easy handle, which is as curl_easy_init left it, what to do. `trust` is for requests that have none. */
+/* Sets up the easy handle, which must be as curl_easy_init left it. A request without a trust of its own uses
+ * `trust`. */
 enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, const struct trust *trust,
                             struct dp_error *error);
 struct span http_try_target(const struct http_try *t);
-/* Take what libcurl hands over: a header line with its line end (the status line begins an answer, an empty line ends
- * its head), and a piece of the body. False when the try must be broken off; `fault` says why. */
+/* Take a header line with its line end (the status line begins an answer, an empty line ends its head), or a piece
+ * of the body, from libcurl. Return false when the try must be broken off; `fault` then says why. */
 bool http_try_take_head(struct http_try *t, struct span line);
 bool http_try_take_body(struct http_try *t, struct span data);
 void http_sink_drop(struct http_sink *sink);
-/* Whether two heads show the same version: the same ETag, or without one, the same Last-Modified. False when `first` has
- * neither. */
+/* Whether two heads show the same version: the same ETag, or without one, the same Last-Modified. False when
+ * `first` has neither. */
 bool http_same_version(struct span first, struct span head);
 
 #endif
