@@ -46,14 +46,14 @@ struct simd_ops {
     const struct nearest_kernels *nearest;
 };
 
-/* The table in use. Never NULL. Ignores an unusable DIPPER_SIMD, which simd_check() reports. */
+/* Returns the table in use, never NULL. Ignores an unusable DIPPER_SIMD, which simd_check() reports. */
 const struct simd_ops *simd_ops(void);
 
-/* The table of one set; NULL if this build or this machine lacks it. For tests and benchmarks. */
+/* Returns the table of one set; NULL if this build or this machine lacks it. For tests and benchmarks. */
 const struct simd_ops *simd_ops_for(enum simd_isa isa);
 
-/* Checks DIPPER_SIMD. DP_INVALID: it names no set; DP_UNSUPPORTED: this machine lacks the set. Call it once at
- * start. */
+/* Checks DIPPER_SIMD. DP_INVALID: it names no set; DP_UNSUPPORTED: this machine lacks the set. Call this once when
+ * the process starts. */
 enum dp_status simd_check(struct dp_error *error);
 
 #endif

@@ -1,7 +1,7 @@
-/* listing.c: turns keys in ascending order into a listing: prefix, after, folders, max.
+/* listing.c: makes a listing from keys in ascending order, by prefix, after, folders and max.
  *
- * Entries and their keys live in the call's arena. The array doubles, so the copies left behind in the arena take at
- * most as much space again.
+ * Entries and their keys live in the call's arena. The array of entries doubles when it grows, so its old copies
+ * in the arena take at most as much space as the new one.
  */
 #include "store/listing.h"
 

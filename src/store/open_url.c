@@ -41,7 +41,7 @@ static enum dp_status copy_path(struct call *call, struct span from, bool escape
 struct root {
     struct span url, rest; /* rest: behind "://" */
     const struct store_options *options;
-    const void *settings; /* of its scheme; NULL: nothing is set */
+    const void *settings; /* settings of its scheme, or NULL */
 };
 
 static enum dp_status open_path(struct call *call, const struct root *root, struct store **out)
@@ -76,11 +76,11 @@ static enum dp_status open_s3(struct call *call, const struct root *root, struct
     return store_s3_open(call, root->rest, root->options, root->settings, out);
 }
 
-/* How the URL of one object names store and key. */
+/* The way in which the URL of one object names its store and key. */
 enum object_place {
     OBJECT_IN_FOLDER, /* the key is the part behind the last '/' */
-    OBJECT_IN_BUCKET, /* the key is all behind the bucket's name */
-    OBJECT_IS_URL     /* the URL is asked for as it stands */
+    OBJECT_IN_BUCKET, /* the key is everything behind the bucket's name */
+    OBJECT_IS_URL     /* requests use the URL as it stands */
 };
 
 /* Every kind of root. A new store is a row here. */
@@ -99,7 +99,7 @@ static const struct scheme {
 };
 enum { SCHEME_COUNT = sizeof SCHEMES / sizeof *SCHEMES };
 
-/* The scheme of a URL or path; fails with DP_UNSUPPORTED for one that this build does not have. */
+/* Finds the scheme of a URL or path. Fails with DP_UNSUPPORTED if this build does not have it. */
 static enum dp_status find_scheme(struct call *call, struct span url, const struct scheme **out)
 {
     const struct span name = span_of(url.data, url_scheme_len(url));
@@ -130,8 +130,9 @@ static const void *settings_of(const struct store_options *options, const char *
 
 /* ---- roots ------------------------------------------------------------------------------------------ */
 
-/* Puts the memory cache before a remote store, if the options ask for one. A folder of this host needs none: the system's
- * page cache is larger, all processes share it, and a second copy here would only take memory from it. */
+/* Puts a memory cache before a remote store, if the options ask for one. A folder of this host needs no such
+ * cache: the system's page cache is larger, all processes share it, and a second copy here would only take memory
+ * from it. */
 static enum dp_status with_cache(struct call *call, const struct store_options *options, struct store **store)
 {
     if ((*store)->ops->counting != STORE_COUNTS_REQUESTS || (!options->cache && !options->cache_bytes))
@@ -188,8 +189,8 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
 
 /* ---- one object ------------------------------------------------------------------------------------- */
 
-/* The part of `url` behind its last '/' as a key, with %XX decoded when `escaped`. .data is NULL if the part is
- * not a key, or if memory ran out: then the call's error is DP_NOMEM. */
+/* Returns the part of `url` behind its last '/' as a key, with %XX decoded when `escaped`. .data is NULL if the
+ * part is not a key, or if memory ran out: then the call's error is DP_NOMEM. */
 static struct span last_part(struct call *call, struct span url, bool escaped)
 {
     size_t start = url.len;
@@ -210,7 +211,7 @@ static struct span last_part(struct call *call, struct span url, bool escaped)
     return span_of(key, len);
 }
 
-/* Opens an object behind http(s): the URL stays as it is; the key is only a name for it. */
+/* Opens the object of an http(s) URL. Requests use the URL as it is; the key is only a name for it. */
 static enum dp_status open_http_object(struct call *call, struct span url, const struct store_options *options,
                                        struct store **out, struct span *key)
 {
@@ -226,7 +227,8 @@ static enum dp_status open_http_object(struct call *call, struct span url, const
     return status == DP_OK ? with_cache(call, options, out) : status;
 }
 
-/* Opens the folder `below`, which the object must lie in: a store follows no link beneath its root. */
+/* Opens the folder `below` as the root, and sets the object's key below it. DP_DENIED if the object does not lie
+ * there. A store follows no link below its root, so the object cannot lie elsewhere. */
 static enum dp_status open_below(struct call *call, struct span url, const char *below, struct store **out,
                                  struct span *key)
 {

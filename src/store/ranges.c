@@ -2,8 +2,8 @@
  *
  * Each request of the batch is a want. A pass sorts the open wants by key, pin and offset, joins neighbours into
  * groups, cuts groups into fetches, runs these as one round and settles as many wants as it can. Most batches need
- * one pass. Another one follows when the size had to be looked up first, when a range to the end began exactly at
- * the end (the answer then has no version), and when the object changed between two parts.
+ * one pass. Another pass follows when a want needed a look at the size first, when a range to the end began
+ * exactly at the end (the answer then has no version), or when the object changed between two parts.
  */
 #include "store/ranges.h"
 
@@ -62,7 +62,7 @@ static const struct store_version *pin_of(const struct range_want *w)
     return w->found ? &w->version : w->req->pinned;
 }
 
-/* Whether the want may share a request with neighbours. */
+/* Returns whether the want may share a request with neighbours. */
 static bool want_is_plain(const struct range_want *w)
 {
     return !w->look && w->req->len > 0 && (w->found || !w->req->if_changed);
@@ -75,7 +75,7 @@ static int compare_pins(const struct store_version *a, const struct store_versio
     return span_compare(span_of(a->token, a->len), span_of(b->token, b->len));
 }
 
-/* By key, then plain ones first, then pin and offset. */
+/* Orders wants by key, then plain wants first, then by pin and offset. */
 static int compare_wants(const void *left, const void *right)
 {
     const struct range_want *a = left, *b = right;
@@ -89,7 +89,7 @@ static int compare_wants(const void *left, const void *right)
     return order;
 }
 
-/* Whether `w` fits into the group. */
+/* Returns whether `w` may join the group. */
 static bool group_joins(const struct range_plan *plan, const struct range_group *g, const struct range_want *w)
 {
     const struct range_want *first = &g->wants[0];
@@ -101,7 +101,7 @@ static bool group_joins(const struct range_plan *plan, const struct range_group 
         return false;
     uint64_t w_end = w->req->offset + (uint64_t)w->req->len;
     uint64_t len = (w_end > end ? w_end : end) - g->offset;
-    /* New bytes must not make the request longer than one may be; a range inside the group costs nothing. */
+    /* New bytes must not make the request longer than the maximum; a range inside the group adds no bytes. */
     return w_end <= end || len <= (most == UINT64_MAX ? RANGES_SPLIT_AT : most);
 }
 
@@ -123,14 +123,14 @@ static void make_groups(struct range_plan *plan)
     }
 }
 
-/* How many fetches a group becomes. */
+/* Returns how many fetches a group becomes. */
 static size_t parts_of(const struct range_plan *plan, const struct range_group *g)
 {
     return g->len <= plan->limits->split_at ? 1 : (size_t)((g->len - 1) / plan->limits->split_at + 1);
 }
 
-/* Cuts the group into fetches, with a block for their bytes. A range that is fetched alone because it is
- * conditional gets a block too. */
+/* Cuts the group into fetches, with a block for their bytes. A conditional range, which is one fetch, gets a block
+ * too. */
 static enum dp_status make_fetches(struct range_plan *plan, struct range_group *g, struct dp_error *error)
 {
     const struct range_want *w = &g->wants[0];
@@ -168,7 +168,7 @@ static void settle_want(struct range_want *w, enum dp_status status, const struc
     w->req = NULL;
 }
 
-/* The fetches [*first, *last) of the group that hold the want's bytes. */
+/* Finds the fetches [*first, *last) of the group that hold the want's bytes. */
 static void fetches_of(const struct range_plan *plan, const struct range_group *g, const struct range_want *w,
                        size_t *first, size_t *last)
 {
@@ -180,7 +180,7 @@ static void fetches_of(const struct range_plan *plan, const struct range_group *
     *last = (size_t)((w->req->offset + (uint64_t)w->req->len - 1 - g->offset) / plan->limits->split_at) + 1;
 }
 
-/* Takes version and size from an answer; true when they settle the want. */
+/* Takes version and size from an answer. Returns true when they settle the want. */
 static bool settle_by_version(struct range_want *w, const struct range_fetch *f)
 {
     struct store_read_req *req = w->req;
@@ -225,7 +225,7 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
     const struct range_fetch *one = &g->fetches[first];
     for (size_t i = first; i < last; i++) {
         const struct range_fetch *f = &g->fetches[i];
-        if (f->status == DP_STALE && w->found) { /* it changed since the look: look again */
+        if (f->status == DP_STALE && w->found) { /* the object changed since the look: look again */
             w->found = false;
             w->look = true;
             return;
@@ -287,7 +287,7 @@ static void fail_all(struct range_plan *plan, enum dp_status status, const struc
             settle_want(&plan->wants[i], status, error);
 }
 
-/* One round for all open wants. */
+/* Runs one round for all open wants. */
 static void run_pass(struct range_plan *plan, range_fetch_fn *fetch, void *ctx)
 {
     struct dp_error error;

@@ -1,9 +1,10 @@
-/* store/store.h: the object store contract. A store is a vtable over named immutable bytes.
+/* store/store.h: the contract of all object stores. A store holds named bytes behind a table of functions.
  *
- * Keys are UTF-8 names with '/' between parts, relative to the root of the store. No part is empty, "." or ".."; no
- * character is a control character; a key has at most STORE_KEY_MAX bytes and a part STORE_PART_MAX; the first part
- * is not ".dipper". A local folder cannot hold both "a" and "a/b". Objects appear whole or not at all, and a put
- * that returned DP_OK is durable. Reads take a *batch* of ranges, because a query is a few rounds of parallel reads.
+ * Keys are UTF-8 names with '/' between parts, relative to the root of the store. No part is empty, "." or "..";
+ * no character is a control character; a key has at most STORE_KEY_MAX bytes and a part STORE_PART_MAX; the first
+ * part is not ".dipper". A local folder cannot hold both "a" and "a/b". Objects appear whole or not at all, and a
+ * put that returned DP_OK is durable. Reads take a *batch* of ranges, because a query is a few rounds of parallel
+ * reads.
  *
  * Every store passes tests/store/contract.c. All functions are thread-safe. A store lives until store_free, which
  * must come after the last call and the last store_bytes_release.
@@ -41,15 +42,15 @@ struct store_read_req {
     struct span key;
     uint64_t offset;
     int64_t len; /* bytes, or STORE_TO_END */
-    /* NULL, or the version to read. A cache may answer with its bytes although the object has a newer one. */
+    /* NULL, or the version to read. A cache may answer with this version's bytes after the object has changed. */
     const struct store_version *pinned;
     bool if_changed; /* with `pinned`: return DP_OK and no bytes when unchanged */
-    bool clip;       /* cut a range at the object's end; false: such a range is DP_INVALID */
+    bool clip;       /* cut a range at the object's end; false: a range past the end is DP_INVALID */
     /* out */
     enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
     struct dp_error error;
     struct store_bytes bytes; /* exactly the range, or its clipped part; the caller releases it */
-    uint64_t size;            /* of the whole object; of an unchanged one only if the store reports it */
+    uint64_t size;            /* bytes of the whole object; if `unchanged`, 0 unless the store reports them */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
 };
@@ -65,8 +66,8 @@ struct store_put {
     struct span key;
     struct span body;
     enum store_condition condition;
-    const struct store_version *expected; /* STORE_IF_VERSION */
-    struct store_version version;         /* out: of the new object */
+    const struct store_version *expected; /* for STORE_IF_VERSION: the version that the object must have */
+    struct store_version version;         /* out: the version of the new object */
 };
 
 struct store_entry {
@@ -81,17 +82,17 @@ struct store_listing {
     bool truncated; /* more keys follow: list again after the last one */
 };
 
-/* A large object written in parts. It appears when the upload finishes. */
+/* A large object that the caller writes in parts. The object appears when the upload finishes. */
 struct store_upload;
 
 struct store;
 struct metric_registry;
 
-/* What a store adds to the call's costs itself. The front (store.c) adds the rest. */
+/* The costs that a store itself adds to the call. The front (store.c) adds the others. */
 enum store_counting {
     STORE_COUNTS_NOTHING,  /* the front counts each operation as one round and one request */
-    STORE_COUNTS_REQUESTS, /* the requests that it sends and the bytes that it reads */
-    STORE_COUNTS_ALL       /* the requests, the bytes, and the rounds of its reads: a cached read needs none */
+    STORE_COUNTS_REQUESTS, /* the store counts the requests that it sends and the bytes that it reads */
+    STORE_COUNTS_ALL       /* it also counts the rounds of its reads: a cached read needs no round */
 };
 
 struct store_ops {
@@ -108,14 +109,14 @@ struct store_ops {
     enum dp_status (*upload_finish)(struct call *, struct store_upload *, struct store_version *version);
     void (*upload_abort)(struct store_upload *); /* frees the upload; the object does not appear */
     void (*free)(struct store *);
-    /* Adds metrics of this kind of store; store.c counts those of all kinds. NULL: it has none. */
+    /* Adds the metrics that only this kind of store has; store.c adds those of all kinds. NULL: there are none. */
     enum dp_status (*add_metrics)(struct store *, struct metric_registry *, struct dp_error *);
 };
 
-/* Implementations embed this first, zeroed except `ops`. */
+/* An open store. Each implementation embeds it as its first field, zeroed except `ops`. */
 struct store {
     const struct store_ops *ops;
-    struct store_metrics *metrics; /* store/store_metrics.h; owned; NULL: nothing is counted */
+    struct store_metrics *metrics; /* store/store_metrics.h; owned; NULL: the front counts nothing */
 };
 
 struct transport; /* store/transport.h */
@@ -134,20 +135,21 @@ struct store_options {
      * links on the way; DP_DENIED otherwise. NULL: any folder. */
     const char *below;
     bool create;                 /* make a local folder that does not exist */
-    struct trust_settings trust; /* for remote stores over https; unused with `transport`, which has its own */
+    struct trust_settings trust; /* for https; requests over `transport` follow the trust of that transport */
     struct transport *transport; /* for remote stores, each of which becomes an owner; NULL: each opens one */
-    /* Remote: ranges of a batch that are at most so many bytes apart become one request. 0: 64 KiB; STORE_NEVER:
-     * they never do. */
+    /* Remote: two ranges of a batch become one request if the gap between them has at most this many bytes. 0: 64
+     * KiB; STORE_NEVER: ranges do not merge. */
     int64_t merge_gap;
-    /* Remote: longer ranges become several requests. 0: 8 MiB; STORE_NEVER: they never do. */
+    /* Remote: a range longer than this many bytes becomes several requests. 0: 8 MiB; STORE_NEVER: no range
+     * does. */
     int64_t split_at;
-    struct store_settings settings[STORE_SETTINGS_MAX]; /* the first without a scheme ends them */
+    struct store_settings settings[STORE_SETTINGS_MAX]; /* the first one without a scheme ends the array */
     uint64_t cache_bytes;      /* remote: bytes of a memory cache (store/store_cache.h); 0: no cache */
-    struct store_cache *cache; /* remote: a cache that stores share, each as an owner, in place of cache_bytes */
+    struct store_cache *cache; /* remote: a shared cache; each store becomes an owner; replaces cache_bytes */
 };
 
-/* Opens a root: a path, file:///path, s3://bucket/prefix, http(s)://host/folder (read only) or mem://name. For
- * other schemes fails with DP_UNSUPPORTED and lists these. */
+/* Opens a root: a path, file:///path, s3://bucket/prefix, http(s)://host/folder (read only) or mem://name.
+ * DP_UNSUPPORTED for another scheme; the message lists these. */
 enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
                                struct store **out);
 /* Opens a root with no other option than `create`. */
@@ -157,34 +159,35 @@ enum dp_status store_open(struct call *call, struct span url, bool create, struc
 enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
                                  struct store **out, struct span *key);
 void store_free(struct store *store);
-/* The path of a URL's object on this host, in the call's arena: for a path and file:///path. *path is NULL for
- * URLs of other stores. */
+/* Sets *path, in the call's arena, to the local path of the object that a path or file:///path names, and to NULL
+ * for URLs of other stores. */
 enum dp_status store_url_path(struct call *call, struct span url, const char **path);
 
 /* Reads n ranges in parallel. Returns DP_OK when every request is DP_OK, else the first failure's status with its
- * error in the call. Counts one round, the requests (n; of a remote store those sent after merging, splitting and
- * retries) and the bytes; for ranges that a cache had, it counts none of these. */
+ * error in the call. Counts one round, the requests (n; for a remote store those that it sends after merging and
+ * splitting, and retries) and the bytes. Ranges that a cache has add nothing to these costs. */
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);
 enum dp_status store_head(struct call *call, struct store *store, struct span key, struct store_info *out);
-/* DP_EXISTS or DP_CONFLICT when the condition does not hold; DP_UNKNOWN when the store may have carried out an
- * earlier try; DP_NOT_DURABLE when the object is visible but may not survive a crash of the host, which no read
- * can show. */
+/* Puts an object. DP_EXISTS or DP_CONFLICT when the condition does not hold; DP_UNKNOWN when the store may have
+ * carried out an earlier try; DP_NOT_DURABLE when the object is visible but may not survive a crash of the host; a
+ * read cannot tell. */
 enum dp_status store_put(struct call *call, struct store *store, struct store_put *put);
 /* Lists at most `max` keys that begin with `prefix` and sort after `after`. With `folders`, all keys below the
  * next '/' become one entry. */
 enum dp_status store_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out);
-/* Removing a missing object is DP_OK. A removal without a clear answer is sent again, and the store may carry out
- * the first one late. So remove only names that are never used again (never manifest.json). DP_UNKNOWN: the object
- * is removed now, or later, or not. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it back. */
+/* Removes an object; DP_OK if it is missing. After an unclear answer the removal is retried, and the store may
+ * carry out the first one late. So remove only names that are never used again (never manifest.json). DP_UNKNOWN:
+ * the object is removed now, or later, or not. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it
+ * back. */
 enum dp_status store_remove(struct call *call, struct store *store, struct span key);
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);
-/* After a failure the caller must still abort the upload. */
+/* Appends bytes to the object. After a failure the caller must still abort the upload. */
 enum dp_status store_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
-/* Frees the upload, whatever it returns. */
+/* Makes the object appear, and sets its version. Frees the upload, also on failure. */
 enum dp_status store_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
 void store_upload_abort(struct store_upload *upload); /* NULL is fine */
 

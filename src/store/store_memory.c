@@ -1,8 +1,8 @@
-/* store_memory.c: objects in this process's memory, for tests and for trying things out.
+/* store_memory.c: a store in this process's memory, for tests and experiments.
  *
- * An array of objects sorted by key, behind one mutex (a leaf). Bodies are blocks, so a read shares them and copies
- * nothing; a put replaces the block, and readers keep the old one. A version is a number that no other put to this
- * store had.
+ * A mutex (a leaf) guards an array of objects, sorted by key. Bodies are blocks, so a read shares them and copies
+ * nothing; a put replaces the block, and readers keep the old one. Each put takes the store's next number as the
+ * object's version.
  */
 #include "store/store_memory.h"
 
@@ -45,7 +45,7 @@ static struct memory_store *memory_store_of(struct store *store)
     return (struct memory_store *)store;
 }
 
-/* Index of the first object whose key is ≥ `key`. */
+/* Returns the position of the first object whose key is ≥ `key`. */
 static size_t lower_bound(const struct memory_store *m, struct span key)
 {
     size_t low = 0, high = m->locked.count;
@@ -60,7 +60,7 @@ static size_t lower_bound(const struct memory_store *m, struct span key)
     return low;
 }
 
-/* The object of that key, or NULL; *at is its index, or the index to insert it at. */
+/* Returns the object of that key, or NULL. Sets *at to its position, or to the one at which to insert it. */
 static struct memory_object *memory_find(struct memory_store *m, struct span key, size_t *at)
 {
     *at = lower_bound(m, key);
@@ -122,7 +122,7 @@ static enum dp_status check_condition(struct call *call, const struct store_put 
     return DP_OK;
 }
 
-/* Makes room for one object more; false when out of memory. */
+/* Makes room for one more object. Returns false when out of memory. */
 static bool reserve_object(struct memory_store *m)
 {
     struct memory_object *objects =
@@ -133,7 +133,7 @@ static bool reserve_object(struct memory_store *m)
     return true;
 }
 
-/* Puts `body` (consumed on success) under the lock. */
+/* Puts `body`, which the store owns on success. The caller holds the lock. */
 static enum dp_status put_locked(struct call *call, struct memory_store *m, struct store_put *put,
                                  struct store_block *body)
 {

@@ -1,4 +1,4 @@
-/* distance.c: scores by metric, from the kernels of this machine's instruction set. */
+/* distance.c: computes scores by metric, with the kernels of this machine's instruction set. */
 #include "vector/distance.h"
 
 #include <math.h>

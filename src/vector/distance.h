@@ -1,7 +1,7 @@
-/* vector/distance.h: how near vectors are, by metric.
+/* vector/distance.h: computes scores of pairs of vectors, by metric.
  *
- * Scores are FAISS's: squared L2 (smaller is better) or inner product (larger is better), the same bits on every
- * machine (simd/distance.h). All functions are thread-safe and never fail.
+ * Scores are those of FAISS: squared L2 (smaller is better) or inner product (larger is better). Every machine
+ * computes the same bits (simd/distance.h). All functions are thread-safe and never fail.
  */
 #ifndef VECTOR_DISTANCE_H
 #define VECTOR_DISTANCE_H
@@ -13,7 +13,7 @@
 /* Numbered as in FAISS files. Cosine is the inner product of normalised vectors. */
 enum vector_metric { VECTOR_INNER_PRODUCT = 0, VECTOR_L2 = 1 };
 
-/* Whether larger scores are better. */
+/* Returns whether larger scores are better. */
 static inline bool vector_larger_is_better(enum vector_metric metric)
 {
     return metric == VECTOR_INNER_PRODUCT;
@@ -23,10 +23,10 @@ static inline bool vector_larger_is_better(enum vector_metric metric)
 void distance_rows(enum vector_metric metric, const float *query, const void *rows, size_t n, size_t dim,
                    float *out);
 
-/* The score of two float[dim]. */
+/* Returns the score of two vectors float[dim]. */
 float distance_pair(enum vector_metric metric, const float *a, const float *b, size_t dim);
 
-/* Scales x float[dim] to length 1. False, and x unchanged, when its length is 0, infinite or NaN. */
+/* Scales x float[dim] to length 1. Returns false and leaves x alone when its length is 0, infinite or NaN. */
 bool vector_normalize(float *x, size_t dim);
 
 #endif

@@ -1,8 +1,8 @@
-/* fast_scan.c: tables rounded to bytes and their 16-bit sums, as in FAISS's fast scan.
+/* fast_scan.c: scales tables to bytes and computes their 16-bit sums, as FAISS's fast scan does.
  *
- * (André, Kermarrec, Le Scouarnec: Cache locality is not enough. VLDB 2015.) Scores come from the rounded tables, not
- * from the codes. To equal FAISS's scores, tables are rounded by its rule: each part's least value becomes 0, and one
- * scale holds for all parts, such that no entry passes 255 and no sum 65535. Sums wrap at 2^16.
+ * (André, Kermarrec, Le Scouarnec: Cache locality is not enough. VLDB 2015.) Scores come from the rounded tables,
+ * not from the codes. To equal FAISS's scores, tables follow FAISS's rule: each part's least value becomes 0, and
+ * one scale holds for all parts, so that no entry exceeds 255 and no sum 65535. Sums wrap at 2^16.
  */
 #include <math.h>
 
@@ -14,7 +14,7 @@ float fast_table_least(const float *table, size_t m, float least, float *spans, 
 {
     for (size_t i = 0; i < m; i++, table += 16) {
         float low = INFINITY, high = -INFINITY;
-        for (size_t j = 0; j < 16; j++) { /* NaN is passed over */
+        for (size_t j = 0; j < 16; j++) { /* skips NaN: comparisons with it are false */
             low = table[j] < low ? table[j] : low;
             high = table[j] > high ? table[j] : high;
         }

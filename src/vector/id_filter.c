@@ -1,14 +1,14 @@
-/* id_filter.c: makes sets of ids: a bitmap where it takes no more memory than a table. */
+/* id_filter.c: makes sets of ids. A set is a bitmap if that is small or takes no more memory than a table. */
 #include "vector/id_filter.h"
 
 #include "base/alloc.h"
 
 enum {
-    TABLE_BITS_PER_ID = 128, /* bits of a half-full table for each id */
+    TABLE_BITS_PER_ID = 128, /* bits per id of a half-full table */
     SMALL_BITMAP_BITS = 1 << 16
 };
 
-/* bits: the width from the least id to the greatest. */
+/* Makes a bitmap. `bits` is the greatest id minus the least. */
 static enum dp_status make_bitmap(struct id_set *set, const int64_t *ids, size_t count, uint64_t bits,
                                   struct dp_error *error)
 {
@@ -56,8 +56,8 @@ enum dp_status id_set_init(struct id_set *set, const int64_t *ids, size_t count,
         least = ids[i] < least ? ids[i] : least;
         greatest = ids[i] > greatest ? ids[i] : greatest;
     }
-    uint64_t width =
-        (uint64_t)greatest - (uint64_t)least; /* bits less one, because 2^64 ids do not fit the type */
+    /* One less than the number of bits, because 2^64 does not fit the type. */
+    uint64_t width = (uint64_t)greatest - (uint64_t)least;
     set->first = least;
     if (width < SMALL_BITMAP_BITS || width / TABLE_BITS_PER_ID < count)
         return make_bitmap(set, ids, count, width, error);

@@ -1,7 +1,9 @@
-/* vector/id_filter.h: sets of the ids that a search may or may not answer. A scan asks them for every vector.
+/* vector/id_filter.h: sets of the ids that a search may or may not answer. A scan asks a filter about every
+ * vector.
  *
- * Ids that lie close together are a bitmap; others are a hash table, so that memory follows the number of ids and not
- * their size: at most 32 bytes for each. A set does not change once made, so any number of threads may ask it.
+ * Ids that lie close together form a bitmap, others a hash table. So memory depends on the number of ids, not on
+ * their values: at most 32 bytes for each id, or 8 KiB for a small bitmap. A set never changes after its init, so
+ * any number of threads may ask it.
  */
 #ifndef VECTOR_ID_FILTER_H
 #define VECTOR_ID_FILTER_H
@@ -10,28 +12,28 @@
 #include "base/span.h"
 #include "base/splitmix.h"
 
-/* Zeros: the empty set. */
+/* A set of ids. All zeros: the empty set. */
 struct id_set {
     struct span bits; /* id first + i is in the set when bit i % 8 of byte i / 8 is set */
-    int64_t first;    /* the id of the first of `bits` */
+    int64_t first;    /* the id of bit 0 */
     int64_t *slots; /* int64[mask + 1]: a hash table with linear probing, 0: empty. NULL: the set is the bitmap */
     size_t mask;    /* a power of two less 1 */
     bool has_zero;  /* whether id 0 is in the set; slots cannot hold it */
     void *memory;   /* memory that the set owns */
 };
 
-/* Makes the set of ids[count], in any order and with repetitions; copies them. DP_NOMEM. */
+/* Makes a set of the ids[count], which may repeat and have any order; copies them. DP_NOMEM. */
 enum dp_status id_set_init(struct id_set *set, const int64_t *ids, size_t count, struct dp_error *error);
 void id_set_deinit(struct id_set *set);
 
-/* The set of ids from 0 on that a bitmap marks. Owns nothing: the bits are the caller's. */
+/* Returns the set of the ids that a bitmap marks: bit i stands for id i. The caller keeps the bits. */
 static inline struct id_set id_set_of_bits(struct span bits)
 {
     return (struct id_set){.bits = bits};
 }
 
-/* Where the search for an id begins. The table's address is added first, so that nobody outside can choose ids that
- * collide. */
+/* Returns the slot at which the search for an id begins. It adds the table's address first, so that nobody outside
+ * can choose ids that collide. */
 static inline size_t id_set_slot(const struct id_set *set, int64_t id)
 {
     return (size_t)splitmix64_mix((uint64_t)id + (uint64_t)(uintptr_t)set->slots) & set->mask;
@@ -57,8 +59,8 @@ struct id_filter {
     struct id_set skip; /* ids that never pass */
 };
 
-/* keep: NULL lets all ids pass, otherwise only those of keep[keep_count]. On failure (DP_NOMEM) there is nothing to
- * free. */
+/* Makes a filter that lets the ids of keep[keep_count] pass (keep NULL: all ids), except those of
+ * skip[skip_count]. After a failure (DP_NOMEM) the filter owns nothing. */
 enum dp_status id_filter_init(struct id_filter *filter, const int64_t *keep, size_t keep_count,
                               const int64_t *skip, size_t skip_count, struct dp_error *error);
 void id_filter_deinit(struct id_filter *filter);

@@ -1,8 +1,8 @@
 /* ivf_build.c: clusters vectors, groups them by list and trains the codec.
  *
- * SQ8 codes are by residual, as FAISS's own IndexIVFScalarQuantizer makes them by default: the ranges of x - centroid
- * are narrower than those of x, so eight bits give finer steps (docs/internals/faiss.md has the measured recall). The
- * ranges cover every vector, so no code is clamped.
+ * SQ8 codes are by residual, as FAISS's IndexIVFScalarQuantizer makes them by default: the ranges of x - centroid
+ * are narrower than those of x, so eight bits give finer steps (docs/internals/faiss.md has the measured recall).
+ * The ranges cover every vector, so encoding clamps no code.
  */
 #include "vector/ivf_build.h"
 
@@ -19,7 +19,7 @@ size_t ivf_auto_nlist(size_t n)
     return root > 0 ? root : 1;
 }
 
-/* Sorts row numbers by list, keeping their order. */
+/* Sorts row numbers by list; within a list they keep their order. */
 static void group_rows(struct ivf_build *build, const uint32_t *list)
 {
     size_t *begin = build->list_begin;
@@ -29,7 +29,7 @@ static void group_rows(struct ivf_build *build, const uint32_t *list)
         begin[l + 1] += begin[l];
     for (size_t i = 0; i < build->count; i++)
         build->rows[begin[list[i]]++] = (uint32_t)i;
-    memmove(begin + 1, begin, build->nlist * sizeof *begin); /* each begin had moved to its end */
+    memmove(begin + 1, begin, build->nlist * sizeof *begin); /* the loop moved each list's begin to its end */
     begin[0] = 0;
 }
 

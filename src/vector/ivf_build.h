@@ -1,8 +1,8 @@
-/* vector/ivf_build.h: makes the lists of an inverted file from vectors: centroids, which vector lies in which list,
- * and codes.
+/* vector/ivf_build.h: makes the lists of an inverted file from vectors: trains centroids, assigns vectors to
+ * lists, and encodes vectors.
  *
- * A build does not change once made, so any thread may encode any list of it. Its order is list by list: writing
- * lists in order, and vectors in the order of `rows`, gives each list a contiguous range of new row numbers,
+ * A build never changes after ivf_build_new, so any thread may encode any of its lists. If a caller writes the
+ * lists in order, and their vectors in the order of `rows`, each list gets a contiguous range of new row numbers,
  * [list_begin[l], list_begin[l + 1]).
  */
 #ifndef VECTOR_IVF_BUILD_H
@@ -15,17 +15,17 @@
 struct ivf_build {
     struct ivf_codec codec;
     size_t nlist;
-    size_t count;       /* vectors */
+    size_t count;       /* number of vectors */
     float *centroids;   /* float[nlist][dim] */
-    float *trained;     /* codec.trained */
-    size_t *list_begin; /* [nlist + 1] into rows */
-    uint32_t *rows;     /* [count]: rows[p] is the input row at place p; within a list in input order */
+    float *trained;     /* memory of codec.trained, or NULL */
+    size_t *list_begin; /* [nlist + 1] positions in `rows` */
+    uint32_t *rows;     /* [count] row numbers of the input, list by list; within a list in rising order */
 };
 
-/* A fitting number of lists for n vectors: about the square root of n, at least 1. */
+/* Returns a suitable number of lists for n vectors: the square root of n, rounded down, and at least 1. */
 size_t ivf_auto_nlist(size_t n);
 
-/* Clusters and trains. Errors as kmeans_train.
+/* Clusters the vectors and trains the codec. Fails as kmeans_train does.
  *
  * x      float[n][dim], finite, and of length 1 when the metric stands for cosine; 1 ≤ n < 2^32
  * nlist  1 ≤ nlist ≤ n; 0: ivf_auto_nlist(n) */

@@ -1,4 +1,5 @@
-/* ivf_scan.c: scores lists block by block with the kind of their codec, and offers the scores to the heap. */
+/* ivf_scan.c: scores lists block by block with the functions of their codec's kind, and offers the scores to the
+ * heap. */
 #include "vector/ivf_scan.h"
 
 #include <float.h>
@@ -86,7 +87,7 @@ static enum dp_status check_list(const struct ivf_codec *codec, struct span code
     return DP_OK;
 }
 
-/* The worst score that gets in; `any` while there is room. */
+/* Returns the worst score that the heap still takes; `any`, with the sign of the worst, while there is room. */
 static float worst_score(const struct topk *top, float any)
 {
     if (top->count == top->k && top->k > 0)
@@ -96,14 +97,14 @@ static float worst_score(const struct topk *top, float any)
 
 /* A block of a list: vectors [first, first + n). */
 struct block {
-    const uint8_t *codes; /* of the list */
-    const uint8_t *ids;   /* of the list; NULL: its vectors are numbered */
-    uint64_t number;      /* number of its first vector */
+    const uint8_t *codes; /* codes of the whole list */
+    const uint8_t *ids;   /* ids of the whole list; NULL: vectors have consecutive numbers */
+    uint64_t number;      /* number of the list's first vector, if ids is NULL */
     const struct id_filter *filter;
     size_t first, n;
 };
 
-/* The number to answer for a vector, and the id that filters see. */
+/* A vector's number in a hit, and its id for filters. */
 struct named_vector {
     int64_t answer, id;
 };
@@ -124,7 +125,7 @@ static enum dp_status name_vector(const struct ivf_query *query, const struct bl
     return DP_OK;
 }
 
-/* Whether the filter lets any vector of the block pass. */
+/* Sets *some to whether the filter lets any vector of the block pass. Fails as name_vector does. */
 static enum dp_status has_allowed(const struct ivf_query *query, const struct block *block, bool *some,
                                   struct dp_error *error)
 {
@@ -138,7 +139,7 @@ static enum dp_status has_allowed(const struct ivf_query *query, const struct bl
     return status;
 }
 
-/* Offers one vector. Its score could get in, or is an estimate. */
+/* Offers one vector to the heap. Its score is an estimate, or good enough for the heap. */
 static enum dp_status offer_vector(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
                                    size_t i, float score, struct topk *top, struct dp_error *error)
 {
@@ -151,7 +152,8 @@ static enum dp_status offer_vector(struct ivf_query *query, const struct ivf_kin
     return DP_OK;
 }
 
-/* Offers a block. If no score could get in, one comparison of all scores ends it; estimates are looked at one by one. */
+/* Offers a block to the heap. One comparison of all scores finds those that are good enough; estimates need a look
+ * at each vector. */
 static enum dp_status offer_block(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
                                   const float *scores, struct topk *top, struct dp_error *error)
 {
@@ -167,7 +169,7 @@ static enum dp_status offer_block(struct ivf_query *query, const struct ivf_kind
     return status;
 }
 
-/* Scans a list of n vectors. `list` has the codes, ids and filter; the rest is set here. */
+/* Scans a list of n vectors. The caller sets all fields of `list` but `first` and `n`. */
 static enum dp_status scan_blocks(struct ivf_query *query, const float *centroid, struct block list, size_t n,
                                   struct topk *top, struct dp_error *error)
 {

@@ -1,8 +1,8 @@
 /* vector/kmeans.h: k-means clustering, for the lists of an inverted file.
  *
  * Lloyd's algorithm over a sample. The result depends on the vectors, k, the metric and the seed alone, neither on
- * the number of threads nor on the machine. For VECTOR_INNER_PRODUCT it is spherical: centroids have length 1, and a
- * vector belongs to the centroid with the largest inner product.
+ * the number of threads nor on the machine. For VECTOR_INNER_PRODUCT it is spherical: centroids have length 1, and
+ * a vector belongs to the centroid with the largest inner product.
  */
 #ifndef VECTOR_KMEANS_H
 #define VECTOR_KMEANS_H
@@ -26,7 +26,8 @@ enum {
 enum dp_status kmeans_train(struct call *call, struct team *team, const float *x, size_t n, size_t dim, size_t k,
                             enum vector_metric metric, uint64_t seed, float *centroids);
 
-/* Called now and then on the caller's thread with the part of the work that is done (0 to 1); false cancels the work. */
+/* Called now and then on the caller's thread with the part of the work that is done (0 to 1); false cancels the
+ * work. */
 struct kmeans_watch {
     bool (*tell)(void *ctx, double done);
     void *ctx;
@@ -42,7 +43,7 @@ struct kmeans_choice {
     uint64_t random; /* the seed */
     uint64_t n, wanted;
 };
-/* Whether the next thing is chosen. Call it at most n times. */
+/* Returns whether the next thing is chosen. Call it at most n times. */
 bool kmeans_choose(struct kmeans_choice *choice);
 
 /* Finds the nearest centroid of each vector: list[i] in [0, k), the smaller number when two are equally near.

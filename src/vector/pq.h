@@ -1,8 +1,8 @@
 /* vector/pq.h: the tables of product quantizers.
  *
- * A table of a vector has an entry for each centroid of each part, so that the score of a code is a sum of look-ups.
- * The quantizer is stored with its entries side by side (ivf_codec.trained), so that one pass makes many entries of a
- * table.
+ * A table of a vector has an entry for each centroid of each part, so that the score of a code is a sum of
+ * look-ups. The quantizer is stored with its entries side by side (ivf_codec.trained), so that one pass makes many
+ * entries of a table.
  */
 #ifndef VECTOR_PQ_H
 #define VECTOR_PQ_H
@@ -10,14 +10,15 @@
 #include "base/error.h"
 #include "vector/ivf_codec.h"
 
-/* Transposes centroids from FAISS's order, float[m][entries][part], to float[m][part][entries], in place. DP_NOMEM. */
+/* Transposes centroids from FAISS's order, float[m][entries][part], to float[m][part][entries], in place.
+ * DP_NOMEM. */
 enum dp_status pq_turn(float *centroids, size_t m, size_t entries, size_t part, struct dp_error *error);
 
 /* table float[m][1 << bits] = scores of the parts of vector float[dim] and the quantizer's. */
 void pq_table(const struct ivf_codec *codec, enum vector_metric metric, const float *vector, float *table);
 
-/* Whether a part of a vector's score depends on vector and list alone: by residual, L2. With r the coded residual and
- * c the list's centroid
+/* Returns whether a part of a vector's score depends on vector and list alone: by residual, L2. With r the coded
+ * residual and c the list's centroid
  *
  *       |q - c - r|² = |q - c|² - 2 q·r + (|r|² + 2 c·r)
  *

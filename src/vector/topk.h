@@ -1,8 +1,8 @@
 /* vector/topk.h: the k best of a stream of (score, id).
  *
  * A binary heap with its worst hit at the root, so that a score that does not get in costs one comparison. Equal
- * scores are ordered by id, the smaller first: the result depends on the hits that were pushed, not on their order.
- * NaN never gets in. One owner thread.
+ * scores are ordered by id, the smaller first: the result depends on the hits that were pushed, not on their
+ * order. NaN never gets in. One owner thread.
  */
 #ifndef VECTOR_TOPK_H
 #define VECTOR_TOPK_H
@@ -31,7 +31,7 @@ void topk_deinit(struct topk *top);
 /* Empties it. */
 void topk_clear(struct topk *top);
 
-/* Whether `a` comes before `b`. */
+/* Returns whether `a` comes before `b`. */
 static inline bool topk_before(const struct topk *top, struct topk_hit a, struct topk_hit b)
 {
     if (a.score != b.score)
@@ -39,7 +39,7 @@ static inline bool topk_before(const struct topk *top, struct topk_hit a, struct
     return a.id < b.id;
 }
 
-/* Whether a hit with this score could get in (its id may still lose a tie). False for NaN. */
+/* Returns whether a hit with this score could get in (its id may still lose a tie). False for NaN. */
 static inline bool topk_admits(const struct topk *top, float score)
 {
     if (top->count < top->k)

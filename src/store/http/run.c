@@ -92,7 +92,7 @@ static enum dp_status fail_job(struct http_run *run, struct http_job *job, enum 
 
 /* ---- trying again ----------------------------------------------------------------------------------- */
 
-/* Whether the job may make another try. */
+/* Returns whether the job may make another try. */
 static bool may_try(const struct http_run *run, const struct http_job *job)
 {
     bool reads = job->req->method == HTTP_GET || job->req->method == HTTP_HEAD;
@@ -348,7 +348,7 @@ static void judge_answer(struct http_run *run, struct http_job *job, struct http
     try_later(run, job, retry_after_ms(req), why);
 }
 
-/* Whether a transfer that failed with this result may succeed next time. */
+/* Returns whether a transfer that failed with this result may succeed next time. */
 static bool is_transient(CURLcode result)
 {
     switch (result) {
@@ -452,7 +452,8 @@ static void judge_fault(struct http_run *run, struct http_job *job, struct http_
     }
 }
 
-/* Whether the answer is complete. libcurl checks Content-Length; the length of a range is known without it. */
+/* Returns whether the answer is complete. libcurl checks Content-Length; the length of a range is known without
+ * it. */
 static bool is_complete(const struct http_try *t)
 {
     if (t->came.fault == HTTP_FAULT_CUT)

@@ -129,8 +129,8 @@ struct span http_try_target(const struct http_try *t);
 bool http_try_take_head(struct http_try *t, struct span line);
 bool http_try_take_body(struct http_try *t, struct span data);
 void http_sink_drop(struct http_sink *sink);
-/* Whether two heads show the same version: the same ETag, or without one, the same Last-Modified. False when
- * `first` has neither. */
+/* Returns whether two heads show the same version: the same ETag, or without one, the same Last-Modified. False
+ * when `first` has neither. */
 bool http_same_version(struct span first, struct span head);
 
 #endif

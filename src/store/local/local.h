@@ -1,16 +1,17 @@
-/* local/local.h: what the files of the local store share.
+/* local/local.h: the struct, constants and functions that the files of the local store share.
  *
  * Layout of a root folder:
  *     <key>            an object: a regular file at its key's path
  *     .dipper/lock     flock(2)ed while a writer checks a condition and changes a name
- *     .dipper/tmp/…    files being written; if a killed process left one, it is removed after a day
+ *     .dipper/tmp/…    unfinished files; local_sweep removes those of killed processes after a day
  *
- * Each operation opens the root by its path. So a root that was replaced (restored, mounted anew, renamed) is found
- * again, and a missing root is reported (ESTALE here, DP_UNAVAILABLE outside), not taken for an empty one.
+ * Each operation opens the root by its path. So it finds a root that was replaced (restored, mounted anew,
+ * renamed), and reports a missing root (ESTALE here, DP_UNAVAILABLE outside) instead of taking it for an empty
+ * one.
  *
- * No path is ever resolved through a symbolic link below the root, nor through "..": each part of a key is opened by
- * itself, relative to its folder, with O_NOFOLLOW. Functions return an errno (0: success) where the caller decides
- * what it means.
+ * No path leads through a symbolic link below the root, nor through "..": the store opens each part of a key by
+ * itself, relative to its folder, with O_NOFOLLOW. Functions return an errno (0: success) where their caller
+ * judges the failure.
  */
 #ifndef STORE_LOCAL_H
 #define STORE_LOCAL_H
@@ -22,7 +23,8 @@
 #include "store/block_pool.h"
 #include "store/implement.h"
 
-/* The version of an object up to this size is a hash of its content; of a larger one, its inode, times and size. */
+/* The version of an object up to this size is a hash of its content; of a larger one, its inode, times and
+ * size. */
 enum { LOCAL_HASHED_MAX = 256 * 1024, LOCAL_DURABLE_PLACES = 256 };
 
 #define LOCAL_OWN_FOLDER ".dipper"
@@ -30,8 +32,8 @@ enum { LOCAL_HASHED_MAX = 256 * 1024, LOCAL_DURABLE_PLACES = 256 };
 struct local_store {
     struct store base;
     struct store_block_pool *blocks; /* for the bytes that reads return */
-    /* Folders whose entry in their parent is durable: hashes of their identity, each in one of a few places. 0:
-     * free. */
+    /* Hashes of the folders whose entry in their parent is durable. Each hash lies in one of a few places; 0 marks
+     * a free place. */
     _Atomic uint64_t durable[LOCAL_DURABLE_PLACES];
     const char *root; /* absolute path; its text lies behind `path` */
     char path[];      /* the path as given, for messages */
@@ -46,7 +48,8 @@ static inline struct local_store *local_of(struct store *store)
 enum dp_status local_fail(const struct local_store *local, int failed, const char *doing, struct span key,
                           struct dp_error *error);
 
-/* Opens the folder of `key`'s last part, and sets `name` to that part. `create` makes missing folders durably. */
+/* Opens the folder that holds `key`'s last part, and sets `name` to that part. `create` makes missing folders,
+ * durably. */
 int local_folder_of(struct local_store *local, struct span key, bool create, int *folder,
                     char name[STORE_PART_MAX + 1]);
 /* Opens the folder at `path` (empty: the root). */
@@ -54,16 +57,17 @@ int local_open_folder(struct local_store *local, struct span path, int *folder);
 /* Opens an object for reading; ENOENT unless it is a regular file. */
 int local_open_object(struct local_store *local, struct span key, int *fd, struct stat *info);
 
-/* Whether both stats describe one unchanged file. */
+/* Returns whether both stats describe one unchanged file. */
 bool local_same_file(const struct stat *a, const struct stat *b);
-/* The version of an object of more than LOCAL_HASHED_MAX bytes, and that of a smaller one with these bytes. */
+/* Set *out to the version of an object of more than LOCAL_HASHED_MAX bytes, and of a smaller object with these
+ * bytes. */
 void local_version_of_file(const struct stat *info, struct store_version *out);
 void local_version_of_bytes(struct span bytes, struct store_version *out);
-/* The version of an open object; reads the object if it is small. `local` and `key` are for messages. */
+/* Finds the version of an open object; reads the object if it is small. `local` and `key` are for messages. */
 enum dp_status local_version(const struct local_store *local, int fd, const struct stat *info, struct span key,
                              struct store_version *out, struct dp_error *error);
 
-/* Opens a folder of this host; `create` makes it where it is missing. */
+/* Opens a folder of this host as a store; `create` makes a missing folder. */
 enum dp_status store_local_open(struct call *call, const char *path, bool create, struct store **out);
 
 void local_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);

@@ -1,14 +1,14 @@
 /* local/read.c: reads batches of ranges from a local folder.
  *
- * Each object of a batch is opened once, stat'ed, read, and stat'ed again: an object that changed in between is
- * never delivered. Our own writers replace files by rename, so an open file stays one version; the second stat
- * catches other programs that write in place. A request without a pinned version is then read again, a pinned one
- * returns DP_STALE.
+ * local_read takes a batch in slices of SLICE requests, which bounds open files and the stack. It opens each
+ * object of a slice once, stats it, reads it and stats it again, and never delivers an object that changed in
+ * between. Our own writers replace files by rename, so an open file stays one version; the second stat catches
+ * other programs that write in place. After a change local_read reads the request again, except that a pinned read
+ * of a large object returns DP_STALE.
  *
- * Ranges in the page cache are read one after another, which costs less than waking a thread. For the others the
- * kernel first gets all ranges at once (POSIX_FADV_WILLNEED queues the device reads without waiting), so that they
- * run in parallel while we wait for the first; docs/internals/store.md has the figures. A batch is read in slices of
- * SLICE requests, which bounds open files and the stack.
+ * Ranges in the page cache are read one after another, which costs less than waking a thread. The kernel gets all
+ * other ranges at once (POSIX_FADV_WILLNEED queues the device reads without waiting), so that these reads run in
+ * parallel while we wait for the first; docs/internals/store.md has the figures.
  */
 #include "store/local/local.h"
 
@@ -27,16 +27,16 @@ struct local_fetch {
     size_t filled;
     int failed;   /* errno */
     bool cut;     /* the file ended early, so it has changed */
-    bool skipped; /* the call ended first */
+    bool skipped; /* the call ended before the read */
 };
 
 struct local_object {
     struct span key;
     int fd;
     struct stat before;
-    bool hashed; /* small: it is read whole, and its requests share the bytes */
+    bool hashed; /* the object is small: its requests share one read of the whole object */
     bool changed;
-    struct local_fetch whole; /* when hashed */
+    struct local_fetch whole; /* if hashed: the read of the whole object */
     struct store_version version;
 };
 
@@ -47,7 +47,7 @@ struct local_slice {
     size_t n;
     struct local_object objects[SLICE];
     size_t object_count;
-    int object_of[SLICE];              /* for each request; -1: the request is settled */
+    int object_of[SLICE];              /* each request's position in `objects`; -1: the request is settled */
     struct local_fetch fetches[SLICE]; /* for each request of a large object */
 };
 
@@ -63,7 +63,7 @@ static bool fetch_cached(struct local_fetch *f)
         struct iovec to = {store_block_data(f->block) + f->filled, fetch_len(f)};
         ssize_t got = preadv2(f->fd, &to, 1, (off_t)(f->offset + f->filled), RWF_NOWAIT);
         if (got <= 0)
-            return true; /* not in memory, not supported, at the end, or interrupted: fetch_rest will see */
+            return true; /* not in memory, not supported, at the end, or interrupted: fetch_rest finds out */
         f->filled += (size_t)got;
     }
     return false;
@@ -98,7 +98,7 @@ static void fetch_rest(struct call *call, struct local_fetch *f)
     }
 }
 
-/* Finds the open object of the request's key, or opens it. NULL: the request has failed. */
+/* Finds the open object of the request's key, or opens it. Returns NULL when the request has failed. */
 static struct local_object *find_object(struct local_slice *s, struct store_read_req *req)
 {
     for (size_t i = s->object_count; i-- > 0;)
@@ -184,7 +184,7 @@ static void end_objects(struct local_slice *s)
     }
 }
 
-/* Answers request i. True when its object changed and should be read again. */
+/* Answers request i. Returns true when its object changed and must be read again. */
 static bool end_request(struct local_slice *s, size_t i)
 {
     struct store_read_req *req = &s->reqs[i];
@@ -218,7 +218,8 @@ static bool end_request(struct local_slice *s, size_t i)
     return false;
 }
 
-/* Reads the requests that `wanted` marks. Leaves those marked that must be read again. */
+/* Reads the requests that `wanted` marks, and leaves only those marked that must be read again. Returns whether
+ * there are any. */
 static bool read_slice(struct local_slice *s, bool wanted[SLICE])
 {
     bool again = false;

@@ -1,7 +1,7 @@
-/* credentials_http.c: keys from STS, the container's endpoint and the instance's metadata service.
+/* credentials_http.c: fetches keys from STS, the container's endpoint and the instance's metadata service.
  *
- * Each fetch opens a transport and ends it: keys are fetched about once an hour. These peers are near and answer at
- * once or not at all, so the transport is impatient. Answers may hold keys, so no message quotes them.
+ * Each fetch opens a transport and ends it: keys are fetched about once an hour. These peers are near and answer
+ * at once or not at all, so the transport is impatient. Answers may hold keys, so no message quotes them.
  */
 #include "store/s3/credentials_http.h"
 
@@ -60,7 +60,7 @@ static enum dp_status ask_source(struct call *call, const struct s3_settings *s,
     return status;
 }
 
-/* Fails with the answer's code, or with AWS's error in it. */
+/* Fails with AWS's error in the answer's body, or, if there is no such error, with the answer's code. */
 static enum dp_status fail_refused(struct call *call, const char *from, const struct transport_request *req,
                                    struct span body)
 {
@@ -211,7 +211,7 @@ static const char *metadata_url(const struct s3_settings *s, const char *path, s
     return out;
 }
 
-/* Gets a token for the next requests. Only version 2 of the service is used; version 1 has no tokens. */
+/* Gets a token for the next requests. Dipper uses version 2 of the service only; version 1 has no tokens. */
 static enum dp_status metadata_token(struct call *call, const struct s3_settings *s, struct span *token)
 {
     char url[URL_MAX_BYTES];

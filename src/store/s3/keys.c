@@ -1,4 +1,4 @@
-/* s3/keys.c: keys, and the answers of AWS services that bring them (see s3/keys.h). */
+/* s3/keys.c: makes keys, and parses the answers of AWS services that hold keys or errors (see s3/keys.h). */
 #include "store/s3/keys.h"
 
 #include <openssl/crypto.h>
@@ -107,7 +107,7 @@ bool aws_time_parse(struct span text, int64_t *wall_ms)
     return true;
 }
 
-/* The part of a text that messages may show: up to its first control character; empty if it is not UTF-8. */
+/* Returns the part of a text that messages may show: up to its first control character; empty if not UTF-8. */
 static struct span shown_text(struct span text)
 {
     size_t len = 0;
@@ -162,7 +162,7 @@ enum dp_status aws_keys_from_json(const char *from, struct span body, struct are
     return keys_of_answer(from, id, secret, token, expiration, out, error);
 }
 
-/* The parts of an answer of STS. */
+/* The texts of the keys in an answer of STS. */
 struct sts_answer {
     struct span id, secret, token, expiration;
 };

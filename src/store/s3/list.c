@@ -1,13 +1,13 @@
-/* s3/list.c: listings, by ListObjectsV2.
+/* s3/list.c: lists objects with ListObjectsV2.
  *
- * MinIO (still in 2026) loses names when a listing starts behind a given one: it counts names of neighbouring
+ * MinIO (still in 2026) loses names when a listing starts behind a given name: it counts names of neighbouring
  * folders, "a-b/" for "a/", towards the page although they lie before the start. Its pages from the beginning, by
- * token, are complete. So a listing from MinIO that should start behind a name is read from the beginning, and
- * earlier names are skipped.
+ * token, are complete. So s3_list reads a listing from MinIO from the beginning and skips the names before the
+ * start.
  *
  * The listing leaves out names that cannot be keys ("a//b", markers "a/") and names below ".dipper". It asks for
- * percent-encoded names, because XML cannot hold all characters. A listing that makes no progress ends with an
- * error: a page that names itself as the next one, or one that begins before the end of the previous page.
+ * percent-encoded names, because XML cannot hold all characters. A listing ends with an error when it makes no
+ * progress: when a page names itself as the next one, or begins before the end of the previous page.
  */
 #include "base/utf8.h"
 #include "store/listing.h"
@@ -16,7 +16,7 @@
 
 enum { PAGE_MAX = 1000 };
 
-/* The longest UTF-8 beginning of `text`: stores refuse other text. */
+/* Returns the longest beginning of `text` that is valid UTF-8: stores refuse other text. */
 static struct span utf8_part(struct span text)
 {
     while (text.len && !utf8_valid(text))
@@ -24,7 +24,7 @@ static struct span utf8_part(struct span text)
     return text;
 }
 
-/* Whether a key can begin with `prefix`: each whole part of it must be allowed in keys. */
+/* Returns whether a key can begin with `prefix`: each whole part of it must be allowed in keys. */
 static bool can_begin_a_key(struct span prefix)
 {
     struct dp_error error;

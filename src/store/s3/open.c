@@ -1,4 +1,4 @@
-/* s3/open.c: opens s3://bucket/prefix, and reads from it.
+/* s3/open.c: opens s3://bucket/prefix, and reads its objects.
  *
  * Amazon's host names contain the bucket (https://bucket.s3.eu-west-1.amazonaws.com/key); elsewhere the path does
  * (http://host:9000/bucket/key), unless the settings say otherwise. Opening sends no request: the first operation
@@ -64,7 +64,8 @@ static const struct store_ops S3_OPS = {
 
 /* ---- names ------------------------------------------------------------------------------------------ */
 
-/* Bucket names have letters, digits, '.', '-' and '_', at Amazon now and in the past, and elsewhere. */
+/* Checks a bucket's name. It has letters, digits, '.', '-' and '_': more than Amazon allows today, because old
+ * buckets and other stores have such names. */
 static enum dp_status check_bucket(struct call *call, struct span bucket)
 {
     bool good = bucket.len >= BUCKET_MIN && bucket.len <= BUCKET_MAX;
@@ -164,7 +165,8 @@ static bool ends_with(struct span text, const char *end)
     return text.len >= len && memcmp(text.data + text.len - len, end, len) == 0;
 }
 
-/* Whether the host's name contains the bucket. A bucket with a dot does not match Amazon's certificates. */
+/* Returns whether the host's name contains the bucket. A bucket with a dot does not match Amazon's
+ * certificates. */
 static bool by_host(const struct s3_settings *s, struct span host, struct span bucket)
 {
     if (s->addressing != S3_ADDRESSING_AUTO)
@@ -194,7 +196,8 @@ static enum dp_status take_endpoint(struct call *call, struct s3_store *s3, cons
     return DP_OK;
 }
 
-/* Whom to trust: where the profile has a say, the transport, which others may share, does not know. */
+/* Sets the store's own trust if the profile names a CA bundle. The transport, which other stores may share, does
+ * not know the profile. */
 static enum dp_status take_trust(struct call *call, struct s3_store *s3, struct s3_settings *s,
                                  struct span ca_bundle)
 {
@@ -217,7 +220,7 @@ static enum dp_status take_region(struct call *call, struct s3_store *s3, struct
     struct arena arena;
     struct dp_error error;
     arena_init(&arena, PROFILE_ARENA_BYTES);
-    /* A profile that cannot be read is reported when keys are needed. */
+    /* An unreadable profile is no error here: the first request for keys reports it. */
     if (credentials_profile(s, &arena, &profile, &error) != DP_OK)
         profile = (struct aws_profile){0};
     struct span region = setting_is_set(s->region) ? span_str(s->region)

@@ -70,8 +70,8 @@ static int compare_pairs(const void *a, const void *b)
     return order ? order : span_compare(x->value, y->value);
 }
 
-/* Headers of one name keep their order, which qsort does not guarantee; so the few headers are sorted by
- * insertion. */
+/* Sorts headers by name. Headers of one name must keep their order, which qsort does not guarantee; so this is an
+ * insertion sort, which is fast enough for a few headers. */
 static void sort_headers(struct sigv4_pair *headers, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
@@ -119,7 +119,8 @@ static bool is_header_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Appends a header's value without white space at its ends, and one space for each run of it inside. */
+/* Appends a header's value without white space at its ends, and with one space for each run of white space
+ * inside. */
 static void append_trimmed(struct buffer *out, struct span value)
 {
     bool gap = false, begun = false;
@@ -137,7 +138,7 @@ static void append_trimmed(struct buffer *out, struct span value)
     }
 }
 
-/* Fills `sorted` with the headers by name in lower case. */
+/* Fills `sorted` with the headers, their names in lower case, in the order of these names. */
 static enum dp_status lower_and_sort(const struct sigv4_request *r, struct arena *arena,
                                      struct sigv4_pair sorted[SIGV4_PAIRS_MAX], struct dp_error *error)
 {
@@ -160,7 +161,7 @@ static bool repeats_name(const struct sigv4_pair *sorted, size_t i)
     return i > 0 && span_equal(sorted[i].name, sorted[i - 1].name);
 }
 
-/* "a;b;c" of sorted headers. */
+/* Appends the names of sorted headers as "a;b;c". */
 static void append_names(struct buffer *out, const struct sigv4_pair *sorted, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -226,7 +227,7 @@ enum dp_status sigv4_canonical_request(const struct sigv4_request *r, struct are
 
 /* ---- the signature ---------------------------------------------------------------------------------- */
 
-/* "20150830/us-east-1/s3/aws4_request" */
+/* Appends a scope like "20150830/us-east-1/s3/aws4_request". */
 static void append_scope(struct buffer *out, const struct sigv4_signer *s)
 {
     buffer_printf(out, "%.*s/%.*s/%.*s/%s", DAY_LEN, s->date, SPAN_FMT(s->region), SPAN_FMT(s->service),
@@ -326,7 +327,7 @@ static struct span keep_scratch(struct arena *arena, struct buffer *scratch)
     return copy;
 }
 
-/* Whether the request can be presigned for this long. */
+/* Checks that the request has few enough pairs and the URL a valid lifetime; DP_INVALID otherwise. */
 static enum dp_status check_presign(const struct sigv4_request *request, unsigned expires_seconds,
                                     struct dp_error *error)
 {

@@ -1,8 +1,8 @@
 /* s3/write.c: puts and removals, and the probe that comes before the first write.
  *
- * All that Dipper promises about concurrent writers rests on conditional puts, and some stores accept the headers
- * and ignore them. So the first write through a store tries to break two conditions, on an object of the probe below
- * ".dipper/", where no key lies. A store that lets one break is never written to.
+ * Dipper's promises about concurrent writers rest on conditional puts, but some stores accept the conditions and
+ * ignore them. So before the first write through a store, the probe puts an object below ".dipper/", where no key
+ * lies, and tries to break two conditions on it. If the store ignores one, Dipper never writes to that store.
  */
 #include "os/random.h"
 #include "store/s3/s3.h"
@@ -28,15 +28,15 @@ static enum dp_status put_request(struct call *call, struct s3_store *s3, struct
     return s3_request(call, s3, key, NULL, 0, req);
 }
 
-/* Whether the answer says that the condition did not hold. A missing object has no version, so it breaks "if
- * version". */
+/* Returns whether the answer says that the condition did not hold. A missing object has no version, so it breaks
+ * "if version". */
 static bool is_unmet(struct call *call, const struct transport_request *req, enum store_condition condition)
 {
     struct aws_error e;
     if (req->code == 412)
         return true;
     bool said = aws_error_parse(req->bytes.span, call->arena, &e);
-    if (req->code == 409) /* two writers at the same moment, after all tries */
+    if (req->code == 409) /* another writer was writing at the moment of each try */
         return span_equal_str(e.code, "ConditionalRequestConflict");
     return req->code == 404 && condition == STORE_IF_VERSION && (!said || span_equal_str(e.code, "NoSuchKey"));
 }
@@ -56,14 +56,15 @@ static enum dp_status probe_put(struct call *call, struct s3_store *s3, struct s
     return status;
 }
 
-/* Tries to break the conditions on the object `key`, which exists only meanwhile. */
+/* Puts the object `key`, which the caller removes afterwards, and tries to break two conditions on it. Sets
+ * *ignores to a part of a message if the store ignores or refuses conditions, else to NULL. */
 static enum dp_status probe_ask(struct call *call, struct s3_store *s3, struct span key, const char **ignores)
 {
     struct transport_request req;
     struct transport_header header;
     bool unmet;
     *ignores = NULL;
-    /* If the first put is repeated after it landed, the store must refuse it. */
+    /* If the first put has landed and its answer was lost, the store must refuse a retry. */
     enum dp_status status =
         put_request(call, s3, key, span_str(PROBE_BODY), STORE_IF_ABSENT, (struct span){0}, &header, &req);
     if (status == DP_OK)
@@ -91,7 +92,7 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
     int known = atomic_load_explicit(&s3->probe, memory_order_relaxed);
     const char *ignores = NULL;
     if (known == S3_PROBE_OPEN) {
-        /* Two callers may ask at once: each on an object of its own. */
+        /* Two callers may run the probe at once, so each uses a different object. */
         char ulid[ULID_LEN + 1];
         enum dp_status status = os_ulid(ulid, &call->error);
         if (status != DP_OK)
@@ -104,8 +105,8 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
         bool may_be_there = status == DP_OK || status == DP_UNKNOWN;
         if (may_be_there && s3_remove(call, &s3->base, span_str(key)) == DP_NOMEM)
             return DP_NOMEM;
-        call->error = error;      /* if the removal failed otherwise, a small object stays */
-        if (status == DP_UNKNOWN) /* of the probe's object: the caller's has not been sent */
+        call->error = error;      /* after another failure of the removal, a small object stays */
+        if (status == DP_UNKNOWN) /* this concerns the probe's object: the caller's put was not sent */
             status = call_restatus(call, DP_UNAVAILABLE);
         if (status != DP_OK)
             return status;
@@ -124,7 +125,7 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
 
 /* ---- puts ------------------------------------------------------------------------------------------- */
 
-/* What the answer to a put means. */
+/* Judges the answer to a put. */
 static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct store_put *put,
                                 const struct transport_request *req)
 {
@@ -134,7 +135,7 @@ static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct s
         return call_fail(call, DP_UNKNOWN, "%s/%.*s: the store took the object, but sent no ETag", s3->root,
                          SPAN_FMT(put->key));
     }
-    /* Whatever the last try was answered: an earlier one may have landed, or may land yet. */
+    /* An earlier try may have landed, or may land yet, whatever the answer to the last try. */
     if (req->maybe_landed) {
         s3_explain(&s3->source, call, req, &call->error);
         return call_fail(call, DP_UNKNOWN,
@@ -157,7 +158,7 @@ enum dp_status s3_put(struct call *call, struct store *store, struct store_put *
     struct span etag = {0};
     if (put->condition == STORE_IF_VERSION) {
         etag = http_version_etag(put->expected);
-        if (!etag.len) /* of another store, or none: no object here has it */
+        if (!etag.len) /* a version of another store, or no version: no object here has it */
             etag = span_str(NOBODY);
     }
     enum dp_status status = s3_probe(call, s3);
@@ -181,7 +182,7 @@ enum dp_status s3_remove(struct call *call, struct store *store, struct span key
         status = s3_send(call, s3, &req);
     if (status == DP_OK && req.code / 100 != 2) {
         status = s3_explain(&s3->source, call, &req, &call->error);
-        if (status == DP_NOT_FOUND) /* it is gone, as it should be */
+        if (status == DP_NOT_FOUND) /* the object is gone, as it should be */
             status = DP_OK;
         else if (req.maybe_landed) {
             dp_error_prefix(&call->error, "an answer was lost, so the object may or may not be removed");

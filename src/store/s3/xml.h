@@ -1,9 +1,9 @@
 /* store/s3/xml.h: a bounded pull reader for the XML that S3 and STS answer with.
  *
  * It knows elements, text, the five named and all numeric character references, CDATA, comments and processing
- * instructions; attributes are passed over, namespace prefixes dropped. It refuses document types (so no entity can be
- * declared), nesting deeper than XML_DEPTH_MAX and tags that do not match. It never allocates but for text that has
- * references in it, in the caller's arena.
+ * instructions; it skips attributes and drops namespace prefixes. It refuses document types (so no entity can be
+ * declared), nesting deeper than XML_DEPTH_MAX and tags that do not match. It allocates only for text that it must
+ * decode, in the caller's arena.
  *
  * Walking a document:
  *     xml_reader_init(&r, body);
@@ -39,8 +39,8 @@ struct xml_reader {
 void xml_reader_init(struct xml_reader *r, struct span text);
 /* Enters the document's root element. */
 bool xml_enter(struct xml_reader *r, struct span *name);
-/* Enters the next element inside the open one, passing over text. False at the open element's end, which is consumed,
- * and on failure. */
+/* Enters the next element inside the open one; skips text. Returns false at the open element's end, which it
+ * consumes, and on failure. */
 bool xml_next_child(struct xml_reader *r, struct span *name);
 /* Reads the text of the open element and consumes its end. Fails on an element inside. */
 bool xml_read_text(struct xml_reader *r, struct arena *arena, struct span *out);
