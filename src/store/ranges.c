@@ -15,6 +15,7 @@
 
 enum { PASSES_MAX = 5 };
 
+/* A request of the batch. */
 struct range_want {
     struct store_read_req *req; /* NULL once settled */
     bool look;                  /* the next pass asks for version and size only */
@@ -32,6 +33,7 @@ struct range_group {
     size_t fetch_count;
 };
 
+/* One ranges_read: its open wants, and the groups and fetches of the present pass. */
 struct range_plan {
     struct call *call;
     const struct range_limits *limits;

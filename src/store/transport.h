@@ -28,9 +28,9 @@ struct transport_options {
     unsigned hedge_after;        /* no GET is slow before this number of answers: 200 */
     bool no_hedges;              /* never send a GET twice because it is slow: false */
     struct trust_settings trust; /* certificates to trust: the system's */
-    bool direct; /* use no proxy, whatever the environment says: for peers on or beside this host */
-    /* Connect to public addresses only, whatever names resolve to, and use no proxy; DP_DENIED otherwise. For URLs
-     * from strangers. */
+    bool direct; /* for peers on or beside this host: use no proxy, whatever the environment says: false */
+    /* Connect only to public addresses, whatever names resolve to, and use no proxy: false. DP_DENIED for other
+     * addresses. For URLs from strangers. */
     bool public_only;
 };
 

@@ -53,6 +53,7 @@ static inline bool id_set_has(const struct id_set *set, int64_t id)
     return set->slots[at] == id;
 }
 
+/* The ids that pass. */
 struct id_filter {
     bool keeps; /* whether only ids of `keep` pass */
     struct id_set keep;

@@ -1,7 +1,7 @@
-/* vector/ivf_kinds.h: a table of functions for each way of coding vectors. Private to this room.
+/* vector/ivf_kinds.h: a table of functions for each kind of codec. Private to this room.
  *
- * A query calls begin once, probe once when its lists are known, enter for each list, and score for each block of
- * a list.
+ * ivf_scan.c calls begin once per query, probe once when the query's lists are known, enter for each list, and
+ * score for each block of a list.
  */
 #ifndef VECTOR_IVF_KINDS_H
 #define VECTOR_IVF_KINDS_H
@@ -10,6 +10,7 @@
 
 #include "vector/ivf_scan.h"
 
+/* The functions of one kind. */
 struct ivf_kind {
     /* Allocates query->memory and computes the values that depend on the query alone. */
     enum dp_status (*begin)(struct ivf_query *query, struct dp_error *error);

@@ -2,9 +2,9 @@
  *
  * Each iteration assigns the sample to the nearest centroids, then moves each centroid to the mean of its members.
  * Assignment is a blocked matrix product: with scores <x, c> - |c|²/2 (L2) or <x, c> the nearest centroid has the
- * largest score. Members are summed in sample order, one centroid at a time, so neither the number of threads nor
- * their order changes a bit. A centroid without members takes half of another's: both move slightly apart along
- * alternating dimensions, as in FAISS, and the next iteration divides the members.
+ * largest score. One worker adds up the members of a centroid, in sample order, so neither the number of threads
+ * nor their order changes a bit. A centroid without members takes half of another's: both move slightly apart
+ * along alternating dimensions, as in FAISS, and the next iteration divides the members.
  */
 #include "vector/kmeans.h"
 
@@ -19,11 +19,12 @@
 #include "simd/simd.h"
 
 enum {
-    BLOCK_ROWS =
-        168, /* vectors that a worker compares with all centroids before it takes the next block: whole tiles of 6 and of 14 rows */
+    /* Vectors that a worker compares with all centroids before it takes the next block: whole tiles of 6 and of 14
+     * rows. */
+    BLOCK_ROWS = 168,
     PANEL = NEAREST_COLUMNS,
     SLICE_BLOCKS = 64,
-    SPLIT_TRIES = 64 /* draws to find a centroid with two members or more */
+    SPLIT_TRIES = 64 /* maximum draws to find a centroid with two or more members */
 };
 static const size_t SLICE_PRODUCTS = (size_t)1 << 32;
 static const float SPLIT_STEP = 1.0f / 1024.0f;
@@ -39,7 +40,7 @@ bool kmeans_choose(struct kmeans_choice *choice)
     return chosen;
 }
 
-/* Picks `wanted` of the numbers [0, n), in rising order. */
+/* Picks `wanted` of the numbers [0, n) at random, in rising order. */
 static void pick_numbers(uint64_t *random, size_t n, size_t wanted, uint32_t *picked)
 {
     struct kmeans_choice choice = {*random, n, wanted};
@@ -55,7 +56,7 @@ static void pick_numbers(uint64_t *random, size_t n, size_t wanted, uint32_t *pi
 struct assigner {
     const struct call *call;
     const float *x;       /* float[..][dim] */
-    const uint32_t *rows; /* row numbers into x, or NULL: all in order */
+    const uint32_t *rows; /* numbers of the rows of x to assign; NULL: all rows in order */
     size_t count, dim, k, panels;
     enum vector_metric metric;
     const float *centroids;
@@ -66,7 +67,7 @@ struct assigner {
     float *score;   /* out, or NULL */
     size_t begin;   /* first vector of the slice that is being assigned */
     const struct kmeans_watch *watch;
-    double done, share; /* share of the whole work: done before this assignment, and its own */
+    double done, share; /* parts of the whole work: those before this assignment, and this assignment */
     atomic_bool stop;
 };
 
@@ -90,7 +91,7 @@ static void assigner_deinit(struct assigner *a)
     mem_free(a->scratch);
 }
 
-/* Needs x, rows, count, dim, k and metric. assigner_deinit must follow, also on failure. */
+/* Allocates the arrays. The caller has set dim and k, and must call assigner_deinit, also on failure. */
 static enum dp_status assigner_init(struct call *call, struct assigner *a, const struct team *team)
 {
     a->call = call;
@@ -159,7 +160,7 @@ static void assign_block(void *ctx, size_t block, unsigned worker)
                 distance_pair(a->metric, vectors + r * a->dim, a->centroids + list[r] * a->dim, a->dim);
 }
 
-/* Vectors between two calls of the watch: some tenths of a second's work. */
+/* Returns the number of vectors between two calls of the watch: work for some tenths of a second. */
 static size_t slice_rows(const struct assigner *a)
 {
     size_t rows = SLICE_PRODUCTS / (a->k * a->dim + 1);
@@ -192,14 +193,15 @@ static enum dp_status assign_all(struct call *call, struct team *team, struct as
 
 /* ---- training ---------------------------------------------------------------------------------------- */
 
+/* The state of one training. */
 struct trainer {
     struct assigner assigner;
     float *centroids;
     uint32_t *sample; /* row numbers of the sample, or NULL when it is all of x */
-    uint32_t *list;   /* [count] */
-    uint32_t *before; /* [count]: the lists of the last iteration */
-    uint32_t *member; /* [count]: sample places, by list, rising */
-    size_t *begin;    /* [k + 1] into member */
+    uint32_t *list;   /* [count]: each vector's list in this iteration */
+    uint32_t *before; /* [count]: each vector's list in the last iteration */
+    uint32_t *member; /* [count] positions in the sample, list by list; within a list in rising order */
+    size_t *begin;    /* [k + 1] positions in `member` */
     uint64_t random;
 };
 
@@ -213,7 +215,7 @@ static void trainer_deinit(struct trainer *t)
     mem_free(t->begin);
 }
 
-/* Sorts the sample's places by list, keeping their order. */
+/* Sorts the positions in the sample by list; within a list they keep their order. */
 static void group_members(struct trainer *t)
 {
     const struct assigner *a = &t->assigner;
@@ -224,7 +226,7 @@ static void group_members(struct trainer *t)
         t->begin[c + 1] += t->begin[c];
     for (size_t i = 0; i < a->count; i++)
         t->member[t->begin[t->list[i]]++] = (uint32_t)i;
-    memmove(t->begin + 1, t->begin, a->k * sizeof *t->begin); /* each begin had moved to its end */
+    memmove(t->begin + 1, t->begin, a->k * sizeof *t->begin); /* the loop moved each list's begin to its end */
     t->begin[0] = 0;
 }
 
@@ -247,7 +249,8 @@ static void move_centroid(void *ctx, size_t c, unsigned worker)
         centroid[i] /= (float)members;
 }
 
-/* Gives each centroid without members half of the centroid of a random vector of the sample. */
+/* Splits a centroid for each centroid without members: draws a vector of the sample, and gives the empty centroid
+ * half of that vector's centroid. */
 static void repair_empty(struct trainer *t)
 {
     const struct assigner *a = &t->assigner;

@@ -18,7 +18,7 @@ enum {
 
 /* Trains k centroids.
  *
- * team       may be NULL: the caller's thread alone
+ * team       NULL: only the caller's thread works
  * x          float[n][dim], finite; n < 2^32
  * centroids  out: float[k][dim]
  *
@@ -26,29 +26,31 @@ enum {
 enum dp_status kmeans_train(struct call *call, struct team *team, const float *x, size_t n, size_t dim, size_t k,
                             enum vector_metric metric, uint64_t seed, float *centroids);
 
-/* Called now and then on the caller's thread with the part of the work that is done (0 to 1); false cancels the
- * work. */
+/* Training calls `tell` from time to time, on the caller's thread, with the part of the work that is done (0 to
+ * 1). If `tell` returns false, training ends with DP_CANCELLED. */
 struct kmeans_watch {
     bool (*tell)(void *ctx, double done);
     void *ctx;
 };
 
-/* As kmeans_train, watched. watch: may be NULL. */
+/* Trains as kmeans_train does, and reports to `watch`, which may be NULL. */
 enum dp_status kmeans_train_watched(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
                                     size_t k, enum vector_metric metric, uint64_t seed,
                                     const struct kmeans_watch *watch, float *centroids);
 
-/* A seeded choice of `wanted` of n things that come one after another. Each set of them is equally likely. */
+/* A random choice of `wanted` of n things that come one after another. Each set of `wanted` things is equally
+ * likely. */
 struct kmeans_choice {
-    uint64_t random; /* the seed */
-    uint64_t n, wanted;
+    uint64_t random;    /* the seed */
+    uint64_t n, wanted; /* things still to come, and those still to choose */
 };
 /* Returns whether the next thing is chosen. Call it at most n times. */
 bool kmeans_choose(struct kmeans_choice *choice);
 
-/* Finds the nearest centroid of each vector: list[i] in [0, k), the smaller number when two are equally near.
+/* Sets list[i] to the number, in [0, k), of the centroid nearest to vector i; of two equally near, the smaller
+ * number.
  *
- *   score  out: the exact score of x[i] and its centroid; NULL when it is not wanted
+ *   score  out: the exact score of x[i] and its centroid; NULL: no scores
  *
  * Errors as for kmeans_train; k may exceed n here. */
 enum dp_status kmeans_assign(struct call *call, struct team *team, const float *x, size_t n, size_t dim,

@@ -1,4 +1,4 @@
-/* pq.c: the tables of product quantizers, and the constants of vectors. */
+/* pq.c: computes the tables of product quantizers and the constants of vectors. */
 #include "vector/pq.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 
 enum dp_status pq_turn(float *centroids, size_t m, size_t entries, size_t part, struct dp_error *error)
 {
-    size_t size = entries * part * sizeof *centroids; /* of one part, so no larger than the centroids */
+    size_t size = entries * part * sizeof *centroids; /* one part, so no larger than all centroids */
     float *old = mem_alloc(size);
     if (!old)
         return dp_fail_nomem(error, "a product quantizer");
@@ -40,7 +40,7 @@ bool pq_has_constants(const struct ivf_codec *codec)
     return codec->kind == IVF_PQ && codec->by_residual && codec->metric == VECTOR_L2;
 }
 
-/* table = |r|² + 2 c·r.   twice float[dim] and norms float[m][1 << bits] are scratch */
+/* Sets table float[m][1 << bits] to |r|² + 2 c·r. twice float[dim] and norms float[m][1 << bits] are scratch. */
 static void constant_table(const struct ivf_codec *codec, const float *centroid, float *twice, float *norms,
                            float *table)
 {

@@ -1,10 +1,10 @@
-/* rabitq.c: the arithmetic of RaBitQ codes that both layouts share, as FAISS has it.
+/* rabitq.c: computes scores of RaBitQ codes, for both layouts, with FAISS's arithmetic.
  *
- * (Gao, Long: RaBitQ, SIGMOD 2024, https://arxiv.org/abs/2405.12497; for more bits Gao et al., SIGMOD 2025.) A code
- * holds the signs of the residual x - c, and factors that turn an inner product of the query's residual with the
- * signs into the score. The query's residual is rounded to query_bits: between its least and largest value, or
- * symmetrically around 0 (`centered`). With more bits a code also gives a second, better estimate, which is computed
- * only when the first, less its error, could get in.
+ * (Gao, Long: RaBitQ, SIGMOD 2024, https://arxiv.org/abs/2405.12497; for more bits Gao et al., SIGMOD 2025.) A
+ * code holds the signs of the residual x - c, and factors that turn an inner product of the query's residual with
+ * the signs into the score. A query's residual is rounded to query_bits: between its least and largest value, or
+ * symmetrically around 0 (`centered`). A code with more bits also gives a second, better estimate; a scan computes
+ * it only when the first estimate, within its error, may beat the worst hit.
  */
 #include <math.h>
 
@@ -12,7 +12,8 @@
 #include "simd/simd.h"
 #include "vector/ivf_kinds.h"
 
-/* Radii of a centered query, in standard deviations, for 1 … 8 bits: what FAISS uses, least L2 error. */
+/* Radii of a centered query, in standard deviations, for 1 … 8 bits: FAISS's values, which have the least L2
+ * error. */
 static const float radii[] = {0.79688f, 1.49375f, 2.05078f, 2.50938f, 2.91250f, 3.26406f, 3.59844f, 3.91016f};
 
 void rabitq_lay_out(struct ivf_query *query)
@@ -25,9 +26,9 @@ void rabitq_lay_out(struct ivf_query *query)
 
 /* Rounds the residual; returns the sum of the rounded values.
  *
- * Where a value lies between two codes, its last bit decides. FAISS's AVX-512 code fuses the step for whole blocks of
- * 16 and not for the rest (its AVX2 code: blocks of 8; its plain code: never). This function follows the AVX-512
- * code. */
+ * The last bit of a value halfway between two codes decides on its code. FAISS's AVX-512 code fuses multiplication
+ * and subtraction for whole blocks of 16 values, and not for the others (its AVX2 code: blocks of 8; its plain
+ * code: never). This function follows the AVX-512 code. */
 static uint64_t round_residual(struct ivf_query *query, float least, float step)
 {
     float most = (float)((1u << query->codec->query_bits) - 1), inverse = 1.0f / step, shift = least * inverse;

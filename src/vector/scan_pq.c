@@ -1,8 +1,9 @@
-/* scan_pq.c: codes of a product quantizer: for each of m parts of a vector, the index of one of the part's centroids.
+/* scan_pq.c: scores codes of a product quantizer. A code holds, for each of m parts of a vector, the index of one
+ * of the part's centroids.
  *
- * A table of the query's parts against the centroids of each part makes a score a sum of m look-ups. One table serves
- * all lists. With codes by residual the list adds the inner product of query and centroid, or their distance and each
- * vector's constant (vector/pq.h).
+ * A table of the query's parts against the centroids of each part turns a score into a sum of m look-ups. One
+ * table serves all lists. For codes by residual, a score also has the inner product of query and list centroid, or
+ * their distance and the vector's constant (vector/pq.h).
  */
 #include "simd/scan.h"
 #include "simd/simd.h"

@@ -1,18 +1,18 @@
-/* scan_pq_fast.c: a product quantizer of 4 bits with interleaved codes, scored as FAISS's IndexIVFPQFastScan does.
+/* scan_pq_fast.c: scores interleaved codes of a 4-bit product quantizer, as FAISS's IndexIVFPQFastScan does.
  *
- * The table is rounded to bytes together with the biases of all probed lists, so probe looks at the lists before any
- * is scanned:
+ * One scale rounds the table and the biases of all probed lists, so pq_fast_probe looks at all these lists before
+ * the first scan:
  *
  *   not by residual        one table, no biases
  *   inner product          one table; a list's bias is the query's inner product with its centroid
- *   L2 by residual         a table for each list, computed again when the list is entered:
+ *   L2 by residual         a table for each list, which pq_fast_enter computes again:
  *     precomputed          |r|² + 2 c·r - 2 q·r, and |q - c|² as the bias
  *     otherwise            |q - c - r|²; FAISS falls back to this when its tables would take too much memory
  *
  * where r is a part of the quantizer and c that part of the centroid.
  *
- * FAISS keeps a vector only when its 16-bit sum is better than the worst sum (65535, or 0 for inner products), even
- * while there is room. So vectors with that sum are never answered.
+ * FAISS keeps a vector only when its 16-bit sum is better than the worst sum (65535, or 0 for inner products),
+ * even while there is room. So a vector with that sum is never a hit.
  */
 #include <math.h>
 
@@ -70,7 +70,7 @@ static float pq_fast_list_table(struct ivf_query *query, const float *centroid)
         return 0.0f;
     }
     pq_table(codec, VECTOR_INNER_PRODUCT, centroid, query->table);
-    for (size_t i = 0; i < codec->m * ENTRIES; i++) /* doubling is exact, so FAISS's fused steps give the same */
+    for (size_t i = 0; i < codec->m * ENTRIES; i++) /* doubling is exact, so FAISS's fused steps give equal bits */
         query->table[i] = query->norms[i] + 2.0f * query->table[i] - 2.0f * query->products[i];
     return distance_pair(VECTOR_L2, query->vector, centroid, codec->dim);
 }
@@ -94,7 +94,7 @@ static void pq_fast_round_table(struct ivf_query *query)
     }
 }
 
-/* Rounds a bias to 16 bits. A larger one wraps, as the sums do. */
+/* Rounds a bias to 16 bits. A larger bias wraps, as the sums do. */
 static uint16_t pq_fast_round_bias(const struct ivf_query *query, float bias)
 {
     float value = round_to_step(bias, query->least_bias, query->scale);

@@ -1,4 +1,5 @@
-/* scan_rabitq.c: RaBitQ codes that lie one after another: sign bits, factors, other bits (rabitq.c). */
+/* scan_rabitq.c: scores RaBitQ codes that lie one after another, each with sign bits, factors and other bits
+ * (rabitq.c). */
 #include "simd/scan.h"
 #include "simd/simd.h"
 #include "vector/ivf_kinds.h"
@@ -8,7 +9,7 @@ static enum dp_status rabitq_rows_begin(struct ivf_query *query, struct dp_error
     return ivf_query_allocate(query, rabitq_lay_out, error);
 }
 
-/* Bit j of rounded[i] becomes bit i of plane j. */
+/* Cuts the rounded residual into planes: bit j of rounded[i] becomes bit i of plane j. */
 static void rabitq_cut_planes(struct ivf_query *query)
 {
     const struct ivf_codec *codec = query->codec;

@@ -1,8 +1,8 @@
-/* scan_rabitq_fast.c: RaBitQ with its sign bits interleaved for fast scan, as FAISS's IndexIVFRaBitQFastScan.
+/* scan_rabitq_fast.c: scores RaBitQ codes with interleaved sign bits, as FAISS's IndexIVFRaBitQFastScan does.
  *
- * Four dimensions make one 4-bit index, whose table holds the sums of the subsets of their rounded residual. A block
- * holds pairs * block_rows bytes of indexes, then each vector's factors (and other bits). Tables are rounded for all
- * probed lists together (fast_scan.c).
+ * The signs of four dimensions form a 4-bit index into a table of the sums that these signs select from the
+ * rounded residual. A block holds pairs * block_rows bytes of indexes, then each vector's factors (and other
+ * bits). One scale rounds the tables of all probed lists (fast_scan.c).
  */
 #include <math.h>
 
@@ -29,7 +29,8 @@ static enum dp_status rabitq_fast_begin(struct ivf_query *query, struct dp_error
     return status;
 }
 
-/* table[m][code] = least + the values of the dimensions 4 m … 4 m + 3 whose bits are set */
+/* Fills the table of a list: table[m][code] = least + the values of those dimensions 4 m … 4 m + 3 whose bits are
+ * set in `code`. */
 static void rabitq_fast_list_table(struct ivf_query *query, const float *centroid)
 {
     const struct ivf_codec *codec = query->codec;

@@ -1,16 +1,16 @@
-/* scan_scalar.c: flat vectors and scalar codes: 8, 6 or 4 bits, or a half, for each dimension.
+/* scan_scalar.c: scores flat vectors, and scalar codes with 8, 6 or 4 bits or a 16-bit float for each dimension.
  *
- * Codes are decoded in registers. With x[i] = base[i] + step[i] * code[i]
+ * Kernels decode the codes in registers. With x[i] = base[i] + step[i] * code[i]
  *
  *       step = range / (2^bits - 1),   base = least + step / 2   (+ the list's centroid, for codes by residual)
  *
  * the inner product is  q·base + sum (q step)[i] code[i],  and the distance is  sum ((q - base)[i] - step[i]
- * code[i])². All terms that depend on the query alone are computed once for a query or a list, so a code costs one
- * conversion and one or two multiply-adds for each dimension.
+ * code[i])². Terms without the code are computed once for a query or a list, so a code costs one conversion and
+ * one or two multiply-adds for each dimension.
  *
  * Codes that are the values themselves (IVF_SCALAR_DIRECT, IVF_SCALAR_SIGNED) are meant for whole numbers. Where
- * sixteen divides the dimension, FAISS cuts the query's components to such bytes, modulo 256, before it compares, and
- * so does this file. Elsewhere FAISS compares with the query as it is.
+ * sixteen divides the dimension, FAISS cuts the query's components to such bytes, modulo 256, before it compares,
+ * and so does this file. For other dimensions both leave the query as it is.
  */
 #include "simd/distance.h"
 #include "simd/scan.h"
@@ -40,7 +40,7 @@ static bool is_half(const struct ivf_codec *codec)
     return codec->kind == IVF_FP16 || codec->kind == IVF_BF16;
 }
 
-/* A component of the query as FAISS compares it with codes of this form. */
+/* Returns a component of the query as FAISS compares it with codes of this form. */
 static float query_component(const struct ivf_codec *codec, float x)
 {
     if (codec->dim % 16 != 0 || (codec->form != IVF_SCALAR_DIRECT && codec->form != IVF_SCALAR_SIGNED))

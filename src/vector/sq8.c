@@ -1,4 +1,5 @@
-/* sq8.c: eight bits a dimension, bit for bit as FAISS's ScalarQuantizer (QT_8bit, RS_minmax). */
+/* sq8.c: trains and encodes eight bits a dimension, with the same bits as FAISS's ScalarQuantizer (QT_8bit,
+ * RS_minmax). */
 #include "vector/sq8.h"
 
 #include <math.h>
@@ -27,7 +28,7 @@ void sq8_train_end(float *trained, size_t dim)
         float *least = &trained[i], *most = &trained[dim + i];
         if (*least > *most)
             *least = *most = 0.0f;
-        *most -= *least; /* from the largest value to the width */
+        *most -= *least; /* the file has the width, not the largest value */
     }
 }
 
@@ -36,7 +37,7 @@ void sq8_encode(const float *trained, size_t dim, const float *x, uint8_t *code)
     for (size_t i = 0; i < dim; i++) {
         float width = trained[dim + i];
         float place = width != 0.0f ? (x[i] - trained[i]) / width : 0.0f;
-        place = place > 0.0f ? place : 0.0f; /* also NaN */
+        place = place > 0.0f ? place : 0.0f; /* 0 for NaN, too */
         place = place < 1.0f ? place : 1.0f;
         code[i] = (uint8_t)(255.0f * place);
     }

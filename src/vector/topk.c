@@ -27,7 +27,8 @@ void topk_clear(struct topk *top)
     top->sorted = false;
 }
 
-/* Moves `hit` down from the hole at `at`, in a heap of `count`, until no child is worse than it. */
+/* Moves `hit` down from the hole at position `at`, in a heap of `count` hits, until no child is worse than
+ * `hit`. */
 static void sift_down(const struct topk *top, size_t count, size_t at, struct topk_hit hit)
 {
     struct topk_hit *hits = top->hits;

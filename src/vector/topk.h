@@ -19,16 +19,16 @@ struct topk_hit {
 };
 
 struct topk {
-    struct topk_hit *hits; /* [k], the first `count` in use: a heap, or best first after topk_sort */
+    struct topk_hit *hits; /* [k], of which `count` are in use: a heap; after topk_sort, best first */
     size_t k, count;
     bool larger_is_better;
     bool sorted;
 };
 
-/* Makes room for k hits; with k 0 nothing gets in. DP_NOMEM. */
+/* Makes room for k hits; with k 0 the heap takes none. DP_NOMEM. */
 enum dp_status topk_init(struct topk *top, size_t k, bool larger_is_better, struct dp_error *error);
 void topk_deinit(struct topk *top);
-/* Empties it. */
+/* Removes all hits. */
 void topk_clear(struct topk *top);
 
 /* Returns whether `a` comes before `b`. */
@@ -39,7 +39,7 @@ static inline bool topk_before(const struct topk *top, struct topk_hit a, struct
     return a.id < b.id;
 }
 
-/* Returns whether a hit with this score could get in (its id may still lose a tie). False for NaN. */
+/* Returns whether a hit with this score is good enough (its id may still lose a tie); false for NaN. */
 static inline bool topk_admits(const struct topk *top, float score)
 {
     if (top->count < top->k)
@@ -50,10 +50,10 @@ static inline bool topk_admits(const struct topk *top, float score)
     return top->larger_is_better ? score >= worst : score <= worst;
 }
 
-/* Offers a hit. Not after topk_sort, unless cleared. */
+/* Offers a hit. After topk_sort, topk_clear must come first. */
 void topk_push(struct topk *top, float score, int64_t id);
 
-/* Sorts the hits, best first. No push may follow. */
+/* Sorts the hits, best first. */
 void topk_sort(struct topk *top);
 
 #endif

@@ -1,4 +1,4 @@
-/* transform.c: applying one transform to one vector. */
+/* transform.c: applies a transform to a vector. */
 #include "vector/transform.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 #include "base/splitmix.h"
 #include "vector/distance.h"
 
-/* y becomes H y, unscaled; n is a power of two. */
+/* Replaces y by H y, unscaled; H is the Walsh-Hadamard matrix of size n, a power of two. */
 static void walsh_hadamard(float *y, size_t n)
 {
     for (size_t step = 1; step < n; step *= 2)
@@ -19,7 +19,7 @@ static void walsh_hadamard(float *y, size_t n)
             }
 }
 
-/* FAISS draws the signs of a seed by SplitMix64. */
+/* Applies TRANSFORM_HADAMARD. SplitMix64 draws the signs from the seed, as in FAISS. */
 static void apply_hadamard(const struct vector_transform *transform, const float *x, float *y)
 {
     size_t n = transform->dim_out;

@@ -1,7 +1,7 @@
-/* vector_file.c: what the numbers of a file of vectors are, and taking them out.
+/* vector_file.c: reads the numbers of a file of vectors or ids.
  *
- * vector_header.c reads the headers. Numbers are read byte by byte, so that neither alignment nor byte order matters;
- * plain floats are copied.
+ * vector_header.c reads the headers. This file reads numbers byte by byte, so that neither alignment nor byte
+ * order matters; it copies little-endian floats.
  */
 #include "vector/vector_file.h"
 
@@ -12,7 +12,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "floats are copied as they lie in the file");
 
-/* The bytes of a number, as a little-endian integer. */
+/* Returns the bits of the number at `at`, whatever its byte order, as an integer. */
 static uint64_t bits_of(const struct vector_layout *layout, const uint8_t *at)
 {
     uint64_t bits = 0;

@@ -31,6 +31,7 @@ struct store_cache {
     struct cache_shard shards[];
 };
 
+/* A store over a cache. */
 struct cache_store {
     struct store base;
     struct store *inner;
@@ -190,8 +191,8 @@ static bool wait_for(struct call *call, struct store_read_req *req, struct cache
 static void cache_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
     struct cache_store *c = cache_of(store);
-    struct cache_plan *plans =
-        mem_calloc(n, sizeof *plans); /* in the heap: a call may read more often than its arena has room for */
+    /* In the heap, because a call may read more often than its arena has room for. */
+    struct cache_plan *plans = mem_calloc(n, sizeof *plans);
     for (size_t i = 0; i < n; i++) {
         if (reqs[i].status != DP_OK)
             continue;

@@ -94,7 +94,7 @@ struct pending_fetch {
     uint8_t byte; /* the byte that ASK_FIRST reads */
 };
 
-/* Adds the condition "if changed" to the headers that `aim` has set. */
+/* Adds the condition "if changed" to the headers that `aim` has set. DP_NOMEM. */
 static enum dp_status add_condition(struct call *call, struct transport_request *req, struct span etag)
 {
     struct transport_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);

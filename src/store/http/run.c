@@ -21,6 +21,7 @@ enum { NS_PER_MS = 1000000, CANCEL_LOOK_MS = 20, RETRY_AFTER_MAX_MS = 30000 };
 
 enum job_state { JOB_READY, JOB_IN_FLIGHT, JOB_WAITING, JOB_ENDED };
 
+/* One request until it has ended. */
 struct http_job {
     struct transport_request *req;
     struct http_try t, hedge; /* in flight: t, or both, or, after t failed, the hedge alone */
@@ -35,6 +36,7 @@ struct http_job {
     int first_code;
 };
 
+/* One transport_run: a round of jobs. */
 struct http_run {
     struct call *call;
     struct transport *transport;
@@ -135,8 +137,8 @@ static void try_later(struct http_run *run, struct http_job *job, uint64_t least
 static void keep_bytes(struct http_job *job, struct http_try *t)
 {
     bool resumed = t->asked.at > 0;
-    if (resumed &&
-        (!t->came.decided || t->came.code / 100 != 2)) { /* this try added nothing and damaged nothing */
+    /* This try added no bytes and damaged none. */
+    if (resumed && (!t->came.decided || t->came.code / 100 != 2)) {
         job->sink = t->came.sink;
         t->came.sink = (struct http_sink){0};
         return;
@@ -246,8 +248,8 @@ static bool take_answer(struct http_run *run, struct http_job *job, struct http_
     struct transport_request *req = job->req;
     struct span head = arena_copy(run->call->arena, buffer_span(&t->came.head));
     store_bytes_release(&req->bytes);
-    bool resumed =
-        t->asked.at > 0 && t->came.code == 206; /* the answer continues the one that brought the first bytes */
+    /* A resumed answer continues the one that brought the first bytes. */
+    bool resumed = t->asked.at > 0 && t->came.code == 206;
     req->code = resumed ? job->first_code : t->came.code;
     req->body_len = 0;
     if (!head.data)

@@ -30,6 +30,7 @@ struct local_fetch {
     bool skipped; /* the call ended before the read */
 };
 
+/* An object that a slice reads. */
 struct local_object {
     struct span key;
     int fd;
@@ -40,6 +41,7 @@ struct local_object {
     struct store_version version;
 };
 
+/* Up to SLICE requests of a batch, and their open objects. */
 struct local_slice {
     struct call *call;
     struct local_store *local;
