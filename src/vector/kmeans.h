@@ -1,8 +1,8 @@
-/* vector/kmeans.h: k-means clustering, for the lists of an inverted file.
+/* vector/kmeans.h: clusters vectors with k-means, for the lists of an inverted file.
  *
- * Lloyd's algorithm over a sample. The result depends on the vectors, k, the metric and the seed alone, neither on
- * the number of threads nor on the machine. For VECTOR_INNER_PRODUCT it is spherical: centroids have length 1, and
- * a vector belongs to the centroid with the largest inner product.
+ * Training runs Lloyd's algorithm over a sample. The result depends only on the vectors, k, the metric and the
+ * seed, not on the number of threads or the machine. For VECTOR_INNER_PRODUCT clusters are spherical: centroids
+ * have length 1, and a vector belongs to the centroid with the largest inner product.
  */
 #ifndef VECTOR_KMEANS_H
 #define VECTOR_KMEANS_H

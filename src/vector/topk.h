@@ -1,8 +1,8 @@
-/* vector/topk.h: the k best of a stream of (score, id).
+/* vector/topk.h: keeps the k best of a stream of (score, id).
  *
- * A binary heap with its worst hit at the root, so that a score that does not get in costs one comparison. Equal
- * scores are ordered by id, the smaller first: the result depends on the hits that were pushed, not on their
- * order. NaN never gets in. One owner thread.
+ * A binary heap has its worst hit at the root, so that a score that is not good enough costs one comparison. Of
+ * equal scores the one with the smaller id is better, so the result depends only on the pushed hits, not on their
+ * order. The heap never takes NaN. One owner thread.
  */
 #ifndef VECTOR_TOPK_H
 #define VECTOR_TOPK_H

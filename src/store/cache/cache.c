@@ -224,8 +224,7 @@ static void cache_read(struct call *call, struct store *store, struct store_read
     mem_free(plans);
 }
 
-/* ---- the rest goes to the inner store
- * ------------------------------------------------------------------------ */
+/* ---- the rest goes to the inner store ----------------------------------------------------------------------- */
 
 static enum dp_status cache_head(struct call *call, struct store *store, struct span key, struct store_info *out)
 {
@@ -339,8 +338,7 @@ static const struct store_ops CACHE_OPS = {
     .add_metrics = cache_add_metrics,
 };
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------------ */
 
 static unsigned shards_for(uint64_t bytes)
 {
