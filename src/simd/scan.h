@@ -16,6 +16,7 @@
  * SCAN_SCORES_MAX scores. */
 enum { SCAN_GROUP = 32, SCAN_SCORES_MAX = 64 };
 
+/* The scan kernels of one instruction set. */
 struct scan_kernels {
     /* Scores of rows of 4 bits a component (ceil(dim / 2) bytes, low half first), of 6 bits (ceil(6 dim / 8)
      * bytes, low bits first), of IEEE halves, and of bfloat16, the upper halves of floats:

@@ -36,6 +36,7 @@ struct nearest_kernels;  /* simd/nearest.h */
 struct peak_kernels;     /* simd/peak.h */
 struct scan_kernels;     /* simd/scan.h */
 
+/* The kernels of one instruction set. */
 struct simd_ops {
     enum simd_isa isa;
     const char *name; /* as DIPPER_SIMD spells it */

@@ -37,6 +37,7 @@ void store_bytes_release(struct store_bytes *b); /* also empties it */
 
 enum { STORE_TO_END = -1 }; /* as a length: up to the object's end */
 
+/* One range of a read batch. */
 struct store_read_req {
     /* in */
     struct span key;
@@ -57,11 +58,13 @@ struct store_read_req {
 
 enum store_condition { STORE_ANY, STORE_IF_ABSENT, STORE_IF_VERSION };
 
+/* The size in bytes and the version of an object. */
 struct store_info {
     uint64_t size;
     struct store_version version;
 };
 
+/* One put: the object, its condition, and the version that it gets. */
 struct store_put {
     struct span key;
     struct span body;
@@ -70,12 +73,14 @@ struct store_put {
     struct store_version version;         /* out: the version of the new object */
 };
 
+/* An object or a folder in a listing. */
 struct store_entry {
     struct span key; /* in the call's arena */
     uint64_t size;   /* 0 for a common prefix */
     bool is_prefix;  /* a folder: the key ends in '/' and stands for all keys below it */
 };
 
+/* The answer to store_list. */
 struct store_listing {
     struct store_entry *entries; /* ascending by key, in the call's arena */
     size_t count;
@@ -95,6 +100,7 @@ enum store_counting {
     STORE_COUNTS_ALL       /* it also counts the rounds of its reads: a cached read needs no round */
 };
 
+/* The functions of one kind of store. The functions below call them. */
 struct store_ops {
     const char *scheme;
     enum store_counting counting;
@@ -130,6 +136,7 @@ struct store_settings {
 };
 enum { STORE_SETTINGS_MAX = 4 };
 
+/* Settings of a store to open. "Remote" marks those for stores that send requests. */
 struct store_options {
     /* For store_open_object: the local folder (an absolute path) that the object must lie below, without symbolic
      * links on the way; DP_DENIED otherwise. NULL: any folder. */
@@ -165,7 +172,7 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
 
 /* Reads n ranges in parallel. Returns DP_OK when every request is DP_OK, else the first failure's status with its
  * error in the call. Counts one round, the requests (n; for a remote store those that it sends after merging and
- * splitting, and retries) and the bytes. Ranges that a cache has add nothing to these costs. */
+ * splitting, with retries) and the bytes. Ranges that a cache has add nothing to these costs. */
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);

@@ -38,8 +38,8 @@ struct ivf_codec {
     size_t code_size;          /* bytes of one vector's code; for blocked kinds, a vector's share of a block */
     bool by_residual;          /* codes hold x - centroid */
     enum ivf_scalar_form form; /* for scalar codes */
-    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range, for every form; PQ: float[m][dim / m][1 <<
-     * bits], with the entries side by side (vector/pq.h) */
+    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range of each dimension, for every form.
+     * PQ: float[m][dim / m][1 << bits], with the entries side by side (vector/pq.h). */
     const float *trained;
     size_t m;           /* PQ: parts of a vector */
     size_t bits;        /* bits of an index (PQ) or of a dimension (RaBitQ) */

@@ -83,7 +83,6 @@ void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint
  * codes     ivf_codec_list_bytes(n) bytes;  ids  n little-endian int64
  * filter    ids to keep, or NULL
  *
- *
  * Fails with DP_CORRUPT when the spans are not whole numbers of codes and ids or do not match, or when the
  * query's map lacks the number of a vector that the scan had to look at. */
 enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,

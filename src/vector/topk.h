@@ -13,11 +13,13 @@
 
 #include "base/error.h"
 
+/* A hit of a search. */
 struct topk_hit {
     int64_t id;
     float score;
 };
 
+/* A heap of at most k hits. */
 struct topk {
     struct topk_hit *hits; /* [k], of which `count` are in use: a heap; after topk_sort, best first */
     size_t k, count;

@@ -1,4 +1,4 @@
-/* vector/transform.h: transforms of vectors before a search or an encoding: rotations, projections and others. */
+/* vector/transform.h: transforms of query vectors before a search: rotations, projections and others. */
 #ifndef VECTOR_TRANSFORM_H
 #define VECTOR_TRANSFORM_H
 

@@ -1,5 +1,5 @@
-/* vector/vector_source.h: a source of vectors, which its user reads block by block, so that they need not fit in
- * memory. The owner of the vectors implements it.
+/* vector/vector_source.h: a source of vectors. Its user reads them block by block, so they need not fit in memory.
+ * The owner of the vectors implements it.
  */
 #ifndef VECTOR_VECTOR_SOURCE_H
 #define VECTOR_VECTOR_SOURCE_H

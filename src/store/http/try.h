@@ -49,6 +49,7 @@ struct http_round;
 struct http_host;
 struct http_job;
 
+/* One sending of a request, and its answer. */
 struct http_try {
     /* Set until transport_submit returns, then only read. */
     struct {

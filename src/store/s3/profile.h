@@ -1,4 +1,4 @@
-/* store/s3/profile.h: parses the files in which AWS tools keep keys and settings: ~/.aws/credentials,
+/* store/s3/profile.h: parses the files in which AWS tools keep keys and settings, ~/.aws/credentials and
  * ~/.aws/config.
  *
  * "[name]" begins a profile in the credentials file, "[profile name]" (or "[default]") in the config file; lines
