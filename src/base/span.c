@@ -1,5 +1,27 @@
-/* span.c: comparing spans, and the bounds-checked little-endian cursor. */
+/* span.c: compares and trims spans, and reads through the bounds-checked little-endian cursor. */
 #include "base/span.h"
+
+bool span_one_of(struct span a, const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_equal_str(a, texts[i]))
+            return true;
+    return false;
+}
+
+static bool is_in(uint8_t byte, const char *bytes)
+{
+    return byte != '\0' && strchr(bytes, byte);
+}
+
+struct span span_trim(struct span a, const char *blanks)
+{
+    while (a.len && is_in(a.data[0], blanks))
+        a = span_of(a.data + 1, a.len - 1);
+    while (a.len && is_in(a.data[a.len - 1], blanks))
+        a.len--;
+    return a;
+}
 
 int span_compare(struct span a, struct span b)
 {

@@ -44,6 +44,12 @@ static inline bool span_starts_with(struct span a, struct span prefix)
     return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.data, prefix.data, prefix.len) == 0);
 }
 
+/* Returns whether the span is one of `count` strings. */
+bool span_one_of(struct span a, const char *const *texts, size_t count);
+
+/* Returns the span without the bytes at its two ends that occur in `blanks`. */
+struct span span_trim(struct span a, const char *blanks);
+
 /* Compares like memcmp; a prefix sorts before a longer span. */
 int span_compare(struct span a, struct span b);
 

@@ -16,20 +16,11 @@ static bool equal_ignoring_case(struct span a, const char *lower)
     return true;
 }
 
-static struct span trim_blanks(struct span s)
-{
-    while (s.len && (s.data[0] == ' ' || s.data[0] == '\t'))
-        s = span_of(s.data + 1, s.len - 1);
-    while (s.len && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 struct span head_value(const struct head *head, const char *name)
 {
     for (size_t i = 0; i < head->count; i++)
         if (equal_ignoring_case(head->fields[i].name, name))
-            return trim_blanks(head->fields[i].value);
+            return span_trim(head->fields[i].value, " \t");
     return span_of(NULL, 0);
 }
 
@@ -104,13 +95,13 @@ unsigned head_check(struct head *head, struct dp_error *error)
             head->has_length = true;
         } else if (equal_ignoring_case(name, "transfer-encoding")) {
             encodings++;
-            head->chunked = equal_ignoring_case(trim_blanks(value), "chunked");
+            head->chunked = equal_ignoring_case(span_trim(value, " \t"), "chunked");
             if (!head->chunked)
                 return refuse_head(error, 501, "this server knows no Transfer-Encoding but \"chunked\"");
         } else if (equal_ignoring_case(name, "host")) {
             hosts++;
         } else if (equal_ignoring_case(name, "expect")) {
-            head->expects_continue = equal_ignoring_case(trim_blanks(value), "100-continue");
+            head->expects_continue = equal_ignoring_case(span_trim(value, " \t"), "100-continue");
             if (!head->expects_continue)
                 return refuse_head(error, 417, "this server knows no Expect but \"100-continue\"");
         }

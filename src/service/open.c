@@ -147,12 +147,8 @@ static enum dp_status split_aliases(const char *list, struct span names[ALIASES_
 {
     while (*list) {
         size_t len = strcspn(list, ",");
-        struct span name = span_of(list, len);
+        const struct span name = span_trim(span_of(list, len), " ");
         list += len + (list[len] == ',');
-        while (name.len > 0 && name.data[0] == ' ')
-            name = span_of(name.data + 1, name.len - 1);
-        while (name.len > 0 && name.data[name.len - 1] == ' ')
-            name.len--;
         if (name.len == 0)
             continue;
         if (*count == ALIASES_MAX)

@@ -23,6 +23,21 @@ static void test_base_span_compares_bytes(void **state)
     assert_true(span_compare(span_str("b"), span_str("ab")) > 0);
 }
 
+static void test_base_span_one_of_and_trim(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"one", "two"};
+    assert_true(span_one_of(span_str("two"), names, 2));
+    assert_false(span_one_of(span_str("two"), names, 1));
+    assert_false(span_one_of(span_str("tw"), names, 2));
+    assert_false(span_one_of(span_of(NULL, 0), names, 0));
+    assert_true(span_equal_str(span_trim(span_str(" \t a b\t "), " \t"), "a b"));
+    assert_true(span_equal_str(span_trim(span_str("\ta "), " "), "\ta"));
+    assert_int_equal(span_trim(span_str("   "), " ").len, 0);
+    assert_int_equal(span_trim(span_of(NULL, 0), " ").len, 0);
+    assert_int_equal(span_trim(span_of("\0 ", 2), " ").len, 1);
+}
+
 static void test_base_span_sub_stays_inside(void **state)
 {
     (void)state;
@@ -117,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base_span_compares_bytes),
+        cmocka_unit_test(test_base_span_one_of_and_trim),
         cmocka_unit_test(test_base_span_sub_stays_inside),
         cmocka_unit_test(test_base_cursor_reads_what_a_buffer_wrote),
         cmocka_unit_test(test_base_cursor_failure_sticks),

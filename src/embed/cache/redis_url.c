@@ -126,15 +126,6 @@ enum dp_status redis_url_parse(struct span text, struct redis_url *out, struct d
     return DP_OK;
 }
 
-static struct span trim_blanks(struct span text)
-{
-    while (text.len && text.data[0] == ' ')
-        text = span_of(text.data + 1, text.len - 1);
-    while (text.len && text.data[text.len - 1] == ' ')
-        text.len--;
-    return text;
-}
-
 enum dp_status redis_url_parse_list(struct span text, struct redis_url out[REDIS_SERVERS_MAX], size_t *count,
                                     struct dp_error *error)
 {
@@ -147,7 +138,7 @@ enum dp_status redis_url_parse_list(struct span text, struct redis_url out[REDIS
             one = text;
         if (*count == REDIS_SERVERS_MAX)
             return dp_fail(error, DP_INVALID, "at most %d Redis servers may be named", REDIS_SERVERS_MAX);
-        enum dp_status status = redis_url_parse(trim_blanks(one), &out[*count], error);
+        enum dp_status status = redis_url_parse(span_trim(one, " "), &out[*count], error);
         if (status != DP_OK) {
             dp_error_prefix(error, "Redis server %zu", *count + 1);
             return status;

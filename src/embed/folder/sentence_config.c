@@ -203,14 +203,6 @@ enum dp_status sentence_normalize_parse(struct span json, struct arena *arena, s
 
 /* ---- sentence_bert_config.json --------------------------------------------------------------------------- */
 
-static bool is_one_of(struct span key, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (span_equal_str(key, names[i]))
-            return true;
-    return false;
-}
-
 /* Reads an object of arguments for the library's classes. Skips arguments that change no vector, takes
  * "model_max_length", and refuses any other. */
 static void read_arguments(struct json_reader *r, struct arena *arena, struct span of, uint32_t *most)
@@ -242,7 +234,7 @@ static void read_arguments(struct json_reader *r, struct arena *arena, struct sp
     while (json_next_key(r, arena, &key)) {
         if (span_equal_str(key, "model_max_length"))
             settings_limit(r, most);
-        else if (is_one_of(key, harmless, sizeof harmless / sizeof *harmless))
+        else if (span_one_of(key, harmless, sizeof harmless / sizeof *harmless))
             json_skip(r);
         else
             json_reject(r, DP_UNSUPPORTED, "\"%.*s\" in \"%.*s\" is not supported", SPAN_FMT(key), SPAN_FMT(of));
@@ -300,9 +292,9 @@ static void read_setting(struct json_reader *r, struct arena *arena, struct span
         settings_expect(r, arena, key, "token_embeddings");
     else if (span_equal_str(key, "modality_config") && json_peek(r) == JSON_OBJECT)
         read_modalities(r, arena);
-    else if (is_one_of(key, bags, sizeof bags / sizeof *bags))
+    else if (span_one_of(key, bags, sizeof bags / sizeof *bags))
         read_arguments(r, arena, key, arguments);
-    else if (is_one_of(key, unset, sizeof unset / sizeof *unset))
+    else if (span_one_of(key, unset, sizeof unset / sizeof *unset))
         read_unset(r, key);
     else
         json_skip(r);

@@ -57,14 +57,6 @@ enum dp_status tokenizer_config_parse(struct span json, struct arena *arena, str
     return json_failed(&r) ? settings_fail(&r, "tokenizer_config.json", error) : DP_OK;
 }
 
-static bool is_one_of(struct span word, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (span_equal_str(word, names[i]))
-            return true;
-    return false;
-}
-
 /* Returns whether transformers' class for this tokenizer builds its BertNormalizer from tokenizer_config.json. If
  * the folder gives no class, the model's type decides. */
 static bool builds_its_normalizer(struct span class, struct span model_type)
@@ -79,10 +71,10 @@ static bool builds_its_normalizer(struct span class, struct span model_type)
                                         "nomic_bert",  "megatron-bert", "ernie",      "nezha",     "funnel",
                                         "lxmert",      "qdqbert",       "visual_bert"};
     if (class.len == 0)
-        return is_one_of(model_type, types, sizeof types / sizeof *types);
+        return span_one_of(model_type, types, sizeof types / sizeof *types);
     if (class.len > 4 && span_equal_str(span_of(class.data + class.len - 4, 4), "Fast"))
         class.len -= 4;
-    return is_one_of(class, classes, sizeof classes / sizeof *classes);
+    return span_one_of(class, classes, sizeof classes / sizeof *classes);
 }
 
 struct tokenizer_changes tokenizer_config_changes(const struct tokenizer_config *config, struct span model_type,

@@ -12,14 +12,6 @@ static const char *const TRY_AGAIN[] = {"InternalError",  "SlowDown",         "S
                                         "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"};
 static const char *const EXPIRED[] = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"};
 
-static bool is_one_of(struct span code, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (span_equal_str(code, names[i]))
-            return true;
-    return false;
-}
-
 /* Learns from an answer whether the bucket exists and whether the store is MinIO. */
 static void learn_from_answer(struct s3_store *s3, const struct transport_request *req, struct span code)
 {
@@ -48,11 +40,11 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
     bool maybe_expired = req->method == HTTP_HEAD && r->keys_expire && (req->code == 400 || req->code == 403);
     if (maybe_expired && credentials_doubted(r->s3->credentials, r->keys))
         return HTTP_RETRY_ONCE;
-    if (is_one_of(e.code, EXPIRED, sizeof EXPIRED / sizeof *EXPIRED)) {
+    if (span_one_of(e.code, EXPIRED, sizeof EXPIRED / sizeof *EXPIRED)) {
         credentials_refused(r->s3->credentials, r->keys);
         return HTTP_RETRY_ONCE;
     }
-    if (is_one_of(e.code, TRY_AGAIN, sizeof TRY_AGAIN / sizeof *TRY_AGAIN))
+    if (span_one_of(e.code, TRY_AGAIN, sizeof TRY_AGAIN / sizeof *TRY_AGAIN))
         return HTTP_RETRY;
     return success ? HTTP_FINAL : HTTP_AS_USUAL;
 }
