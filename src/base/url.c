@@ -118,19 +118,24 @@ bool percent_byte(struct span text, size_t at, uint8_t *out)
     return true;
 }
 
+bool percent_next(struct span text, size_t *at, uint8_t *out)
+{
+    *out = text.data[*at];
+    if (*out == '%' && !percent_byte(text, *at, out))
+        return false;
+    *at += text.data[*at] == '%' ? 3 : 1;
+    return true;
+}
+
 bool percent_decode(struct span text, bool plus, uint8_t *out, size_t *len)
 {
     size_t to = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c == '%') {
-            if (!percent_byte(text, i, &c))
-                return false;
-            i += 2;
-        } else if (c == '+' && plus) {
-            c = ' ';
-        }
-        out[to++] = c;
+    for (size_t i = 0; i < text.len;) {
+        const bool is_blank = plus && text.data[i] == '+';
+        uint8_t c;
+        if (!percent_next(text, &i, &c))
+            return false;
+        out[to++] = is_blank ? ' ' : c;
     }
     *len = to;
     return true;

@@ -36,6 +36,9 @@ struct span url_host_header(struct span text);
 
 /* Returns whether the text has a "%XX" at offset `at`; *out gets the byte that it encodes. */
 bool percent_byte(struct span text, size_t at, uint8_t *out);
+/* Reads the byte at *at, decoded if an escape stands there, and moves *at behind it. *at < text.len. False: a '%' is
+ * not followed by two hexadecimal digits. */
+bool percent_next(struct span text, size_t *at, uint8_t *out);
 /* Decodes each %XX, and '+' as a space if `plus`. `out` has room for text.len bytes, and may be the text
  * itself. Returns false when a '%' is not followed by two hexadecimal digits. */
 bool percent_decode(struct span text, bool plus, uint8_t *out, size_t *len);

@@ -16,15 +16,13 @@
 static enum dp_status copy_path(struct call *call, struct span from, bool escaped, char out[PATH_MAX])
 {
     size_t len = 0;
-    for (size_t i = 0; i < from.len; i++) {
-        uint8_t c = from.data[i];
-        if (escaped && c == '%') {
-            if (!percent_byte(from, i, &c))
-                return call_fail(call, DP_INVALID,
-                                 "root file://%.*s: '%%' must be followed by two hexadecimal digits",
-                                 SPAN_FMT(from));
-            i += 2;
-        }
+    for (size_t i = 0; i < from.len;) {
+        uint8_t c;
+        if (!escaped)
+            c = from.data[i++];
+        else if (!percent_next(from, &i, &c))
+            return call_fail(call, DP_INVALID, "root file://%.*s: '%%' must be followed by two hexadecimal digits",
+                             SPAN_FMT(from));
         if (c == '\0')
             return call_fail(call, DP_INVALID, "a root's path has a NUL in it");
         if (len + 1 >= PATH_MAX)

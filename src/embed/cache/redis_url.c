@@ -9,14 +9,9 @@ enum { PORT_DEFAULT = 6379 };
 static bool decode_secret(struct span text, char out[REDIS_SECRET_MAX + 1])
 {
     size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c == '%') {
-            if (!percent_byte(text, i, &c))
-                return false;
-            i += 2;
-        }
-        if (c == '\0' || len == REDIS_SECRET_MAX)
+    for (size_t i = 0; i < text.len;) {
+        uint8_t c;
+        if (!percent_next(text, &i, &c) || c == '\0' || len == REDIS_SECRET_MAX)
             return false;
         out[len++] = (char)c;
     }
