@@ -14,10 +14,13 @@ static inline uint64_t splitmix64_mix(uint64_t x)
     return x ^ x >> 31;
 }
 
+/* The distance between two states. Threads that share a state add it atomically. */
+#define SPLITMIX64_STEP UINT64_C(0x9e3779b97f4a7c15)
+
 /* The next number of the sequence. */
 static inline uint64_t splitmix64_next(uint64_t *state)
 {
-    *state += UINT64_C(0x9e3779b97f4a7c15);
+    *state += SPLITMIX64_STEP;
     return splitmix64_mix(*state);
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/splitmix.h"
 #include "base/url.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -122,14 +123,11 @@ struct transport_counts *transport_counts_of(struct transport *transport)
     return &transport->counts;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014): each call takes the next step of one sequence. */
+/* All threads share one sequence of SplitMix64; each call takes its next step. */
 uint64_t transport_random(struct transport *transport, uint64_t bound)
 {
-    const uint64_t step = 0x9e3779b97f4a7c15;
-    uint64_t z = atomic_fetch_add_explicit(&transport->random, step, memory_order_relaxed) + step;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    z ^= z >> 31;
+    uint64_t state = atomic_fetch_add_explicit(&transport->random, SPLITMIX64_STEP, memory_order_relaxed);
+    const uint64_t z = splitmix64_next(&state);
     return bound ? z % bound : 0;
 }
 
