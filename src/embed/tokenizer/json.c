@@ -220,12 +220,6 @@ static enum dp_status read_pre_tokenizer(struct spec_parser *p, struct span valu
     return status;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    const struct vocab_entry *x = a, *y = b;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
 /* Removes repeated keys: the last one counts, as in the `tokenizers` package. Refuses two keys with one id. */
 static enum dp_status check_vocab(struct spec_parser *p, struct map *seen)
 {
@@ -240,12 +234,10 @@ static enum dp_status check_vocab(struct spec_parser *p, struct map *seen)
         spec->vocab[existing ? *slot : kept++] = spec->vocab[i];
     }
     spec->vocab_count = kept;
-    qsort(spec->vocab, kept, sizeof *spec->vocab, compare_ids);
+    qsort(spec->vocab, kept, sizeof *spec->vocab, vocab_compare_ids);
     for (size_t i = 1; i < kept; i++)
         if (spec->vocab[i].id == spec->vocab[i - 1].id)
-            return dp_fail(p->error, DP_UNSUPPORTED,
-                           "tokenizer.json: two tokens with the id %u are not supported: '%.*s' and '%.*s'",
-                           spec->vocab[i].id, SPAN_FMT(spec->vocab[i - 1].text), SPAN_FMT(spec->vocab[i].text));
+            return vocab_refuse_ids(&spec->vocab[i - 1], &spec->vocab[i], p->error);
     for (size_t i = 0; i < kept; i++) /* sorting moved the entries */
         *map_find(seen, spec->vocab[i].text) = i;
     return DP_OK;

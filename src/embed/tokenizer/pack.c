@@ -133,12 +133,6 @@ static enum dp_status put_added_trie(const struct wordpiece_spec *spec, bool nor
     return put_trie(keys, count, out, nodes, error);
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    const struct vocab_entry *x = a, *y = b;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
 /* Appends ids and texts of all tokens, added tokens included, by ascending id. */
 static enum dp_status put_tokens(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                                  struct tokenizer_header *h, struct dp_error *error)
@@ -151,14 +145,12 @@ static enum dp_status put_tokens(const struct wordpiece_spec *spec, struct arena
         memcpy(tokens, spec->vocab, count * sizeof *tokens);
     for (size_t i = 0; i < spec->added_count; i++)
         tokens[count++] = (struct vocab_entry){spec->added[i].text, spec->added[i].id};
-    qsort(tokens, count, sizeof *tokens, compare_ids);
+    qsort(tokens, count, sizeof *tokens, vocab_compare_ids);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || tokens[kept - 1].id != tokens[i].id)
             tokens[kept++] = tokens[i];
         else if (!span_equal(tokens[kept - 1].text, tokens[i].text))
-            return dp_fail(error, DP_UNSUPPORTED,
-                           "tokenizer.json: two tokens with the id %u are not supported: '%.*s' and '%.*s'",
-                           tokens[i].id, SPAN_FMT(tokens[kept - 1].text), SPAN_FMT(tokens[i].text));
+            return vocab_refuse_ids(&tokens[kept - 1], &tokens[i], error);
     }
     uint64_t end = 0;
     for (size_t i = 0; i < kept; i++) {

@@ -2,6 +2,7 @@
 #ifndef EMBED_TOKENIZER_SPEC_H
 #define EMBED_TOKENIZER_SPEC_H
 
+#include "base/error.h"
 #include "base/span.h"
 
 /* The steps of the normalizer, as bits. Packed models store these values: never renumber. */
@@ -27,6 +28,22 @@ struct vocab_entry {
     struct span text;
     uint32_t id;
 };
+
+/* Orders entries by id, for qsort. */
+static inline int vocab_compare_ids(const void *a, const void *b)
+{
+    const struct vocab_entry *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Refuses two different tokens with one id. */
+static inline enum dp_status vocab_refuse_ids(const struct vocab_entry *a, const struct vocab_entry *b,
+                                              struct dp_error *error)
+{
+    return dp_fail(error, DP_UNSUPPORTED,
+                   "tokenizer.json: two tokens with the id %u are not supported: '%.*s' and '%.*s'", a->id,
+                   SPAN_FMT(a->text), SPAN_FMT(b->text));
+}
 
 struct added_token {
     struct span text;
