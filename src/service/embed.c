@@ -429,8 +429,8 @@ static void embed_finish(struct call *call, const struct embed_work *r, struct e
     metric_add(counts->truncated, (int64_t)response->truncated);
 }
 
-enum dp_status served_model_embed(struct call *call, struct service *s, struct served_model *m,
-                                  const struct embed_request *request, struct embed_response *response)
+enum dp_status service_embed_by(struct call *call, struct service *s, struct served_model *m,
+                                const struct embed_request *request, struct embed_response *response)
 {
     struct embed_work r;
     enum dp_status status = embed_check(call, s, m, request);
@@ -453,7 +453,7 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
                              struct embed_response *response)
 {
     struct served_model *m = served_model_retain(s->model);
-    enum dp_status status = served_model_embed(call, s, m, request, response);
+    enum dp_status status = service_embed_by(call, s, m, request, response);
     served_model_release(m);
     return status;
 }

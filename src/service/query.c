@@ -33,7 +33,7 @@ static enum dp_status embed_query(struct call *call, struct service *s, struct s
     struct embed_input input = {.text = request->text};
     struct embed_request embed = {.inputs = &input, .count = 1, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response answer;
-    enum dp_status status = served_model_embed(call, s, m, &embed, &answer);
+    enum dp_status status = service_embed_by(call, s, m, &embed, &answer);
     if (status != DP_OK)
         return status;
     query->vector = answer.vectors;

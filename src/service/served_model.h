@@ -44,9 +44,4 @@ bool served_model_is(const struct served_model *m, struct span name);
 /* Registers the embedder's metrics, and dipper_model_info. */
 enum dp_status served_model_add_metrics(struct served_model *m, struct metric_registry *registry,
                                         struct dp_error *error);
-
-/* Does what service_embed does, with this model. */
-enum dp_status served_model_embed(struct call *call, struct service *s, struct served_model *m,
-                                  const struct embed_request *request, struct embed_response *response);
-
 #endif

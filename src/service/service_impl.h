@@ -37,4 +37,8 @@ struct service {
 enum dp_status service_need_model(struct call *call, const struct service *service);
 enum dp_status service_need_store(struct call *call, const struct service *service);
 
+/* Does what service_embed does, with a model that the caller holds. In embed.c. */
+enum dp_status service_embed_by(struct call *call, struct service *s, struct served_model *m,
+                                const struct embed_request *request, struct embed_response *response);
+
 #endif

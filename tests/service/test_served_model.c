@@ -42,7 +42,7 @@ static void test_served_model_lives_until_its_last_reference(void **state)
     served_model_release(s->model); /* as if the service replaced its model */
     s->model = NULL;
     assert_int_equal(service_embed(fixture_call(), s, &request, &answer), DP_UNSUPPORTED);
-    assert_int_equal(served_model_embed(fixture_call(), s, m, &request, &answer), DP_OK);
+    assert_int_equal(service_embed_by(fixture_call(), s, m, &request, &answer), DP_OK);
     assert_int_equal(answer.dim, TINY_DIM);
     fixture_call_end();
     served_model_release(m);
