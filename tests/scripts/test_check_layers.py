@@ -7,18 +7,9 @@ pytestmark = pytest.mark.tree
 
 
 @pytest.fixture
-def layers(source, tmp_path):
-    """layers(…): writes a small repository of these files. Returns the exit status and the lines of check-layers."""
-
-    def run(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        done = subprocess.run([source / "scripts" / "check-layers", tmp_path], capture_output=True, text=True)
-        return done.returncode, done.stdout.splitlines()[:-1]
-
-    return run
+def layers(check_files):
+    """layers(files): what scripts/check-layers says of a small repository of these files."""
+    return lambda files: check_files("check-layers", files)
 
 
 HOUSE = {

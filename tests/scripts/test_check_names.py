@@ -7,18 +7,9 @@ pytestmark = pytest.mark.tree
 
 
 @pytest.fixture
-def names(source, tmp_path):
-    """names(…): writes a small repository of these files. Returns the exit status and the lines of check-names."""
-
-    def run(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        done = subprocess.run([source / "scripts" / "check-names", tmp_path], capture_output=True, text=True)
-        return done.returncode, done.stdout.splitlines()[:-1]
-
-    return run
+def names(check_files):
+    """names(files): what scripts/check-names says of a small repository of these files."""
+    return lambda files: check_files("check-names", files)
 
 
 HOUSE = {
