@@ -243,8 +243,8 @@ static const struct key_record *compare_digests(struct key_check *check)
 /* Reads the database, without the lock. True if bcrypt must run on the candidates. */
 static bool look_up(struct key_checks *c, struct key_check *check)
 {
-    struct call
-        own; /* other askers wait for the result, so the end of the first asker's call must not end the read */
+    /* Other askers wait for the result too, so the end of the first asker's call must not end the read. */
+    struct call own;
     struct span prefix = key_prefix(c->options.scheme, span_of(check->text, check->text_len));
     call_init(&own, &check->arena);
     enum dp_status status = records_find(&own, c->options.db, prefix,
