@@ -78,7 +78,7 @@ enum dp_status dp_index_build(struct dp_runtime *runtime, const float *vectors, 
     const struct vector_source source = {
         .count = count, .dim = dim, .read = point_at_vectors, .ctx = &where, .name = "the vectors"};
     how.ids = ids;
-    capi_begin(&c, &limits);
+    capi_begin(&c, &limits, CAPI_INDEX_ARENA_MAX);
     status = build_index(&c.call, runtime, &source, &how, path);
     return capi_end(&c, status, error);
 }
@@ -98,7 +98,7 @@ enum dp_status dp_index_build_file(struct dp_runtime *runtime, const char *vecto
         status = build_options("dp_index_build_file", options, &limits, &how, error);
     if (status != DP_OK)
         return status;
-    capi_begin(&c, &limits);
+    capi_begin(&c, &limits, CAPI_INDEX_ARENA_MAX);
     status = vector_input_open(&c.call, vectors_path, &input);
     if (status == DP_OK && ids_path)
         status = vector_input_ids(&c.call, ids_path, input.layout.count, &ids);

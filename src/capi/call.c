@@ -1,8 +1,6 @@
 /* call.c: gives a call the deadline and the cancel flag that the limits of the API's caller ask for. */
 #include "capi/call.h"
 
-enum { CALL_ARENA_MAX = 1 << 30 };
-
 static void ask_caller(void *ctx)
 {
     struct capi_call *c = ctx;
@@ -11,11 +9,11 @@ static void ask_caller(void *ctx)
         atomic_store_explicit(&c->cancelled, true, memory_order_relaxed);
 }
 
-void capi_begin(struct capi_call *c, const struct dp_limits *limits)
+void capi_begin(struct capi_call *c, const struct dp_limits *limits, size_t arena_max)
 {
     c->limits = limits ? *limits : (struct dp_limits){.timeout_ms = 0};
     atomic_init(&c->cancelled, false);
-    arena_init(&c->arena, CALL_ARENA_MAX);
+    arena_init(&c->arena, arena_max);
     call_init(&c->call, &c->arena);
     if (c->limits.timeout_ms > 0)
         call_limit_ms(&c->call, c->limits.timeout_ms > INT64_MAX ? INT64_MAX : (int64_t)c->limits.timeout_ms);

@@ -15,8 +15,14 @@ struct capi_call {
     _Atomic bool cancelled;
 };
 
+/* Maximum bytes of a call's arena. */
+enum {
+    CAPI_INDEX_ARENA_MAX = 64 << 20, /* FAISS files: opening, searching, building */
+    CAPI_ROWS_ARENA_MAX = 1 << 30    /* texts, rows and their answers */
+};
+
 /* Begins a call with a copy of `limits`. NULL: no limits. */
-void capi_begin(struct capi_call *c, const struct dp_limits *limits);
+void capi_begin(struct capi_call *c, const struct dp_limits *limits, size_t arena_max);
 
 /* Ends a call: frees its arena and, if it failed, copies its error to the caller's (which may be NULL). Returns
  * `status`. */

@@ -106,7 +106,7 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
             o.reader.free_ctx(o.reader.ctx);
         return status;
     }
-    capi_begin(&c, &o.limits);
+    capi_begin(&c, &o.limits, CAPI_INDEX_ARENA_MAX);
     status = open_index_source(&c.call, url, &o, &index);
     if (status == DP_OK)
         status = index_wrap(&c.call, url, o.recall_table, index, out);
@@ -205,7 +205,7 @@ enum dp_status dp_index_search(const struct dp_index *index, const float *querie
         status = capi_options(error, "dp_index_search", "struct dp_index_search_options", options, &o, sizeof o);
     if (status != DP_OK)
         return status;
-    capi_begin(&c, &o.limits);
+    capi_begin(&c, &o.limits, CAPI_INDEX_ARENA_MAX);
     status = make_id_filter(&o, &filter, &c.call.error);
     if (status == DP_OK)
         status = choose_nprobe(&c.call, index, &o, &nprobe);

@@ -10,9 +10,7 @@
 #include "capi/default_model.h"
 #include "capi/runtime.h"
 
-/* TEXTS_PER_RUN: texts that dp_embed tokenizes and embeds together. TOKENS_ARENA_MAX: maximum bytes of
- * dp_tokenize's arena. */
-enum { TEXTS_PER_RUN = 1024, TOKENS_ARENA_MAX = 1 << 30 };
+enum { TEXTS_PER_RUN = 1024 }; /* texts that dp_embed tokenizes and embeds together */
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
 
@@ -197,7 +195,7 @@ enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t
         status = text_kind_of(o.input, &kind, error);
     if (status != DP_OK)
         return status;
-    capi_begin(&c, &o.limits);
+    capi_begin(&c, &o.limits, CAPI_ROWS_ARENA_MAX);
     for (size_t done = 0; done < count && status == DP_OK; done += TEXTS_PER_RUN) {
         size_t n = count - done < TEXTS_PER_RUN ? count - done : TEXTS_PER_RUN;
         status = capi_model_embed(&c.call, model, kind, texts + done, o.lengths ? o.lengths + done : NULL, n,
@@ -219,7 +217,7 @@ enum dp_status dp_tokenize(const struct dp_model *model, const char *const *text
         return status;
     if (count == 0)
         return dp_fail(error, DP_INVALID, "dp_tokenize: count is 0; give at least one text");
-    arena_init(&arena, TOKENS_ARENA_MAX);
+    arena_init(&arena, CAPI_ROWS_ARENA_MAX);
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         struct tokens tokens;
         if (!texts[i]) {

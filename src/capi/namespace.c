@@ -60,7 +60,7 @@ enum dp_status dp_namespace_load_file(struct dp_model *model, const char *root, 
         status = capi_answer_check(error, "dp_namespace_load_file", "struct dp_load_summary", summary);
     if (status != DP_OK)
         return status;
-    capi_begin(&c, &o.limits);
+    capi_begin(&c, &o.limits, CAPI_ROWS_ARENA_MAX);
     status = rows_file_open(&in, &c.call, jsonl_path);
     if (status == DP_OK)
         status = load_rows(&c.call, model, root, name, &in, &done);
@@ -100,7 +100,7 @@ enum dp_status dp_namespace_open(const char *root, const char *name, const struc
     ns = mem_calloc(1, sizeof *ns);
     if (!ns)
         return dp_fail_nomem(error, "the namespace");
-    capi_begin(&c, &o.limits);
+    capi_begin(&c, &o.limits, CAPI_ROWS_ARENA_MAX);
     status = index_check_name(span_str(name), &c.call.error);
     if (status == DP_OK)
         status = store_open_by_environment(&c.call, span_str(root), false, &ns->store);
@@ -183,7 +183,7 @@ static enum dp_status search_namespace(struct dp_namespace *ns, const struct dp_
 
     if (!results)
         return dp_fail_nomem(error, "the results");
-    capi_begin(&results->c, &asked->limits);
+    capi_begin(&results->c, &asked->limits, CAPI_ROWS_ARENA_MAX);
     if (asked->text)
         status = embed_query_text(call, asked, &query);
     else if (!asked->vector)
