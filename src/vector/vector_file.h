@@ -34,7 +34,11 @@ struct vector_layout {
     size_t row_bytes; /* bytes of a vector, prefix included; for columns they do not lie together */
 };
 
-enum { VECTOR_HEAD_MAX = 1 << 16 }; /* maximum bytes of a header */
+enum {
+    VECTOR_HEAD_MAX = 1 << 16, /* maximum bytes of a header */
+    /* Maximum dimensions. Readers allocate a row before they read one, and a file of no vectors explains no row. */
+    VECTOR_DIM_MAX = 1 << 20
+};
 
 /* Reads a header. head: the first VECTOR_HEAD_MAX bytes of a file of file_bytes, or all if it has fewer. The
  * first of them decide the format:

@@ -131,8 +131,9 @@ static enum dp_status npy_take_shape(struct span text, const char *name, struct 
     out->one_dim = dims == 1;
     out->count = dims == 1 ? 1 : shape[0];
     uint64_t dim = shape[dims - 1];
-    if (dim < 1 || dim > INT32_MAX)
-        return dp_fail(error, DP_INVALID, "%s: its shape has vectors of %" PRIu64 " dimensions", name, dim);
+    if (dim < 1 || dim > VECTOR_DIM_MAX)
+        return dp_fail(error, DP_INVALID, "%s: its shape has vectors of %" PRIu64 " dimensions; 1 to %d are read",
+                       name, dim, VECTOR_DIM_MAX);
     out->dim = (size_t)dim;
     return DP_OK;
 }
@@ -187,7 +188,7 @@ static bool vecs_fit(struct span head, uint64_t file_bytes, size_t size, bool *a
     struct cursor first = cursor_over(head);
     int32_t dim = cursor_i32(&first);
     *all = false;
-    if (first.failed || dim < 1 || file_bytes % (4 + size * (uint64_t)dim) != 0)
+    if (first.failed || dim < 1 || dim > VECTOR_DIM_MAX || file_bytes % (4 + size * (uint64_t)dim) != 0)
         return false;
     *all = true;
     struct cursor c = cursor_over(head);

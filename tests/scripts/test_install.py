@@ -176,7 +176,7 @@ def test_the_library_finds_its_model(installed, flags, tmp_path):
 
 def test_the_headers_example_runs(installed, flags, tmp_path):
     header = (installed / "include" / "dipper" / "dipper.h").read_text(encoding="utf-8")
-    lines = re.search(r"\(errors left out\):\n \*\n(.*?)\n \*\n", header, re.S).group(1)
+    lines = re.search(r"\(without error checks\):\n \*\n(.*?)\n \*\n", header, re.S).group(1)
     code, program = tmp_path / "example.c", tmp_path / "example"
     code.write_text("#include <dipper/dipper.h>\n#include <stdio.h>\nint main(void)\n{\n"
                     + re.sub(r"^ \* ", "", lines, flags=re.M) + "\n}\n", encoding="utf-8")

@@ -202,8 +202,10 @@ static void test_vector_file_refusals(void **state)
     refuse(npy("{'descr': '<f4', 'fortran_order': False, 'shape': ()}", floats, 4), "its shape");
     refuse(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 0)}", floats, 0), "its shape");
     refuse(npy("{'descr': '<f4', 'fortran_order': False}", floats, 16), "its shape");
-    refuse(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (999999999999999999, 999999999)}", floats, 16),
+    refuse(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (999999999999999999, 1048576)}", floats, 16),
            "do not fill");
+    refuse(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 1048577)}", floats, 0),
+           "1 to 1048576 are read");
     refuse(span_of("\x93NUMPY\x01\x00\xff\xff{", 11), "cut short");
     refuse(span_str("PK\x03\x04 an archive"), "numpy.load(FILE)[\"NAME\"]");
     refuse(span_str("0.5,0.25\n0.125,1\n"), "numpy.loadtxt");
