@@ -74,6 +74,22 @@ static bool map_grow(struct map *m)
     return true;
 }
 
+static enum dp_status fail_full_map(const struct map *m, struct dp_error *error)
+{
+    return dp_fail(error, DP_TOO_LARGE, "more than %zu different keys", m->max);
+}
+
+enum dp_status map_reserve(struct map *m, size_t extra, struct dp_error *error)
+{
+    if (extra > m->max - m->count)
+        return fail_full_map(m, error);
+    while (m->count + extra > m->capacity / 4 * 3) {
+        if (!map_grow(m))
+            return dp_fail_nomem(error, "a hash map");
+    }
+    return DP_OK;
+}
+
 enum dp_status map_put(struct map *m, struct span key, uint64_t value, uint64_t **slot, bool *existing,
                        struct dp_error *error)
 {
@@ -82,7 +98,7 @@ enum dp_status map_put(struct map *m, struct span key, uint64_t value, uint64_t 
     bool is_there = found && found->hash;
     if (!is_there) {
         if (m->count >= m->max)
-            return dp_fail(error, DP_TOO_LARGE, "more than %zu different keys", m->max);
+            return fail_full_map(m, error);
         if (m->count >= m->capacity / 4 * 3) {
             if (!map_grow(m))
                 return dp_fail_nomem(error, "a hash map");

@@ -26,6 +26,8 @@ void map_init(struct map *m, size_t max_entries);
 void map_deinit(struct map *m);
 /* Returns a pointer to the key's value, or NULL if the map does not have the key. */
 uint64_t *map_find(const struct map *m, struct span key);
+/* Makes room, so that the next `extra` puts cannot fail. Fails with DP_NOMEM or DP_TOO_LARGE. */
+enum dp_status map_reserve(struct map *m, size_t extra, struct dp_error *error);
 /* Adds the key with `value` unless the map has the key. *existing (may be NULL) says whether it had it. *slot
  * points at the value of the key until the next put. Fails with DP_NOMEM, or with DP_TOO_LARGE when the map is
  * full. */

@@ -94,6 +94,28 @@ static void test_base_map_survives_failed_allocations(void **state)
     }
 }
 
+static void test_base_map_with_reserved_room_cannot_fail(void **state)
+{
+    (void)state;
+    struct map m;
+    struct dp_error error;
+    map_init(&m, KEYS);
+    assert_int_equal(map_put(&m, key_of(0), 0, NULL, NULL, NULL), DP_OK);
+    assert_int_equal(map_reserve(&m, KEYS - 1, &error), DP_OK);
+    test_alloc_fail_at(1);
+    for (size_t i = 1; i < KEYS; i++)
+        assert_int_equal(map_put(&m, key_of(i), i, NULL, NULL, NULL), DP_OK);
+    test_alloc_fail_at(0);
+    assert_int_equal(map_reserve(&m, 1, &error), DP_TOO_LARGE);
+    assert_int_equal(*map_find(&m, key_of(KEYS - 1)), KEYS - 1);
+    map_deinit(&m);
+    map_init(&m, KEYS);
+    test_alloc_fail_at(1);
+    assert_int_equal(map_reserve(&m, 1, &error), DP_NOMEM);
+    test_alloc_fail_at(0);
+    map_deinit(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +123,7 @@ int main(void)
         cmocka_unit_test(test_base_map_put_keeps_the_first_value),
         cmocka_unit_test(test_base_map_keeps_to_its_maximum),
         cmocka_unit_test(test_base_map_survives_failed_allocations),
+        cmocka_unit_test(test_base_map_with_reserved_room_cannot_fail),
     };
     return test_run(tests);
 }

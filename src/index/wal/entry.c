@@ -1,0 +1,257 @@
+/* wal/entry.c: encodes and parses log entries; entry.h has their grammar. */
+#include "index/wal/entry.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/alloc.h"
+#include "base/checksum.h"
+#include "index/id.h"
+
+enum { VARINT_MAX = 10 };
+
+uint64_t wal_chain_start(const struct ulid *incarnation)
+{
+    return checksum64(ulid_span(incarnation));
+}
+
+struct wal_entry *wal_entry_retain(struct wal_entry *entry)
+{
+    atomic_fetch_add(&entry->references, 1);
+    return entry;
+}
+
+void wal_entry_release(struct wal_entry *entry)
+{
+    if (!entry || atomic_fetch_sub(&entry->references, 1) != 1)
+        return;
+    mem_free(entry->records);
+    mem_free(entry->vectors);
+    mem_free((void *)(uintptr_t)entry->bytes.data);
+    mem_free(entry);
+}
+
+/* ---- parsing ------------------------------------------------------------------------------------------ */
+
+static enum dp_status check_wal_frame(struct span bytes, struct dp_error *error)
+{
+    if (bytes.len < WAL_HEAD_LEN + WAL_CHECKSUM_LEN)
+        return dp_fail(error, DP_CORRUPT, "%zu bytes are too few for a log entry", bytes.len);
+    if (bytes.len > WAL_ENTRY_MAX)
+        return dp_fail(error, DP_CORRUPT, "%zu bytes are too many for a log entry", bytes.len);
+    struct span covered = span_of(bytes.data, bytes.len - WAL_CHECKSUM_LEN);
+    struct cursor sum = cursor_over(span_of(bytes.data + covered.len, WAL_CHECKSUM_LEN));
+    if (!span_starts_with(bytes, span_str(WAL_MAGIC)))
+        return dp_fail(error, DP_CORRUPT, "it does not begin with the magic bytes of a log entry");
+    if (cursor_u64(&sum) != checksum64(covered))
+        return dp_fail(error, DP_CORRUPT, "its checksum does not fit");
+    return DP_OK;
+}
+
+static enum dp_status parse_wal_head(struct cursor *c, struct wal_entry *entry, uint32_t *count,
+                                     struct dp_error *error)
+{
+    struct wal_head *head = &entry->head;
+    cursor_bytes(c, sizeof WAL_MAGIC - 1);
+    uint32_t version = cursor_u32(c), flags = cursor_u32(c);
+    if (version != WAL_VERSION || flags != 0)
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "it has format version %" PRIu32 " and flags %" PRIu32
+                       "; this build reads version %d, flags 0",
+                       version, flags, WAL_VERSION);
+    bool good = ulid_parse(cursor_bytes(c, ULID_LEN), &head->incarnation);
+    good = ulid_parse(cursor_bytes(c, ULID_LEN), &head->id) && good;
+    head->number = cursor_u64(c);
+    head->chain = cursor_u64(c);
+    head->dim = cursor_u32(c);
+    *count = cursor_u32(c);
+    /* Each record has at least 2 bytes. */
+    if (c->failed || !good || head->number == 0 || head->dim > INDEX_DIM_MAX || *count > WAL_RECORDS_MAX ||
+        *count > c->rest.len / 2)
+        return dp_fail(error, DP_CORRUPT, "its head is malformed");
+    return DP_OK;
+}
+
+static struct span parse_wal_key(struct cursor *c)
+{
+    struct index_id id;
+    struct span key = cursor_bytes(c, cursor_varint(c));
+    c->failed = c->failed || !id_decode(key, &id);
+    return key;
+}
+
+/* Reads a row. *vectors: bytes of all vectors so far; the record gets its pointer later. */
+static void parse_wal_row(struct cursor *c, uint32_t dim, struct wal_record *out, struct span *floats)
+{
+    out->key = parse_wal_key(c);
+    uint64_t windows = cursor_varint(c), len = cursor_varint(c);
+    c->failed = c->failed || windows > INDEX_WINDOWS_MAX || (windows > 0 && dim == 0) || len > INDEX_DOCUMENT_MAX;
+    if (c->failed)
+        return;
+    out->windows = (uint32_t)windows;
+    *floats = cursor_bytes(c, windows * dim * sizeof(float));
+    out->document = cursor_bytes(c, len);
+}
+
+static bool parse_wal_record(struct cursor *c, uint32_t dim, struct wal_record *out, struct span *floats)
+{
+    uint8_t kind = cursor_u8(c);
+    *out = (struct wal_record){.kind = (enum wal_kind)kind};
+    *floats = (struct span){0};
+    switch (kind) {
+    case WAL_ROW: parse_wal_row(c, dim, out, floats); break;
+    case WAL_DELETED: out->key = parse_wal_key(c); break;
+    case WAL_ATTACH:
+    case WAL_VOID: c->failed = c->failed || !ulid_parse(cursor_bytes(c, ULID_LEN), &out->load); break;
+    default: return false;
+    }
+    return !c->failed;
+}
+
+/* Reads little-endian floats to `to`. Returns false when one is not finite. */
+static bool take_wal_floats(struct span bytes, float *to)
+{
+    struct cursor c = cursor_over(bytes);
+    bool finite = true;
+    for (size_t i = 0; i < bytes.len / sizeof(float); i++) {
+        to[i] = cursor_f32(&c);
+        finite = finite && isfinite(to[i]);
+    }
+    return finite;
+}
+
+static enum dp_status parse_wal_records(struct cursor *c, struct wal_entry *entry, struct dp_error *error)
+{
+    uint32_t dim = entry->head.dim;
+    float *next = entry->vectors;
+    for (size_t i = 0; i < entry->count; i++) {
+        struct wal_record *record = &entry->records[i];
+        struct span floats;
+        if (!parse_wal_record(c, dim, record, &floats))
+            return dp_fail(error, DP_CORRUPT, "record %zu is malformed", i);
+        if (!take_wal_floats(floats, next))
+            return dp_fail(error, DP_CORRUPT, "record %zu has a component that is not finite", i);
+        if (record->windows)
+            record->vectors = next;
+        next += (size_t)record->windows * dim;
+    }
+    if (c->rest.len != 0)
+        return dp_fail(error, DP_CORRUPT, "%zu bytes follow its records", c->rest.len);
+    return DP_OK;
+}
+
+enum dp_status wal_entry_parse(struct span bytes, struct wal_entry **out, struct dp_error *error)
+{
+    uint32_t count = 0;
+    *out = NULL;
+    enum dp_status status = check_wal_frame(bytes, error);
+    if (status)
+        return status;
+    struct wal_entry *entry = mem_calloc(1, sizeof *entry);
+    uint8_t *copy = mem_alloc(bytes.len);
+    if (!entry || !copy) {
+        mem_free(entry);
+        mem_free(copy);
+        return dp_fail_nomem(error, "a log entry");
+    }
+    memcpy(copy, bytes.data, bytes.len);
+    atomic_init(&entry->references, 1);
+    entry->bytes = span_of(copy, bytes.len);
+    struct cursor c = cursor_over(span_of(copy, bytes.len - WAL_CHECKSUM_LEN));
+    struct cursor sum = cursor_over(span_of(copy + bytes.len - WAL_CHECKSUM_LEN, WAL_CHECKSUM_LEN));
+    entry->hash = cursor_u64(&sum);
+    status = parse_wal_head(&c, entry, &count, error);
+    if (status == DP_OK) {
+        entry->count = count;
+        entry->records = mem_calloc((size_t)count + 1, sizeof *entry->records);
+        entry->vectors = mem_alloc(entry->head.dim ? c.rest.len + sizeof(float) : sizeof(float));
+        if (!entry->records || !entry->vectors)
+            status = dp_fail_nomem(error, "a log entry");
+    }
+    if (status == DP_OK)
+        status = parse_wal_records(&c, entry, error);
+    if (status)
+        wal_entry_release(entry);
+    else
+        *out = entry;
+    return status;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------ */
+
+void wal_encoder_init(struct wal_encoder *e)
+{
+    *e = (struct wal_encoder){0};
+    buffer_init(&e->out, WAL_ENTRY_MAX);
+}
+
+void wal_encoder_deinit(struct wal_encoder *e)
+{
+    buffer_deinit(&e->out);
+}
+
+void wal_encode_begin(struct wal_encoder *e, const struct wal_head *head)
+{
+    buffer_clear(&e->out);
+    e->dim = head->dim;
+    e->count = 0;
+    buffer_append_str(&e->out, WAL_MAGIC);
+    buffer_u32(&e->out, WAL_VERSION);
+    buffer_u32(&e->out, 0);
+    buffer_append(&e->out, ulid_span(&head->incarnation));
+    buffer_append(&e->out, ulid_span(&head->id));
+    buffer_u64(&e->out, head->number);
+    buffer_u64(&e->out, head->chain);
+    buffer_u32(&e->out, head->dim);
+    buffer_u32(&e->out, 0); /* wal_encode_end() sets the count */
+}
+
+static void encode_wal_key(struct wal_encoder *e, enum wal_kind kind, struct span key)
+{
+    buffer_u8(&e->out, (uint8_t)kind);
+    buffer_varint(&e->out, key.len);
+    buffer_append(&e->out, key);
+    e->count++;
+}
+
+void wal_encode_row(struct wal_encoder *e, struct span key, const float *vectors, uint32_t windows,
+                    struct span document)
+{
+    encode_wal_key(e, WAL_ROW, key);
+    buffer_varint(&e->out, windows);
+    buffer_varint(&e->out, document.len);
+    for (size_t i = 0; i < (size_t)windows * e->dim; i++)
+        buffer_f32(&e->out, vectors[i]);
+    buffer_append(&e->out, document);
+}
+
+void wal_encode_deleted(struct wal_encoder *e, struct span key)
+{
+    encode_wal_key(e, WAL_DELETED, key);
+}
+
+void wal_encode_load(struct wal_encoder *e, enum wal_kind kind, const struct ulid *load)
+{
+    buffer_u8(&e->out, (uint8_t)kind);
+    buffer_append(&e->out, ulid_span(load));
+    e->count++;
+}
+
+size_t wal_row_bytes(struct span key, uint32_t windows, uint32_t dim, struct span document)
+{
+    return 1 + 3 * VARINT_MAX + key.len + (size_t)windows * dim * sizeof(float) + document.len;
+}
+
+enum dp_status wal_encode_end(struct wal_encoder *e, struct span *bytes, struct dp_error *error)
+{
+    if (e->count > WAL_RECORDS_MAX)
+        return dp_fail(error, DP_TOO_LARGE, "a log entry has %" PRIu32 " records, more than %d", e->count,
+                       WAL_RECORDS_MAX);
+    for (int i = 0; e->out.status == DP_OK && i < 4; i++)
+        e->out.data[WAL_COUNT_AT + i] = (uint8_t)(e->count >> (8 * i));
+    if (e->out.status == DP_OK)
+        buffer_u64(&e->out, checksum64(buffer_span(&e->out)));
+    enum dp_status status = buffer_check(&e->out, "a log entry", error);
+    *bytes = status == DP_OK ? buffer_span(&e->out) : (struct span){0};
+    return status;
+}
