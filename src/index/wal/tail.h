@@ -1,8 +1,7 @@
 /* index/wal/tail.h: the log entries that no segment holds yet, in memory.
  *
  * A tail keeps the entries after wal_floor in order, and knows the newest state of each id that they name. It only
- * grows; after a fold, tail_keep_after() makes the tail of the entries that are left. One owner: view.h says which
- * lock guards it.
+ * grows; after a fold, tail_keep_after() makes the tail of the entries that are left. Its owner guards it by a lock.
  */
 #ifndef INDEX_WAL_TAIL_H
 #define INDEX_WAL_TAIL_H
