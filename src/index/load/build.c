@@ -6,6 +6,8 @@
  *   3. write the .ivf list by list, with the checksum of each list for the .dpr's hot part, on a second thread;
  *   4. meanwhile write the .dpr: vectors and documents in row order, ids in key order, then the hot part.
  *
+ * A segment with fewer than LISTS_FROM vectors needs no second thread.
+ *
  * A segment with fewer than LISTS_FROM vectors gets one list, so queries scan the whole segment. A larger segment
  * of n vectors gets 2 * sqrt(n) lists. On embeddings of 63,666 package descriptions, queries read a quarter less
  * than with sqrt(n) lists for the same recall, and clustering stays the smaller part of a load.
@@ -174,12 +176,13 @@ static void *run_write_ivf(void *context)
     return NULL;
 }
 
-/* Starts a thread that writes the .ivf. When no thread starts, writes the .ivf on this thread. */
+/* Starts a thread that writes the .ivf. For a small segment, or when no thread starts, this thread writes it. */
 static void begin_ivf(struct call *call, struct segment_build *b)
 {
     arena_init(&b->ivf_writer.arena, WRITER_ARENA_MAX);
     call_child(call, &b->ivf_writer.call, &b->ivf_writer.arena);
-    b->ivf_writer.started = os_thread_start(&b->ivf_writer.thread, "dipper-ivf", run_write_ivf, b) == 0;
+    b->ivf_writer.started = b->loader->waiting.vector_count >= LISTS_FROM &&
+                            os_thread_start(&b->ivf_writer.thread, "dipper-ivf", run_write_ivf, b) == 0;
     if (!b->ivf_writer.started)
         run_write_ivf(b);
 }

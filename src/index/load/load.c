@@ -27,13 +27,10 @@ static enum dp_status check_vectors_spec(struct span name, const struct index_ve
     return DP_OK;
 }
 
-enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
-                                const struct index_vectors *vectors, struct team *team, struct index_loader **out)
+enum dp_status loader_new(struct call *call, struct store *store, struct span name,
+                          const struct index_vectors *vectors, struct team *team, struct index_loader **out)
 {
     *out = NULL;
-    enum dp_status status = check_vectors_spec(name, vectors, &call->error);
-    if (status)
-        return status;
     struct index_loader *l = mem_calloc(1, sizeof *l);
     if (!l)
         return call_nomem(call, "a load");
@@ -51,10 +48,27 @@ enum dp_status index_load_begin(struct call *call, struct store *store, struct s
     l->target.vectors =
         (struct index_vectors){vectors->dim, vectors->metric, arena_copy(&l->arena, vectors->model),
                                arena_copy(&l->arena, vectors->fingerprint)};
+    enum dp_status status;
     if (!l->scaled || !l->target.name.data || !l->target.vectors.model.data || !l->target.vectors.fingerprint.data)
         status = call_nomem(call, "a load");
     else
         status = os_ulid(l->writer.text, &call->error);
+    if (status) {
+        loader_free(l);
+        return status;
+    }
+    *out = l;
+    return DP_OK;
+}
+
+enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
+                                const struct index_vectors *vectors, struct team *team, struct index_loader **out)
+{
+    struct index_loader *l = NULL;
+    *out = NULL;
+    enum dp_status status = check_vectors_spec(name, vectors, &call->error);
+    if (status == DP_OK)
+        status = loader_new(call, store, name, vectors, team, &l);
     if (status == DP_OK)
         status = target_look(call, store, &l->target, &l->schema, &l->arena);
     if (status) {

@@ -56,6 +56,14 @@ struct index_loader {
     const struct swap_clock *clock; /* NULL: the system's clock */
 };
 
+/* Makes a loader of a namespace, whose target still lacks everything that a manifest tells. */
+enum dp_status loader_new(struct call *call, struct store *store, struct span name,
+                          const struct index_vectors *vectors, struct team *team, struct index_loader **out);
+/* Takes in a row that the namespace already has: its vectors are float[windows][dim] as a segment stores them, and
+ * its document is known to the schema. The caller gives each id key once. After a failure the caller aborts the
+ * load. */
+enum dp_status load_take_row(struct call *call, struct index_loader *loader, struct span key, const float *vectors,
+                             size_t windows, struct span document);
 /* Builds one segment from the waiting rows, adds it to loader->segments and forgets the rows. */
 enum dp_status load_build_segment(struct call *call, struct index_loader *loader);
 /* Frees the loader. The objects that it wrote stay in the store. */

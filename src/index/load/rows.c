@@ -111,25 +111,47 @@ static enum dp_status check_row(struct call *call, struct index_loader *l, const
     return status;
 }
 
+/* Notes a row whose vectors and document come next. */
+static enum dp_status enter_row(struct call *call, struct index_loader *l, struct span key, size_t windows,
+                                size_t document_len)
+{
+    struct span kept = arena_copy(&l->arena, key);
+    if (!kept.data || !reserve_row(l))
+        return call_nomem(call, "a row");
+    l->keys[l->key_count++] = kept;
+    l->waiting.rows[l->waiting.count++] = (struct waiting_row){l->waiting.vector_count, l->waiting.documents.len,
+                                                               (uint32_t)windows, (uint32_t)document_len};
+    l->waiting.vector_count += windows;
+    l->windows += windows - 1;
+    l->waiting.window_rows += windows > 1;
+    return DP_OK;
+}
+
 /* Takes in a row that was checked. When it fails, part of the row may be in. */
 static enum dp_status take_checked_row(struct call *call, struct index_loader *l, const struct id_key *key,
                                        const float *vectors, size_t windows, struct span attributes)
 {
-    struct span kept = arena_copy(&l->arena, id_key_span(key));
-    if (!kept.data || !reserve_row(l))
-        return call_nomem(call, "a row");
-    enum dp_status status = map_put(&l->seen, kept, l->key_count, NULL, NULL, &call->error);
-    if (status)
-        return status;
-    l->keys[l->key_count++] = kept;
-    l->waiting.rows[l->waiting.count++] = (struct waiting_row){l->waiting.vector_count, l->waiting.documents.len,
-                                                               (uint32_t)windows, (uint32_t)attributes.len};
-    l->waiting.vector_count += windows;
-    l->windows += windows - 1;
-    l->waiting.window_rows += windows > 1;
-    status = add_vectors(call, l, vectors, windows);
+    enum dp_status status = enter_row(call, l, id_key_span(key), windows, attributes.len);
+    if (status == DP_OK)
+        status = map_put(&l->seen, l->keys[l->key_count - 1], l->key_count - 1, NULL, NULL, &call->error);
+    if (status == DP_OK)
+        status = add_vectors(call, l, vectors, windows);
     if (status == DP_OK)
         status = spill_append(&l->waiting.documents, attributes, &call->error);
+    return status;
+}
+
+enum dp_status load_take_row(struct call *call, struct index_loader *l, struct span key, const float *vectors,
+                             size_t windows, struct span document)
+{
+    enum dp_status status = segment_is_full(l) ? load_build_segment(call, l) : DP_OK;
+    if (status == DP_OK)
+        status = enter_row(call, l, key, windows, document.len);
+    if (status == DP_OK)
+        status = spill_append(&l->waiting.vectors,
+                              span_of(vectors, windows * l->target.vectors.dim * sizeof(float)), &call->error);
+    if (status == DP_OK)
+        status = spill_append(&l->waiting.documents, document, &call->error);
     return status;
 }
 
