@@ -218,6 +218,16 @@ static void answer_look(struct range_want *w, const struct range_fetch *f)
     w->version = f->version;
 }
 
+/* Returns the earliest of the fetches' dates; 0 if one is unknown. */
+static int64_t earliest_date(const struct range_fetch *fetches, size_t n)
+{
+    int64_t date_ms = fetches[0].date_ms;
+    for (size_t i = 1; i < n; i++)
+        if (fetches[i].date_ms < date_ms)
+            date_ms = fetches[i].date_ms;
+    return date_ms;
+}
+
 /* Answers one want from the fetches of its group, or leaves it open for the next pass. */
 static void answer_want(const struct range_plan *plan, const struct range_group *g, struct range_want *w)
 {
@@ -225,6 +235,7 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
     size_t first, last;
     fetches_of(plan, g, w, &first, &last);
     const struct range_fetch *one = &g->fetches[first];
+    req->date_ms = earliest_date(one, last - first);
     for (size_t i = first; i < last; i++) {
         const struct range_fetch *f = &g->fetches[i];
         if (f->status == DP_STALE && w->found) { /* the object changed since the look: look again */

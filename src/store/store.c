@@ -139,6 +139,7 @@ enum dp_status store_read(struct call *call, struct store *store, struct store_r
         req->size = 0;
         req->version = (struct store_version){0};
         req->unchanged = false;
+        req->date_ms = 0;
         if (status != DP_OK) {
             req->status = status;
             req->error = call->error;
@@ -195,6 +196,7 @@ enum dp_status store_head(struct call *call, struct store *store, struct span ke
 enum dp_status store_put(struct call *call, struct store *store, struct store_put *put)
 {
     put->version = (struct store_version){0};
+    put->date_ms = 0;
     enum dp_status status = check_key(call, put->key);
     if (status == DP_OK && put->condition == STORE_IF_VERSION && !put->expected)
         status = call_fail(call, DP_INVALID, "%.*s: a put \"if version\" needs a version", SPAN_FMT(put->key));

@@ -54,6 +54,9 @@ struct store_read_req {
     uint64_t size;            /* bytes of the whole object; if `unchanged`, 0 unless the store reports them */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
+    /* The store's clock when it answered (Unix milliseconds; an HTTP store tells whole seconds). 0: unknown, also
+     * when a cache answered or no answer came. */
+    int64_t date_ms;
 };
 
 enum store_condition { STORE_ANY, STORE_IF_ABSENT, STORE_IF_VERSION };
@@ -71,6 +74,7 @@ struct store_put {
     enum store_condition condition;
     const struct store_version *expected; /* for STORE_IF_VERSION: the version that the object must have */
     struct store_version version;         /* out: the version of the new object */
+    int64_t date_ms;                      /* out: as in struct store_read_req, also when the condition failed */
 };
 
 /* An object or a folder in a listing. */

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/array.h"
 #include "base/buffer.h"
+#include "os/clock.h"
 #include "store/implement.h"
 #include "store/listing.h"
 
@@ -92,8 +93,10 @@ static void memory_read(struct call *call, struct store *store, struct store_rea
     struct memory_store *m = memory_store_of(store);
     pthread_mutex_lock(&m->locked.lock);
     for (size_t i = 0; i < n; i++)
-        if (reqs[i].status == DP_OK)
+        if (reqs[i].status == DP_OK) {
             read_one(m, &reqs[i]);
+            reqs[i].date_ms = os_wall_ms();
+        }
     pthread_mutex_unlock(&m->locked.lock);
 }
 
@@ -172,6 +175,7 @@ static enum dp_status memory_put(struct call *call, struct store *store, struct 
         memcpy(store_block_data(body), put->body.data, put->body.len);
     pthread_mutex_lock(&m->locked.lock);
     enum dp_status status = put_locked(call, m, put, body);
+    put->date_ms = os_wall_ms();
     pthread_mutex_unlock(&m->locked.lock);
     if (status != DP_OK)
         store_block_release(body);

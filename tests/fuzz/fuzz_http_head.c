@@ -17,6 +17,7 @@ static void check_values(struct span value)
     struct http_content_range range;
     struct store_version version;
     uint64_t seconds;
+    int64_t date;
     if (http_content_range_parse(value, &range)) {
         if (!range.has_range && !range.has_size)
             abort();
@@ -26,6 +27,7 @@ static void check_values(struct span value)
         abort();
     }
     http_retry_after_parse(value, 784111777, &seconds);
+    http_date_parse(value, 784111777, &date);
     http_etag_is_strong(value);
     if (http_version_of(value, value, true, UINT64_MAX, &version)) {
         if (version.len == 0 || version.len > STORE_VERSION_MAX)
@@ -38,7 +40,8 @@ static void check_values(struct span value)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"etag", "content-range", "retry-after", "last-modified", "content-length"};
+    static const char *const names[] = {"etag",          "content-range",  "retry-after",
+                                        "last-modified", "content-length", "date"};
     struct span head = span_of(data, size);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct span value = http_head_find(head, names[i]);

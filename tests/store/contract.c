@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "os/clock.h"
+
 /* ---- objects --------------------------------------------------------------------------------------------- */
 
 static void test_store_put_then_read(void **state)
@@ -120,6 +122,32 @@ static void test_store_name_and_folder(void **state)
     }
     contract_expect_content(f, "a", "object");
     contract_expect_content(f, "d/e", "x");
+}
+
+static void test_store_answers_have_dates(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t slack = contract_subject->remote ? 60000 : 0; /* another host's clock, and whole seconds */
+    struct store_put put = {.key = span_str("k"), .body = span_str("one"), .condition = STORE_IF_ABSENT};
+    const int64_t from = os_wall_ms() - slack;
+    assert_int_equal(store_put(&f->call, f->store, &put), DP_OK);
+    assert_in_range(put.date_ms, from, os_wall_ms() + slack);
+    put.date_ms = 0;
+    assert_int_equal(store_put(&f->call, f->store, &put), DP_EXISTS);
+    assert_in_range(put.date_ms, from, os_wall_ms() + slack);
+    struct store_version version = contract_must_put(f, "k", "two");
+    struct store_read_req reqs[3] = {
+        {.key = span_str("k"), .len = STORE_TO_END, .date_ms = 1},
+        {.key = span_str("k"), .len = STORE_TO_END, .date_ms = 1, .pinned = &version, .if_changed = true},
+        {.key = span_str("none"), .len = STORE_TO_END, .date_ms = 1}};
+    assert_int_equal(store_read(&f->call, f->store, reqs, 3), DP_NOT_FOUND);
+    assert_true(reqs[1].unchanged);
+    for (int i = 0; i < 3; i++)
+        assert_in_range(reqs[i].date_ms, from, os_wall_ms() + slack);
+    store_read_release(reqs, 3);
+    struct store_read_req bad = {.key = span_str(""), .len = STORE_TO_END, .date_ms = 1};
+    assert_int_equal(store_read(&f->call, f->store, &bad, 1), DP_INVALID);
+    assert_int_equal(bad.date_ms, 0); /* nobody asked the store */
 }
 
 /* ---- ranges ---------------------------------------------------------------------------------------------- */
@@ -588,6 +616,7 @@ int contract_run_objects(void)
         CONTRACT_CASE(test_store_bytes_outlive_the_object),
         CONTRACT_CASE(test_store_remove),
         CONTRACT_CASE(test_store_name_and_folder),
+        CONTRACT_CASE(test_store_answers_have_dates),
         CONTRACT_CASE(test_store_ranges),
         CONTRACT_CASE(test_store_clipped_ranges_end_with_the_object),
         CONTRACT_CASE(test_store_large_object_ranges),

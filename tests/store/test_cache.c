@@ -244,6 +244,18 @@ static void test_cache_hit_costs_nothing(void **state)
     assert_int_equal(f->call.cost.cache_hits, 2);
 }
 
+static void test_cache_hit_has_no_date(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "a", 64 * KIB);
+    struct store_read_req req = range("a", 16, 1024, &v);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_OK);
+        assert_int_equal(req.date_ms != 0, i == 0); /* the second time the cache answers */
+        store_read_release(&req, 1);
+    }
+}
+
 static void test_cache_batch_reads_all_misses_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -973,6 +985,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_cache_hit_costs_nothing),
+        CASE(test_cache_hit_has_no_date),
         CASE(test_cache_batch_reads_all_misses_at_once),
         CASE(test_cache_only_keeps_pinned_ranges),
         CASE(test_cache_passes_other_operations_on),

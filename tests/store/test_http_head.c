@@ -87,11 +87,48 @@ static void test_store_head_retry_after(void **state)
                                       "Sun, 06 Foo 1994 08:49:37 GMT",
                                       "Sun, 32 Nov 1994 08:49:37 GMT",
                                       "Sun, 06 Nov 1994 24:49:37 GMT",
-                                      "Sun, 06 Nov 1994 08:49:37 CET",
-                                      "Sunday, 06-Nov-94 08:49:37 GMT"};
+                                      "Sun, 06 Nov 1994 08:49:37 CET"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (http_retry_after_parse(span_str(bad[i]), now, &seconds))
             fail_msg("\"%s\"", bad[i]);
+}
+
+static void test_store_head_dates(void **state)
+{
+    (void)state;
+    const int64_t now = 784111777; /* the date of RFC 9110's example, Sunday, 6 November 1994 */
+    static const struct {
+        const char *text;
+        int64_t is; /* Unix seconds; -1: no date */
+    } cases[] = {
+        {"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+        {"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
+        {"Sun Nov  6 08:49:37 1994", 784111777},
+        {" Sun Nov 16 08:49:37 1994\t", 784975777},
+        {"Sunday, 06-Nov-44 08:49:37 GMT", 2362034977}, /* 1944 would be the past, but 2044 is 50 years ahead */
+        {"Monday, 06-Nov-45 08:49:37 GMT", -762189023},
+        {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+        {"Thu, 29 Feb 2024 23:59:60 GMT", 1709251200},
+        {"Sun, 6 Nov 1994 08:49:37 GMT", -1},
+        {"Sun, 06 Nov 94 08:49:37 GMT", -1},
+        {"Sun, 06-Nov-94 08:49:37 GMT", -1},
+        {"Sunday, 06 Nov 1994 08:49:37 GMT", -1},
+        {"Sun Nov 6 08:49:37 1994", -1},
+        {"Sun Nov  6 08:49:37 1994 GMT", -1},
+        {"Sun Nov 00 08:49:37 1994", -1},
+        {"Sun, 06 Nov 1994 08:60:37 GMT", -1},
+        {"Sun, 06 Nov 1994 08:49:61 GMT", -1},
+        {"Sun, 06 Nov 1994 08:49:37 +0000", -1},
+        {"1994-11-06T08:49:37Z", -1},
+        {"784111777", -1},
+        {"", -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t seconds = -1;
+        bool good = http_date_parse(span_str(cases[i].text), now, &seconds);
+        if (good != (cases[i].is != -1) || seconds != cases[i].is)
+            fail_msg("\"%s\": %d, %lld", cases[i].text, good, (long long)seconds);
+    }
 }
 
 static void test_store_head_strong_etags(void **state)
@@ -110,9 +147,8 @@ static void test_store_head_strong_etags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_store_head_finds_lines),
-        cmocka_unit_test(test_store_head_content_range),
-        cmocka_unit_test(test_store_head_retry_after),
+        cmocka_unit_test(test_store_head_finds_lines),  cmocka_unit_test(test_store_head_content_range),
+        cmocka_unit_test(test_store_head_retry_after),  cmocka_unit_test(test_store_head_dates),
         cmocka_unit_test(test_store_head_strong_etags),
     };
     return test_run(tests);

@@ -69,6 +69,73 @@ static void test_http_store_reads(void **state)
     }
 }
 
+/* Answers the next request with the object's bytes and these header lines. */
+static void answer_dated(struct remote_fixture *f, int code, const char *lines)
+{
+    http_server_script(
+        f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = code, .lines = lines, .text = "0123456789"});
+}
+
+static void test_http_store_answers_have_dates(void **state)
+{
+    struct remote_fixture *f = *state;
+    static const struct {
+        int code;
+        const char *lines;
+        enum dp_status status;
+        int64_t date_ms;
+    } cases[] = {
+        {200, "ETag: \"a\"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n", DP_OK, 784111777000},
+        {200, "ETag: \"a\"\r\nDate: Sun Nov  6 08:49:38 1994\r\n", DP_OK, 784111778000},
+        {404, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", DP_NOT_FOUND, 784111777000},
+        {200, "ETag: \"a\"\r\n", DP_OK, 0},
+        {200, "ETag: \"a\"\r\nDate: yesterday\r\n", DP_OK, 0},
+        {200, "ETag: \"a\"\r\nDate: Wed, 31 Dec 1969 23:59:59 GMT\r\n", DP_OK, 0},
+        /* a cache on the way answered */
+        {200, "ETag: \"a\"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nAge: 0\r\n", DP_OK, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct store_read_req req = range("a", 0, STORE_TO_END);
+        answer_dated(f, cases[i].code, cases[i].lines);
+        assert_int_equal(read_one(f, &req), cases[i].status);
+        assert_int_equal(req.date_ms, cases[i].date_ms);
+        store_read_release(&req, 1);
+    }
+    struct store_version version = {0};
+    assert_true(http_version_of(span_str("\"a\""), span_of(NULL, 0), false, 0, &version));
+    struct store_read_req same = range("a", 0, STORE_TO_END);
+    same.pinned = &version;
+    same.if_changed = true;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
+                                                    .text = "HTTP/1.1 304 Not Modified\r\n"
+                                                            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"});
+    assert_int_equal(read_one(f, &same), DP_OK);
+    assert_true(same.unchanged);
+    assert_int_equal(same.date_ms, 784111777000);
+}
+
+static void test_http_store_split_range_has_the_earliest_date(void **state)
+{
+    struct remote_fixture *f = *state;
+    open_root(f, "/data", (struct store_options){.split_at = 5, .merge_gap = STORE_NEVER});
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                    .code = 206,
+                                                    .match = "bytes=0-4",
+                                                    .lines = "ETag: \"a\"\r\nContent-Range: bytes 0-4/10\r\n"
+                                                             "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n",
+                                                    .text = "01234"});
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                    .code = 206,
+                                                    .match = "bytes=5-9",
+                                                    .lines = "ETag: \"a\"\r\nContent-Range: bytes 5-9/10\r\n"
+                                                             "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                                                    .text = "56789"});
+    struct store_read_req req = range("a", 0, 10);
+    assert_int_equal(read_one(f, &req), DP_OK);
+    assert_int_equal(req.date_ms, 784111777000);
+    expect(&req, "0123456789");
+}
+
 static void test_http_store_counts_what_is_sent(void **state)
 {
     struct remote_fixture *f = *state;
@@ -512,6 +579,8 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, remote_tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_http_store_reads),
+        CASE(test_http_store_answers_have_dates),
+        CASE(test_http_store_split_range_has_the_earliest_date),
         CASE(test_http_store_counts_what_is_sent),
         CASE(test_http_store_head_is_a_ranged_get),
         CASE(test_http_store_only_reads),

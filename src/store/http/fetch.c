@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/masked_url.h"
+#include "os/clock.h"
 #include "store/http/head.h"
 #include "store/http/run.h"
 
@@ -71,6 +72,15 @@ enum dp_status http_answer_error(const struct transport_request *req, struct dp_
                        shown, req->code, url_shown(location, to));
     }
     return dp_fail(error, status, "%s: unexpected HTTP status %d", shown, req->code);
+}
+
+int64_t http_answer_date(const struct transport_request *req)
+{
+    int64_t seconds;
+    if (http_head_find(req->head, "age").data ||
+        !http_date_parse(http_head_find(req->head, "date"), os_wall_ms() / 1000, &seconds) || seconds < 0)
+        return 0;
+    return seconds * 1000;
 }
 
 /* ---- requests --------------------------------------------------------------------------------------- */
@@ -173,6 +183,7 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
         f->error = req->error;
         return;
     }
+    f->date_ms = http_answer_date(req);
     f->size = req->size;
     if (req->code == 304 && f->if_changed) {
         f->unchanged = true;

@@ -40,6 +40,10 @@ enum dp_status http_fetch_head(struct http_source *source, struct call *call, st
 /* Fails with the status that the answer's code alone suggests: DP_NOT_FOUND, DP_DENIED, DP_INVALID, … */
 enum dp_status http_answer_error(const struct transport_request *req, struct dp_error *error);
 
+/* Returns the server's clock when it answered, in Unix milliseconds: the header Date. 0 without a date that can be
+ * read, and for an answer out of a cache on the way (it has the header Age). */
+int64_t http_answer_date(const struct transport_request *req);
+
 /* Makes an object's version from an answer's header values. Returns false if they identify none. */
 bool http_version_of(struct span etag, struct span last_modified, bool size_known, uint64_t size,
                      struct store_version *out);

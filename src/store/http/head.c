@@ -1,4 +1,5 @@
-/* http/head.c: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, ETags (RFC 9110).
+/* http/head.c: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, Date, ETags (RFC
+ * 9110).
  *
  * The bytes come from outside. No function here allocates, and each parses a value completely or not at all.
  */
@@ -104,40 +105,92 @@ bool http_content_range_parse(struct span value, struct http_content_range *out)
     return true;
 }
 
-/* Reads "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7) as Unix seconds. Returns false for other texts. */
-static bool parse_fixdate(struct span s, int64_t *out)
+/* The three forms of a date (RFC 9110 §5.6.7). In `shape`, 'a' stands for a letter, '0' for a digit and '_' for a
+ * digit or a blank; other characters stand for themselves. The numbers are the offsets of the parts. */
+static const struct date_form {
+    const char *shape;
+    uint8_t day, month, year, time;
+    bool short_year;
+} DATE_FORMS[] = {
+    {"aaa, 00 aaa 0000 00:00:00 GMT", 5, 8, 12, 17, false}, /* Sun, 06 Nov 1994 08:49:37 GMT */
+    {"aaa aaa _0 00:00:00 0000", 8, 4, 20, 11, false},      /* Sun Nov  6 08:49:37 1994 */
+    {", 00-aaa-00 00:00:00 GMT", 2, 5, 9, 12, true},        /* after "Sunday": Sunday, 06-Nov-94 08:49:37 GMT */
+};
+
+static bool is_letter(uint8_t c)
 {
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    static const char shape[] = "Aaa, 00 Aaa 0000 00:00:00 GMT";
-    if (s.len != sizeof shape - 1)
+    return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
+}
+
+static bool has_shape(struct span s, const char *shape)
+{
+    if (s.len != strlen(shape))
         return false;
     for (size_t i = 0; i < s.len; i++) {
-        bool letter = ascii_lower(s.data[i]) >= 'a' && ascii_lower(s.data[i]) <= 'z';
-        bool digit = s.data[i] >= '0' && s.data[i] <= '9';
-        bool wild = shape[i] == 'A' || shape[i] == 'a';
-        if (shape[i] == '0' ? !digit : wild ? !letter : s.data[i] != (uint8_t)shape[i])
+        uint8_t c = s.data[i];
+        bool digit = c >= '0' && c <= '9', fits;
+        switch (shape[i]) {
+        case 'a': fits = is_letter(c); break;
+        case '0': fits = digit; break;
+        case '_': fits = digit || c == ' '; break;
+        default: fits = c == (uint8_t)shape[i]; break;
+        }
+        if (!fits)
             return false;
     }
-    static const size_t at[4] = {5, 17, 20, 23}; /* offsets of day, hour, minute and second */
-    int number[4];
-    for (size_t i = 0; i < 4; i++)
-        number[i] = (s.data[at[i]] - '0') * 10 + (s.data[at[i] + 1] - '0');
-    int year = 0;
-    for (size_t i = 12; i < 16; i++)
-        year = year * 10 + (s.data[i] - '0');
+    return true;
+}
+
+/* Reads two characters, digits or a blank and a digit, as a number. */
+static int two_digits(const uint8_t *at)
+{
+    return (at[0] == ' ' ? 0 : at[0] - '0') * 10 + (at[1] - '0');
+}
+
+/* Returns the latest year with these last two digits that is at most 50 years after `now` (RFC 9110). */
+static int whole_year(int short_year, int64_t now)
+{
+    const time_t today = (time_t)now;
+    struct tm tm = {0};
+    gmtime_r(&today, &tm);
+    int last = tm.tm_year + 1900 + 50;
+    return last - (last - short_year) % 100;
+}
+
+/* Reads a date that has the form. */
+static bool date_take_parts(struct span s, const struct date_form *form, int64_t now, int64_t *seconds)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const uint8_t *time = s.data + form->time;
     int month = 0;
-    while (month < 12 && memcmp(months + 3 * (size_t)month, s.data + 8, 3) != 0)
+    while (month < 12 && memcmp(months + 3 * (size_t)month, s.data + form->month, 3) != 0)
         month++;
-    if (month == 12 || number[0] < 1 || number[0] > 31 || number[1] > 23 || number[2] > 59 || number[3] > 60)
-        return false;
-    struct tm tm = {.tm_mday = number[0],
+    int year = two_digits(s.data + form->year);
+    year = form->short_year ? whole_year(year, now) : year * 100 + two_digits(s.data + form->year + 2);
+    struct tm tm = {.tm_mday = two_digits(s.data + form->day),
                     .tm_mon = month,
                     .tm_year = year - 1900,
-                    .tm_hour = number[1],
-                    .tm_min = number[2],
-                    .tm_sec = number[3]};
-    *out = (int64_t)timegm(&tm);
+                    .tm_hour = two_digits(time),
+                    .tm_min = two_digits(time + 3),
+                    .tm_sec = two_digits(time + 6)};
+    if (month == 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+        return false;
+    *seconds = (int64_t)timegm(&tm);
     return true;
+}
+
+bool http_date_parse(struct span value, int64_t now, int64_t *seconds)
+{
+    struct span s = head_trimmed(value);
+    for (size_t i = 0; i < 2; i++)
+        if (has_shape(s, DATE_FORMS[i].shape))
+            return date_take_parts(s, &DATE_FORMS[i], now, seconds);
+    size_t name = 0;
+    while (name < s.len && is_letter(s.data[name]))
+        name++;
+    struct span rest = span_of(s.data + name, s.len - name);
+    return name >= 6 && name <= 9 && has_shape(rest, DATE_FORMS[2].shape) &&
+           date_take_parts(rest, &DATE_FORMS[2], now, seconds);
 }
 
 bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds)
@@ -149,7 +202,7 @@ bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds)
         *seconds = number;
         return true;
     }
-    if (!parse_fixdate(head_trimmed(value), &date))
+    if (!http_date_parse(value, now, &date))
         return false;
     *seconds = date > now ? (uint64_t)(date - now) : 0;
     return true;

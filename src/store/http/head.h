@@ -1,5 +1,5 @@
-/* store/http/head.h: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, ETags (RFC
- * 9110). */
+/* store/http/head.h: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, Date, ETags
+ * (RFC 9110). */
 #ifndef STORE_HTTP_HEAD_H
 #define STORE_HTTP_HEAD_H
 
@@ -18,8 +18,11 @@ struct http_content_range {
 /* Returns false unless `value` has a form of RFC 9110 §14.4, in bytes. */
 bool http_content_range_parse(struct span value, struct http_content_range *out);
 /* Computes how many seconds from `now` (Unix seconds) on a Retry-After asks the client to wait. Returns false
- * unless `value` is a number or an IMF-fixdate. */
+ * unless `value` is a number or a date. */
 bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds);
+/* Reads a date in one of the three forms of RFC 9110 §5.6.7 as Unix seconds. `now` (Unix seconds) decides the century
+ * of a year of two digits. Returns false for other texts. */
+bool http_date_parse(struct span value, int64_t now, int64_t *seconds);
 /* Returns whether the ETag is strong: quoted, without W/ and control characters. */
 bool http_etag_is_strong(struct span etag);
 

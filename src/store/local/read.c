@@ -17,6 +17,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "os/clock.h"
+
 enum { SLICE = 64, TRIES = 4, CHUNK = 8 << 20 };
 
 /* One range of a file to read. */
@@ -255,8 +257,9 @@ void local_read(struct call *call, struct store *store, struct store_read_req *r
         bool wanted[SLICE] = {false};
         s.reqs = reqs + start;
         s.n = n - start < SLICE ? n - start : SLICE;
+        bool asked[SLICE];
         for (size_t i = 0; i < s.n; i++)
-            wanted[i] = s.reqs[i].status == DP_OK;
+            asked[i] = wanted[i] = s.reqs[i].status == DP_OK;
         int tries = 1;
         while (read_slice(&s, wanted) && tries < TRIES)
             tries++;
@@ -264,6 +267,10 @@ void local_read(struct call *call, struct store *store, struct store_read_req *r
             if (wanted[i])
                 s.reqs[i].status = dp_fail(&s.reqs[i].error, DP_STALE, "%.*s keeps changing while it is read",
                                            SPAN_FMT(s.reqs[i].key));
+        int64_t date_ms = os_wall_ms();
+        for (size_t i = 0; i < s.n; i++)
+            if (asked[i])
+                s.reqs[i].date_ms = date_ms;
     }
 }
 

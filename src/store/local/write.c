@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 enum { FOLDER_TRIES = 16 };
@@ -262,7 +263,9 @@ enum dp_status local_put(struct call *call, struct store *store, struct store_pu
     struct store_version hash = {0};
     if (put->body.len <= LOCAL_HASHED_MAX)
         local_version_of_bytes(put->body, &hash);
-    return publish_file(call, local, put, &t, put->body.len, &hash);
+    status = publish_file(call, local, put, &t, put->body.len, &hash);
+    put->date_ms = os_wall_ms();
+    return status;
 }
 
 /* Removes the folders above `key` that are now empty, because an object store has no empty folders. */

@@ -129,6 +129,7 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
 static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct store_put *put,
                                 const struct transport_request *req)
 {
+    put->date_ms = http_answer_date(req);
     if (req->code / 100 == 2) {
         if (http_version_of(req->etag, (struct span){0}, false, 0, &put->version))
             return DP_OK;
