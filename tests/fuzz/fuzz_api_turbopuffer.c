@@ -1,12 +1,49 @@
 /* fuzz_api_turbopuffer.c: any bytes as the body of a query. Behind a '?', they are the query string of the list
- * of namespaces. */
+ * of namespaces; behind a '!', the body of a write that is only parsed. */
 #include "api_fuzz.h"
+
+#include <assert.h>
+
+#include "api/turbopuffer_write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Parses a write, and looks at every byte that the rows point to. */
+static void parse_write(struct span body)
+{
+    struct turbopuffer_write parsed;
+    struct arena arena;
+    struct call call;
+    bool malformed;
+    size_t values = 0;
+    double sum = 0;
+    arena_init(&arena, 1 << 28);
+    call_init(&call, &arena);
+    enum dp_status status = turbopuffer_parse_write(&call, body, &parsed, &malformed);
+    assert(status == DP_OK || call.error.message[0]);
+    assert(!malformed || status == DP_INVALID);
+    const struct write_request *w = &parsed.write;
+    for (size_t i = 0; status == DP_OK && i < w->row_count; i++) {
+        const struct write_row *row = &w->rows[i];
+        for (uint32_t d = 0; d < row->dim; d++)
+            sum += (double)row->vector[d];
+        for (size_t v = 0; v < row->value_count; v++) {
+            const struct write_value *value = &w->values[row->first_value + v];
+            struct json_reader r;
+            json_reader_init(&r, write_value_span(value));
+            assert(value->attribute < w->attribute_count && json_skip(&r) && json_end(&r));
+        }
+        values += row->value_count;
+    }
+    assert(sum == sum && values <= body.len);
+    arena_deinit(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size && data[0] == '?')
+    if (size && data[0] == '!')
+        parse_write(span_of(data + 1, size - 1));
+    else if (size && data[0] == '?')
         fuzz_ask(turbopuffer_namespaces, NULL, span_of(data + 1, size - 1), span_of(NULL, 0));
     else
         fuzz_ask(turbopuffer_query, "things", span_of(NULL, 0), span_of(data, size));

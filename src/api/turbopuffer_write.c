@@ -1,0 +1,189 @@
+/* turbopuffer_write.c: reads the body of a turbopuffer v2 write.
+ *
+ * Keys may come in any order, so conditions and schema are kept as raw JSON until the namespace's schema is known. null
+ * means "not given".
+ */
+#include "api/turbopuffer_write.h"
+
+#include "api/fields.h"
+#include "api/turbopuffer_rows.h"
+
+/* What the functions for the fields share. */
+struct write_parse {
+    struct rows_parse rows;
+    struct turbopuffer_write *out;
+};
+
+static void take_upsert_rows(struct write_parse *p)
+{
+    p->out->upserts = true;
+    rows_read_rows(&p->rows, "upsert_rows", WRITE_UPSERT);
+}
+
+static void take_upsert_columns(struct write_parse *p)
+{
+    p->out->upserts = true;
+    rows_read_columns(&p->rows, "upsert_columns", WRITE_UPSERT);
+}
+
+static void take_patch_rows(struct write_parse *p)
+{
+    p->out->patches = true;
+    rows_read_rows(&p->rows, "patch_rows", WRITE_PATCH);
+}
+
+static void take_patch_columns(struct write_parse *p)
+{
+    p->out->patches = true;
+    rows_read_columns(&p->rows, "patch_columns", WRITE_PATCH);
+}
+
+static void take_deletes(struct write_parse *p)
+{
+    p->out->deletes = true;
+    rows_read_deletes(&p->rows);
+}
+
+static void read_raw(struct write_parse *p, enum json_type type, const char *field, struct span *out)
+{
+    if (fields_expect(p->rows.r, type, field))
+        json_read_raw(p->rows.r, out);
+}
+
+static void take_upsert_condition(struct write_parse *p)
+{
+    read_raw(p, JSON_ARRAY, "upsert_condition", &p->out->write.upsert_condition);
+}
+
+static void take_patch_condition(struct write_parse *p)
+{
+    read_raw(p, JSON_ARRAY, "patch_condition", &p->out->write.patch_condition);
+}
+
+static void take_delete_condition(struct write_parse *p)
+{
+    read_raw(p, JSON_ARRAY, "delete_condition", &p->out->write.delete_condition);
+}
+
+static void take_return_affected_ids(struct write_parse *p)
+{
+    fields_bool(p->rows.r, "return_affected_ids", &p->out->return_affected_ids);
+}
+
+static void take_schema(struct write_parse *p)
+{
+    read_raw(p, JSON_OBJECT, "schema", &p->out->write.schema);
+}
+
+static void take_distance_metric(struct write_parse *p)
+{
+    struct span name;
+    if (!fields_string(p->rows.r, p->rows.call->arena, "distance_metric", &name))
+        return;
+    p->out->write.has_metric = true;
+    p->out->write.metric = span_equal_str(name, "cosine_distance") ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
+    if (p->out->write.metric != INDEX_COSINE && !span_equal_str(name, "euclidean_squared"))
+        json_reject(p->rows.r, DP_INVALID, "distance_metric must be \"cosine_distance\" or \"euclidean_squared\"");
+}
+
+static void take_create_namespace(struct write_parse *p)
+{
+    bool create;
+    if (fields_bool(p->rows.r, "create_namespace", &create))
+        p->out->write.create = create ? CREATE_ALWAYS : CREATE_NEVER;
+}
+
+static void take_disable_backpressure(struct write_parse *p)
+{
+    fields_bool(p->rows.r, "disable_backpressure", &p->out->write.disable_backpressure);
+}
+
+/* Reads {"mode": "default"}. Refuses keys of the client's own. */
+static void take_encryption(struct write_parse *p)
+{
+    struct json_reader *r = p->rows.r;
+    struct span key, mode = {NULL, 0};
+    if (!fields_expect(r, JSON_OBJECT, "encryption") || !json_enter_object(r))
+        return;
+    while (json_next_key(r, p->rows.call->arena, &key)) {
+        if (span_equal_str(key, "mode"))
+            fields_string(r, p->rows.call->arena, "encryption.mode", &mode);
+        else
+            json_skip(r);
+    }
+    if (!json_failed(r) && !span_equal_str(mode, "default"))
+        rows_refuse(&p->rows, DP_UNSUPPORTED,
+                    "encryption other than {\"mode\": \"default\"} is not supported by this server");
+}
+
+/* For a field that must not have effects that this server lacks. */
+static void take_partial(struct write_parse *p)
+{
+    bool ignored;
+    fields_bool(p->rows.r, "…_allow_partial", &ignored);
+}
+
+static const struct {
+    const char *name;
+    void (*take)(struct write_parse *p); /* NULL: not supported */
+    const char *instead;                 /* for one that is not supported: what to do */
+} WRITE_FIELDS[] = {
+    {"upsert_rows", take_upsert_rows, NULL},
+    {"upsert_columns", take_upsert_columns, NULL},
+    {"patch_rows", take_patch_rows, NULL},
+    {"patch_columns", take_patch_columns, NULL},
+    {"deletes", take_deletes, NULL},
+    {"upsert_condition", take_upsert_condition, NULL},
+    {"patch_condition", take_patch_condition, NULL},
+    {"delete_condition", take_delete_condition, NULL},
+    {"return_affected_ids", take_return_affected_ids, NULL},
+    {"schema", take_schema, NULL},
+    {"distance_metric", take_distance_metric, NULL},
+    {"create_namespace", take_create_namespace, NULL},
+    {"disable_backpressure", take_disable_backpressure, NULL},
+    {"encryption", take_encryption, NULL},
+    {"delete_by_filter_allow_partial", take_partial, NULL},
+    {"patch_by_filter_allow_partial", take_partial, NULL},
+    {"delete_by_filter", NULL, "query the ids and send them in \"deletes\""},
+    {"patch_by_filter", NULL, "query the ids and send \"patch_rows\""},
+    {"copy_from_namespace", NULL, "read the rows of one namespace and write them to the other"},
+    {"branch_from_namespace", NULL, "read the rows of one namespace and write them to the other"},
+    {"sharding", NULL, "leave it out; a namespace is not split into shards"},
+};
+enum { WRITE_FIELD_COUNT = sizeof WRITE_FIELDS / sizeof *WRITE_FIELDS };
+
+static void read_write_fields(struct write_parse *p)
+{
+    struct json_reader *r = p->rows.r;
+    const char *names[WRITE_FIELD_COUNT];
+    uint64_t seen = 0;
+    for (size_t i = 0; i < WRITE_FIELD_COUNT; i++)
+        names[i] = WRITE_FIELDS[i].name;
+    fields_enter_request(r);
+    for (int field; fields_next(r, p->rows.call->arena, names, WRITE_FIELD_COUNT, &seen, &field);) {
+        if (fields_null(r))
+            continue;
+        if (WRITE_FIELDS[field].take)
+            WRITE_FIELDS[field].take(p);
+        else
+            rows_refuse(&p->rows, DP_UNSUPPORTED, "%s is not supported yet by this server: %s",
+                        WRITE_FIELDS[field].name, WRITE_FIELDS[field].instead);
+    }
+    json_end(r);
+}
+
+enum dp_status turbopuffer_parse_write(struct call *call, struct span body, struct turbopuffer_write *out,
+                                       bool *malformed)
+{
+    struct json_reader r;
+    struct write_parse p = {.out = out};
+    *out = (struct turbopuffer_write){.write.create = CREATE_FOR_ROWS};
+    json_reader_init(&r, body);
+    rows_parse_init(&p.rows, &r, call);
+    read_write_fields(&p);
+    *malformed = !p.rows.refused && r.status == DP_INVALID;
+    if (p.rows.refused)
+        return call->error.status;
+    rows_parse_finish(&p.rows, &out->write);
+    return json_error(&r, &call->error);
+}
