@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { ULID_TIME_LEN = 10 };
+#define ULID_MS_MAX ((INT64_C(1) << 48) - 1)
+
 bool ulid_parse(struct span text, struct ulid *out)
 {
     if (text.len != ULID_LEN || text.data[0] > '7')
@@ -21,23 +24,27 @@ bool ulid_parse(struct span text, struct ulid *out)
     return true;
 }
 
-enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_error *error)
+int64_t ulid_ms(const struct ulid *u)
 {
-    enum { TIME_LEN = 10 };
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    enum dp_status status = os_ulid(out->text, error);
-    if (status || memcmp(out->text, after->text, ULID_LEN) > 0)
+    int64_t ms = 0;
+    for (size_t i = 0; i < ULID_TIME_LEN; i++)
+        ms = ms << 5 | (int64_t)(strchr(digits, u->text[i]) - digits);
+    return ms;
+}
+
+enum dp_status ulid_new(const struct index_clock *clock, const struct ulid *after, int64_t now_ms,
+                        struct ulid *out, struct dp_error *error)
+{
+    uint8_t random[ULID_RANDOM_LEN];
+    enum dp_status status = index_random(clock, random, sizeof random, error);
+    if (status)
         return status;
-    /* The clock is behind: take the time of `after` plus 1 ms, with the new random bits. */
-    memcpy(out->text, after->text, TIME_LEN);
-    for (int i = TIME_LEN - 1; i >= 0; i--) {
-        const char *digit = strchr(digits, out->text[i]);
-        bool last = i == 0 ? *digit >= '7' : digit[1] == 0;
-        out->text[i] = last ? '0' : digit[1];
-        if (!last)
-            return DP_OK;
-    }
-    return dp_fail(error, DP_CONFLICT, "no ULID comes after %s", after->text);
+    int64_t ms = index_ulid_ms(clock, now_ms ? now_ms : index_wall_ms(clock)), least = ulid_ms(after) + 1;
+    if (least > ULID_MS_MAX)
+        return dp_fail(error, DP_CONFLICT, "no ULID comes after %s", after->text);
+    os_ulid_of((uint64_t)(ms > least ? ms : least), random, out->text);
+    return DP_OK;
 }
 
 /* Sets out->len. The text has room for every name, so snprintf() never cuts one. */

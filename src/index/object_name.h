@@ -11,6 +11,7 @@
 #ifndef INDEX_OBJECT_NAME_H
 #define INDEX_OBJECT_NAME_H
 
+#include "index/clock.h"
 #include "index/index.h"
 #include "os/random.h"
 
@@ -33,9 +34,14 @@ static inline bool ulid_equal(const struct ulid *a, const struct ulid *b)
  * bits. */
 bool ulid_parse(struct span text, struct ulid *out);
 
-/* Makes a new ULID that sorts after `after`, even when the clock is behind. Fails with DP_CONFLICT when no ULID
- * does. */
-enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_error *error);
+/* Returns the milliseconds of a ULID. */
+int64_t ulid_ms(const struct ulid *u);
+
+/* Makes a new ULID of now_ms (0: of the clock's time), with fresh random bits. If `after` is not older than that, its
+ * time is the millisecond after `after`. Else it sorts after all earlier ULIDs of the clock's process. Fails with
+ * DP_CONFLICT when no ULID comes after `after`. */
+enum dp_status ulid_new(const struct index_clock *clock, const struct ulid *after, int64_t now_ms,
+                        struct ulid *out, struct dp_error *error);
 
 /* An object name with a NUL; `len` does not count the NUL. */
 struct object_key {

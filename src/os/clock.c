@@ -1,4 +1,4 @@
-/* clock.c: reads the monotonic clock, the wall clock and the processor time. */
+/* clock.c: reads the monotonic clocks, the wall clock and the processor time. */
 #include "os/clock.h"
 
 #include <stdio.h>
@@ -8,6 +8,13 @@ int64_t os_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t os_boot_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 

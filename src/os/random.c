@@ -24,20 +24,21 @@ enum dp_status os_random(void *out, size_t len, struct dp_error *error)
 
 enum dp_status os_ulid(char out[ULID_LEN + 1], struct dp_error *error)
 {
+    uint8_t random[ULID_RANDOM_LEN];
+    enum dp_status status = os_random(random, sizeof random, error);
+    if (status == DP_OK)
+        os_ulid_of((uint64_t)os_wall_ms(), random, out);
+    return status;
+}
+
+void os_ulid_of(uint64_t ms, const uint8_t random[ULID_RANDOM_LEN], char out[ULID_LEN + 1])
+{
     static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    uint8_t bytes[16];
-    enum dp_status status = os_random(bytes + 6, sizeof bytes - 6, error);
-    if (status != DP_OK)
-        return status;
-    uint64_t ms = (uint64_t)os_wall_ms();
-    for (int i = 5; i >= 0; i--, ms >>= 8)
-        bytes[i] = (uint8_t)ms;
     /* 26 characters of 5 bits hold 130 bits, so the first character has only the upper 3 of the 128 bits. */
-    unsigned __int128 value = 0;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        value = value << 8 | bytes[i];
+    unsigned __int128 value = ms & ((UINT64_C(1) << 48) - 1);
+    for (size_t i = 0; i < ULID_RANDOM_LEN; i++)
+        value = value << 8 | random[i];
     for (int i = ULID_LEN - 1; i >= 0; i--, value >>= 5)
         out[i] = alphabet[(unsigned)value & 31];
     out[ULID_LEN] = '\0';
-    return DP_OK;
 }

@@ -155,12 +155,12 @@ static enum dp_status no_wait(void *ctx, struct call *call, int64_t ms)
 
 static enum dp_status begin(struct world *w, const char *name, struct index_loader **loader)
 {
-    static const struct swap_clock timeless = {no_time, no_wait, NULL};
+    static struct index_clock timeless;
     struct index_vectors vectors = fixture_vectors(w);
-    enum dp_status status = index_load_begin(&w->call, w->store, span_str(name), &vectors, NULL, loader);
-    if (status == DP_OK)
-        (*loader)->clock = w->clock ? w->clock : &timeless;
-    return status;
+    timeless = index_system_clock;
+    timeless.now_ns = no_time;
+    timeless.wait = no_wait;
+    return load_begin(&w->call, w->store, span_str(name), &vectors, NULL, w->clock ? w->clock : &timeless, loader);
 }
 
 struct index_loader *fixture_begin(struct world *w, const char *name)

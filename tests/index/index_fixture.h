@@ -22,8 +22,8 @@ struct world {
     struct store *store;
     enum index_metric metric;
     uint32_t dim;
-    bool windows;                   /* some rows have several vectors */
-    const struct swap_clock *clock; /* clock of loads; NULL: one whose waits take no time */
+    bool windows;                    /* some rows have several vectors */
+    const struct index_clock *clock; /* clock of loads; NULL: one whose waits take no time */
 };
 
 int world_in_memory(void **state); /* cmocka set-up: a fresh mem:// store */

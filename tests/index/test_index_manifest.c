@@ -304,15 +304,53 @@ static void test_index_ulids_come_after_what_they_must(void **state)
     };
     for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
         put_ulid(&after, far[i][0]);
-        assert_int_equal(ulid_new(&after, &made, &error), DP_OK);
+        assert_int_equal(ulid_new(NULL, &after, 0, &made, &error), DP_OK);
         assert_memory_equal(made.text, far[i][1], 10);
         put_ulid(&after, made.text); /* it is a ULID */
     }
     put_ulid(&after, "7ZZZZZZZZZ0000000000000000");
-    assert_int_equal(ulid_new(&after, &made, &error), DP_CONFLICT);
+    assert_int_equal(ulid_new(NULL, &after, 0, &made, &error), DP_CONFLICT);
     put_ulid(&after, "00000000000000000000000000");
-    assert_int_equal(ulid_new(&after, &made, &error), DP_OK);
+    assert_int_equal(ulid_new(NULL, &after, 0, &made, &error), DP_OK);
     assert_true(memcmp(made.text, "01", 2) >= 0); /* now */
+    put_ulid(&after, "01BX5ZZKBKACTAV9WEVGEMMVRZ");
+    assert_int_equal(ulid_ms(&after), INT64_C(1508808576371));
+}
+
+static int64_t going_back_ms;
+
+static int64_t time_goes_back(void *ctx)
+{
+    (void)ctx;
+    return going_back_ms--;
+}
+
+/* Within a process they rise, although its clock stands still or goes back. A horizon in the future does not carry the
+ * process with it. */
+static void test_index_ulids_of_a_process_rise(void **state)
+{
+    (void)state;
+    struct index_process process = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct index_clock clock = index_system_clock;
+    struct ulid before, made, zero, future;
+    struct dp_error error;
+    clock.wall_ms = time_goes_back;
+    clock.process = &process;
+    going_back_ms = 1700000000000;
+    put_ulid(&zero, "00000000000000000000000000");
+    put_ulid(&future, "0ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    assert_int_equal(ulid_new(&clock, &zero, 0, &before, &error), DP_OK);
+    assert_int_equal(ulid_ms(&before), 1700000000000);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(ulid_new(&clock, &zero, 0, &made, &error), DP_OK);
+        assert_true(memcmp(made.text, before.text, ULID_LEN) > 0);
+        before = made;
+        assert_int_equal(ulid_new(&clock, &future, 0, &made, &error), DP_OK);
+        assert_int_equal(ulid_ms(&made), ulid_ms(&future) + 1);
+    }
+    assert_int_equal(ulid_ms(&before), INT64_C(1700000000000) + 199);
+    assert_int_equal(ulid_new(&clock, &zero, INT64_C(1800000000000), &made, &error), DP_OK); /* the store's time */
+    assert_int_equal(ulid_ms(&made), INT64_C(1800000000000));
 }
 
 int main(void)
@@ -326,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_index_manifest_remembers_its_writers_for_ten_minutes),
         cmocka_unit_test(test_index_manifest_has_room_beside_its_writers),
         cmocka_unit_test(test_index_ulids_come_after_what_they_must),
+        cmocka_unit_test(test_index_ulids_of_a_process_rise),
     };
     return test_run(tests);
 }

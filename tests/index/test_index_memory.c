@@ -70,7 +70,7 @@ static enum dp_status open_and_ask(struct world *w, uint64_t round_bytes, size_t
     struct span schema;
     struct index_stats stats;
     struct index_names list;
-    enum dp_status status = reader_open(&w->call, w->store, span_str("rows"), round_bytes, &reader);
+    enum dp_status status = reader_open(&w->call, w->store, span_str("rows"), round_bytes, NULL, &reader);
     if (status)
         return status;
     status = index_query(&w->call, reader, &q, &answer);

@@ -161,7 +161,7 @@ static void load_ties(struct world *w)
 static struct index_reader *open_within(struct world *w, uint64_t bytes)
 {
     struct index_reader *reader;
-    if (reader_open(&w->call, w->store, span_str("rows"), bytes, &reader) != DP_OK)
+    if (reader_open(&w->call, w->store, span_str("rows"), bytes, NULL, &reader) != DP_OK)
         fail_msg("%s", w->call.error.message);
     return reader;
 }

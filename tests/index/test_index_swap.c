@@ -35,7 +35,7 @@ static size_t removals(struct world *w)
 /* ---- a clock of the test's ---------------------------------------------------------------------------------- */
 
 struct fake_clock {
-    struct swap_clock clock;
+    struct index_clock clock;
     int64_t now_ns, waited_ms, longest_ms;
     size_t waits;
     void (*at_wait)(void *ctx, size_t wait); /* or NULL */
@@ -61,11 +61,15 @@ static enum dp_status fake_wait(void *ctx, struct call *call, int64_t ms)
 
 static void fake_clock_init(struct fake_clock *c)
 {
-    *c = (struct fake_clock){.clock = {fake_now, fake_wait, c}};
+    *c = (struct fake_clock){.clock = index_system_clock};
+    c->clock.now_ns = fake_now;
+    c->clock.wait = fake_wait;
+    c->clock.ctx = c;
 }
 
 /* The load of the new rows, by that clock. */
-static enum dp_status load_new(struct world *w, const struct swap_clock *clock, struct index_load_summary *summary)
+static enum dp_status load_new(struct world *w, const struct index_clock *clock,
+                               struct index_load_summary *summary)
 {
     w->clock = clock;
     enum dp_status status = fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, summary);
@@ -364,13 +368,11 @@ static bool shows_nothing(const void *context, const struct manifest *m)
 
 static const struct manifest_edit nothing = {count_apply, count_sent, shows_nothing};
 
-static enum dp_status swap_nothing(struct call *call, struct store *store, const struct swap_clock *clock,
+static enum dp_status swap_nothing(struct call *call, struct store *store, const struct index_clock *clock,
                                    struct counted *c)
 {
-    struct ulid writer;
     struct manifest m;
-    assert_int_equal(os_ulid(writer.text, NULL), DP_OK);
-    enum dp_status status = manifest_swap(call, store, span_str("rows"), &writer, &nothing, c, clock, &m);
+    enum dp_status status = manifest_swap(call, store, span_str("rows"), &nothing, c, clock, &m);
     if (status == DP_OK)
         manifest_deinit(&m);
     return status;
@@ -483,12 +485,10 @@ static void test_index_a_change_beyond_a_limit_is_too_large(void **state)
 {
     struct world *w = *state;
     struct manifest m;
-    struct ulid writer;
     struct counted ours = {0};
     const struct manifest_edit too_much = {overfill, count_sent, shows_nothing};
     fresh_store(w);
-    assert_int_equal(os_ulid(writer.text, NULL), DP_OK);
-    assert_int_equal(manifest_swap(&w->call, w->store, span_str("rows"), &writer, &too_much, &ours, NULL, &m),
+    assert_int_equal(manifest_swap(&w->call, w->store, span_str("rows"), &too_much, &ours, NULL, &m),
                      DP_TOO_LARGE);
     assert_int_equal(w->call.error.status, DP_TOO_LARGE);
     assert_int_equal(ours.sent, 0);

@@ -15,6 +15,12 @@ static void test_os_clock_never_goes_back(void **state)
         assert_true(now >= before);
         before = now;
     }
+    before = os_boot_ns();
+    for (int i = 0; i < 1000; i++) {
+        int64_t now = os_boot_ns();
+        assert_true(now >= before);
+        before = now;
+    }
 }
 
 static void test_os_clock_counts_processor_time(void **state)

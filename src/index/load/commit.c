@@ -38,6 +38,7 @@ static enum dp_status sort_keys(struct call *call, struct commit *c)
         memcpy(c->keys, l->keys, l->key_count * sizeof *c->keys);
     qsort(c->keys, l->key_count, sizeof *c->keys, compare_load_keys);
     c->change = (struct row_change){.store = l->store,
+                                    .clock = l->clock,
                                     .name = l->target.name,
                                     .arena = &l->arena,
                                     .log = &l->log,
@@ -225,7 +226,7 @@ enum dp_status index_load_commit(struct call *call, struct index_loader *l, stru
     if (status == DP_OK)
         status = sort_keys(call, &c);
     if (status == DP_OK) {
-        status = manifest_swap(call, l->store, l->target.name, &l->writer, &load_edit, &c, l->clock, &m);
+        status = manifest_swap(call, l->store, l->target.name, &load_edit, &c, l->clock, &m);
         advise_reload(status, &call->error);
     }
     if (status == DP_OK) {

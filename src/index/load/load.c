@@ -28,7 +28,8 @@ static enum dp_status check_vectors_spec(struct span name, const struct index_ve
 }
 
 enum dp_status loader_new(struct call *call, struct store *store, struct span name,
-                          const struct index_vectors *vectors, struct team *team, struct index_loader **out)
+                          const struct index_vectors *vectors, struct team *team, const struct index_clock *clock,
+                          struct index_loader **out)
 {
     *out = NULL;
     struct index_loader *l = mem_calloc(1, sizeof *l);
@@ -36,6 +37,7 @@ enum dp_status loader_new(struct call *call, struct store *store, struct span na
         return call_nomem(call, "a load");
     l->store = store;
     l->team = team;
+    l->clock = clock;
     l->segment_rows = SEGMENT_ROWS;
     l->log.arena = &l->arena;
     arena_init(&l->arena, ids_memory_max);
@@ -48,11 +50,9 @@ enum dp_status loader_new(struct call *call, struct store *store, struct span na
     l->target.vectors =
         (struct index_vectors){vectors->dim, vectors->metric, arena_copy(&l->arena, vectors->model),
                                arena_copy(&l->arena, vectors->fingerprint)};
-    enum dp_status status;
+    enum dp_status status = DP_OK;
     if (!l->scaled || !l->target.name.data || !l->target.vectors.model.data || !l->target.vectors.fingerprint.data)
         status = call_nomem(call, "a load");
-    else
-        status = os_ulid(l->writer.text, &call->error);
     if (status) {
         loader_free(l);
         return status;
@@ -64,13 +64,20 @@ enum dp_status loader_new(struct call *call, struct store *store, struct span na
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out)
 {
+    return load_begin(call, store, name, vectors, team, NULL, out);
+}
+
+enum dp_status load_begin(struct call *call, struct store *store, struct span name,
+                          const struct index_vectors *vectors, struct team *team, const struct index_clock *clock,
+                          struct index_loader **out)
+{
     struct index_loader *l = NULL;
     *out = NULL;
     enum dp_status status = check_vectors_spec(name, vectors, &call->error);
     if (status == DP_OK)
-        status = loader_new(call, store, name, vectors, team, &l);
+        status = loader_new(call, store, name, vectors, team, clock, &l);
     if (status == DP_OK)
-        status = target_look(call, store, &l->target, &l->schema, &l->arena);
+        status = target_look(call, store, clock, &l->target, &l->schema, &l->arena);
     if (status) {
         index_load_abort(l);
         return status;

@@ -52,13 +52,17 @@ struct index_loader {
     struct manifest_segment *segments; /* segments that are built, but not committed */
     size_t segment_count, segment_room;
 
-    struct ulid writer;             /* the writer of the swap that commits the load */
-    const struct swap_clock *clock; /* NULL: the system's clock */
+    const struct index_clock *clock;
 };
 
+/* Begins a load like index_load_begin(), by this clock. */
+enum dp_status load_begin(struct call *call, struct store *store, struct span name,
+                          const struct index_vectors *vectors, struct team *team, const struct index_clock *clock,
+                          struct index_loader **out);
 /* Makes a loader of a namespace, whose target still lacks everything that a manifest tells. */
 enum dp_status loader_new(struct call *call, struct store *store, struct span name,
-                          const struct index_vectors *vectors, struct team *team, struct index_loader **out);
+                          const struct index_vectors *vectors, struct team *team, const struct index_clock *clock,
+                          struct index_loader **out);
 /* Takes in a row that the namespace already has: its vectors are float[windows][dim] as a segment stores them, and
  * its document is known to the schema. The caller gives each id key once. After a failure the caller aborts the
  * load. */

@@ -40,7 +40,8 @@ static enum dp_status find_superseded(struct call *call, struct row_change *c, c
     return DP_OK;
 }
 
-enum dp_status put_deleted_rows(struct call *call, const struct segment_place *place, const struct ulid *horizon,
+enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clock,
+                                const struct segment_place *place, const struct ulid *horizon,
                                 const struct row_set *all, struct object_log *log, struct manifest_segment *out)
 {
     struct object_key key;
@@ -49,7 +50,7 @@ enum dp_status put_deleted_rows(struct call *call, const struct segment_place *p
     deleted_write(all, &place->listed->id, &bytes);
     enum dp_status status = buffer_check(&bytes, "deleted rows", &call->error);
     if (status == DP_OK)
-        status = ulid_new(horizon, &out->deletion, &call->error);
+        status = ulid_new(clock, horizon, 0, &out->deletion, &call->error);
     if (status == DP_OK) {
         key_of_del(&key, place->name, &place->incarnation, &place->listed->id, &out->deletion);
         status = object_log_note(call, log, &key);
@@ -90,7 +91,7 @@ static enum dp_status write_deleted(struct call *call, struct row_change *c, con
     s->base = place->listed->deletion;
     /* The manifest no longer lists a segment without a row left, so such a segment needs no .del object. */
     if (s->fresh != 0 && all.count != all.rows)
-        status = put_deleted_rows(call, place, horizon, &all, c->log, &s->after);
+        status = put_deleted_rows(call, c->clock, place, horizon, &all, c->log, &s->after);
     s->written = status == DP_OK;
     row_set_deinit(&all);
     return status;

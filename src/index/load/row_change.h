@@ -16,7 +16,8 @@ struct superseded; /* row_change.c */
 /* A change of rows. It has one owner thread. */
 struct row_change {
     struct store *store;
-    struct span name;        /* of the namespace */
+    struct span name; /* of the namespace */
+    const struct index_clock *clock;
     struct arena *arena;     /* of the owner; for the lists below */
     struct object_log *log;  /* of the owner; notes the .del objects */
     const struct span *keys; /* [key_count], sorted: id keys whose rows in listed segments are superseded */
@@ -41,7 +42,8 @@ void row_change_deinit(struct row_change *change);
 
 /* Puts a .del object with the rows `all` of the segment, under a ULID after the horizon, and sets the fields of *out
  * that describe it. The horizon cannot move before the swap. */
-enum dp_status put_deleted_rows(struct call *call, const struct segment_place *place, const struct ulid *horizon,
+enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clock,
+                                const struct segment_place *place, const struct ulid *horizon,
                                 const struct row_set *all, struct object_log *log, struct manifest_segment *out);
 
 #endif

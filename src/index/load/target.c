@@ -83,8 +83,8 @@ enum dp_status target_check_log(struct call *call, struct store *store, const st
     return status;
 }
 
-enum dp_status target_look(struct call *call, struct store *store, struct load_target *t, struct schema *schema,
-                           struct arena *arena)
+enum dp_status target_look(struct call *call, struct store *store, const struct index_clock *clock,
+                           struct load_target *t, struct schema *schema, struct arena *arena)
 {
     struct manifest m;
     enum dp_status status = manifest_load(call, store, t->name, &m, NULL);
@@ -92,7 +92,7 @@ enum dp_status target_look(struct call *call, struct store *store, struct load_t
         dp_error_clear(&call->error);
         memset(t->horizon.text, '0', ULID_LEN);
         count_room(t, MANIFEST_START_LEN);
-        return os_ulid(t->incarnation.text, &call->error);
+        return ulid_new(clock, &t->horizon, 0, &t->incarnation, &call->error);
     }
     if (status)
         return status;

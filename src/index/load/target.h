@@ -17,8 +17,8 @@ struct load_target {
 /* Reads the manifest, and fails at once if the commit would fail. Joins the namespace's attributes to `schema`, so
  * that the load can refuse a row that contradicts them as soon as it comes. The caller has set target's name and
  * vectors. */
-enum dp_status target_look(struct call *call, struct store *store, struct load_target *target,
-                           struct schema *schema, struct arena *arena);
+enum dp_status target_look(struct call *call, struct store *store, const struct index_clock *clock,
+                           struct load_target *target, struct schema *schema, struct arena *arena);
 /* Checks that the rows' vectors are of the namespace's kind; DP_INVALID if not. */
 enum dp_status target_check_vectors(const struct load_target *target, const struct manifest *m,
                                     struct dp_error *error);

@@ -18,13 +18,10 @@
 #include "index/manifest/swap.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "base/alloc.h"
-#include "os/clock.h"
-#include "os/random.h"
 
-enum { SLICE_MS = 20, NS_PER_MS = 1000000, SETTLE_ARENA_MAX = 64 * 1024 * 1024 };
+enum { NS_PER_MS = 1000000, SETTLE_ARENA_MAX = 64 * 1024 * 1024 };
 
 /* A put that no look has judged: its answer was lost, or the store refused it because another put was first or the
  * store was full. */
@@ -42,10 +39,10 @@ struct lost_put {
 struct swap {
     struct store *store;
     struct span name;
-    const struct ulid *writer;
+    struct ulid writer;
     const struct manifest_edit *edit;
     void *context;
-    const struct swap_clock *clock;
+    const struct index_clock *clock;
 
     struct manifest manifest;     /* as read, then as edited */
     bool exists;                  /* whether the last read found a manifest */
@@ -56,33 +53,6 @@ struct swap {
     struct store_version stale_version;
 };
 
-/* ---- time -------------------------------------------------------------------------------------------- */
-
-static int64_t boot_now_ns(void *ctx)
-{
-    struct timespec now;
-    (void)ctx;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
-}
-
-/* Waits ms milliseconds in slices. Returns early when the call is cancelled or its deadline has passed. */
-static enum dp_status wait_in_slices(void *ctx, struct call *call, int64_t ms)
-{
-    (void)ctx;
-    enum dp_status status = call_check(call);
-    for (int64_t end = os_now_ns() + ms * NS_PER_MS, left = ms * NS_PER_MS; left > 0 && status == DP_OK;
-         left = end - os_now_ns()) {
-        int64_t slice = left < SLICE_MS * NS_PER_MS ? left : SLICE_MS * NS_PER_MS;
-        struct timespec pause = {.tv_nsec = (long)slice};
-        nanosleep(&pause, NULL);
-        status = call_check(call);
-    }
-    return status;
-}
-
-static const struct swap_clock system_clock = {boot_now_ns, wait_in_slices, NULL};
-
 static enum dp_status wait_before_try(struct call *call, const struct swap *s, int tries)
 {
     int64_t bound = SWAP_WAIT_BASE_MS;
@@ -91,9 +61,9 @@ static enum dp_status wait_before_try(struct call *call, const struct swap *s, i
     if (bound > SWAP_WAIT_CAP_MS)
         bound = SWAP_WAIT_CAP_MS;
     uint64_t random = UINT64_MAX;
-    os_random(&random, sizeof random, NULL);
+    index_random(s->clock, &random, sizeof random, NULL);
     int64_t ms = (int64_t)(random % (uint64_t)(bound + 1)), left = call_left_ms(call);
-    return s->clock->wait(s->clock->ctx, call, left >= 0 && left < ms ? left : ms);
+    return index_wait(s->clock, call, left >= 0 && left < ms ? left : ms);
 }
 
 /* ---- looks ------------------------------------------------------------------------------------------- */
@@ -105,7 +75,7 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
                             const struct store_version *version, int64_t begun_ns)
 {
     const struct lost_put *lost = &s->lost;
-    if (exists && (manifest_has_writer(m, s->writer) || s->edit->shows(s->context, m)))
+    if (exists && (manifest_has_writer(m, &s->writer) || s->edit->shows(s->context, m)))
         return LOOK_MADE;
     if (!lost->is)
         return LOOK_NOT_MADE;
@@ -156,7 +126,7 @@ static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp
     call_init(&own, &arena);
     call_limit_ms(&own, SWAP_SETTLE_MS);
     own.patient = true;
-    int64_t begun = s->clock->now_ns(s->clock->ctx);
+    int64_t begun = index_now_ns(s->clock);
     if (read_manifest(&own, s, &m, &exists, &version) == DP_OK) {
         look = judge_look(s, &m, exists, &version, begun);
         if (look == LOOK_MADE) {
@@ -203,7 +173,7 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
     enum dp_status status = call_check(call);
     if (status)
         return status; /* nothing was sent */
-    int64_t sent = s->clock->now_ns(s->clock->ctx);
+    int64_t sent = index_now_ns(s->clock);
     status = store_put(call, s->store, &put);
     s->full = status == DP_FULL;
     if (!s->full)
@@ -226,12 +196,12 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
 {
     struct manifest *m = &s->manifest;
     struct buffer bytes;
-    int64_t now = os_wall_ms();
+    int64_t now = index_wall_ms(s->clock);
     if (!s->exists)
         m->created_ms = now;
     m->sequence++;
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
-    enum dp_status status = manifest_add_writer(m, s->writer, &call->error);
+    enum dp_status status = manifest_add_writer(m, &s->writer, &call->error);
     if (status == DP_OK &&
         manifest_check(m, &call->error) != DP_OK) /* the edit is at fault; the store is not damaged */
         status = call_restatus(call, DP_TOO_LARGE);
@@ -260,7 +230,7 @@ static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
     bool needed = true;
     *again = false;
     manifest_deinit(&s->manifest);
-    int64_t begun = s->clock->now_ns(s->clock->ctx);
+    int64_t begun = index_now_ns(s->clock);
     enum dp_status status = read_manifest(call, s, &s->manifest, &s->exists, &s->version);
     if (status)
         return status;
@@ -278,19 +248,17 @@ static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
     return write_manifest(call, s, again);
 }
 
-enum dp_status manifest_swap(struct call *call, struct store *store, struct span name, const struct ulid *writer,
-                             const struct manifest_edit *edit, void *context, const struct swap_clock *clock,
+enum dp_status manifest_swap(struct call *call, struct store *store, struct span name,
+                             const struct manifest_edit *edit, void *context, const struct index_clock *clock,
                              struct manifest *out)
 {
-    struct swap s = {.store = store,
-                     .name = name,
-                     .writer = writer,
-                     .edit = edit,
-                     .context = context,
-                     .clock = clock ? clock : &system_clock};
+    struct swap s = {.store = store, .name = name, .edit = edit, .context = context, .clock = clock};
+    static const struct ulid zero = {"00000000000000000000000000"};
     bool again = true;
+    enum dp_status status = ulid_new(clock, &zero, 0, &s.writer, &call->error);
+    if (status)
+        return status;
     manifest_init(&s.manifest);
-    enum dp_status status = DP_OK;
     for (int tries = 0; again; tries++) {
         if (tries)
             status = wait_before_try(call, &s, tries);

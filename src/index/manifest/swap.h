@@ -30,16 +30,8 @@ struct manifest_edit {
     bool (*shows)(const void *context, const struct manifest *m);
 };
 
-/* The source of time, which tests replace. */
-struct swap_clock {
-    int64_t (*now_ns)(void *ctx); /* counts while the host sleeps */
-    /* Waits `ms` milliseconds. DP_OK after that time; any other status says why the call ended before. */
-    enum dp_status (*wait)(void *ctx, struct call *call, int64_t ms);
-    void *ctx;
-};
-
 /* Changes the manifest of `name`. Where another writer was first, it starts again over that writer's manifest: up
- * to SWAP_TRIES times, with waits of random length between. `clock` may be NULL: the system's.
+ * to SWAP_TRIES times, with waits of random length between.
  *
  *   DP_OK             the change is made, or was not needed; *out is the manifest, which the caller deinits
  *   DP_UNKNOWN        the swap sent the put, and cannot find out whether the store carries it out
@@ -48,8 +40,8 @@ struct swap_clock {
  *   DP_TOO_LARGE      the manifest has no room for the change
  *   DP_CORRUPT        an object that the manifest lists is missing
  *   any other         from apply or the store; the change is not made, and never will be */
-enum dp_status manifest_swap(struct call *call, struct store *store, struct span name, const struct ulid *writer,
-                             const struct manifest_edit *edit, void *context, const struct swap_clock *clock,
+enum dp_status manifest_swap(struct call *call, struct store *store, struct span name,
+                             const struct manifest_edit *edit, void *context, const struct index_clock *clock,
                              struct manifest *out);
 
 #endif

@@ -112,6 +112,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
                                 .query = query,
                                 .snapshot = s,
                                 .round_bytes = reader->round_bytes,
+                                .clock = reader->clock,
                                 .check_current = !query->eventual && reloads == 0};
         status = run_over(&run, out);
         if (run.confirmed)

@@ -28,7 +28,8 @@ struct query_run {
     const struct snapshot *snapshot;
     const float *vector;  /* float[dim]; for cosine its length is 1 */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX */
-    bool check_current;   /* whether the first round also asks if the snapshot is current */
+    const struct index_clock *clock;
+    bool check_current; /* whether the first round also asks if the snapshot is current */
 
     struct candidate *candidates; /* set by query_score: best first */
     size_t candidate_count;

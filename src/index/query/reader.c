@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "os/clock.h"
 
 enum { SCHEMA_JSON_MAX = 1024 * 1024 };
 
@@ -54,10 +53,10 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
     for (int reloads = 0; reloads <= READER_RELOADS && status == DP_STALE; reloads++) {
         struct manifest m;
         struct store_version version;
-        struct manifest_read seen = {.sent_ns = os_now_ns()};
+        struct manifest_read seen = {.sent_ns = index_now_ns(reader->clock)};
         dp_error_clear(&call->error);
         status = manifest_load(call, reader->store, reader->name, &m, &version);
-        seen.answered_ns = os_now_ns();
+        seen.answered_ns = index_now_ns(reader->clock);
         if (status == DP_OK)
             status = snapshot_open(call, reader->store, reader->name, &m, &version, seen, NULL,
                                    reader->round_bytes, out);
@@ -69,11 +68,11 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
 
 enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out)
 {
-    return reader_open(call, store, name, 0, out);
+    return reader_open(call, store, name, 0, NULL, out);
 }
 
 enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
-                           struct index_reader **out)
+                           const struct index_clock *clock, struct index_reader **out)
 {
     *out = NULL;
     enum dp_status status = index_check_name(name, &call->error);
@@ -90,6 +89,7 @@ enum dp_status reader_open(struct call *call, struct store *store, struct span n
     reader->store = store;
     reader->name = span_of(copy, name.len);
     reader->round_bytes = round_bytes;
+    reader->clock = clock;
     pthread_mutex_init(&reader->lock, NULL);
     status = reader_reload(call, reader, &reader->current);
     if (status) {

@@ -15,13 +15,14 @@ struct index_reader {
     struct store *store;
     struct span name;     /* owned */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX (index/round.h) */
+    const struct index_clock *clock;
     pthread_mutex_t lock; /* guards `current`, and `seen` of each snapshot */
     struct snapshot *current;
 };
 
-/* Opens a namespace like index_open(), with a maximum of bytes per round; 0: ROUND_BYTES_MAX. */
+/* Opens a namespace like index_open(), with a maximum of bytes per round (0: ROUND_BYTES_MAX) and by this clock. */
 enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
-                           struct index_reader **out);
+                           const struct index_clock *clock, struct index_reader **out);
 /* Returns the current snapshot; the caller releases it. */
 struct snapshot *reader_snapshot(struct index_reader *reader);
 /* Makes `s` the current snapshot unless the present one is newer; takes over one reference.

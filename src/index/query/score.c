@@ -356,9 +356,9 @@ static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool
     ask_lists(sc, at);
     if (check)
         ask_current(sc);
-    run->seen.sent_ns = check ? os_now_ns() : run->seen.sent_ns;
+    run->seen.sent_ns = check ? index_now_ns(run->clock) : run->seen.sent_ns;
     enum dp_status status = round_read(&sc->round);
-    run->seen.answered_ns = check ? os_now_ns() : run->seen.answered_ns;
+    run->seen.answered_ns = check ? index_now_ns(run->clock) : run->seen.answered_ns;
     if (status == DP_OK && check)
         status = check_current(sc);
     int64_t begun = os_now_ns();

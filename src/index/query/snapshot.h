@@ -33,7 +33,7 @@ struct snapshot_segment {
     struct deleted_rows *deleted; /* NULL: no row is deleted */
 };
 
-/* The times of a read of the manifest, by os_now_ns(). */
+/* The times of a read of the manifest, by index_now_ns(). */
 struct manifest_read {
     int64_t sent_ns, answered_ns;
 };

@@ -1,0 +1,45 @@
+/* index/clock.h: time and randomness for the room index/, and what a process remembers between two uses of them.
+ *
+ * A simulation gives each node its own clock and its own process. Wherever a parameter or a field is a `const struct
+ * index_clock *`, NULL means the system's clock. Thread-safe.
+ */
+#ifndef INDEX_CLOCK_H
+#define INDEX_CLOCK_H
+
+#include <pthread.h>
+
+#include "os/call.h"
+
+/* What one process remembers, for all its namespaces. Zeroed, with an initialised lock. */
+struct index_process {
+    pthread_mutex_t lock;
+    struct {
+        int64_t ulid_ms; /* time of the latest ULID that was made by the clock */
+    } locked;
+};
+
+struct index_clock {
+    int64_t (*now_ns)(void *ctx);  /* counts while the host sleeps */
+    int64_t (*wall_ms)(void *ctx); /* Unix time of this host */
+    /* Waits `ms` milliseconds. DP_OK after that time; any other status says why the call ended before. */
+    enum dp_status (*wait)(void *ctx, struct call *call, int64_t ms);
+    /* Fills `out` with random bytes. */
+    enum dp_status (*random)(void *ctx, void *out, size_t len, struct dp_error *error);
+    void *ctx;
+    struct index_process
+        *process; /* NULL: it remembers nothing, so two ULIDs of a millisecond may sort either way */
+};
+
+extern const struct index_clock index_system_clock;
+
+/* These call the function of the same name of `clock`, or of the system's clock if it is NULL. */
+int64_t index_now_ns(const struct index_clock *clock);
+int64_t index_wall_ms(const struct index_clock *clock);
+enum dp_status index_wait(const struct index_clock *clock, struct call *call, int64_t ms);
+enum dp_status index_random(const struct index_clock *clock, void *out, size_t len, struct dp_error *error);
+
+/* Returns now_ms, raised to the millisecond after the previous one that the clock's process got here. So the times
+ * of the process's ULIDs rise. */
+int64_t index_ulid_ms(const struct index_clock *clock, int64_t now_ms);
+
+#endif
