@@ -8,9 +8,9 @@
 
 #include "base/map.h"
 #include "index/load/object_log.h"
-#include "index/load/spill.h"
 #include "index/load/target.h"
 #include "index/manifest/swap.h"
+#include "os/spill.h"
 
 /* A row that the load has accepted and no segment holds yet. */
 struct waiting_row {

@@ -1,11 +1,10 @@
-/* index/load/spill.h: keeps bytes until a load builds a segment: first in memory, and in a file once there are
- * many.
+/* os/spill.h: keeps bytes until somebody needs all of them: first in memory, and in a file once there are many.
  *
  * The file lies in $TMPDIR (else /var/tmp) and has no name, so it disappears however the process ends. One owner
  * thread.
  */
-#ifndef INDEX_SPILL_H
-#define INDEX_SPILL_H
+#ifndef OS_SPILL_H
+#define OS_SPILL_H
 
 #include "base/buffer.h"
 

@@ -1,5 +1,5 @@
 /* spill.c: a growing buffer that moves to an unnamed temporary file when it exceeds memory_max bytes. */
-#include "index/load/spill.h"
+#include "os/spill.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +86,7 @@ enum dp_status spill_append(struct spill *s, struct span bytes, struct dp_error 
         status = spill_write(s, bytes, error);
     else {
         buffer_append(&s->memory, bytes);
-        status = buffer_check(&s->memory, "rows that wait for a segment", error);
+        status = buffer_check(&s->memory, "bytes that wait for a temporary file", error);
     }
     if (status == DP_OK)
         s->len += bytes.len;
