@@ -1,0 +1,114 @@
+/* fold/choose.c: the choice of a merge's inputs, from the numbers in the manifest. */
+#include "index/fold/choose.h"
+
+#include <stdlib.h>
+
+#include "index/segment/format.h"
+
+/* Maxima of the inputs' sums, so that one output holds them (segment_is_full() in load/rows.c has its own). The hot part of the output is smaller
+ * than the hot parts of the inputs together, because its filter, lists and blocks are fuller. Documents compress
+ * about eightfold at most. */
+static const uint64_t hot_bytes_max = 3 * 1024 * 1024, vector_bytes_max = UINT64_C(2) << 30,
+                      document_bytes_max = UINT64_C(512) << 20;
+
+static uint64_t live_rows(const struct manifest_segment *s)
+{
+    return s->rows - s->deleted_rows;
+}
+
+static unsigned tier_of(const struct manifest_segment *s)
+{
+    unsigned tier = 0;
+    for (uint64_t rows = live_rows(s); rows >= TIER_ROWS; rows /= TIER_FACTOR)
+        tier++;
+    return tier;
+}
+
+static bool is_half_deleted(const struct manifest_segment *s)
+{
+    return s->deleted_rows * 2 > s->rows;
+}
+
+static int compare_live(const void *a, const void *b, void *segments)
+{
+    const size_t *left = a, *right = b;
+    const struct manifest_segment *all = segments;
+    uint64_t x = live_rows(&all[*left]), y = live_rows(&all[*right]);
+    if (x != y)
+        return x < y ? -1 : 1;
+    return *left < *right ? -1 : 1;
+}
+
+static int compare_positions(const void *a, const void *b)
+{
+    const size_t *left = a, *right = b;
+    return *left < *right ? -1 : *left > *right;
+}
+
+/* Keeps the smallest ones of the `count` positions, as many as fit one segment and at most `most`. */
+static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t count, size_t most)
+{
+    uint64_t rows = 0, hot = 0, vectors = 0, documents = 0;
+    size_t kept = 0;
+    qsort_r(positions, count, sizeof *positions, compare_live, m->segments);
+    for (; kept < count && kept < most; kept++) {
+        const struct manifest_segment *s = &m->segments[positions[kept]];
+        uint64_t vector_bytes = s->vectors * segment_vector_len(m->vectors.dim);
+        rows += live_rows(s);
+        hot += s->hot_len;
+        vectors += vector_bytes;
+        documents += s->dpr_size > vector_bytes ? s->dpr_size - vector_bytes : 0;
+        if (kept && (rows > SEGMENT_ROWS_MAX || hot > hot_bytes_max || vectors > vector_bytes_max ||
+                     documents > document_bytes_max))
+            break;
+    }
+    qsort(positions, kept, sizeof *positions, compare_positions);
+    return kept;
+}
+
+static size_t choose_all(const struct manifest *m, size_t most, size_t *chosen)
+{
+    for (size_t i = 0; i < m->segment_count; i++)
+        chosen[i] = i;
+    return keep_fitting(m, chosen, m->segment_count, most);
+}
+
+static size_t choose_tier(const struct manifest *m, unsigned tier, size_t *chosen)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (tier_of(&m->segments[i]) == tier)
+            chosen[count++] = i;
+    }
+    return count < TIER_WIDTH ? 0 : keep_fitting(m, chosen, count, count);
+}
+
+static size_t choose_half_deleted(const struct manifest *m, size_t *chosen)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (is_half_deleted(&m->segments[i]))
+            chosen[count++] = i;
+    }
+    return keep_fitting(m, chosen, count, count);
+}
+
+size_t merge_choose(const struct manifest *m, bool everything, size_t *chosen)
+{
+    enum { TIERS = 8 }; /* the last one is beyond SEGMENT_ROWS_MAX */
+    if (everything) {
+        size_t all = choose_all(m, m->segment_count, chosen);
+        return all > 1 || (all == 1 && m->segments[chosen[0]].deleted_rows) ? all : 0;
+    }
+    for (unsigned tier = 0; tier < TIERS; tier++) {
+        size_t count = choose_tier(m, tier, chosen);
+        if (count > 1)
+            return count;
+    }
+    if (m->segment_count > MERGE_LISTED_MAX) {
+        size_t count = choose_all(m, m->segment_count - MERGE_LISTED_MAX + TIER_WIDTH, chosen);
+        if (count > 1)
+            return count;
+    }
+    return choose_half_deleted(m, chosen);
+}

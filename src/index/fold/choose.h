@@ -1,0 +1,23 @@
+/* index/fold/choose.h: chooses the segments that a merge makes one of.
+ *
+ * Segments lie in tiers by their live rows: below TIER_ROWS, below TIER_FACTOR times as many, and so on. TIER_WIDTH
+ * segments of one tier become one segment of a higher tier, so a row is rewritten once in each tier, and a namespace
+ * lists fewer than TIER_WIDTH segments of each tier.
+ */
+#ifndef INDEX_MERGE_CHOOSE_H
+#define INDEX_MERGE_CHOOSE_H
+
+#include "index/manifest/manifest.h"
+
+enum {
+    TIER_ROWS = 512,
+    TIER_FACTOR = 8,
+    TIER_WIDTH = 8,
+    MERGE_LISTED_MAX = 24 /* beyond it, the smallest segments merge, whatever their tiers */
+};
+
+/* Chooses segments of the manifest and puts their positions into chosen[segment_count], ascending. `everything`: as many as
+ * fit, the smallest first. Returns how many; 0: there is nothing to merge. The chosen rows fit one segment. */
+size_t merge_choose(const struct manifest *m, bool everything, size_t *chosen);
+
+#endif
