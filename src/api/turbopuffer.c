@@ -1,14 +1,11 @@
-/* turbopuffer.c: POST /v2/namespaces/{ns}/query, the list of namespaces, their metadata and schema.
+/* turbopuffer.c: the dialect, the list of namespaces, their metadata and schema.
  *
- * Shapes follow turbopuffer's API v2. Answers add the costs of the query to "performance": rounds, requests and bytes of
- * the store, and the milliseconds of each stage. Errors are {"status": "error", "error": sentence}.
+ * Shapes follow turbopuffer's API v2. Errors are {"status": "error", "error": sentence}.
  */
-#include "api/api.h"
+#include "api/turbopuffer_handlers.h"
 
-#include "api/fields.h"
-#include "api/turbopuffer_query.h"
+#include "base/json.h"
 #include "os/clock.h"
-#include "service/hit_json.h"
 
 enum { PAGE_DEFAULT = 100 };
 
@@ -29,85 +26,24 @@ static void turbopuffer_error(struct http_response *response, unsigned status, c
 
 const struct api_dialect api_turbopuffer = {"turbopuffer", turbopuffer_error, NULL};
 
-static void finish_turbopuffer(struct call *call, struct http_response *response)
+void turbopuffer_fail(const struct call *call, bool malformed, struct http_response *response)
 {
-    response->content_type = "application/json";
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_turbopuffer, response);
+    api_fail(call, &api_turbopuffer, response);
+    if (malformed)
+        response->status = 422;
 }
 
-/* ---- query ------------------------------------------------------------------------------------------ */
-
-static double milliseconds(uint64_t ns)
+double turbopuffer_ms(uint64_t ns)
 {
     uint64_t us = ns / 1000;
     return (double)us / 1000;
 }
 
-static void print_performance(struct json_writer *w, const struct call *call, const struct query_response *answer,
-                              bool embedded)
+void turbopuffer_finish(struct call *call, struct http_response *response)
 {
-    const struct call_cost *cost = &call->cost;
-    uint64_t lookups = cost->requests + cost->cache_hits;
-    double ratio = lookups ? (double)cost->cache_hits / (double)lookups : 1.0;
-    uint64_t total = (uint64_t)answer->total_ns;
-    json_field_object(w, "performance");
-    json_field_double(w, "cache_hit_ratio", ratio);
-    json_field_str(w, "cache_temperature", ratio >= 1.0 ? "hot" : answer->answer.from_cache ? "warm" : "cold");
-    json_field_u64(w, "server_total_ms", total / 1000000);
-    json_field_u64(w, "query_execution_ms", total / 1000000);
-    json_field_u64(w, "exhaustive_search_count", 0);
-    json_field_u64(w, "approx_namespace_size", answer->answer.approx_rows);
-    if (embedded) {
-        json_field_u64(w, "embedding_ms", (cost->embed_ns + cost->tokenize_ns) / 1000000);
-        json_field_u64(w, "embedding_tokens", cost->tokens);
-    }
-    json_field_u64(w, "rounds", cost->rounds);
-    json_field_u64(w, "requests", cost->requests);
-    json_field_u64(w, "bytes", cost->bytes);
-    json_field_u64(w, "cache_hits", cost->cache_hits);
-    json_field_double(w, "ms", milliseconds(total));
-    json_field_object(w, "stages_ms");
-    json_field_double(w, "tokenize", milliseconds(cost->tokenize_ns));
-    json_field_double(w, "embed", milliseconds(cost->embed_ns));
-    json_field_double(w, "store", milliseconds(cost->store_ns));
-    json_field_double(w, "scan", milliseconds(cost->scan_ns));
-    json_end_object(w);
-    json_end_object(w);
-}
-
-void turbopuffer_query(struct call *call, const struct api_context *api, const struct http_request *http,
-                       struct http_response *response)
-{
-    struct turbopuffer_query query;
-    struct query_response answer;
-    struct json_writer w;
-    if (turbopuffer_parse_query(call, http->body, &query) != DP_OK) {
+    response->content_type = "application/json";
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
         api_fail(call, &api_turbopuffer, response);
-        return;
-    }
-    query.query.namespace = http->args[0];
-    if (service_query(call, api->service, &query.query, &answer) != DP_OK) {
-        api_fail(call, &api_turbopuffer, response);
-        return;
-    }
-    json_writer_init(&w, &response->body);
-    json_begin_object(&w);
-    json_field_array(&w, "rows");
-    for (size_t i = query.offset; i < answer.answer.count; i++)
-        if (hit_write_json(&w, call, &answer.answer.hits[i], query.exclude, query.exclude_count) != DP_OK) {
-            api_fail(call, &api_turbopuffer, response);
-            return;
-        }
-    json_end_array(&w);
-    size_t rows_bytes = response->body.len;
-    json_field_object(&w, "billing");
-    json_field_u64(&w, "billable_logical_bytes_queried", call->cost.bytes);
-    json_field_u64(&w, "billable_logical_bytes_returned", rows_bytes);
-    json_end_object(&w);
-    print_performance(&w, call, &answer, !query.query.rows.vector);
-    json_end_object(&w);
-    finish_turbopuffer(call, response);
 }
 
 /* ---- namespaces ------------------------------------------------------------------------------------- */
@@ -155,7 +91,7 @@ void turbopuffer_namespaces(struct call *call, const struct api_context *api, co
     if (names.truncated && names.count)
         json_field_span(&w, "next_cursor", names.names[names.count - 1]);
     json_end_object(&w);
-    finish_turbopuffer(call, response);
+    turbopuffer_finish(call, response);
 }
 
 static void print_time(struct json_writer *w, const char *key, int64_t wall_ms)
@@ -194,7 +130,7 @@ void turbopuffer_metadata(struct call *call, const struct api_context *api, cons
     else
         json_null(&w);
     json_end_object(&w);
-    finish_turbopuffer(call, response);
+    turbopuffer_finish(call, response);
 }
 
 void turbopuffer_schema(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -206,7 +142,7 @@ void turbopuffer_schema(struct call *call, const struct api_context *api, const 
         return;
     }
     buffer_append(&response->body, info.schema);
-    finish_turbopuffer(call, response);
+    turbopuffer_finish(call, response);
 }
 
 void turbopuffer_warm(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -217,7 +153,7 @@ void turbopuffer_warm(struct call *call, const struct api_context *api, const st
         return;
     }
     buffer_append_str(&response->body, "{\"status\":\"ACCEPTED\",\"message\":\"the namespace is open\"}");
-    finish_turbopuffer(call, response);
+    turbopuffer_finish(call, response);
 }
 
 void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,

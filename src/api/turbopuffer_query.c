@@ -1,361 +1,455 @@
 /* turbopuffer_query.c: reads the body of a turbopuffer v2 query.
  *
- * Known: rank_by ["vector", "ANN", X] where X is an array of numbers, base 64 of little-endian float32, or ["Embed",
- * "text"]; top_k or limit; offset; include_attributes or exclude_attributes; consistency; distance_metric; vector_encoding.
- * The rest of turbopuffer's query language is refused by name.
+ * Known: rank_by ["vector", "ANN" or "kNN", X], where X is an array of numbers, base 64 of little-endian float32, or
+ * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"]; filters; top_k or limit; offset; include_attributes or
+ * exclude_attributes; consistency; distance_metric; vector_encoding; queries. The rest of turbopuffer's query language is
+ * refused by name. Filters stay raw JSON until the namespace's schema is known. null means "not given".
  */
 #include "api/turbopuffer_query.h"
 
 #include <stdio.h>
 
-#include "base/base64.h"
 #include "api/fields.h"
+#include "api/turbopuffer_body.h"
+#include "base/base64.h"
 
-enum { DEFAULT_LIMIT = 10, ATTRIBUTES_MAX = 1024 };
+enum { DEFAULT_LIMIT = 10, ATTRIBUTES_MAX = 1024, RECALL_NUM = 25, RECALL_NUM_MAX = 1000, RECALL_TOP_K = 10 };
 
-static const char RANK_BY_VECTOR[] =
-    "rank_by must be [\"vector\", \"ANN\", X], where X is a vector or [\"Embed\", \"text\"]";
+static const char RANK_BY_USAGE[] = "rank_by must be [\"vector\", \"ANN\", X], where X is a vector or [\"Embed\", "
+                                    "\"text\"], or [attribute, \"asc\" or \"desc\"]";
 
-/* Refuses a feature of turbopuffer that this server lacks, and says what to do instead. */
-static enum dp_status not_yet(struct json_reader *r, struct call *call, const char *what, const char *instead)
+/* What the functions for the fields share. */
+struct query_parse {
+    struct body_parse *body;
+    struct json_reader *r; /* of the body */
+    struct arena *arena;
+    struct turbopuffer_queries *all;
+    struct turbopuffer_query *query; /* the one that is being read */
+    bool nested;                     /* it is an element of "queries" */
+};
+
+/* ---- rank_by ------------------------------------------------------------------------------------------ */
+
+/* Reads the rest of ["Embed", "text", {"model": name}] behind its name, closing bracket included. */
+static void read_embed(struct query_parse *p)
 {
-    if (json_failed(r)) /* which has a better message */
-        return DP_INVALID;
-    json_reject(r, DP_UNSUPPORTED, "%s", what);
-    return call_fail(call, DP_UNSUPPORTED, "%s is not supported yet by this server: %s", what, instead);
-}
-
-/* Reads the rest of ["Embed", "text"] behind its name, closing bracket included. */
-static void read_embed(struct json_reader *r, struct call *call, struct query_request *out)
-{
-    if (!json_next_item(r)) {
-        json_reject(r, DP_INVALID, "rank_by: \"Embed\" needs a text");
+    if (!json_next_item(p->r)) {
+        json_reject(p->r, DP_INVALID, "rank_by: \"Embed\" needs a text");
         return;
     }
-    if (!fields_string(r, call->arena, "the text of \"Embed\"", &out->text))
+    if (!fields_string(p->r, p->arena, "the text of \"Embed\"", &p->query->query.text))
         return;
-    if (json_next_item(r))
-        not_yet(r, call, "a third element of \"Embed\"", "leave it out");
+    if (json_next_item(p->r))
+        body_not_yet(p->body, "a third element of \"Embed\"", "leave it out");
 }
 
-static void read_base64_vector(struct json_reader *r, struct call *call, struct query_request *out)
+static void set_vector(struct query_parse *p, const float *vector, size_t dim)
+{
+    if (dim == 0 || dim > INDEX_DIM_MAX) {
+        body_refuse(p->body, DP_INVALID, "rank_by: a vector has 1 to %d numbers, not %zu", INDEX_DIM_MAX, dim);
+        return;
+    }
+    p->query->query.rows.vector = vector;
+    p->query->query.rows.dim = (uint32_t)dim;
+}
+
+static void read_base64_vector(struct query_parse *p)
 {
     struct span text;
     size_t len = 0;
-    if (!json_read_string(r, call->arena, &text))
+    if (!json_read_string(p->r, p->arena, &text))
         return;
-    uint8_t *bytes = arena_alloc(call->arena, text.len / 4 * 3 + 3);
+    uint8_t *bytes = arena_alloc(p->arena, text.len / 4 * 3 + 3);
     if (!bytes)
-        json_reject(r, DP_NOMEM, "a vector");
-    else if (!base64_decode(text, bytes, &len) || len == 0 || len % 4 != 0)
-        json_reject(r, DP_INVALID, "rank_by: the string is not base 64 of float32 numbers");
-    else if (len / 4 > INDEX_DIM_MAX)
-        json_reject(r, DP_INVALID, "rank_by: the vector has more than %d numbers", INDEX_DIM_MAX);
-    else {
-        out->rows.vector = (const float *)bytes; /* arenas align to 16 bytes */
-        out->rows.dim = (uint32_t)(len / 4);
-    }
+        json_reject(p->r, DP_NOMEM, "a vector");
+    else if (!base64_decode(text, bytes, &len) || len % 4 != 0)
+        json_reject(p->r, DP_INVALID, "rank_by: the string is not base 64 of float32 numbers");
+    else
+        set_vector(p, (const float *)bytes, len / 4); /* arenas align to 16 bytes */
 }
 
-/* Reads the third element of rank_by. */
-static void read_target(struct json_reader *r, struct call *call, struct query_request *out)
+/* Reads the third element of rank_by: a vector or ["Embed", text]. */
+static void read_target(struct query_parse *p)
 {
-    enum json_type type = json_peek(r);
+    enum json_type type = json_peek(p->r);
     if (type == JSON_STRING) {
-        read_base64_vector(r, call, out);
+        read_base64_vector(p);
         return;
     }
-    if (!fields_expect(r, JSON_ARRAY, "the third element of rank_by"))
+    if (!fields_expect(p->r, JSON_ARRAY, "the third element of rank_by"))
         return;
-    struct json_reader ahead = *r;
+    struct json_reader ahead = *p->r;
     struct span word;
-    if (json_enter_array(&ahead) && json_next_item(&ahead)) {
-        enum json_type first = json_peek(&ahead);
-        if (first == JSON_STRING) {
-            *r = ahead;
-            if (!json_read_string(r, call->arena, &word))
-                return;
-            if (!span_equal_str(word, "Embed"))
-                json_reject(r, DP_INVALID, "rank_by: expected a vector or [\"Embed\", \"text\"]");
-            else
-                read_embed(r, call, out);
+    enum json_type first = JSON_NOTHING;
+    if (json_enter_array(&ahead) && json_next_item(&ahead))
+        first = json_peek(&ahead);
+    if (first == JSON_STRING) {
+        *p->r = ahead;
+        if (!json_read_string(p->r, p->arena, &word))
             return;
-        }
-        if (first == JSON_ARRAY) {
-            not_yet(r, call, "a query of several vectors", "send one request for each");
-            return;
-        }
+        if (span_equal_str(word, "Embed"))
+            read_embed(p);
+        else
+            json_reject(p->r, DP_INVALID, "rank_by: expected a vector or [\"Embed\", \"text\"]");
+        return;
+    }
+    if (first == JSON_ARRAY) {
+        body_not_yet(p->body, "a query of several vectors", "send one request for each");
+        return;
     }
     const float *vector = NULL;
     size_t dim = 0;
-    if (!fields_floats(r, call->arena, "the vector of rank_by", INDEX_DIM_MAX, &vector, &dim))
-        return;
-    if (dim == 0)
-        json_reject(r, DP_INVALID, "rank_by: the vector is empty");
-    out->rows.vector = vector;
-    out->rows.dim = (uint32_t)dim;
+    if (fields_floats(p->r, p->arena, "the vector of rank_by", SIZE_MAX, &vector, &dim))
+        set_vector(p, vector, dim);
 }
 
-static void read_rank_by(struct json_reader *r, struct call *call, struct query_request *out)
+/* Reads the operator behind the attribute, and what it needs. */
+static void read_operator(struct query_parse *p)
 {
-    struct span attribute, operator;
-    static const char *const usage =
-        "rank_by must be [\"vector\", \"ANN\", [numbers]] or [\"vector\", \"ANN\", [\"Embed\", \"text\"]]";
-    if (!fields_expect(r, JSON_ARRAY, "rank_by") || !json_enter_array(r))
-        return;
-    if (!json_next_item(r) || json_peek(r) != JSON_STRING) {
-        if (json_peek(r) == JSON_ARRAY)
-            not_yet(r, call, "ordering by several attributes", RANK_BY_VECTOR);
-        json_reject(r, DP_INVALID, "%s", usage);
+    struct query_request *q = &p->query->query;
+    struct span operator;
+    if (!json_next_item(p->r) || json_peek(p->r) != JSON_STRING) {
+        body_not_yet(p->body, "this rank_by", RANK_BY_USAGE);
         return;
     }
-    if (!json_read_string(r, call->arena, &attribute))
+    if (!json_read_string(p->r, p->arena, &operator))
         return;
-    if (!json_next_item(r) || json_peek(r) != JSON_STRING) {
-        not_yet(r, call, "this rank_by", RANK_BY_VECTOR);
+    q->descending = span_equal_str(operator, "desc");
+    if (q->descending || span_equal_str(operator, "asc")) {
+        q->rank = QUERY_ORDERED;
         return;
     }
-    if (!json_read_string(r, call->arena, &operator))
-        return;
-    if (!span_equal_str(operator, "ANN")) {
+    q->rank = span_equal_str(operator, "kNN") ? QUERY_EXACT : QUERY_NEAREST;
+    if (q->rank == QUERY_NEAREST && !span_equal_str(operator, "ANN")) {
         char what[60];
         snprintf(what, sizeof what, "rank_by \"%.*s\"", operator.len < 32 ? (int)operator.len : 0,
                  (const char *)operator.data);
-        not_yet(r, call, what, RANK_BY_VECTOR);
+        body_not_yet(p->body, what, RANK_BY_USAGE);
+    } else if (!json_next_item(p->r)) {
+        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
+    } else {
+        read_target(p);
+    }
+}
+
+/* Reads [attribute, operator, …]; the reader is inside the array, before its first element. */
+static void read_ranking(struct query_parse *p)
+{
+    if (json_peek(p->r) != JSON_STRING) {
+        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
         return;
     }
-    if (!span_equal_str(attribute, "vector")) {
-        json_reject(r, DP_INVALID, "rank_by: \"ANN\" can rank by the attribute \"vector\" only");
+    if (!json_read_string(p->r, p->arena, &p->query->query.rank_attribute))
+        return;
+    read_operator(p);
+    if (!json_failed(p->r) && json_next_item(p->r))
+        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
+}
+
+static void take_rank_by(struct query_parse *p)
+{
+    if (!fields_expect(p->r, JSON_ARRAY, "rank_by") || !json_enter_array(p->r))
+        return;
+    if (!json_next_item(p->r)) {
+        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
         return;
     }
-    if (!json_next_item(r)) {
-        json_reject(r, DP_INVALID, "%s", usage);
+    if (json_peek(p->r) != JSON_ARRAY) {
+        read_ranking(p);
         return;
     }
-    read_target(r, call, out);
-    if (!json_failed(r) && json_next_item(r))
-        json_reject(r, DP_INVALID, "%s", usage);
+    json_enter_array(p->r); /* [[attribute, direction]] */
+    if (json_next_item(p->r))
+        read_ranking(p);
+    if (!json_failed(p->r) && json_next_item(p->r))
+        body_not_yet(p->body, "ordering by several attributes", "order by one");
+}
+
+/* ---- the other fields --------------------------------------------------------------------------------- */
+
+static void take_top_k(struct query_parse *p)
+{
+    body_u32(p->body, "top_k", 1, INDEX_TOP_K_MAX, &p->query->query.rows.top_k);
 }
 
 /* Reads a number, or {"total": number}. */
-static void read_limit(struct json_reader *r, struct call *call, uint32_t *out)
+static void take_limit(struct query_parse *p)
 {
     enum { TOTAL, PER, FIELDS };
     static const char *const names[FIELDS] = {"total", "per"};
+    uint32_t *top_k = &p->query->query.rows.top_k;
     uint64_t seen = 0;
-    if (json_peek(r) != JSON_OBJECT) {
-        fields_u32(r, "limit", 1, INDEX_TOP_K_MAX, out);
+    if (json_peek(p->r) != JSON_OBJECT) {
+        body_u32(p->body, "limit", 1, INDEX_TOP_K_MAX, top_k);
         return;
     }
-    json_enter_object(r);
-    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
+    json_enter_object(p->r);
+    for (int field; fields_next(p->r, p->arena, names, FIELDS, &seen, &field);) {
         if (field == TOTAL)
-            fields_u32(r, "limit.total", 1, INDEX_TOP_K_MAX, out);
+            body_u32(p->body, "limit.total", 1, INDEX_TOP_K_MAX, top_k);
         else
-            not_yet(r, call, "limit.per", "leave it out");
+            body_not_yet(p->body, "limit.per", "leave it out");
     }
     if (!(seen & 1U << TOTAL))
-        json_reject(r, DP_INVALID, "limit.total is missing");
+        json_reject(p->r, DP_INVALID, "limit.total is missing");
 }
 
-/* Reads an array of attribute names. */
-static void read_attribute_names(struct json_reader *r, struct call *call, const char *field,
-                                 const struct span **out, size_t *count)
+static void take_offset(struct query_parse *p)
 {
-    if (!fields_expect(r, JSON_ARRAY, field))
+    body_u32(p->body, "offset", 0, INDEX_TOP_K_MAX - 1, &p->query->offset);
+}
+
+/* Reads an array of attribute names. *vector says whether "vector" is one of them. */
+static void read_attribute_names(struct query_parse *p, const char *field, const struct span **out, size_t *count,
+                                 bool *vector)
+{
+    if (!fields_expect(p->r, JSON_ARRAY, field))
         return;
-    size_t n = fields_count_items(r);
-    struct span *names = n <= ATTRIBUTES_MAX ? arena_array(call->arena, n ? n : 1, sizeof *names) : NULL;
+    size_t n = fields_count_items(p->r);
+    struct span *names = n <= ATTRIBUTES_MAX ? arena_array(p->arena, n ? n : 1, sizeof *names) : NULL;
     if (n > ATTRIBUTES_MAX)
-        json_reject(r, DP_INVALID, "%s has more than %d names", field, ATTRIBUTES_MAX);
+        body_refuse(p->body, DP_INVALID, "%s has more than %d names", field, ATTRIBUTES_MAX);
     else if (!names)
-        json_reject(r, DP_NOMEM, "names of attributes");
-    json_enter_array(r);
-    for (size_t i = 0; json_next_item(r) && i < n; i++) {
-        if (!fields_string(r, call->arena, "a name of an attribute", &names[i]))
+        json_reject(p->r, DP_NOMEM, "names of attributes");
+    json_enter_array(p->r);
+    for (size_t i = 0; json_next_item(p->r) && i < n; i++) {
+        if (!fields_string(p->r, p->arena, "a name of an attribute", &names[i]))
             return;
-        if (span_equal_str(names[i], "vector"))
-            not_yet(r, call, "returning vectors", "leave \"vector\" out of the attributes");
+        *vector = *vector || span_equal_str(names[i], "vector");
     }
     *out = names;
     *count = n;
 }
 
-static void read_include(struct json_reader *r, struct call *call, struct query_request *out)
+static void take_include(struct query_parse *p)
 {
-    if (json_peek(r) == JSON_BOOL)
-        json_read_bool(r, &out->rows.all_attributes);
-    else if (json_peek(r) == JSON_ARRAY)
-        read_attribute_names(r, call, "include_attributes", &out->rows.attributes, &out->rows.attribute_count);
-    else if (json_peek(r) != JSON_NOTHING)
-        json_reject(r, DP_INVALID, "include_attributes must be true, false or an array of names, not %s",
-                    json_type_name(json_peek(r)));
+    struct index_query *rows = &p->query->query.rows;
+    if (json_peek(p->r) == JSON_BOOL) {
+        json_read_bool(p->r, &rows->all_attributes);
+        p->query->query.with_vectors = rows->all_attributes;
+    } else if (json_peek(p->r) == JSON_ARRAY) {
+        read_attribute_names(p, "include_attributes", &rows->attributes, &rows->attribute_count,
+                             &p->query->query.with_vectors);
+    } else if (json_peek(p->r) != JSON_NOTHING) {
+        json_reject(p->r, DP_INVALID, "include_attributes must be true, false or an array of names, not %s",
+                    json_type_name(json_peek(p->r)));
+    }
 }
 
-static void read_consistency(struct json_reader *r, struct call *call, struct query_request *out)
+static void take_exclude(struct query_parse *p)
+{
+    bool vector = false;
+    read_attribute_names(p, "exclude_attributes", &p->query->exclude, &p->query->exclude_count, &vector);
+    p->query->query.rows.all_attributes = true;
+    p->query->query.with_vectors = !vector;
+}
+
+static void take_filters(struct query_parse *p)
+{
+    if (fields_expect(p->r, JSON_ARRAY, "filters"))
+        json_read_raw(p->r, &p->query->query.filters);
+}
+
+static void take_consistency(struct query_parse *p)
 {
     enum { LEVEL, MAX_STALENESS, FIELDS };
     static const char *const names[FIELDS] = {"level", "max_staleness_seconds"};
     struct span level = {NULL, 0};
     uint64_t seen = 0;
-    if (!fields_expect(r, JSON_OBJECT, "consistency"))
+    if (!fields_expect(p->r, JSON_OBJECT, "consistency") || !json_enter_object(p->r))
         return;
-    json_enter_object(r);
-    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
+    for (int field; fields_next(p->r, p->arena, names, FIELDS, &seen, &field);) {
         if (field == LEVEL)
-            fields_string(r, call->arena, "consistency.level", &level);
-        else
-            fields_u32(r, "consistency.max_staleness_seconds", 1, 86400, &out->staleness_s);
+            fields_string(p->r, p->arena, "consistency.level", &level);
+        else if (!fields_null(p->r))
+            body_u32(p->body, "consistency.max_staleness_seconds", 1, 86400, &p->query->query.staleness_s);
     }
-    out->rows.eventual = span_equal_str(level, "eventual");
-    if (!out->rows.eventual && !span_equal_str(level, "strong"))
-        json_reject(r, DP_INVALID, "consistency.level must be \"strong\" or \"eventual\"");
+    p->query->query.rows.eventual = span_equal_str(level, "eventual");
+    if (!p->query->query.rows.eventual && !span_equal_str(level, "strong"))
+        json_reject(p->r, DP_INVALID, "consistency.level must be \"strong\" or \"eventual\"");
 }
 
-static void read_metric(struct json_reader *r, struct call *call, struct query_request *out)
+static void take_metric(struct query_parse *p)
+{
+    p->query->query.check_metric = true;
+    body_metric(p->body, &p->query->query.metric);
+}
+
+static void take_encoding(struct query_parse *p)
 {
     struct span name;
-    if (!fields_string(r, call->arena, "distance_metric", &name))
+    if (!fields_string(p->r, p->arena, "vector_encoding", &name))
         return;
-    out->check_metric = true;
-    out->metric = span_equal_str(name, "cosine_distance") ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
-    if (out->metric != INDEX_COSINE && !span_equal_str(name, "euclidean_squared"))
-        json_reject(r, DP_INVALID, "distance_metric must be \"cosine_distance\" or \"euclidean_squared\"");
+    p->all->base64 = span_equal_str(name, "base64");
+    if (!p->all->base64 && !span_equal_str(name, "float"))
+        json_reject(p->r, DP_INVALID, "vector_encoding must be \"float\" or \"base64\"");
 }
 
-static void read_encoding(struct json_reader *r, struct call *call)
-{
-    struct span name;
-    if (fields_string(r, call->arena, "vector_encoding", &name) && !span_equal_str(name, "float") &&
-        !span_equal_str(name, "base64"))
-        json_reject(r, DP_INVALID, "vector_encoding must be \"float\" or \"base64\"");
-}
+static void take_queries(struct query_parse *p);
 
-/* ---- the fields ------------------------------------------------------------------------------------- */
+/* ---- the fields --------------------------------------------------------------------------------------- */
 
-static void take_rank_by(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    read_rank_by(r, call, &out->query);
-}
-
-static void take_top_k(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    (void)call;
-    fields_u32(r, "top_k", 1, INDEX_TOP_K_MAX, &out->query.rows.top_k);
-}
-
-static void take_limit(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    read_limit(r, call, &out->query.rows.top_k);
-}
-
-static void take_offset(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    (void)call;
-    fields_u32(r, "offset", 0, INDEX_TOP_K_MAX - 1, &out->offset);
-}
-
-static void take_include(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    read_include(r, call, &out->query);
-}
-
-static void take_exclude(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    read_attribute_names(r, call, "exclude_attributes", &out->exclude, &out->exclude_count);
-    out->query.rows.all_attributes = true;
-}
-
-static void take_consistency(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    read_consistency(r, call, &out->query);
-}
-
-static void take_metric(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    read_metric(r, call, &out->query);
-}
-
-static void take_encoding(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
-{
-    (void)out;
-    read_encoding(r, call);
-}
+/* Where a field may stand. */
+enum { IN_ONE = 1, IN_NESTED = 2, IN_ROOT_OF_MANY = 4 };
 
 static const struct {
     const char *name;
-    void (*take)(struct json_reader *r, struct call *call,
-                 struct turbopuffer_query *out); /* NULL: not supported */
-    const char *instead;                         /* for one that is not supported: what to do */
-} FIELDS[] = {
-    {"rank_by", take_rank_by, NULL},
-    {"top_k", take_top_k, NULL},
-    {"limit", take_limit, NULL},
-    {"offset", take_offset, NULL},
-    {"include_attributes", take_include, NULL},
-    {"exclude_attributes", take_exclude, NULL},
-    {"consistency", take_consistency, NULL},
-    {"distance_metric", take_metric, NULL},
-    {"vector_encoding", take_encoding, NULL},
-    {"filters", NULL, "leave it out, ask for more rows and choose among them"},
-    {"aggregate_by", NULL, "leave it out"},
-    {"group_by", NULL, "leave it out"},
-    {"compute_attributes", NULL, "leave it out"},
-    {"rerank_by", NULL, "leave it out; rows are ordered by rank_by only"},
-    {"queries", NULL, "send one request for each"},
-    {"vector", NULL, "give the vector in rank_by: [\"vector\", \"ANN\", [numbers]]"},
+    void (*take)(struct query_parse *p); /* NULL: not supported */
+    unsigned places;
+    const char *instead; /* for one that is not supported: what to do */
+} QUERY_FIELDS[] = {
+    {"rank_by", take_rank_by, IN_ONE | IN_NESTED, NULL},
+    {"top_k", take_top_k, IN_ONE | IN_NESTED, NULL},
+    {"limit", take_limit, IN_ONE | IN_NESTED, NULL},
+    {"offset", take_offset, IN_ONE | IN_NESTED, NULL},
+    {"filters", take_filters, IN_ONE | IN_NESTED, NULL},
+    {"include_attributes", take_include, IN_ONE | IN_NESTED, NULL},
+    {"exclude_attributes", take_exclude, IN_ONE | IN_NESTED, NULL},
+    {"distance_metric", take_metric, IN_ONE | IN_NESTED, NULL},
+    {"consistency", take_consistency, IN_ONE | IN_ROOT_OF_MANY, NULL},
+    {"vector_encoding", take_encoding, IN_ONE | IN_ROOT_OF_MANY, NULL},
+    {"queries", take_queries, IN_ROOT_OF_MANY, NULL},
+    {"aggregate_by", NULL, 0, "leave it out"},
+    {"group_by", NULL, 0, "leave it out"},
+    {"compute_attributes", NULL, 0, "leave it out"},
+    {"rerank_by", NULL, 0, "leave it out; rows are ordered by rank_by only"},
+    {"vector", NULL, 0, "give the vector in rank_by: [\"vector\", \"ANN\", [numbers]]"},
 };
-enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS };
+enum { QUERY_FIELD_COUNT = sizeof QUERY_FIELDS / sizeof *QUERY_FIELDS };
 
-/* Whether the field of this name was given. */
+/* Returns whether the field of this name was given. */
 static bool is_given(uint64_t given, const char *name)
 {
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (strcmp(FIELDS[i].name, name) == 0)
+    for (size_t i = 0; i < QUERY_FIELD_COUNT; i++)
+        if (strcmp(QUERY_FIELDS[i].name, name) == 0)
             return given >> i & 1;
     return false;
 }
 
-/* Reads all fields. `given` has a bit for each that is not null, as null means "not given". */
-static enum dp_status read_fields(struct call *call, struct span body, struct turbopuffer_query *out,
-                                  uint64_t *given)
+/* Refuses fields that exclude each other, and adds the offset to the limit. */
+static void check_query(struct query_parse *p, uint64_t given)
 {
-    struct json_reader reader, *r = &reader;
-    const char *names[FIELD_COUNT];
-    uint64_t seen = 0;
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        names[i] = FIELDS[i].name;
-    json_reader_init(r, body);
-    fields_enter_request(r);
-    for (int field; fields_next(r, call->arena, names, FIELD_COUNT, &seen, &field);) {
-        if (fields_null(r))
-            continue;
-        *given |= UINT64_C(1) << field;
-        if (!FIELDS[field].take)
-            return not_yet(r, call, FIELDS[field].name, FIELDS[field].instead);
-        FIELDS[field].take(r, call, out);
-    }
-    json_end(r);
-    if (json_failed(r) && call->error.status == DP_UNSUPPORTED) /* not_yet has set the error */
-        return call->error.status;
-    return json_error(r, &call->error);
+    struct index_query *rows = &p->query->query.rows;
+    bool many = is_given(given, "queries");
+    for (size_t i = 0; i < QUERY_FIELD_COUNT; i++)
+        if (given >> i & 1 && !(QUERY_FIELDS[i].places & (p->nested ? IN_NESTED
+                                                          : many    ? IN_ROOT_OF_MANY
+                                                                    : IN_ONE)))
+            body_refuse(p->body, DP_INVALID,
+                        p->nested ? "%s belongs beside \"queries\", not into one of them"
+                                  : "%s belongs into an element of \"queries\", not beside it",
+                        QUERY_FIELDS[i].name);
+    if (many)
+        return;
+    if (!is_given(given, "rank_by"))
+        body_refuse(p->body, DP_INVALID, "rank_by is missing");
+    if (is_given(given, "top_k") && is_given(given, "limit"))
+        body_refuse(p->body, DP_INVALID, "top_k and limit exclude each other");
+    if (is_given(given, "include_attributes") && is_given(given, "exclude_attributes"))
+        body_refuse(p->body, DP_INVALID, "include_attributes and exclude_attributes exclude each other");
+    if (rows->top_k > INDEX_TOP_K_MAX - p->query->offset)
+        body_refuse(p->body, DP_INVALID, "offset and limit together exceed %d", INDEX_TOP_K_MAX);
+    rows->top_k += p->query->offset;
 }
 
-enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_query *out)
+/* Reads the fields of the open object. */
+static void read_query_fields(struct query_parse *p)
 {
-    uint64_t given = 0;
-    *out = (struct turbopuffer_query){.query.rows.top_k = DEFAULT_LIMIT};
-    enum dp_status status = read_fields(call, body, out, &given);
-    if (status != DP_OK)
-        return status;
-    if (!is_given(given, "rank_by"))
-        return call_fail(call, DP_INVALID, "rank_by is missing");
-    if (is_given(given, "top_k") && is_given(given, "limit"))
-        return call_fail(call, DP_INVALID, "top_k and limit exclude each other");
-    if (is_given(given, "include_attributes") && is_given(given, "exclude_attributes"))
-        return call_fail(call, DP_INVALID, "include_attributes and exclude_attributes exclude each other");
-    if (out->query.rows.top_k > INDEX_TOP_K_MAX - out->offset)
-        return call_fail(call, DP_INVALID, "offset and limit together exceed %d", INDEX_TOP_K_MAX);
-    out->query.rows.top_k += out->offset;
-    return DP_OK;
+    const char *names[QUERY_FIELD_COUNT];
+    uint64_t seen = 0, given = 0;
+    *p->query = (struct turbopuffer_query){.query.rows.top_k = DEFAULT_LIMIT};
+    for (size_t i = 0; i < QUERY_FIELD_COUNT; i++)
+        names[i] = QUERY_FIELDS[i].name;
+    for (int field; fields_next(p->r, p->arena, names, QUERY_FIELD_COUNT, &seen, &field);) {
+        if (fields_null(p->r))
+            continue;
+        given |= UINT64_C(1) << field;
+        if (QUERY_FIELDS[field].take)
+            QUERY_FIELDS[field].take(p);
+        else
+            body_not_yet(p->body, QUERY_FIELDS[field].name, QUERY_FIELDS[field].instead);
+    }
+    if (!json_failed(p->r))
+        check_query(p, given);
+}
+
+static void take_queries(struct query_parse *p)
+{
+    struct query_parse inner = *p;
+    inner.nested = true;
+    if (p->nested) {
+        json_reject(p->r, DP_INVALID, "\"queries\" in one of \"queries\"");
+        return;
+    }
+    if (!fields_expect(p->r, JSON_ARRAY, "queries"))
+        return;
+    size_t count = fields_count_items(p->r);
+    if (count == 0 || count > TURBOPUFFER_QUERIES_MAX) {
+        body_refuse(p->body, DP_INVALID, "queries has 1 to %d elements, not %zu", TURBOPUFFER_QUERIES_MAX, count);
+        return;
+    }
+    struct turbopuffer_query *queries = arena_array(p->arena, count, sizeof *queries);
+    if (!queries) {
+        json_reject(p->r, DP_NOMEM, "queries");
+        return;
+    }
+    json_enter_array(p->r);
+    for (size_t i = 0; i < count && json_next_item(p->r); i++) {
+        inner.query = &queries[i];
+        if (fields_expect(p->r, JSON_OBJECT, "each of queries") && json_enter_object(p->r))
+            read_query_fields(&inner);
+    }
+    json_next_item(p->r); /* the end of the array */
+    p->all->queries = queries;
+    p->all->count = count;
+    p->all->is_multi = true;
+}
+
+enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_queries *out,
+                                       bool *malformed)
+{
+    struct body_parse b;
+    struct turbopuffer_query *root = arena_calloc(call->arena, 1, sizeof *root);
+    struct query_parse p = {.body = &b, .r = &b.r, .arena = call->arena, .all = out, .query = root};
+    *out = (struct turbopuffer_queries){.queries = root, .count = 1};
+    *malformed = false;
+    if (!root)
+        return call_nomem(call, "a query");
+    body_init(&b, call, body);
+    if (fields_enter_request(&b.r))
+        read_query_fields(&p);
+    for (size_t i = 0; out->is_multi && i < out->count; i++) {
+        out->queries[i].query.rows.eventual = root->query.rows.eventual;
+        out->queries[i].query.staleness_s = root->query.staleness_s;
+    }
+    return body_end(&b, malformed);
+}
+
+/* ---- recall ------------------------------------------------------------------------------------------- */
+
+enum dp_status turbopuffer_parse_recall(struct call *call, struct span body, struct turbopuffer_recall *out,
+                                        bool *malformed)
+{
+    enum { NUM, TOP_K, FILTERS, RANK_BY, GROUND_TRUTH, FIELDS };
+    static const char *const names[FIELDS] = {"num", "top_k", "filters", "rank_by", "include_ground_truth"};
+    struct body_parse b;
+    uint64_t seen = 0;
+    *out = (struct turbopuffer_recall){.num = RECALL_NUM, .top_k = RECALL_TOP_K};
+    body_init(&b, call, body.len ? body : span_str("{}"));
+    fields_enter_request(&b.r);
+    for (int field; fields_next(&b.r, call->arena, names, FIELDS, &seen, &field);) {
+        if (fields_null(&b.r))
+            continue;
+        switch (field) {
+        case NUM: body_u32(&b, "num", 1, RECALL_NUM_MAX, &out->num); break;
+        case TOP_K: body_u32(&b, "top_k", 1, INDEX_TOP_K_MAX, &out->top_k); break;
+        case GROUND_TRUTH: fields_bool(&b.r, "include_ground_truth", &out->ground_truth); break;
+        case FILTERS:
+            if (fields_expect(&b.r, JSON_ARRAY, "filters"))
+                json_read_raw(&b.r, &out->filters);
+            break;
+        default: body_not_yet(&b, "rank_by of a measurement of recall", "leave it out"); break;
+        }
+    }
+    return body_end(&b, malformed);
 }

@@ -1,8 +1,11 @@
-/* api/turbopuffer_query.h: the body of a turbopuffer v2 query. Private to the dialect. */
+/* api/turbopuffer_query.h: the body of a turbopuffer v2 query, and of several queries in one request. Private to the
+ * dialect. */
 #ifndef API_TURBOPUFFER_QUERY_H
 #define API_TURBOPUFFER_QUERY_H
 
 #include "service/service.h"
+
+enum { TURBOPUFFER_QUERIES_MAX = 16 };
 
 struct turbopuffer_query {
     struct query_request query; /* its top_k includes the rows to skip */
@@ -11,8 +14,27 @@ struct turbopuffer_query {
     size_t exclude_count;
 };
 
-/* Parses a query, with spans and arrays in the call's arena. DP_INVALID names the field and the reason; DP_UNSUPPORTED:
- * turbopuffer knows the field, this version does not. */
-enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_query *out);
+struct turbopuffer_queries {
+    struct turbopuffer_query *queries; /* [count], count ≥ 1 */
+    size_t count;
+    bool is_multi; /* the request has "queries" */
+    bool base64;   /* encoding of vectors in the answer; false: arrays of numbers */
+};
+
+/* Parses a request, with spans and arrays in the call's arena. DP_INVALID names the field and the reason; *malformed says
+ * whether the body is no query at all (HTTP 422) or breaks a rule (400). DP_UNSUPPORTED: turbopuffer knows the field, this
+ * version does not. */
+enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_queries *out,
+                                       bool *malformed);
+
+/* A request to measure the recall of a namespace. */
+struct turbopuffer_recall {
+    uint32_t num;   /* number of rows whose vectors are the queries */
+    uint32_t top_k; /* of each query */
+    struct span filters;
+    bool ground_truth; /* the answer has the true neighbours */
+};
+enum dp_status turbopuffer_parse_recall(struct call *call, struct span body, struct turbopuffer_recall *out,
+                                        bool *malformed);
 
 #endif

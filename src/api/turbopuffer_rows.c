@@ -7,7 +7,6 @@
 #include "api/turbopuffer_rows.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "api/fields.h"
@@ -16,21 +15,9 @@
 
 enum { ROWS_FIRST = 64, NAMES_FIRST = 16, NUMBERS_FIRST = 2048, NAME_SHOWN = 60 };
 
-void rows_parse_init(struct rows_parse *p, struct json_reader *r, struct call *call)
+void rows_parse_init(struct rows_parse *p, struct body_parse *body)
 {
-    *p = (struct rows_parse){.r = r, .call = call};
-}
-
-void rows_refuse(struct rows_parse *p, enum dp_status status, const char *format, ...)
-{
-    va_list args;
-    if (json_failed(p->r)) /* which has a better message */
-        return;
-    va_start(args, format);
-    dp_vfail(&p->call->error, status, format, args);
-    va_end(args);
-    p->refused = true;
-    json_reject(p->r, status, "refused");
+    *p = (struct rows_parse){.body = body, .r = &body->r, .call = body->call};
 }
 
 static void refuse_memory(struct rows_parse *p)
@@ -150,7 +137,7 @@ static const float *read_base64(struct rows_parse *p, struct json_reader *r, siz
     const float *numbers = (const float *)bytes; /* arenas align to 16 bytes */
     if (are_finite(numbers, *count))
         return numbers;
-    rows_refuse(p, DP_INVALID, "a vector holds NaN or an infinite number");
+    body_refuse(p->body, DP_INVALID, "a vector holds NaN or an infinite number");
     return NULL;
 }
 
@@ -169,7 +156,7 @@ static void read_vector_value(struct rows_parse *p, struct json_reader *r, struc
     if (json_failed(r))
         return;
     if (count == 0 || count > INDEX_DIM_MAX)
-        rows_refuse(p, DP_INVALID, "a vector has 1 to %d numbers, not %zu", INDEX_DIM_MAX, count);
+        body_refuse(p->body, DP_INVALID, "a vector has 1 to %d numbers, not %zu", INDEX_DIM_MAX, count);
     row->dim = (uint32_t)count;
 }
 
@@ -185,7 +172,8 @@ static size_t intern_attribute(struct rows_parse *p, struct span name)
         if (span_equal(p->attributes[i], name))
             return i;
     if (p->attribute_count == WRITE_ATTRIBUTES_MAX) {
-        rows_refuse(p, DP_INVALID, "the request has more than %d different attributes", WRITE_ATTRIBUTES_MAX);
+        body_refuse(p->body, DP_INVALID, "the request has more than %d different attributes",
+                    WRITE_ATTRIBUTES_MAX);
         return SIZE_MAX;
     }
     struct arena *arena = p->call->arena;
@@ -227,8 +215,8 @@ static struct write_value *add_values(struct rows_parse *p, size_t count)
 
 static void refuse_twice(struct rows_parse *p, struct span name)
 {
-    rows_refuse(p, DP_INVALID, "\"%.*s\" is given twice in one row", name.len < NAME_SHOWN ? (int)name.len : 0,
-                (const char *)name.data);
+    body_refuse(p->body, DP_INVALID, "\"%.*s\" is given twice in one row",
+                name.len < NAME_SHOWN ? (int)name.len : 0, (const char *)name.data);
 }
 
 static void read_row_value(struct rows_parse *p, struct span name, struct write_row *row)
@@ -256,7 +244,7 @@ static void read_row_value(struct rows_parse *p, struct span name, struct write_
 
 static void refuse_patched_vector(struct rows_parse *p)
 {
-    rows_refuse(p, DP_INVALID, "a patch cannot change \"vector\"; upsert the whole row");
+    body_refuse(p->body, DP_INVALID, "a patch cannot change \"vector\"; upsert the whole row");
 }
 
 static void read_row(struct rows_parse *p, const char *field, enum write_kind kind)
@@ -312,7 +300,7 @@ struct column {
 
 static void refuse_length(struct rows_parse *p, struct span name, size_t count, size_t rows)
 {
-    rows_refuse(p, DP_INVALID, "column \"%.*s\" has %zu values, but \"id\" has %zu",
+    body_refuse(p->body, DP_INVALID, "column \"%.*s\" has %zu values, but \"id\" has %zu",
                 name.len < NAME_SHOWN ? (int)name.len : 0, (const char *)name.data, count, rows);
 }
 
@@ -337,10 +325,10 @@ static struct column *find_columns(struct rows_parse *p, size_t *count)
     while (json_next_key(p->r, p->call->arena, &key)) {
         for (size_t i = 0; i < *count; i++)
             if (span_equal(columns[i].name, key))
-                rows_refuse(p, DP_INVALID, "the column \"%.*s\" is given twice",
+                body_refuse(p->body, DP_INVALID, "the column \"%.*s\" is given twice",
                             key.len < NAME_SHOWN ? (int)key.len : 0, (const char *)key.data);
         if (*count == WRITE_ATTRIBUTES_MAX)
-            rows_refuse(p, DP_INVALID, "the request has more than %d columns", WRITE_ATTRIBUTES_MAX);
+            body_refuse(p->body, DP_INVALID, "the request has more than %d columns", WRITE_ATTRIBUTES_MAX);
         if (json_failed(p->r))
             return NULL;
         struct column *more =
@@ -391,7 +379,7 @@ static void cut_flat_vectors(struct rows_parse *p, struct write_row *rows, size_
 {
     size_t dim = count ? total / count : 0;
     if (count && (total == 0 || total % count != 0 || dim > INDEX_DIM_MAX)) {
-        rows_refuse(p, DP_INVALID, "column \"vector\" has %zu numbers for %zu rows", total, count);
+        body_refuse(p->body, DP_INVALID, "column \"vector\" has %zu numbers for %zu rows", total, count);
         return;
     }
     if (!count && total)

@@ -3,16 +3,14 @@
 #ifndef API_TURBOPUFFER_ROWS_H
 #define API_TURBOPUFFER_ROWS_H
 
-#include "base/json.h"
-#include "os/call.h"
+#include "api/turbopuffer_body.h"
 #include "service/write.h"
 
 /* Collects the rows of one request. Everything lies in the call's arena. */
 struct rows_parse {
-    struct json_reader *r;
+    struct body_parse *body;
+    struct json_reader *r; /* of the body */
     struct call *call;
-    /* The request breaks a rule although its shape is right: the call's error says which. Then the reader has failed too. */
-    bool refused;
     struct write_row *rows;
     struct write_value *values;
     struct span *attributes;
@@ -23,16 +21,12 @@ struct rows_parse {
     size_t next_attribute; /* most rows have the same keys in the same order: the next one's position */
 };
 
-void rows_parse_init(struct rows_parse *p, struct json_reader *r, struct call *call);
+void rows_parse_init(struct rows_parse *p, struct body_parse *body);
 /* Each reads one value of the request. After a failure the reader has failed. */
 void rows_read_rows(struct rows_parse *p, const char *field, enum write_kind kind);
 void rows_read_columns(struct rows_parse *p, const char *field, enum write_kind kind);
 void rows_read_deletes(struct rows_parse *p);
 /* Moves the rows to the request. */
 void rows_parse_finish(const struct rows_parse *p, struct write_request *out);
-
-/* Refuses a request whose shape is right. */
-void rows_refuse(struct rows_parse *p, enum dp_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif

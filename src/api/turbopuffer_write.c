@@ -77,13 +77,8 @@ static void take_schema(struct write_parse *p)
 
 static void take_distance_metric(struct write_parse *p)
 {
-    struct span name;
-    if (!fields_string(p->rows.r, p->rows.call->arena, "distance_metric", &name))
-        return;
     p->out->write.has_metric = true;
-    p->out->write.metric = span_equal_str(name, "cosine_distance") ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
-    if (p->out->write.metric != INDEX_COSINE && !span_equal_str(name, "euclidean_squared"))
-        json_reject(p->rows.r, DP_INVALID, "distance_metric must be \"cosine_distance\" or \"euclidean_squared\"");
+    body_metric(p->rows.body, &p->out->write.metric);
 }
 
 static void take_create_namespace(struct write_parse *p)
@@ -112,7 +107,7 @@ static void take_encryption(struct write_parse *p)
             json_skip(r);
     }
     if (!json_failed(r) && !span_equal_str(mode, "default"))
-        rows_refuse(&p->rows, DP_UNSUPPORTED,
+        body_refuse(p->rows.body, DP_UNSUPPORTED,
                     "encryption other than {\"mode\": \"default\"} is not supported by this server");
 }
 
@@ -166,24 +161,19 @@ static void read_write_fields(struct write_parse *p)
         if (WRITE_FIELDS[field].take)
             WRITE_FIELDS[field].take(p);
         else
-            rows_refuse(&p->rows, DP_UNSUPPORTED, "%s is not supported yet by this server: %s",
-                        WRITE_FIELDS[field].name, WRITE_FIELDS[field].instead);
+            body_not_yet(p->rows.body, WRITE_FIELDS[field].name, WRITE_FIELDS[field].instead);
     }
-    json_end(r);
 }
 
 enum dp_status turbopuffer_parse_write(struct call *call, struct span body, struct turbopuffer_write *out,
                                        bool *malformed)
 {
-    struct json_reader r;
+    struct body_parse b;
     struct write_parse p = {.out = out};
     *out = (struct turbopuffer_write){.write.create = CREATE_FOR_ROWS};
-    json_reader_init(&r, body);
-    rows_parse_init(&p.rows, &r, call);
+    body_init(&b, call, body);
+    rows_parse_init(&p.rows, &b);
     read_write_fields(&p);
-    *malformed = !p.rows.refused && r.status == DP_INVALID;
-    if (p.rows.refused)
-        return call->error.status;
     rows_parse_finish(&p.rows, &out->write);
-    return json_error(&r, &call->error);
+    return body_end(&b, malformed);
 }

@@ -49,54 +49,93 @@ static bool may_be_stale(const struct reader_slot *slot, const struct query_requ
     return request->rows.eventual && now - atomic_load(&slot->fresh_ns) <= seconds * 1000000000;
 }
 
-static enum dp_status run_query(struct call *call, struct service *s, const struct query_request *request,
-                                struct query_response *response)
+/* Refuses what namespaces cannot do yet. */
+static enum dp_status check_query(struct call *call, const struct query_request *request)
 {
-    struct reader_slot *slot;
-    struct index_query query = request->rows;
+    const char *what = NULL;
     if (request->rows.top_k == 0 || request->rows.top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX,
                          request->rows.top_k);
-    uint64_t rounds = call->cost.rounds;
-    /* Opens the namespace first, so that a wrong name costs no embedding. */
-    enum dp_status status = borrow_namespace(call, s, request->namespace, &slot);
-    if (status != DP_OK)
-        return status;
-    bool opened = call->cost.rounds != rounds;
-    status = check_metric(call, slot->reader, request);
+    if (request->rank == QUERY_ORDERED)
+        what = "ordering by an attribute";
+    else if (request->rank == QUERY_EXACT)
+        what = "rank_by \"kNN\"";
+    else if (request->rank_attribute.len && !span_equal_str(request->rank_attribute, "vector"))
+        what = "ranking by another attribute than \"vector\"";
+    else if (request->filters.len)
+        what = "filters";
+    else if (request->with_vectors && !request->rows.all_attributes)
+        what = "returning vectors";
+    return what ? call_fail(call, DP_UNSUPPORTED, "%s is not supported yet by this server", what) : DP_OK;
+}
+
+/* Answers one query. Unless it may be stale, it asks the store whether there is something newer. */
+static enum dp_status run_query(struct call *call, struct service *s, struct reader_slot *slot,
+                                const struct query_request *request, bool first, struct query_response *response)
+{
+    struct index_query query = request->rows;
+    enum dp_status status = check_metric(call, slot->reader, request);
     struct served_model *m = request->rows.vector ? NULL : served_model_retain(s->model);
     if (status == DP_OK && !request->rows.vector)
         status = embed_query(call, s, m, request, &query);
     if (status == DP_OK) {
         int64_t now = os_now_ns();
-        query.eventual = may_be_stale(slot, request, now);
+        query.eventual = !first || may_be_stale(slot, request, now);
         status = index_query(call, slot->reader, &query, &response->answer);
         if (status == DP_OK && !query.eventual)
             atomic_store(&slot->fresh_ns, now);
-        if (status == DP_OK && opened)
-            response->answer.from_cache = false;
     }
     served_model_release(m); /* only now, because the query points to its fingerprint */
+    return status;
+}
+
+static enum dp_status run_queries(struct call *call, struct service *s, const struct query_request *requests,
+                                  size_t count, struct query_response *responses)
+{
+    struct reader_slot *slot;
+    uint64_t rounds = call->cost.rounds;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < count && status == DP_OK; i++)
+        status = check_query(call, &requests[i]);
+    /* Opens the namespace first, so that a wrong name costs no embedding. */
+    if (status == DP_OK)
+        status = borrow_namespace(call, s, requests->namespace, &slot);
+    if (status != DP_OK)
+        return status;
+    bool opened = call->cost.rounds != rounds;
+    for (size_t i = 0; i < count && status == DP_OK; i++) {
+        status = run_query(call, s, slot, &requests[i], i == 0, &responses[i]);
+        if (status == DP_OK && opened)
+            responses[i].answer.from_cache = false;
+    }
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;
 }
 
-enum dp_status service_query(struct call *call, struct service *s, const struct query_request *request,
-                             struct query_response *response)
+enum dp_status service_queries(struct call *call, struct service *s, const struct query_request *requests,
+                               size_t count, struct query_response *responses)
 {
     int64_t began = os_now_ns();
     struct call_cost before = call->cost;
     enum dp_status status = service_need_store(call, s);
     if (status != DP_OK)
         return status;
-    status = run_query(call, s, request, response);
-    response->total_ns = os_now_ns() - began;
+    status = run_queries(call, s, requests, count, responses);
+    int64_t total_ns = os_now_ns() - began;
+    for (size_t i = 0; i < count; i++)
+        responses[i].total_ns = total_ns;
     metric_add(status == DP_OK ? s->counts.queries : s->counts.query_errors, 1);
-    metric_observe(s->counts.query_seconds, (double)response->total_ns * 1e-9);
+    metric_observe(s->counts.query_seconds, (double)total_ns * 1e-9);
     metric_add(s->counts.rounds, (int64_t)(call->cost.rounds - before.rounds));
     metric_add(s->counts.requests, (int64_t)(call->cost.requests - before.requests));
     metric_add(s->counts.bytes, (int64_t)(call->cost.bytes - before.bytes));
     return status;
+}
+
+enum dp_status service_query(struct call *call, struct service *s, const struct query_request *request,
+                             struct query_response *response)
+{
+    return service_queries(call, s, request, 1, response);
 }
 
 enum dp_status service_namespaces(struct call *call, struct service *s, struct span prefix, struct span after,

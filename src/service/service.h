@@ -140,10 +140,19 @@ enum embed_cached service_embed_cached(struct call *call, struct service *servic
 
 /* ---- searching -------------------------------------------------------------------------------------- */
 
+/* What orders the rows of an answer. QUERY_NEAREST: the distance to a vector, by the lists that are probed; QUERY_EXACT:
+ * the distance to all vectors; QUERY_ORDERED: an attribute. */
+enum query_rank { QUERY_NEAREST, QUERY_EXACT, QUERY_ORDERED };
+
 struct query_request {
     struct span namespace;
     struct index_query rows; /* vector NULL: the service embeds `text` */
     struct span text;
+    enum query_rank rank;
+    struct span rank_attribute; /* the attribute whose vectors are near, or that orders; empty: "vector" */
+    bool descending;
+    struct span filters;  /* a filter as JSON; empty: none */
+    bool with_vectors;    /* the rows have their vectors */
     uint32_t staleness_s; /* maximum age of an eventual answer, seconds; 0: SERVICE_STALENESS_MAX_S */
     bool check_metric;    /* fails with DP_INVALID unless the namespace has `metric` */
     enum index_metric metric;
@@ -158,6 +167,11 @@ struct query_response {
  * DP_UNSUPPORTED: a text without a loaded model, or a namespace of another model. */
 enum dp_status service_query(struct call *call, struct service *service, const struct query_request *request,
                              struct query_response *response);
+
+/* Answers several queries of one namespace. Only the first asks the store whether there is something newer, so the others
+ * see the same state, or a newer one if another call has refreshed the namespace meanwhile. */
+enum dp_status service_queries(struct call *call, struct service *service, const struct query_request *requests,
+                               size_t count, struct query_response *responses);
 
 /* Lists at most `max` names that begin with `prefix` and sort after `after` (the last name of the page before, or
  * empty). */

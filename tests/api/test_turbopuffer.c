@@ -101,64 +101,93 @@ static void test_turbopuffer_skips_and_limits(void **state)
                   "\"rows\":[]");
 }
 
+static void test_turbopuffer_answers_several_queries(void **state)
+{
+    (void)state;
+    char body[4000] = "{\"vector_encoding\":\"float\",\"queries\":[{" EMBED("cat dog") ",\"limit\":1}";
+    const struct answer *a =
+        ask(api_service, turbopuffer_query, "things",
+            "{\"queries\":[{" EMBED("cat dog") ",\"limit\":1},{" EMBED(
+                "wing wind sail") ",\"limit\":2,\"offset\":1,\"include_attributes\":[\"kind\"]}],"
+                                  "\"consistency\":{\"level\":\"eventual\"}}");
+    assert_answer(a, 200, "{\"results\":[{\"rows\":[{\"id\":1,\"$dist\":");
+    assert_answer(a, 200, "]},{\"rows\":[{\"id\":");
+    assert_answer(a, 200, "\"kind\":");
+    assert_answer(a, 200, "]}],\"billing\":{");
+    assert_answer(a, 200, "\"embedding_tokens\":");
+    for (size_t i = 1; i < 16; i++)
+        strcat(body, ",{" EMBED("cat") "}");
+    size_t len = strlen(body);
+    strcat(body, "]}");
+    assert_answer(ask(api_service, turbopuffer_query, "things", body), 200, "{\"results\":[");
+    strcpy(body + len, ",{" EMBED("cat") "}]}");
+    assert_answer(ask(api_service, turbopuffer_query, "things", body), 400, "1 to 16 elements, not 17");
+}
+
 static void test_turbopuffer_refuses_bad_queries(void **state)
 {
     (void)state;
     static const struct refusal refusals[] = {
-        {"", 400, "{\"status\":\"error\",\"error\":\"expected an object"},
+        {"", 422, "{\"status\":\"error\",\"error\":\"expected an object"},
         {"{}", 400, "rank_by is missing"},
         {"{\"rank_by\":null}", 400, "rank_by is missing"},
-        {"{\"rank_by\":\"vector\"}", 400, "rank_by must be an array"},
-        {"{\"rank_by\":[]}", 400, "rank_by must be ["},
+        {"{\"rank_by\":\"vector\"}", 422, "rank_by must be an array"},
+        {"{\"rank_by\":[]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"vector\"]}", 400, "this rank_by is not supported yet"},
-        {"{\"rank_by\":[\"vector\",\"ANN\"]}", 400, "rank_by must be ["},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[1,2],3]}", 400, "rank_by must be ["},
-        {"{\"rank_by\":[\"vector\",\"ANN\",7]}", 400, "the third element of rank_by must be an array"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[]]}", 400, "the vector is empty"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[1,\"x\"]]}", 400, "the vector of rank_by must be a number"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[1,1e99]]}", 400, "at byte"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[1,NaN]]}", 400, "at byte"},
+        {"{\"rank_by\":[\"vector\",\"ANN\"]}", 422, "rank_by must be ["},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,2],3]}", 422, "rank_by must be ["},
+        {"{\"rank_by\":[\"vector\",\"ANN\",7]}", 422, "the third element of rank_by must be an array"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[]]}", 400, "a vector has 1 to 16384 numbers, not 0"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,\"x\"]]}", 422, "the vector of rank_by must be a number"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,1e99]]}", 422, "at byte"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,NaN]]}", 422, "at byte"},
         {"{\"rank_by\":[\"vector\",\"ANN\",[[1,2]]]}", 400, "several vectors is not supported yet"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",\"AAA\"]}", 400, "not base 64"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",\"\"]}", 400, "not base 64"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\"]]}", 400, "needs a text"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",7]]}", 400, "the text of \\\"Embed\\\" must be a string"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",\"AAA\"]}", 422, "not base 64"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",\"\"]}", 400, "not 0"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\"]]}", 422, "needs a text"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",7]]}", 422, "the text of \\\"Embed\\\" must be a string"},
         {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"\"]]}", 400, "the text is empty"},
         {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"cat\",{}]]}", 400, "not supported yet"},
-        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Other\",\"cat\"]]}", 400, "expected a vector or"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Other\",\"cat\"]]}", 422, "expected a vector or"},
         {"{\"rank_by\":[\"vector\",\"kNN\",[1]]}", 400, "rank_by \\\"kNN\\\" is not supported yet"},
         {"{\"rank_by\":[\"text\",\"BM25\",\"cat\"]}", 400, "rank_by \\\"BM25\\\" is not supported yet"},
-        {"{\"rank_by\":[\"legs\",\"desc\"]}", 400, "is not supported yet"},
-        {"{\"rank_by\":[[\"legs\",\"desc\"]]}", 400, "several attributes is not supported yet"},
-        {"{\"rank_by\":[\"text\",\"ANN\",[1]]}", 400, "rank by the attribute"},
+        {"{\"rank_by\":[\"legs\",\"desc\"]}", 400, "ordering by an attribute is not supported yet"},
+        {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\",\"asc\"]]}", 400, "several attributes is not supported yet"},
+        {"{\"rank_by\":[\"text\",\"ANN\",[1]]}", 400, "ranking by another attribute"},
         {"{" EMBED("cat") ",\"top_k\":0}", 400, "top_k must be an integer from 1 to 10000"},
         {"{" EMBED("cat") ",\"top_k\":10001}", 400, "top_k must be an integer"},
-        {"{" EMBED("cat") ",\"top_k\":\"9\"}", 400, "top_k must be a number"},
+        {"{" EMBED("cat") ",\"top_k\":\"9\"}", 422, "top_k must be a number"},
         {"{" EMBED("cat") ",\"top_k\":1,\"limit\":1}", 400, "top_k and limit exclude"},
-        {"{" EMBED("cat") ",\"limit\":{}}", 400, "limit.total is missing"},
+        {"{" EMBED("cat") ",\"limit\":{}}", 422, "limit.total is missing"},
         {"{" EMBED("cat") ",\"limit\":{\"total\":1,\"per\":{}}}", 400, "limit.per is not supported yet"},
         {"{" EMBED("cat") ",\"limit\":10000,\"offset\":9}", 400, "offset and limit together"},
         {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",4]}", 400,
-         "filters is not supported yet by this server: leave it out, ask for more rows and choose among them\"}"},
+         "filters is not supported yet by this server\"}"},
         {"{" EMBED("cat") ",\"aggregate_by\":{}}", 400, "aggregate_by is not supported yet"},
         {"{" EMBED("cat") ",\"group_by\":[]}", 400, "group_by is not supported yet"},
         {"{" EMBED("cat") ",\"compute_attributes\":{}}", 400, "compute_attributes is not supported yet"},
         {"{" EMBED("cat") ",\"rerank_by\":[]}", 400, "rerank_by is not supported yet"},
-        {"{" EMBED("cat") ",\"queries\":[]}", 400, "queries is not supported yet"},
+        {"{" EMBED("cat") ",\"queries\":[{" EMBED("dog") "}]}", 400, "belongs into an element of \\\"queries\\\""},
         {"{" EMBED("cat") ",\"vector\":[1]}", 400,
          "vector is not supported yet by this server: give the vector in rank_by"},
-        {"{" EMBED("cat") ",\"fliters\":1}", 400, "unknown field \\\"fliters\\\""},
-        {"{\"rank_by\":[\"vector\" 3]}", 400, "at byte"},
-        {"{" EMBED("cat") ",\"include_attributes\":7}", 400, "include_attributes must be"},
-        {"{" EMBED("cat") ",\"include_attributes\":[7]}", 400, "a name of an attribute must be a string"},
+        {"{" EMBED("cat") ",\"fliters\":1}", 422, "unknown field \\\"fliters\\\""},
+        {"{\"rank_by\":[\"vector\" 3]}", 422, "at byte"},
+        {"{" EMBED("cat") ",\"include_attributes\":7}", 422, "include_attributes must be"},
+        {"{" EMBED("cat") ",\"include_attributes\":[7]}", 422, "a name of an attribute must be a string"},
         {"{" EMBED("cat") ",\"include_attributes\":[\"vector\"]}", 400, "returning vectors is not supported"},
+        {"{\"queries\":[]}", 400, "queries has 1 to 16 elements, not 0"},
+        {"{\"queries\":[{" EMBED("cat") "},7]}", 422, "each of queries must be an object"},
+        {"{\"queries\":[{\"top_k\":1}]}", 400, "rank_by is missing"},
+        {"{\"queries\":[{\"queries\":[]}]}", 422, "in one of"},
+        {"{\"queries\":[{" EMBED("cat") ",\"consistency\":{\"level\":\"strong\"}}]}", 400, "beside"},
+        {"{\"queries\":[{" EMBED("cat") "}],\"rerank_by\":[\"RRF\"]}", 400, "rerank_by is not supported yet"},
         {"{" EMBED("cat") ",\"include_attributes\":true,\"exclude_attributes\":[]}", 400, "exclude each other"},
-        {"{" EMBED("cat") ",\"consistency\":\"strong\"}", 400, "consistency must be an object"},
-        {"{" EMBED("cat") ",\"consistency\":{\"level\":\"weak\"}}", 400, "consistency.level must be"},
-        {"{" EMBED("cat") ",\"distance_metric\":\"dot\"}", 400, "distance_metric must be"},
+        {"{" EMBED("cat") ",\"consistency\":\"strong\"}", 422, "consistency must be an object"},
+        {"{" EMBED("cat") ",\"consistency\":{\"level\":\"weak\"}}", 422, "consistency.level must be"},
+        {"{" EMBED("cat") ",\"distance_metric\":\"dot\"}", 422, "distance_metric must be"},
         {"{" EMBED("cat") ",\"distance_metric\":\"euclidean_squared\"}", 400, "which is cosine_distance"},
-        {"{" EMBED("cat") ",\"vector_encoding\":\"hex\"}", 400, "vector_encoding must be"},
-        {"{" EMBED("cat") ",\"colour\":1}", 400, "unknown field \\\"colour\\\""},
+        {"{" EMBED("cat") ",\"vector_encoding\":\"hex\"}", 422, "vector_encoding must be"},
+        {"{" EMBED("cat") ",\"colour\":1}", 422, "unknown field \\\"colour\\\""},
         {"{\"rank_by\":[\"vector\",\"ANN\",[1,2,3]]}", 400, "3"},
     };
     assert_refusals(api_service, turbopuffer_query, "things", refusals, sizeof refusals / sizeof refusals[0]);
@@ -216,6 +245,8 @@ static void test_turbopuffer_survives_every_failed_allocation(void **state)
     (void)state;
     assert_survives_failed_allocations(api_service, turbopuffer_query, "things",
                                        "{" EMBED("c\\u0061t") ",\"exclude_attributes\":[\"x\"],\"top_k\":3}");
+    assert_survives_failed_allocations(api_service, turbopuffer_query, "things",
+                                       "{\"queries\":[{" EMBED("cat") "},{" EMBED("dog") "}]}");
     assert_survives_failed_allocations(api_service, turbopuffer_metadata, "things", "");
     assert_survives_failed_allocations(api_service, turbopuffer_namespaces, NULL, "");
 }
@@ -227,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_ranks_by_vector),
         cmocka_unit_test(test_turbopuffer_chooses_attributes),
         cmocka_unit_test(test_turbopuffer_skips_and_limits),
+        cmocka_unit_test(test_turbopuffer_answers_several_queries),
         cmocka_unit_test(test_turbopuffer_refuses_bad_queries),
         cmocka_unit_test(test_turbopuffer_lists_namespaces),
         cmocka_unit_test(test_turbopuffer_describes_a_namespace),

@@ -1,0 +1,14 @@
+/* api/turbopuffer_handlers.h: what the handlers of the turbopuffer dialect share. Private to the dialect. */
+#ifndef API_TURBOPUFFER_HANDLERS_H
+#define API_TURBOPUFFER_HANDLERS_H
+
+#include "api/api.h"
+
+/* Answers with the call's error. `malformed`: the body is no such request at all, which is HTTP 422. */
+void turbopuffer_fail(const struct call *call, bool malformed, struct http_response *response);
+/* Ends an answer whose JSON is written; it may have grown too large. */
+void turbopuffer_finish(struct call *call, struct http_response *response);
+/* Nanoseconds as milliseconds with three digits. */
+double turbopuffer_ms(uint64_t ns);
+
+#endif

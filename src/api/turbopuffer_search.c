@@ -1,0 +1,116 @@
+/* turbopuffer_search.c: POST /v2/namespaces/{ns}/query, with one query or several.
+ *
+ * "performance" has turbopuffer's fields and the costs: rounds, requests and bytes of the store, and the milliseconds of
+ * each stage.
+ */
+#include "api/turbopuffer_handlers.h"
+#include "api/turbopuffer_query.h"
+#include "service/hit_json.h"
+
+static void print_stages(struct json_writer *w, const struct call_cost *cost)
+{
+    json_field_object(w, "stages_ms");
+    json_field_double(w, "tokenize", turbopuffer_ms(cost->tokenize_ns));
+    json_field_double(w, "embed", turbopuffer_ms(cost->embed_ns));
+    json_field_double(w, "store", turbopuffer_ms(cost->store_ns));
+    json_field_double(w, "scan", turbopuffer_ms(cost->scan_ns));
+    json_end_object(w);
+}
+
+/* `last`: the answer to the last query, whose time covers all of them. */
+static void print_performance(struct json_writer *w, const struct call *call, const struct query_response *last,
+                              bool embedded)
+{
+    const struct call_cost *cost = &call->cost;
+    uint64_t lookups = cost->requests + cost->cache_hits;
+    double ratio = lookups ? (double)cost->cache_hits / (double)lookups : 1.0;
+    uint64_t total = (uint64_t)last->total_ns;
+    json_field_object(w, "performance");
+    json_field_double(w, "cache_hit_ratio", ratio);
+    json_field_str(w, "cache_temperature", ratio >= 1.0 ? "hot" : last->answer.from_cache ? "warm" : "cold");
+    json_field_u64(w, "server_total_ms", total / 1000000);
+    json_field_u64(w, "query_execution_ms", total / 1000000);
+    json_field_u64(w, "exhaustive_search_count", 0);
+    json_field_u64(w, "approx_namespace_size", last->answer.approx_rows);
+    if (embedded) {
+        json_field_u64(w, "embedding_ms", (cost->embed_ns + cost->tokenize_ns) / 1000000);
+        json_field_u64(w, "embedding_tokens", cost->tokens);
+    }
+    json_field_u64(w, "rounds", cost->rounds);
+    json_field_u64(w, "requests", cost->requests);
+    json_field_u64(w, "bytes", cost->bytes);
+    json_field_u64(w, "cache_hits", cost->cache_hits);
+    json_field_double(w, "ms", turbopuffer_ms(total));
+    print_stages(w, cost);
+    json_end_object(w);
+}
+
+static enum dp_status print_rows(struct json_writer *w, struct call *call, const struct turbopuffer_query *query,
+                                 const struct query_response *answer)
+{
+    enum dp_status status = DP_OK;
+    json_field_array(w, "rows");
+    for (size_t i = query->offset; i < answer->answer.count && status == DP_OK; i++)
+        status = hit_write_json(w, call, &answer->answer.hits[i], query->exclude, query->exclude_count);
+    json_end_array(w);
+    return status;
+}
+
+static enum dp_status print_answers(struct json_writer *w, struct call *call,
+                                    const struct turbopuffer_queries *all, const struct query_response *answers)
+{
+    enum dp_status status = DP_OK;
+    bool embedded = false;
+    json_begin_object(w);
+    if (all->is_multi)
+        json_field_array(w, "results");
+    for (size_t i = 0; i < all->count && status == DP_OK; i++) {
+        if (all->is_multi)
+            json_begin_object(w);
+        status = print_rows(w, call, &all->queries[i], &answers[i]);
+        if (all->is_multi)
+            json_end_object(w);
+        embedded = embedded || all->queries[i].query.text.data;
+    }
+    if (all->is_multi)
+        json_end_array(w);
+    json_field_object(w, "billing");
+    json_field_u64(w, "billable_logical_bytes_queried", call->cost.bytes);
+    json_field_u64(w, "billable_logical_bytes_returned", w->out->len);
+    json_end_object(w);
+    print_performance(w, call, &answers[all->count - 1], embedded);
+    json_end_object(w);
+    return status;
+}
+
+static enum dp_status run_queries(struct call *call, struct service *service, struct span namespace,
+                                  const struct turbopuffer_queries *all, struct query_response *answers)
+{
+    struct query_request *requests = arena_array(call->arena, all->count, sizeof *requests);
+    if (!requests)
+        return call_nomem(call, "queries");
+    for (size_t i = 0; i < all->count; i++) {
+        requests[i] = all->queries[i].query;
+        requests[i].namespace = namespace;
+    }
+    return service_queries(call, service, requests, all->count, answers);
+}
+
+void turbopuffer_query(struct call *call, const struct api_context *api, const struct http_request *http,
+                       struct http_response *response)
+{
+    struct turbopuffer_queries all;
+    struct query_response answers[TURBOPUFFER_QUERIES_MAX];
+    struct json_writer w;
+    bool malformed;
+    if (turbopuffer_parse_query(call, http->body, &all, &malformed) != DP_OK) {
+        turbopuffer_fail(call, malformed, response);
+        return;
+    }
+    json_writer_init(&w, &response->body);
+    if (run_queries(call, api->service, http->args[0], &all, answers) == DP_OK &&
+        print_answers(&w, call, &all, answers) == DP_OK)
+        turbopuffer_finish(call, response);
+    else
+        api_fail(call, &api_turbopuffer, response);
+}
