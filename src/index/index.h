@@ -98,6 +98,9 @@ void index_close(struct index_reader *reader);
 struct index_stats {
     struct index_vectors vectors; /* spans in the call's arena */
     uint64_t rows;
+    /* Rows and deletions in the log that no segment holds yet, and the bytes of their log entries. */
+    uint64_t unindexed_rows, unindexed_bytes;
+    uint64_t last_entry; /* number of the newest log entry; 0: the namespace never had one */
     uint64_t segments;
     uint64_t bytes;
     int64_t created_ms, updated_ms; /* Unix time in milliseconds */
@@ -118,12 +121,14 @@ struct index_query {
     /* Names to include, unless all_attributes is set. The answer leaves out unknown names. */
     const struct span *attributes;
     size_t attribute_count;
+    bool with_vectors; /* include the first vector of each hit */
 };
 
 struct index_hit {
     struct index_id id;     /* text in the call's arena */
     float dist;             /* cosine: 1 - cos; euclidean_squared: the squared distance */
     struct span attributes; /* a JSON object of the included attributes, in the call's arena */
+    const float *vector;    /* float[dim], in the call's arena; NULL unless the query includes it */
 };
 
 struct index_answer {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/query/follow.h"
 #include "index/query/reader.h"
 #include "index/round.h"
 
@@ -67,23 +68,23 @@ static void test_index_a_reader_follows_a_manifest_that_goes_back(void **state)
 }
 
 /* Opens the manifest in `bytes`, as if it had been read at that time. */
-static struct snapshot *open_at(struct world *w, struct index_reader *reader, struct span bytes, int64_t sent,
-                                int64_t answered)
+static struct view *open_at(struct world *w, struct index_reader *reader, struct span bytes, int64_t sent,
+                            int64_t answered)
 {
     struct manifest m;
-    struct snapshot *s;
+    struct view *view;
     struct store_version version = {0};
     assert_int_equal(manifest_parse(bytes, &m, &w->call.error), DP_OK);
     struct manifest_read seen = {sent, answered};
-    assert_int_equal(snapshot_open(&w->call, w->store, reader->name, &m, &version, seen, NULL, 0, &s), DP_OK);
-    return s;
+    assert_int_equal(view_open(&w->call, reader, &m, &version, seen, NULL, &view), DP_OK);
+    return view;
 }
 
 static uint64_t current_rows(struct index_reader *reader)
 {
-    struct snapshot *s = reader_snapshot(reader);
-    uint64_t rows = manifest_rows(&s->manifest);
-    snapshot_release(s);
+    struct view *view = reader_view(reader);
+    uint64_t rows = view_counts(view).rows;
+    view_release(view);
     return rows;
 }
 
@@ -111,9 +112,9 @@ static void test_index_a_slow_thread_puts_nothing_old_back(void **state)
     reader_install(reader, open_at(w, reader, other.span, later + 10 * s - 1, later + 12 * s));
     assert_int_equal(current_rows(reader), 400);
     /* A strong read has found this manifest since: reads that were sent before are old. */
-    struct snapshot *now = reader_snapshot(reader);
+    struct view *now = reader_view(reader);
     reader_confirm(reader, now, (struct manifest_read){later + 20 * s, later + 21 * s});
-    snapshot_release(now);
+    view_release(now);
     reader_install(reader, open_at(w, reader, other.span, later + 13 * s, later + 14 * s));
     assert_int_equal(current_rows(reader), 400);
     /* Sent after the other's answer: newer, whatever its sequence. */

@@ -190,7 +190,7 @@ static void test_index_queries(void **state)
 }
 
 /* Only a newer version writes a log entry. */
-static void test_index_a_write_ahead_log_is_refused(void **state)
+static void test_index_bytes_that_are_no_log_entry_are_refused(void **state)
 {
     struct world *w = *state;
     struct store_listing page;
@@ -206,9 +206,9 @@ static void test_index_a_write_ahead_log_is_refused(void **state)
     struct store_put put = {.key = span_str(key), .body = span_str("an entry")};
     assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
     struct index_query q = {.vector = ones, .dim = FIXTURE_DIM, .top_k = 1};
-    expect(w, index_query(&w->call, reader, &q, &answer), DP_UNSUPPORTED, "write-ahead log");
+    expect(w, index_query(&w->call, reader, &q, &answer), DP_CORRUPT, "wal/00000000000000000001");
     struct index_reader *second;
-    expect(w, index_open(&w->call, w->store, span_str("rows"), &second), DP_UNSUPPORTED, "write-ahead log");
+    expect(w, index_open(&w->call, w->store, span_str("rows"), &second), DP_CORRUPT, "wal/00000000000000000001");
     index_close(reader);
 }
 
@@ -223,7 +223,7 @@ int main(void)
         IN_MEMORY(test_index_attributes_that_contradict),
         IN_MEMORY(test_index_another_kind_of_vectors),
         IN_MEMORY(test_index_queries),
-        IN_MEMORY(test_index_a_write_ahead_log_is_refused),
+        IN_MEMORY(test_index_bytes_that_are_no_log_entry_are_refused),
     };
     return test_run(tests);
 }

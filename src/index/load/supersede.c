@@ -1,102 +1,14 @@
-/* supersede.c: looks up the ids of a load in an older segment.
- *
- * The id keys and the id blocks are both sorted, so one walk over the keys visits the blocks in order. One round
- * reads up to BATCH blocks.
- */
+/* supersede.c: looks up the ids of a load in an older segment. */
 #include "index/load/supersede.h"
 
-#include "index/round.h"
-#include "index/segment/key_filter.h"
+#include "index/query/id_search.h"
 
-enum { BATCH = 256 };
-
-/* An id block to read, and the keys that it may hold: keys[from] to keys[to - 1]. */
-struct wanted_block {
-    size_t block;
-    size_t from, to;
-    size_t read; /* handle of the block in `round` */
-};
-
-/* A search of one segment for the id keys of a load. */
-struct id_search {
-    struct call *call;
-    const struct object_key *key; /* name of the .dpr object */
-    const struct segment_hot *hot;
-    const struct span *keys; /* id keys of the load, sorted */
-    struct row_set *rows;    /* out: rows of the segment that have one of these keys */
-    struct round round;
-    struct wanted_block wanted[BATCH];
-    size_t count;
-};
-
-static enum dp_status search_block(struct id_search *s, const struct wanted_block *w)
+static enum dp_status add_superseded(void *context, size_t segment, size_t key, uint32_t row)
 {
-    struct span bytes = round_answer(&s->round, w->read)->bytes.span;
-    enum dp_status status = round_check(&s->round, w->read);
-    if (status == DP_OK)
-        status = segment_check_ids(s->hot, w->block, bytes, &s->call->error);
-    if (status)
-        return status;
-    struct id_walk walk = id_walk_over(s->hot, bytes);
-    struct span key;
-    uint32_t row;
-    size_t at = w->from;
-    while (at < w->to && id_walk_next(&walk, &key, &row)) {
-        for (; at < w->to; at++) {
-            int order = span_compare(s->keys[at], key);
-            if (order > 0)
-                break;
-            if (order == 0)
-                row_set_add(s->rows, row);
-        }
-    }
-    if (walk.at.failed)
-        return call_fail(s->call, DP_CORRUPT, "id block %zu is malformed", w->block);
+    struct row_set *rows = context;
+    (void)segment, (void)key;
+    row_set_add(rows, row);
     return DP_OK;
-}
-
-/* Reads the wanted blocks in one round, searches them and forgets them. */
-static enum dp_status search_wanted(struct id_search *s)
-{
-    enum dp_status status = round_read(&s->round);
-    for (size_t i = 0; i < s->count && status == DP_OK; i++)
-        status = search_block(s, &s->wanted[i]);
-    round_release(&s->round);
-    s->count = 0;
-    return status;
-}
-
-static enum dp_status search_ids(struct id_search *s, size_t n)
-{
-    enum dp_status status = DP_OK;
-    for (size_t i = 0; i < n && status == DP_OK; i++) {
-        if (!key_filter_maybe(s->hot->filter, s->keys[i]))
-            continue;
-        size_t block = segment_id_block_of(s->hot, s->keys[i]);
-        if (block == s->hot->id_count)
-            continue;
-        if (s->count && s->wanted[s->count - 1].block == block) {
-            s->wanted[s->count - 1].to = i + 1;
-            continue;
-        }
-        if (s->count == BATCH)
-            status = search_wanted(s);
-        const struct id_block *b = &s->hot->ids[block];
-        const struct store_read_req req = {.key = object_key_span(s->key), .offset = b->offset, .len = b->stored};
-        s->wanted[s->count++] = (struct wanted_block){block, i, i + 1, round_ask(&s->round, &req)};
-    }
-    return status == DP_OK && s->count ? search_wanted(s) : status;
-}
-
-static enum dp_status find_rows(struct call *call, const struct segment_place *place, const struct object_key *key,
-                                const struct segment_hot *hot, const struct span *keys, size_t n,
-                                struct row_set *rows)
-{
-    struct id_search s = {.call = call, .key = key, .hot = hot, .keys = keys, .rows = rows};
-    round_init(&s.round, call, place->store, 0);
-    enum dp_status status = search_ids(&s, n);
-    round_deinit(&s.round);
-    return status;
 }
 
 /* Returns the status of a read. It becomes DP_STALE when the object is missing: then the manifest is old. */
@@ -125,14 +37,12 @@ enum dp_status supersede_find(struct call *call, const struct segment_place *pla
         dp_error_prefix(&call->error, "%s", key.text);
         return status;
     }
+    const struct searched_segment segment = {&key, NULL, &hot};
     status = row_set_init(rows, hot.rows, &call->error);
     if (status == DP_OK)
-        status = judge_read(call, &key, find_rows(call, place, &key, &hot, keys, n, rows));
-    if (status) {
+        status = id_search(call, place->store, 0, &segment, 1, keys, n, add_superseded, rows);
+    if (status)
         row_set_deinit(rows);
-        if (status == DP_CORRUPT)
-            dp_error_prefix(&call->error, "%s", key.text);
-    }
     segment_hot_deinit(&hot);
     return status;
 }

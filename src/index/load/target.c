@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "index/query/snapshot.h"
+#include "index/manifest/manifest.h"
 
 enum {
     /* Bytes to reserve in a manifest: for a new one with its schema, for each segment's line, for a writer's
@@ -70,15 +70,30 @@ static enum dp_status check_room_beside(const struct manifest *m, struct load_ta
     return target_check_room(t, 0, error);
 }
 
+/* Judges a read of the log entry after wal_floor. DP_OK: there is no entry. DP_UNSUPPORTED: there is one. */
+static enum dp_status judge_log(const struct store_read_req *probe, struct dp_error *error)
+{
+    /* S3 answers 403 for a missing object to a client without the right to list. */
+    if (probe->status == DP_NOT_FOUND || probe->status == DP_DENIED)
+        return DP_OK;
+    if (probe->status == DP_OK || probe->status == DP_INVALID)
+        return dp_fail(
+            error, DP_UNSUPPORTED,
+            "%.*s: the namespace has a write-ahead log, which this version cannot read; a newer one wrote it",
+            SPAN_FMT(probe->key));
+    *error = probe->error;
+    return probe->status;
+}
+
 enum dp_status target_check_log(struct call *call, struct store *store, const struct load_target *t,
                                 const struct manifest *m)
 {
     struct object_key key;
     key_of_wal(&key, t->name, &m->incarnation, m->wal_floor + 1);
     struct store_read_req probe = {.key = object_key_span(&key), .len = 1};
-    store_read(call, store, &probe, 1); /* snapshot_check_wal() judges probe.status */
+    store_read(call, store, &probe, 1); /* judge_log() judges probe.status */
     dp_error_clear(&call->error);
-    enum dp_status status = snapshot_check_wal(&probe, &call->error);
+    enum dp_status status = judge_log(&probe, &call->error);
     store_read_release(&probe, 1);
     return status;
 }

@@ -1,4 +1,5 @@
-/* query/finish.c: the second half of a query: exact distances, ids and attributes.
+/* query/finish.c: the second half of a query: exact distances, ids and attributes. Rows of the tail join the
+ * candidates here; they have their distances already, and nothing of them is read.
  *
  * One round reads the full-precision vectors and the documents of all candidates. The vectors decide the order.
  * Ids break ties of distance. So it decompresses only the documents of the best top_k rows and of all rows at
@@ -15,14 +16,17 @@
 
 #include "base/json.h"
 #include "index/id.h"
+#include "index/query/exact.h"
+#include "index/query/fetch.h"
 #include "os/clock.h"
-#include "vector/distance.h"
 
 enum { RUN_ARENA_MAX = 64 * 1024 * 1024 };
 
-/* A candidate, its ranges, and its exact distance, id and attributes. */
+/* A candidate, its ranges, and its exact distance, id and attributes. A row of the tail has a record instead of
+ * ranges. */
 struct fetched {
-    const struct candidate *candidate;
+    const struct wal_record *record;   /* NULL for a row of a segment */
+    const struct candidate *candidate; /* NULL for a row of the tail */
     const struct segment *segment;
     uint64_t first_vector, vectors;    /* number of its first vector, and how many it has */
     struct document_run run;           /* the documents that share compressed bytes with its document */
@@ -30,14 +34,15 @@ struct fetched {
     float dist;                        /* exact distance */
     struct span key;                   /* the row's id key; empty until find_document() */
     struct span attributes;            /* the attributes that the query includes */
+    const float *vector;               /* the first vector, if the query includes it */
 };
 
 /* The state of the second half of a query. */
 struct finish {
     struct query_run *run;
     struct round round;
-    struct fetched *rows;
-    size_t count;
+    struct fetched *rows; /* [count + tail_count]: rows of segments, then rows of the tail */
+    size_t count, tail_count;
     bool whole;       /* vectors and documents fit together into one round */
     struct arena raw; /* holds raw_run, which is the current run of documents, decompressed */
     struct span raw_run;
@@ -51,9 +56,12 @@ static int candidates_by_place(const void *a, const void *b)
     return left->row < right->row ? -1 : left->row > right->row;
 }
 
+/* Sorts rows of the tail behind all others. */
 static int rows_by_candidate(const void *a, const void *b)
 {
     const struct fetched *left = a, *right = b;
+    if (left->record || right->record)
+        return (left->record != NULL) - (right->record != NULL);
     return candidates_by_place(left->candidate, right->candidate);
 }
 
@@ -75,7 +83,8 @@ static enum dp_status plan_reads(struct finish *f)
     uint64_t bytes = 0;
     size_t ranges = 0;
     f->count = run->candidate_count;
-    f->rows = arena_calloc(run->call->arena, f->count + 1, sizeof *f->rows);
+    f->tail_count = run->tail_count;
+    f->rows = arena_calloc(run->call->arena, f->count + f->tail_count + 1, sizeof *f->rows);
     if (!f->rows)
         return call_nomem(run->call, "a query");
     qsort(run->candidates, f->count, sizeof *run->candidates, candidates_by_place);
@@ -89,64 +98,49 @@ static enum dp_status plan_reads(struct finish *f)
         bytes += vector_bytes(r) + (shared ? 0 : r->run.len);
         ranges += shared ? 1 : 2;
     }
+    for (size_t i = 0; i < f->tail_count; i++) {
+        const struct tail_hit *hit = &run->tail_hits[i];
+        f->rows[f->count + i] =
+            (struct fetched){.record = hit->record, .dist = hit->dist, .key = hit->record->key};
+    }
     f->whole = bytes <= f->round.bytes_max && ranges <= (f->round.bytes_max - bytes) / ROUND_GAP;
     return DP_OK;
-}
-
-static void ask_vectors(struct finish *f, struct fetched *r)
-{
-    const struct segment_hot *hot = &r->segment->hot;
-    const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
-                                       .offset =
-                                           hot->vectors_offset + r->first_vector * segment_vector_len(hot->dim),
-                                       .len = (int64_t)vector_bytes(r),
-                                       .pinned = &r->segment->dpr_version};
-    r->vector_read = round_ask(&f->round, &req);
 }
 
 /* Asks for the row's run of documents. `before`: the row of the previous ask_document(), or NULL. */
 static void ask_document(struct finish *f, const struct fetched *before, struct fetched *r)
 {
-    const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
-                                       .offset = r->run.offset,
-                                       .len = (int64_t)r->run.len,
-                                       .pinned = &r->segment->dpr_version};
-    r->document_read = before && same_run(before, r) ? before->document_read : round_ask(&f->round, &req);
+    r->document_read =
+        before && same_run(before, r) ? before->document_read : fetch_ask_run(&f->round, r->segment, &r->run);
 }
 
-static enum dp_status check_answer(struct finish *f, const struct fetched *r, size_t handle)
+/* Copies float[dim], the first vector of a row, into the call's arena if the query includes it. */
+static enum dp_status include_vector(struct finish *f, const void *floats, struct fetched *r)
 {
-    return snapshot_check_read(round_answer(&f->round, handle), r->segment->hot.size, &f->run->call->error);
-}
-
-/* Returns the distance for a score of the metric. */
-static float distance_of(enum index_metric metric, float score)
-{
-    float dist = metric == INDEX_COSINE ? 1.0F - score : score;
-    return dist > 0.0F ? dist : 0.0F; /* rounding may make it slightly negative */
+    size_t len = (size_t)f->run->query->dim * sizeof(float);
+    if (!f->run->query->with_vectors)
+        return DP_OK;
+    float *copy = arena_alloc(f->run->call->arena, len);
+    if (!copy)
+        return call_nomem(f->run->call, "the vectors of an answer");
+    memcpy(copy, floats, len);
+    r->vector = copy;
+    return DP_OK;
 }
 
 /* Verifies a row's vectors and computes its exact distance, which is that of its nearest window. */
 static enum dp_status measure_row(struct finish *f, struct fetched *r)
 {
-    const struct segment_hot *hot = &r->segment->hot;
     enum index_metric metric = f->run->snapshot->manifest.vectors.metric;
     struct span bytes = round_answer(&f->round, r->vector_read)->bytes.span;
-    size_t floats_len = (size_t)hot->dim * 4, len = (size_t)segment_vector_len(hot->dim);
-    for (uint64_t v = 0; v < r->vectors; v++) {
-        struct span floats = span_of(bytes.data + v * len, floats_len);
-        struct cursor sum = cursor_over(span_of(bytes.data + v * len + floats_len, 8));
-        if (cursor_u64(&sum) != segment_vector_checksum(floats, r->first_vector + v))
-            return call_fail(f->run->call, DP_CORRUPT, "%s: the checksum of vector %" PRIu64 " does not fit",
-                             r->segment->dpr_key.text, r->first_vector + v);
-        float score;
-        distance_rows(metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2, f->run->vector, floats.data, 1,
-                      hot->dim, &score);
-        float dist = distance_of(metric, score);
+    enum dp_status status = fetch_verify_vectors(f->run->call, r->segment, bytes, r->first_vector, r->vectors);
+    for (uint64_t v = 0; v < r->vectors && status == DP_OK; v++) {
+        struct span floats = fetch_floats(r->segment, bytes, v);
+        float dist = exact_distance(metric, f->run->vector, floats.data, 1, r->segment->hot.dim);
         if (v == 0 || dist < r->dist)
             r->dist = dist;
     }
-    return DP_OK;
+    return status == DP_OK ? include_vector(f, bytes.data, r) : status;
 }
 
 static int rows_by_distance(const void *a, const void *b)
@@ -154,7 +148,7 @@ static int rows_by_distance(const void *a, const void *b)
     const struct fetched *left = a, *right = b;
     if (left->dist != right->dist)
         return left->dist < right->dist ? -1 : 1;
-    return span_compare(left->key, right->key); /* all keys are empty before find_documents() */
+    return span_compare(left->key, right->key); /* keys of segment rows are empty before find_documents() */
 }
 
 static bool is_included(const struct index_query *q, struct span name)
@@ -239,7 +233,7 @@ static enum dp_status measure_all(struct finish *f)
             struct fetched *r = &f->rows[end];
             if (!f->whole && !round_takes(&f->round, vector_bytes(r), 1))
                 break;
-            ask_vectors(f, r);
+            r->vector_read = fetch_ask_vectors(&f->round, r->segment, r->first_vector, r->vectors);
             if (f->whole)
                 ask_document(f, end ? r - 1 : NULL, r);
         }
@@ -247,9 +241,9 @@ static enum dp_status measure_all(struct finish *f)
         int64_t begun = os_now_ns();
         for (size_t i = begin; i < end && status == DP_OK; i++) {
             struct fetched *r = &f->rows[i];
-            status = check_answer(f, r, r->vector_read);
+            status = fetch_check(&f->round, r->segment, r->vector_read);
             if (status == DP_OK && f->whole)
-                status = check_answer(f, r, r->document_read);
+                status = fetch_check(&f->round, r->segment, r->document_read);
             if (status == DP_OK)
                 status = measure_row(f, r);
         }
@@ -267,7 +261,7 @@ static enum dp_status take_documents(struct finish *f, size_t begin, size_t end)
     for (size_t i = begin; i < end && status == DP_OK; i++) {
         struct fetched *r = &f->rows[i];
         if (!f->whole)
-            status = check_answer(f, r, r->document_read);
+            status = fetch_check(&f->round, r->segment, r->document_read);
         if (status == DP_OK)
             status = find_document(f, i > begin ? r - 1 : NULL, r);
     }
@@ -297,16 +291,35 @@ static enum dp_status find_documents(struct finish *f, size_t count)
     return status;
 }
 
+/* Finds the attributes of rows[from] to rows[to - 1], which are rows of the tail. */
+static enum dp_status take_tail_rows(struct finish *f, size_t from, size_t to)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = from; i < to && status == DP_OK; i++) {
+        struct fetched *r = &f->rows[i];
+        r->key = arena_copy(f->run->call->arena, r->record->key);
+        status = r->key.data ? project_attributes(f->run, r->record->document, &r->attributes)
+                             : call_nomem(f->run->call, "an answer");
+        if (status == DP_OK)
+            status = include_vector(f, r->record->vectors, r);
+    }
+    return status;
+}
+
 /* Moves the best top_k rows to the front and finds their documents. *answered: how many there are. */
 static enum dp_status choose_rows(struct finish *f, size_t *answered)
 {
-    size_t k = f->run->query->top_k, tied;
-    qsort(f->rows, f->count, sizeof *f->rows, rows_by_distance);
-    k = k < f->count ? k : f->count;
-    for (tied = k; k && tied < f->count && f->rows[tied].dist == f->rows[k - 1].dist; tied++)
+    size_t all = f->count + f->tail_count, k = f->run->query->top_k, tied, stored = 0;
+    qsort(f->rows, all, sizeof *f->rows, rows_by_distance);
+    k = k < all ? k : all;
+    for (tied = k; k && tied < all && f->rows[tied].dist == f->rows[k - 1].dist; tied++)
         ;
     qsort(f->rows, tied, sizeof *f->rows, rows_by_candidate);
-    enum dp_status status = find_documents(f, tied);
+    while (stored < tied && !f->rows[stored].record)
+        stored++;
+    enum dp_status status = find_documents(f, stored);
+    if (status == DP_OK)
+        status = take_tail_rows(f, stored, tied);
     qsort(f->rows, tied, sizeof *f->rows, rows_by_distance);
     *answered = k;
     return status;
@@ -323,6 +336,7 @@ static enum dp_status fill_answer(struct finish *f, size_t count, struct index_a
         id_decode(r->key, &hit->id); /* find_document() has checked it; the call's arena holds the text */
         hit->dist = r->dist;
         hit->attributes = r->attributes;
+        hit->vector = r->vector;
     }
     out->count = count;
     return DP_OK;

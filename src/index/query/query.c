@@ -1,9 +1,10 @@
-/* query.c: checks a query, runs it over a snapshot, and repeats it when the snapshot was old.
+/* query.c: checks a query, runs it over a view, and repeats it when the view's manifest was old.
  *
  * The first round of a strong query reads, beside the lists, the next log entry and, if it changed, the manifest.
- * When nothing changed, two rounds answer the query. When the manifest changed, the reader opens the new snapshot
- * and the query runs over that; it needs no further check. When a listed object is missing, the reader reads the
- * manifest again, up to READER_RELOADS times.
+ * When nothing changed, two rounds answer the query. When there is a next log entry, the query reads and applies
+ * entries until there is no further one. When the manifest changed, the reader opens the new view and the query runs
+ * over that; it needs no further check. When a listed object is missing, the reader reads the manifest again, up to
+ * READER_RELOADS times.
  */
 #include "index/query/query.h"
 
@@ -17,6 +18,8 @@ static enum dp_status check_query(struct call *call, const struct index_query *q
 {
     if (q->top_k == 0 || q->top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "top_k must be 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
+    if (m->vectors.dim == 0)
+        return call_fail(call, DP_INVALID, "the namespace has no vectors yet, so nothing can be near the query's");
     if (q->dim != m->vectors.dim)
         return call_fail(call, DP_INVALID,
                          "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32
@@ -57,21 +60,7 @@ static enum dp_status prepare_vector(struct query_run *run)
     return DP_OK;
 }
 
-/* Opens the snapshot of the manifest run->newer, and releases run->newer. */
-static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out)
-{
-    struct manifest m;
-    enum dp_status status = manifest_parse(run->newer.bytes.span, &m, &run->call->error);
-    if (status)
-        dp_error_prefix(&run->call->error, "%s", run->snapshot->manifest_key.text);
-    else
-        status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->seen,
-                               run->snapshot, run->round_bytes, out);
-    store_read_release(&run->newer, 1);
-    return status;
-}
-
-/* Runs the query over run->snapshot; sets run->outcome. */
+/* Runs the query over run->view; sets run->outcome. */
 static enum dp_status run_over(struct query_run *run, struct index_answer *out)
 {
     enum dp_status status = check_query(run->call, run->query, &run->snapshot->manifest);
@@ -86,14 +75,13 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
     return status;
 }
 
-/* Opens the next snapshot after a run that gave no answer. The query itself has read its manifest, so it is
- * current. */
-static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct snapshot **out)
+/* Opens the next view after a run that gave no answer. The query itself has read its manifest, so it is current. */
+static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct view **out)
 {
     enum dp_status status = DP_STALE;
     dp_error_clear(&run->call->error);
     if (run->outcome == QUERY_MANIFEST_CHANGED)
-        status = adopt_newer(run, reader, out);
+        status = current_adopt(run->call, run->view, &run->newer, run->seen, out);
     if (status == DP_STALE)
         status = reader_reload(run->call, reader, out);
     return status;
@@ -102,7 +90,7 @@ static enum dp_status find_next(struct query_run *run, struct index_reader *read
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out)
 {
-    struct snapshot *s = reader_snapshot(reader), *next = NULL;
+    struct view *view = reader_view(reader), *next = NULL;
     enum dp_status status = DP_OK;
     *out = (struct index_answer){0};
     int reloads = 0;
@@ -110,30 +98,30 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         struct query_run run = {.call = call,
                                 .store = reader->store,
                                 .query = query,
-                                .snapshot = s,
+                                .view = view,
+                                .snapshot = view->base,
                                 .round_bytes = reader->round_bytes,
-                                .clock = reader->clock,
                                 .check_current = !query->eventual && reloads == 0};
         status = run_over(&run, out);
         if (run.confirmed)
-            reader_confirm(reader, s, run.seen);
+            reader_confirm(reader, view, run.seen);
         if (run.outcome == QUERY_ANSWERED || reloads == READER_RELOADS)
             break;
         status = find_next(&run, reader, &next);
         if (status)
             break;
-        reader_install(reader, snapshot_retain(next));
-        snapshot_release(s);
-        s = next;
+        reader_install(reader, view_retain(next));
+        view_release(view);
+        view = next;
     }
     if (status == DP_STALE) /* the manifest still lists the missing object */
         status = call_restatus(call, DP_CORRUPT);
     if (status == DP_OK) {
         dp_error_clear(&call->error);
-        out->metric = s->manifest.vectors.metric;
-        out->approx_rows = manifest_rows(&s->manifest);
+        out->metric = view->base->manifest.vectors.metric;
+        out->approx_rows = view_counts(view).rows;
         out->from_cache = reloads == 0;
     }
-    snapshot_release(s);
+    view_release(view);
     return status;
 }

@@ -3,15 +3,21 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "index/query/follow.h"
 
 enum { SCHEMA_JSON_MAX = 1024 * 1024 };
 
-struct snapshot *reader_snapshot(struct index_reader *reader)
+int64_t reader_now_ns(const struct index_reader *reader)
+{
+    return index_now_ns(reader->clock);
+}
+
+struct view *reader_view(struct index_reader *reader)
 {
     pthread_mutex_lock(&reader->lock);
-    struct snapshot *s = snapshot_retain(reader->current);
+    struct view *view = view_retain(reader->current);
     pthread_mutex_unlock(&reader->lock);
-    return s;
+    return view;
 }
 
 static bool is_newer(const struct snapshot *s, const struct snapshot *than)
@@ -25,45 +31,83 @@ static bool is_newer(const struct snapshot *s, const struct snapshot *than)
     return s->seen.sent_ns >= than->seen.sent_ns;
 }
 
-void reader_confirm(struct index_reader *reader, struct snapshot *s, struct manifest_read seen)
+void reader_confirm(struct index_reader *reader, struct view *view, struct manifest_read seen)
 {
+    struct snapshot *s = view->base;
     pthread_mutex_lock(&reader->lock);
     if (seen.sent_ns > s->seen.sent_ns)
         s->seen = seen;
     pthread_mutex_unlock(&reader->lock);
 }
 
-void reader_install(struct index_reader *reader, struct snapshot *s)
+void reader_install(struct index_reader *reader, struct view *view)
 {
-    struct snapshot *loser = s;
+    struct view *loser = view;
     pthread_mutex_lock(&reader->lock);
-    struct snapshot *now = reader->current;
-    if (!now || is_newer(s, now)) {
+    struct view *now = reader->current;
+    if (!now || is_newer(view->base, now->base)) {
         loser = now;
-        reader->current = s;
+        reader->current = view;
     }
     pthread_mutex_unlock(&reader->lock);
-    snapshot_release(loser);
+    view_release(loser);
 }
 
-enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct snapshot **out)
+enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct view **out)
 {
     enum dp_status status = DP_STALE;
     /* When an object vanishes between the two rounds, the manifest has changed: read it again. */
     for (int reloads = 0; reloads <= READER_RELOADS && status == DP_STALE; reloads++) {
         struct manifest m;
         struct store_version version;
-        struct manifest_read seen = {.sent_ns = index_now_ns(reader->clock)};
+        struct manifest_read seen = {.sent_ns = reader_now_ns(reader)};
         dp_error_clear(&call->error);
         status = manifest_load(call, reader->store, reader->name, &m, &version);
-        seen.answered_ns = index_now_ns(reader->clock);
+        seen.answered_ns = reader_now_ns(reader);
         if (status == DP_OK)
-            status = snapshot_open(call, reader->store, reader->name, &m, &version, seen, NULL,
-                                   reader->round_bytes, out);
+            status = view_open(call, reader, &m, &version, seen, NULL, out);
     }
     if (status == DP_STALE)
         status = call_restatus(call, DP_CORRUPT);
     return status;
+}
+
+/* Asks whether the view is current. Sets *newer unless it is. */
+static enum dp_status ask_newer(struct call *call, struct index_reader *reader, struct view *view,
+                                struct view **newer)
+{
+    struct round round;
+    struct current_read read;
+    struct store_read_req manifest;
+    bool changed = false;
+    round_init(&round, call, reader->store, reader->round_bytes);
+    enum dp_status status = current_ask(&round, view, &read);
+    read.seen.sent_ns = reader_now_ns(reader);
+    if (status == DP_OK)
+        status = round_read(&round);
+    read.seen.answered_ns = reader_now_ns(reader);
+    if (status == DP_OK)
+        status = current_judge(&round, &read, &changed, &manifest);
+    if (status == DP_OK && !changed)
+        reader_confirm(reader, view, read.seen);
+    if (status == DP_OK && changed)
+        status = current_adopt(call, view, &manifest, read.seen, newer);
+    round_deinit(&round);
+    return status;
+}
+
+enum dp_status view_refresh(struct call *call, struct index_reader *reader, struct view *view, struct view **out)
+{
+    struct view *newer = NULL;
+    enum dp_status status = ask_newer(call, reader, view, &newer);
+    if (status == DP_STALE)
+        status = reader_reload(call, reader, &newer);
+    if (status)
+        return status;
+    if (newer)
+        reader_install(reader, view_retain(newer));
+    *out = newer ? newer : view_retain(view);
+    return DP_OK;
 }
 
 enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out)
@@ -104,7 +148,7 @@ void index_close(struct index_reader *reader)
 {
     if (!reader)
         return;
-    snapshot_release(reader->current);
+    view_release(reader->current);
     pthread_mutex_destroy(&reader->lock);
     mem_free((void *)(uintptr_t)reader->name.data);
     mem_free(reader);
@@ -112,18 +156,22 @@ void index_close(struct index_reader *reader)
 
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out)
 {
-    struct snapshot *s = reader_snapshot(reader);
-    const struct manifest *m = &s->manifest;
+    struct view *view = reader_view(reader);
+    const struct manifest *m = &view->base->manifest;
+    struct view_counts counts = view_counts(view);
     *out = (struct index_stats){
         .vectors = {m->vectors.dim, m->vectors.metric, arena_copy(call->arena, m->vectors.model),
                     arena_copy(call->arena, m->vectors.fingerprint)},
-        .rows = manifest_rows(m),
+        .rows = counts.rows,
+        .unindexed_rows = counts.tail_rows,
+        .unindexed_bytes = counts.tail_bytes,
+        .last_entry = counts.at.last,
         .segments = m->segment_count,
         .bytes = manifest_bytes(m),
         .created_ms = m->created_ms,
         .updated_ms = m->updated_ms,
     };
-    snapshot_release(s);
+    view_release(view);
     if (!out->vectors.model.data || !out->vectors.fingerprint.data)
         return call_nomem(call, "a namespace's numbers");
     return DP_OK;
@@ -133,8 +181,8 @@ enum dp_status index_schema_json(struct call *call, struct index_reader *reader,
 {
     struct buffer text;
     struct json_writer w;
-    struct snapshot *s = reader_snapshot(reader);
-    const struct schema *schema = &s->manifest.schema;
+    struct view *view = reader_view(reader);
+    const struct schema *schema = &view->base->manifest.schema;
     buffer_init(&text, SCHEMA_JSON_MAX);
     json_writer_init(&w, &text);
     json_begin_object(&w);
@@ -152,6 +200,6 @@ enum dp_status index_schema_json(struct call *call, struct index_reader *reader,
             status = call_nomem(call, "a schema");
     }
     buffer_deinit(&text);
-    snapshot_release(s);
+    view_release(view);
     return status;
 }

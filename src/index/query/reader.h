@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "index/query/snapshot.h"
+#include "index/query/view.h"
 
 /* How many times a reader reads the manifest again because a listed object is missing. After that, the namespace
  * counts as damaged. */
@@ -16,25 +16,31 @@ struct index_reader {
     struct span name;     /* owned */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX (index/round.h) */
     const struct index_clock *clock;
-    pthread_mutex_t lock; /* guards `current`, and `seen` of each snapshot */
-    struct snapshot *current;
+    pthread_mutex_t lock; /* guards `current`, and `seen` of each view's snapshot */
+    struct view *current;
 };
 
 /* Opens a namespace like index_open(), with a maximum of bytes per round (0: ROUND_BYTES_MAX) and by this clock. */
 enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
                            const struct index_clock *clock, struct index_reader **out);
-/* Returns the current snapshot; the caller releases it. */
-struct snapshot *reader_snapshot(struct index_reader *reader);
-/* Makes `s` the current snapshot unless the present one is newer; takes over one reference.
+/* Returns the time by the reader's clock, which counts while the host sleeps. */
+int64_t reader_now_ns(const struct index_reader *reader);
+/* Returns the current view; the caller releases it. */
+struct view *reader_view(struct index_reader *reader);
+/* Makes `view` the current one unless the present one has a newer manifest; takes over one reference.
  *
  * When one read of the manifest began after the answer to the other, its manifest is newer. The sequences do not
  * matter then, since a restored bucket has a smaller sequence. When the two reads overlapped, the larger sequence
  * is newer within one incarnation. Between two incarnations, the read that began later is newer. */
-void reader_install(struct index_reader *reader, struct snapshot *s);
-/* Notes that the read `seen` found the manifest of `s` unchanged. */
-void reader_confirm(struct index_reader *reader, struct snapshot *s, struct manifest_read seen);
-/* Reads the manifest again and opens its snapshot, in two rounds. Fails with DP_CORRUPT when a listed object stays
- * missing. The caller releases *out. */
-enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct snapshot **out);
+void reader_install(struct index_reader *reader, struct view *view);
+/* Notes that the read `seen` found the manifest of the view unchanged. */
+void reader_confirm(struct index_reader *reader, struct view *view, struct manifest_read seen);
+/* Reads the manifest again and opens its view, in two rounds or, with a long log, in more. Fails with DP_CORRUPT when
+ * a listed object stays missing, or the log damaged. The caller releases *out. */
+enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct view **out);
+/* Gives the newest view that the store has, as a strong query sees it: asks whether `view` is current, brings it up to
+ * the newest log entry, or opens and installs the view of a newer manifest. When `view` is the newest, one round
+ * answers. The caller releases *out; `view` stays its own. */
+enum dp_status view_refresh(struct call *call, struct index_reader *reader, struct view *view, struct view **out);
 
 #endif

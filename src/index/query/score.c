@@ -1,7 +1,7 @@
 /* query/score.c: the first half of a query: finds the candidates.
  *
- * In each segment, it reads, verifies and scans the nprobe lists nearest to the query. The scan skips deleted
- * rows. It may find a row with several windows several times; the row's best window counts. When such duplicates
+ * In each segment, it reads, verifies and scans the nprobe lists nearest to the query. The scan skips rows that are
+ * deleted or that the log has replaced. It may find a row with several windows several times; the row's best window counts. When such duplicates
  * took the places of other rows, it scans the lists, which are in memory, again with more room.
  *
  * One round (index/round.h) reads all lists, or several rounds when the lists exceed its bytes. The query keeps
@@ -50,11 +50,9 @@ struct scoring {
     struct probe *probes; /* [segment_count]: the probed lists that are not empty */
     uint64_t entries;     /* vectors in all probed lists */
     struct round round;
-    size_t want, room; /* maximum candidates at the end, and meanwhile */
-    struct {
-        size_t manifest, log;
-    } current;  /* handles of the two reads that ask whether the snapshot is current */
-    bool split; /* several rounds read the lists of one segment: a row may be a candidate twice */
+    size_t want, room;           /* maximum candidates at the end, and meanwhile */
+    struct current_read current; /* asks whether the view is current */
+    bool split;                  /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
 static enum dp_status plan_probes(struct scoring *sc)
@@ -179,16 +177,17 @@ static enum dp_status scan_lists(struct scoring *sc, const struct segment *segme
     return status;
 }
 
-/* Scans the lists of `probe` in segment i, and adds their best `want` rows to the candidates. */
+/* Scans the lists of `probe` in segment i, and adds their best `want` rows to the candidates. The caller holds the
+ * view's lock. */
 static enum dp_status score_segment(struct scoring *sc, size_t i, const struct probe *probe, size_t want)
 {
     struct query_run *run = sc->run;
-    const struct snapshot_segment *s = &run->snapshot->segments[i];
-    const struct segment *segment = s->segment;
+    const struct segment *segment = run->snapshot->segments[i].segment;
+    const struct row_set *mask = view_mask(run->view, i);
     struct id_filter filter = {0};
     uint64_t entries = 0;
-    if (s->deleted)
-        filter.skip = id_set_of_bits(span_of(s->deleted->set.bits, (size_t)((s->deleted->set.rows + 7) / 8)));
+    if (mask)
+        filter.skip = id_set_of_bits(span_of(mask->bits, (size_t)((mask->rows + 7) / 8)));
     for (size_t p = 0; p < probe->count; p++)
         entries += faiss_ivf_list_range(segment->ivf, probe->lists[p]).count;
     bool larger = run->snapshot->manifest.vectors.metric == INDEX_COSINE;
@@ -198,7 +197,7 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
             room = (size_t)entries;
         enum dp_status status = topk_init(&top, room, larger, &run->call->error);
         if (status == DP_OK)
-            status = scan_lists(sc, segment, probe, s->deleted ? &filter : NULL, &top);
+            status = scan_lists(sc, segment, probe, mask ? &filter : NULL, &top);
         size_t count = status ? 0 : top.count;
         if (count && segment->hot.window_count) {
             bool full = count == room;
@@ -280,23 +279,17 @@ static void choose_candidates(struct scoring *sc)
         run->candidate_count = sc->want;
 }
 
-/* Judges the answers to ask_current(): sets run->confirmed, or run->newer and run->outcome. Fails with
- * DP_NOT_FOUND when the namespace is gone. */
+/* Judges the answer to whether the view is current: sets run->confirmed, or run->newer and run->outcome. */
 static enum dp_status check_current(struct scoring *sc)
 {
     struct query_run *run = sc->run;
-    const struct store_read_req *manifest = round_answer(&sc->round, sc->current.manifest);
-    if (manifest->status == DP_NOT_FOUND)
-        return call_fail(run->call, DP_NOT_FOUND, "%s: the namespace is gone", run->snapshot->manifest_key.text);
-    if (manifest->status)
-        return round_check(&sc->round, sc->current.manifest);
-    if (!manifest->unchanged) {
-        run->newer = round_take(&sc->round, sc->current.manifest);
+    bool changed;
+    sc->current.seen = run->seen;
+    enum dp_status status = current_judge(&sc->round, &sc->current, &changed, &run->newer);
+    if (status == DP_OK && changed)
         run->outcome = QUERY_MANIFEST_CHANGED;
-        return DP_OK;
-    }
-    run->confirmed = true;
-    return snapshot_check_wal(round_answer(&sc->round, sc->current.log), &run->call->error);
+    run->confirmed = status == DP_OK && !changed;
+    return status;
 }
 
 /* Allocates room for ROOM_FACTOR times the final candidates, or for all vectors of the lists if those are
@@ -335,35 +328,56 @@ static enum dp_status score_round(struct scoring *sc, struct probe_place begin, 
     return DP_OK;
 }
 
-/* Asks whether the snapshot is current: for the manifest, if it changed, and for the next log entry. */
-static void ask_current(struct scoring *sc)
+/* Drops the candidates that the log has replaced since an earlier round scored them. The caller holds the view's
+ * lock. */
+static void drop_masked(struct query_run *run)
 {
-    const struct snapshot *s = sc->run->snapshot;
-    struct store_read_req manifest = {
-        .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
-    struct store_read_req wal = {.key = object_key_span(&s->wal_key), .len = 1};
-    sc->current.manifest = round_ask(&sc->round, &manifest);
-    sc->current.log = round_ask(&sc->round, &wal);
+    size_t kept = 0;
+    for (size_t i = 0; i < run->candidate_count; i++) {
+        const struct candidate *c = &run->candidates[i];
+        const struct row_set *mask = view_mask(run->view, c->segment);
+        if (!mask || !row_set_has(mask, c->row))
+            run->candidates[kept++] = *c;
+    }
+    run->candidate_count = kept;
+}
+
+/* Scores a round of lists, up to but not including `end`. The last round also searches the tail, so that the
+ * candidates and the tail's rows are those of one moment. */
+static enum dp_status score_view(struct scoring *sc, struct probe_place begin, struct probe_place end)
+{
+    struct query_run *run = sc->run;
+    view_lock(run->view);
+    enum dp_status status = score_round(sc, begin, end);
+    if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count) {
+        drop_masked(run);
+        status = tail_scan(run->call, &run->view->locked.tail, run->snapshot->manifest.vectors.metric, run->vector,
+                           run->query->dim, run->query->top_k, &run->tail_hits, &run->tail_count);
+    }
+    view_unlock(run->view);
+    return status;
 }
 
 /* Reads and scores one round of lists from *at on. Moves *at behind them. `check`: also asks and judges whether
- * the snapshot is current. */
+ * the view is current. */
 static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool check)
 {
     struct query_run *run = sc->run;
     struct call *call = run->call;
     struct probe_place begin = *at;
+    enum dp_status status = DP_OK;
     ask_lists(sc, at);
     if (check)
-        ask_current(sc);
-    run->seen.sent_ns = check ? index_now_ns(run->clock) : run->seen.sent_ns;
-    enum dp_status status = round_read(&sc->round);
-    run->seen.answered_ns = check ? index_now_ns(run->clock) : run->seen.answered_ns;
+        status = current_ask(&sc->round, run->view, &sc->current);
+    run->seen.sent_ns = check ? reader_now_ns(run->view->reader) : run->seen.sent_ns;
+    if (status == DP_OK)
+        status = round_read(&sc->round);
+    run->seen.answered_ns = check ? reader_now_ns(run->view->reader) : run->seen.answered_ns;
     if (status == DP_OK && check)
         status = check_current(sc);
     int64_t begun = os_now_ns();
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
-        status = score_round(sc, begin, *at);
+        status = score_view(sc, begin, *at);
     call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
     round_release(&sc->round);
     return status;

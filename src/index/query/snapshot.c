@@ -1,8 +1,7 @@
 /* snapshot.c: opens a namespace.
  *
  * One round reads the hot part, the .ivf head and the deleted rows of each segment that is not open yet. When
- * these exceed the bytes of a round, several rounds read them. The first round also asks for the next log entry:
- * this build cannot read a log, so it refuses a namespace that has one.
+ * these exceed the bytes of a round, several rounds read them. The first round also reads log entries.
  */
 #include "index/query/snapshot.h"
 
@@ -48,22 +47,6 @@ void snapshot_release(struct snapshot *s)
     mem_free(s);
 }
 
-enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error)
-{
-    /* S3 answers 403 for a missing object to a client without the right to list. That also means: no log. A
-     * program that writes a log first adds a feature to the manifest, and manifest_parse() refuses a manifest with
-     * features. */
-    if (probe->status == DP_NOT_FOUND || probe->status == DP_DENIED)
-        return DP_OK;
-    if (probe->status == DP_OK || probe->status == DP_INVALID)
-        return dp_fail(
-            error, DP_UNSUPPORTED,
-            "%.*s: the namespace has a write-ahead log, which this version cannot read; a newer one wrote it",
-            SPAN_FMT(probe->key));
-    *error = probe->error;
-    return probe->status;
-}
-
 enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, struct dp_error *error)
 {
     if (req->status == DP_NOT_FOUND || req->status == DP_STALE)
@@ -98,6 +81,7 @@ struct opening {
     const struct snapshot *before;
     struct round round;
     struct asked_segment *asked; /* [segment_count] */
+    struct snapshot_log *log;    /* or NULL */
 };
 
 /* Shares the segment and the deleted rows with the older snapshot `before` (or NULL), as far as it has them. */
@@ -232,20 +216,20 @@ static enum dp_status open_deleted(struct opening *o, size_t i)
     return status;
 }
 
-/* Opens segments from *at on in one round, and moves *at behind them. The first round also asks for a log
- * entry. */
+/* Opens segments from *at on in one round, and moves *at behind them. The first round also reads the log. */
 static enum dp_status open_round(struct opening *o, size_t *at)
 {
     struct snapshot *s = o->snapshot;
-    size_t begin = *at, log = 0;
-    bool full = false, first = begin == 0;
+    size_t begin = *at;
+    bool full = false, logs = begin == 0 && o->log;
+    struct log_read read;
     enum dp_status status = DP_OK;
     while (*at < s->manifest.segment_count && !full && status == DP_OK) {
         status = ask_segment(o, *at, &full);
         *at += !full;
     }
-    if (first)
-        log = ask_object(o, &s->wal_key, 0, 1);
+    if (status == DP_OK && logs)
+        status = log_read_ask(&o->round, o->name, &s->manifest.incarnation, o->log->first, o->log->count, &read);
     if (status == DP_OK)
         status = round_read(&o->round);
     for (size_t i = begin; i < *at && status == DP_OK; i++) {
@@ -254,17 +238,20 @@ static enum dp_status open_round(struct opening *o, size_t *at)
         if (status == DP_OK && o->asked[i].deletes)
             status = open_deleted(o, i);
     }
-    if (status == DP_OK && first)
-        status = snapshot_check_wal(round_answer(&o->round, log), &o->call->error);
+    if (status == DP_OK && logs)
+        status = log_read_take(&o->round, &read, &o->log->run);
     round_release(&o->round);
     return status;
 }
 
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
-                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out)
+                             const struct snapshot *before, uint64_t round_bytes, struct snapshot_log *log,
+                             struct snapshot **out)
 {
     struct snapshot *s = mem_calloc(1, sizeof *s);
+    if (log)
+        log->run = (struct log_run){0};
     if (!s) {
         manifest_deinit(m);
         return call_nomem(call, "a namespace");
@@ -275,9 +262,8 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
     *m = (struct manifest){0};
     s->version = *version;
     key_of_manifest(&s->manifest_key, name);
-    key_of_wal(&s->wal_key, name, &s->manifest.incarnation, s->manifest.wal_floor + 1);
     s->segments = mem_calloc(s->manifest.segment_count + 1, sizeof *s->segments);
-    struct opening o = {.call = call, .snapshot = s, .name = name, .before = before};
+    struct opening o = {.call = call, .snapshot = s, .name = name, .before = before, .log = log};
     o.asked = arena_calloc(call->arena, s->manifest.segment_count + 1, sizeof *o.asked);
     round_init(&o.round, call, store, round_bytes);
     enum dp_status status = s->segments && o.asked ? DP_OK : call_nomem(call, "a namespace");
@@ -288,6 +274,8 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
         while (status == DP_OK && at < s->manifest.segment_count);
     }
     round_deinit(&o.round);
+    if (status && log)
+        log_run_release(&log->run);
     if (status)
         snapshot_release(s);
     else

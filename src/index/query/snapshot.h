@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "faiss/ivf.h"
+#include "index/query/log_read.h"
 #include "index/segment/deleted.h"
 #include "index/segment/segment.h"
 
@@ -44,22 +45,28 @@ struct snapshot {
     struct manifest manifest;
     struct store_version version; /* version of the manifest */
     struct manifest_read seen;    /* the latest read that found this manifest; guarded by the reader's lock */
-    struct object_key manifest_key, wal_key; /* wal_key: name of the log entry after wal_floor */
-    struct snapshot_segment *segments;       /* [manifest.segment_count], in the manifest's order */
+    struct object_key manifest_key;
+    struct snapshot_segment *segments; /* [manifest.segment_count], in the manifest's order */
 };
 
 struct snapshot *snapshot_retain(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL is fine */
 
+/* Log entries to read beside the segments. */
+struct snapshot_log {
+    uint64_t first;
+    size_t count;
+    struct log_run run; /* out; after DP_OK the caller releases it */
+};
+
 /* Opens the segments that the manifest `m` lists, which the read `seen` found. Reads in rounds of at most
- * round_bytes (0: ROUND_BYTES_MAX). Shares the unchanged segments with `before` (or NULL). Takes over *m, also on
- * failure. Fails with DP_STALE when a listed object is missing: then the manifest may have changed. */
+ * round_bytes (0: ROUND_BYTES_MAX). The first round also reads the entries of `log` (or NULL). Shares the unchanged
+ * segments with `before` (or NULL). Takes over *m, also on failure. Fails with DP_STALE when a listed object is
+ * missing: then the manifest may have changed. */
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
-                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out);
-
-/* Judges a read of the log entry after wal_floor. DP_OK: there is no entry. DP_UNSUPPORTED: there is one. */
-enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error);
+                             const struct snapshot *before, uint64_t round_bytes, struct snapshot_log *log,
+                             struct snapshot **out);
 
 /* Judges a read of a listed object of `size` bytes. Returns DP_STALE only when the object is missing or replaced,
  * DP_CORRUPT when it has another size, else the status of the read. */

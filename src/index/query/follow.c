@@ -1,0 +1,144 @@
+/* follow.c: reads the log behind a manifest. */
+#include "index/query/follow.h"
+
+#include "index/query/reader.h"
+
+/* Checks that the view's manifest is still current, by a read that begins now. */
+static enum dp_status confirm_manifest(struct call *call, const struct view *view)
+{
+    const struct snapshot *s = view->base;
+    struct store_read_req req = {
+        .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
+    enum dp_status status = store_read(call, view->reader->store, &req, 1);
+    bool same = req.unchanged;
+    store_read_release(&req, 1);
+    if (status == DP_OK && !same)
+        status = call_fail(call, DP_STALE, "%s: it changed while its log was read", s->manifest_key.text);
+    return status;
+}
+
+/* Reads `count` entries after the view's last one. */
+static enum dp_status read_entries(struct call *call, const struct view *view, uint64_t first, size_t count,
+                                   struct log_run *run)
+{
+    const struct index_reader *reader = view->reader;
+    struct round round;
+    struct log_read read;
+    *run = (struct log_run){0};
+    round_init(&round, call, reader->store, reader->round_bytes);
+    enum dp_status status =
+        log_read_ask(&round, reader->name, &view->base->manifest.incarnation, first, count, &read);
+    if (status == DP_OK)
+        status = round_read(&round);
+    if (status == DP_OK)
+        status = log_read_take(&round, &read, run);
+    round_deinit(&round);
+    return status;
+}
+
+/* Names the first missing entry of a log that has later ones. */
+static enum dp_status fail_hole(struct call *call, const struct view *view, uint64_t number)
+{
+    struct object_key key;
+    key_of_wal(&key, view->reader->name, &view->base->manifest.incarnation, number);
+    return call_fail(call, DP_STALE, "%s: the log lacks this entry, but has later ones", key.text);
+}
+
+enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run, int64_t sent_ns)
+{
+    enum dp_status status = DP_OK;
+    size_t count = LOG_READ_FIRST;
+    /* The reads of a round are no single moment, so the first hole may be an entry that came meanwhile. */
+    int holes = 0;
+    for (bool ended = false; !ended && status == DP_OK;) {
+        bool fits = run->first != 0 && run->first <= view_position(view).last + 1;
+        if (fits && run->count)
+            status = view_apply_all(call, view, run->entries, run->count);
+        if (status == DP_OK && fits && run->hole && holes++)
+            status = fail_hole(call, view, run->first + run->count);
+        ended = fits && run->ended && !run->hole;
+        log_run_release(run);
+        if (!ended && status == DP_OK) {
+            status = read_entries(call, view, view_position(view).last + 1, count, run);
+            count = LOG_READ_MORE;
+        }
+    }
+    log_run_release(run);
+    if (status == DP_OK && reader_now_ns(view->reader) - sent_ns > FOLLOW_GRACE_NS)
+        status = confirm_manifest(call, view);
+    return status;
+}
+
+enum dp_status view_open(struct call *call, const struct index_reader *reader, struct manifest *m,
+                         const struct store_version *version, struct manifest_read seen, struct view *before,
+                         struct view **out)
+{
+    struct snapshot *base;
+    struct view *view;
+    struct snapshot_log log = {.first = before ? view_next_after(before, m) : m->wal_floor + 1,
+                               .count = LOG_READ_PROBE};
+    enum dp_status status = snapshot_open(call, reader->store, reader->name, m, version, seen,
+                                          before ? before->base : NULL, reader->round_bytes, &log, &base);
+    if (status)
+        return status;
+    status = view_new(call, reader, base, &view);
+    if (status) {
+        log_run_release(&log.run);
+        return status;
+    }
+    if (before)
+        status = view_inherit(call, view, before);
+    if (status == DP_OK)
+        status = view_follow(call, view, &log.run, seen.sent_ns);
+    log_run_release(&log.run);
+    if (status)
+        view_release(view);
+    else
+        *out = view;
+    return status;
+}
+
+/* ---- asking whether a view is current ------------------------------------------------------------------ */
+
+enum dp_status current_ask(struct round *round, struct view *view, struct current_read *out)
+{
+    const struct snapshot *s = view->base;
+    const struct store_read_req manifest = {
+        .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
+    *out = (struct current_read){.view = view, .manifest = round_ask(round, &manifest)};
+    return log_read_ask(round, view->reader->name, &s->manifest.incarnation, view_position(view).last + 1,
+                        LOG_READ_PROBE, &out->log);
+}
+
+enum dp_status current_judge(struct round *round, const struct current_read *read, bool *changed,
+                             struct store_read_req *newer)
+{
+    struct call *call = round->call;
+    const struct store_read_req *manifest = round_answer(round, read->manifest);
+    struct log_run run;
+    *changed = false;
+    if (manifest->status == DP_NOT_FOUND)
+        return call_fail(call, DP_NOT_FOUND, "%s: the namespace is gone", read->view->base->manifest_key.text);
+    if (manifest->status)
+        return round_check(round, read->manifest);
+    if (!manifest->unchanged) {
+        *newer = round_take(round, read->manifest);
+        *changed = true;
+        return DP_OK;
+    }
+    enum dp_status status = log_read_take(round, &read->log, &run);
+    return status == DP_OK ? view_follow(call, read->view, &run, read->seen.sent_ns) : status;
+}
+
+enum dp_status current_adopt(struct call *call, struct view *before, struct store_read_req *newer,
+                             struct manifest_read seen, struct view **out)
+{
+    struct manifest m;
+    enum dp_status status = manifest_parse(newer->bytes.span, &m, &call->error);
+    if (status)
+        dp_error_prefix(&call->error, "%s", before->base->manifest_key.text);
+    else
+        status = view_open(call, before->reader, &m, &newer->version, seen, before, out);
+    store_read_release(newer, 1);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* index/query/id_search.h: finds the rows of segments that have given ids.
+ *
+ * It asks the filter of each segment first, then reads the id blocks that may hold one of the ids: those of all
+ * segments in one round, or in several when they exceed its bytes.
+ */
+#ifndef INDEX_ID_SEARCH_H
+#define INDEX_ID_SEARCH_H
+
+#include "index/segment/segment.h"
+
+/* A segment to search. */
+struct searched_segment {
+    const struct object_key *key;        /* name of its .dpr object */
+    const struct store_version *version; /* version that the object must still have; NULL: any */
+    const struct segment_hot *hot;
+};
+
+/* Tells that row `row` of segments[segment] has the id key keys[key]. */
+typedef enum dp_status id_found_fn(void *context, size_t segment, size_t key, uint32_t row);
+
+/* Calls `found` for each row of the segments whose id key is among keys[key_count], which must be sorted. Reads in
+ * rounds of at most round_bytes (0: ROUND_BYTES_MAX). Fails with DP_STALE when an object is missing, with DP_CORRUPT
+ * and the object's name, or as `found` does. */
+enum dp_status id_search(struct call *call, struct store *store, uint64_t round_bytes,
+                         const struct searched_segment *segments, size_t segment_count, const struct span *keys,
+                         size_t key_count, id_found_fn *found, void *context);
+
+#endif

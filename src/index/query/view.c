@@ -1,0 +1,484 @@
+/* view.c: keeps a view's tail and masks. */
+#include "index/query/view.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/array.h"
+#include "index/query/id_search.h"
+#include "index/query/reader.h"
+
+/* ---- one view ------------------------------------------------------------------------------------------ */
+
+/* Initialises a lock that lets a waiting writer in before later readers: queries never stop. */
+static int init_view_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+#ifdef __GLIBC__
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    int failed = pthread_rwlock_init(lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    return failed;
+}
+
+enum dp_status view_new(struct call *call, const struct index_reader *reader, struct snapshot *base,
+                        struct view **out)
+{
+    struct view *view = mem_calloc(1, sizeof *view);
+    struct row_set **masks = mem_calloc(base->manifest.segment_count + 1, sizeof *masks);
+    if (!view || !masks || init_view_lock(&view->locked.lock)) {
+        mem_free(view);
+        mem_free(masks);
+        snapshot_release(base);
+        return call_nomem(call, "a namespace");
+    }
+    const struct manifest *m = &base->manifest;
+    atomic_init(&view->references, 1);
+    view->reader = reader;
+    view->base = base;
+    view->locked.masks = masks;
+    view->locked.at = (struct view_position){m->wal_floor, wal_chain_start(&m->incarnation)};
+    tail_init(&view->locked.tail);
+    *out = view;
+    return DP_OK;
+}
+
+struct view *view_retain(struct view *view)
+{
+    atomic_fetch_add(&view->references, 1);
+    return view;
+}
+
+static void free_mask(struct row_set *mask)
+{
+    if (mask)
+        row_set_deinit(mask);
+    mem_free(mask);
+}
+
+void view_release(struct view *view)
+{
+    if (!view || atomic_fetch_sub(&view->references, 1) != 1)
+        return;
+    for (size_t i = 0; i < view->base->manifest.segment_count; i++)
+        free_mask(view->locked.masks[i]);
+    mem_free(view->locked.masks);
+    tail_deinit(&view->locked.tail);
+    pthread_rwlock_destroy(&view->locked.lock);
+    snapshot_release(view->base);
+    mem_free(view);
+}
+
+void view_lock(struct view *view)
+{
+    pthread_rwlock_rdlock(&view->locked.lock);
+}
+
+void view_unlock(struct view *view)
+{
+    pthread_rwlock_unlock(&view->locked.lock);
+}
+
+const struct row_set *view_mask(const struct view *view, size_t i)
+{
+    const struct deleted_rows *deleted = view->base->segments[i].deleted;
+    if (view->locked.masks[i])
+        return view->locked.masks[i];
+    return deleted ? &deleted->set : NULL;
+}
+
+struct view_position view_position(struct view *view)
+{
+    view_lock(view);
+    struct view_position at = view->locked.at;
+    view_unlock(view);
+    return at;
+}
+
+struct view_counts view_counts(struct view *view)
+{
+    const struct manifest *m = &view->base->manifest;
+    view_lock(view);
+    const struct tail *tail = &view->locked.tail;
+    struct view_counts counts = {.at = view->locked.at,
+                                 .rows = tail->live,
+                                 .tail_rows = tail->row_count,
+                                 .tail_entries = tail->entry_count,
+                                 .tail_bytes = tail->bytes};
+    for (size_t i = 0; i < m->segment_count; i++) {
+        const struct row_set *mask = view_mask(view, i);
+        counts.rows += m->segments[i].rows - (mask ? mask->count : 0);
+    }
+    view_unlock(view);
+    return counts;
+}
+
+/* ---- rows that entries replace ------------------------------------------------------------------------- */
+
+/* A row of a segment that has the id of a tail row. */
+struct masked_row {
+    size_t segment, key; /* position in the base; position in the keys */
+    uint32_t row;
+};
+
+/* A search for the rows that a view masks. */
+struct masking {
+    struct call *call;
+    struct view *view;
+    struct span *keys; /* [key_count], sorted, without repetition */
+    size_t key_count, key_room;
+    struct searched_segment *segments; /* [segment_count]: segments to search */
+    size_t *places;                    /* [segment_count]: their positions in the base */
+    size_t segment_count;
+    struct masked_row *rows; /* [row_count] */
+    size_t row_count, row_room;
+    struct row_set **fresh; /* [segments of the base]: masks that the view does not have yet */
+};
+
+static void masking_deinit(struct masking *m)
+{
+    for (size_t i = 0; m->fresh && i < m->view->base->manifest.segment_count; i++)
+        free_mask(m->fresh[i]);
+    mem_free(m->fresh);
+    mem_free(m->keys);
+    mem_free(m->segments);
+    mem_free(m->places);
+    mem_free(m->rows);
+}
+
+static enum dp_status masking_init(struct masking *m, struct call *call, struct view *view)
+{
+    size_t segments = view->base->manifest.segment_count + 1;
+    *m = (struct masking){.call = call, .view = view};
+    m->segments = mem_calloc(segments, sizeof *m->segments);
+    m->places = mem_calloc(segments, sizeof *m->places);
+    m->fresh = mem_calloc(segments, sizeof *m->fresh);
+    if (m->segments && m->places && m->fresh)
+        return DP_OK;
+    masking_deinit(m);
+    return call_nomem(call, "rows of the log");
+}
+
+static void add_searched(struct masking *m, size_t place)
+{
+    const struct segment *segment = m->view->base->segments[place].segment;
+    m->places[m->segment_count] = place;
+    m->segments[m->segment_count++] =
+        (struct searched_segment){&segment->dpr_key, &segment->dpr_version, &segment->hot};
+}
+
+static enum dp_status add_key(struct masking *m, struct span key)
+{
+    struct span *keys = array_reserve(m->keys, m->key_count, &m->key_room, sizeof *keys, 64);
+    if (!keys)
+        return call_nomem(m->call, "rows of the log");
+    m->keys = keys;
+    m->keys[m->key_count++] = key;
+    return DP_OK;
+}
+
+static int compare_masking_keys(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
+static void sort_masking_keys(struct masking *m)
+{
+    size_t kept = 0;
+    if (m->key_count)
+        qsort(m->keys, m->key_count, sizeof *m->keys, compare_masking_keys);
+    for (size_t i = 0; i < m->key_count; i++) {
+        if (kept == 0 || !span_equal(m->keys[kept - 1], m->keys[i]))
+            m->keys[kept++] = m->keys[i];
+    }
+    m->key_count = kept;
+}
+
+static enum dp_status add_masked(void *context, size_t segment, size_t key, uint32_t row)
+{
+    struct masking *m = context;
+    struct masked_row *rows = array_reserve(m->rows, m->row_count, &m->row_room, sizeof *rows, 64);
+    if (!rows)
+        return call_nomem(m->call, "rows of the log");
+    m->rows = rows;
+    m->rows[m->row_count++] = (struct masked_row){m->places[segment], key, row};
+    return DP_OK;
+}
+
+/* Makes a mask with the rows that the base has as deleted. */
+static enum dp_status make_mask(struct call *call, const struct view *view, size_t i, struct row_set **out)
+{
+    const struct deleted_rows *deleted = view->base->segments[i].deleted;
+    struct row_set *mask = mem_calloc(1, sizeof *mask);
+    enum dp_status status = mask ? DP_OK : call_nomem(call, "a mask of rows");
+    if (status == DP_OK)
+        status = row_set_init(mask, view->base->manifest.segments[i].rows, &call->error);
+    if (status) {
+        mem_free(mask);
+        return status;
+    }
+    if (deleted) {
+        memcpy(mask->bits, deleted->set.bits, (size_t)(mask->rows / 8 + 1));
+        mask->count = deleted->set.count;
+    }
+    *out = mask;
+    return DP_OK;
+}
+
+/* Searches the segments for the keys, and makes the masks that the view lacks. Reads from the store. */
+static enum dp_status search_masked(struct masking *m)
+{
+    const struct index_reader *reader = m->view->reader;
+    sort_masking_keys(m);
+    enum dp_status status = id_search(m->call, reader->store, reader->round_bytes, m->segments, m->segment_count,
+                                      m->keys, m->key_count, add_masked, m);
+    for (size_t i = 0; i < m->row_count && status == DP_OK; i++) {
+        size_t segment = m->rows[i].segment;
+        if (!m->fresh[segment]) /* no lock: a mask that is there already costs one allocation */
+            status = make_mask(m->call, m->view, segment, &m->fresh[segment]);
+    }
+    return status;
+}
+
+/* Masks the found rows whose ids are in the tail. The caller holds the lock for writing. */
+static void mask_rows(struct masking *m)
+{
+    struct view *view = m->view;
+    for (size_t i = 0; i < m->row_count; i++) {
+        const struct masked_row *found = &m->rows[i];
+        if (!tail_find(&view->locked.tail, m->keys[found->key]))
+            continue; /* its entry could not be appended */
+        struct row_set **mask = &view->locked.masks[found->segment];
+        if (!*mask) {
+            *mask = m->fresh[found->segment];
+            m->fresh[found->segment] = NULL;
+        }
+        row_set_add(*mask, found->row);
+    }
+}
+
+/* ---- applying entries ---------------------------------------------------------------------------------- */
+
+/* Adds the ids that an entry names and the tail does not have. An id in the tail was looked up before. */
+static enum dp_status add_new_keys(struct masking *m, const struct wal_entry *entry)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < entry->count && status == DP_OK; i++) {
+        const struct wal_record *record = &entry->records[i];
+        bool names = record->kind == WAL_ROW || record->kind == WAL_DELETED;
+        if (names && !tail_find(&m->view->locked.tail, record->key))
+            status = add_key(m, record->key);
+    }
+    return status;
+}
+
+/* Fails with DP_STALE and the name of a log entry. */
+static enum dp_status fail_entry(struct call *call, const struct view *view, uint64_t number, const char *why)
+{
+    struct object_key key;
+    key_of_wal(&key, view->reader->name, &view->base->manifest.incarnation, number);
+    return call_fail(call, DP_STALE, "%s: %s", key.text, why);
+}
+
+/* Fails with DP_STALE when the view's manifest does not know what the entry needs. */
+static enum dp_status check_entry(struct call *call, const struct view *view, const struct wal_entry *entry)
+{
+    const struct manifest *m = &view->base->manifest;
+    uint64_t number = entry->head.number;
+    if (!ulid_equal(&entry->head.incarnation, &m->incarnation))
+        return fail_entry(call, view, number, "the log entry belongs to another incarnation of the namespace");
+    if (entry->head.dim != 0 && entry->head.dim != m->vectors.dim)
+        return fail_entry(call, view, number, "its vectors do not have the dimensions that the manifest says");
+    for (size_t i = 0; i < entry->count; i++) {
+        if (entry->records[i].kind != WAL_ROW && entry->records[i].kind != WAL_DELETED)
+            return call_fail(call, DP_UNSUPPORTED, "log entry %" PRIu64 " commits a load, which this build cannot",
+                             number);
+    }
+    return DP_OK;
+}
+
+/* Appends an entry. The caller holds the lock for writing. */
+static enum dp_status append_entry(struct call *call, struct view *view, struct wal_entry *entry)
+{
+    struct view_position *at = &view->locked.at;
+    if (entry->head.number <= at->last)
+        return DP_OK;
+    if (entry->head.number != at->last + 1)
+        return fail_entry(call, view, at->last + 1, "the log lacks this entry, but has later ones");
+    if (entry->head.chain != at->chain)
+        return fail_entry(call, view, entry->head.number, "it does not follow the log entry before it");
+    enum dp_status status = tail_append(&view->locked.tail, entry, &call->error);
+    if (status == DP_OK)
+        *at = (struct view_position){entry->head.number, entry->hash};
+    return status;
+}
+
+enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries, size_t count)
+{
+    struct masking m;
+    enum dp_status status = masking_init(&m, call, view);
+    if (status)
+        return status;
+    view_lock(view);
+    for (size_t i = 0; i < count && status == DP_OK; i++) {
+        status = check_entry(call, view, entries[i]);
+        if (status == DP_OK && entries[i]->head.number > view->locked.at.last)
+            status = add_new_keys(&m, entries[i]);
+    }
+    view_unlock(view);
+    for (size_t i = 0; i < view->base->manifest.segment_count; i++)
+        add_searched(&m, i);
+    if (status == DP_OK)
+        status = search_masked(&m);
+    if (status == DP_OK) {
+        pthread_rwlock_wrlock(&view->locked.lock);
+        for (size_t i = 0; i < count && status == DP_OK; i++)
+            status = append_entry(call, view, entries[i]);
+        mask_rows(&m);
+        view_unlock(view);
+    }
+    masking_deinit(&m);
+    return status;
+}
+
+enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry)
+{
+    return view_apply_all(call, view, &entry, 1);
+}
+
+/* ---- over another manifest ----------------------------------------------------------------------------- */
+
+/* The entries of a view that another one gets. */
+struct inheritance {
+    struct wal_entry **entries; /* [count], retained: those after the new floor */
+    size_t count;
+};
+
+static void inheritance_release(struct inheritance *kept)
+{
+    for (size_t i = 0; i < kept->count; i++)
+        wal_entry_release(kept->entries[i]);
+    mem_free(kept->entries);
+}
+
+/* Returns whether the tail of `from` is the log after the floor of the manifest `to`. The manifests of one
+ * incarnation, as long as they go forward, have one log. The caller holds the lock. */
+static bool tail_holds(const struct view *from, const struct manifest *to)
+{
+    const struct manifest *m = &from->base->manifest;
+    return ulid_equal(&m->incarnation, &to->incarnation) && to->sequence >= m->sequence &&
+           to->wal_floor >= m->wal_floor && to->wal_floor <= from->locked.at.last;
+}
+
+uint64_t view_next_after(struct view *from, const struct manifest *to)
+{
+    view_lock(from);
+    uint64_t last = tail_holds(from, to) ? from->locked.at.last : to->wal_floor;
+    view_unlock(from);
+    return last + 1;
+}
+
+/* Returns the position of the base's segment i in `from`, or SIZE_MAX. */
+static size_t find_shared(const struct view *view, size_t i, const struct view *from)
+{
+    for (size_t k = 0; k < from->base->manifest.segment_count; k++) {
+        if (from->base->segments[k].segment == view->base->segments[i].segment)
+            return k;
+    }
+    return SIZE_MAX;
+}
+
+/* Gives segment i the rows of `mask` too. A row that was replaced once stays replaced, so no row of an older mask
+ * is wrong. */
+static enum dp_status inherit_mask(struct call *call, struct view *view, size_t i, const struct row_set *mask)
+{
+    struct row_set **own = &view->locked.masks[i];
+    enum dp_status status = make_mask(call, view, i, own);
+    if (status)
+        return status;
+    for (uint64_t byte = 0; byte <= mask->rows / 8; byte++)
+        (*own)->bits[byte] |= mask->bits[byte];
+    (*own)->count = 0;
+    for (uint64_t byte = 0; byte <= mask->rows / 8; byte++)
+        (*own)->count += (uint64_t)__builtin_popcount((*own)->bits[byte]);
+    return DP_OK;
+}
+
+static void drop_masks(struct view *view)
+{
+    for (size_t i = 0; i < view->base->manifest.segment_count; i++) {
+        free_mask(view->locked.masks[i]);
+        view->locked.masks[i] = NULL;
+    }
+}
+
+/* Copies the entries after the new floor and the masks of shared segments, all at one moment. */
+static enum dp_status take_inheritance(struct call *call, struct view *view, struct view *from,
+                                       struct inheritance *kept)
+{
+    const struct tail *tail = &from->locked.tail;
+    uint64_t floor = view->base->manifest.wal_floor;
+    enum dp_status status = DP_OK;
+    *kept = (struct inheritance){0};
+    view_lock(from);
+    if (tail_holds(from, &view->base->manifest) && floor < from->locked.at.last) {
+        kept->entries = mem_calloc(tail->entry_count + 1, sizeof(struct wal_entry *));
+        status = kept->entries ? DP_OK : call_nomem(call, "a namespace's log");
+        for (size_t i = 0; i < tail->entry_count && status == DP_OK; i++) {
+            if (tail->entries[i]->head.number > floor)
+                kept->entries[kept->count++] = wal_entry_retain(tail->entries[i]);
+        }
+        for (size_t i = 0; i < view->base->manifest.segment_count && status == DP_OK; i++) {
+            size_t k = find_shared(view, i, from);
+            if (k != SIZE_MAX && from->locked.masks[k])
+                status = inherit_mask(call, view, i, from->locked.masks[k]);
+        }
+    }
+    view_unlock(from);
+    return status;
+}
+
+/* Masks the rows that the tail replaces in segments that `from` does not have. Nobody else has the view yet. */
+static enum dp_status mask_new_segments(struct call *call, struct view *view, const struct view *from)
+{
+    const struct tail *tail = &view->locked.tail;
+    struct masking m;
+    enum dp_status status = masking_init(&m, call, view);
+    if (status)
+        return status;
+    for (size_t i = 0; i < view->base->manifest.segment_count; i++) {
+        if (find_shared(view, i, from) == SIZE_MAX)
+            add_searched(&m, i);
+    }
+    for (size_t i = 0; m.segment_count && i < tail->row_count && status == DP_OK; i++) {
+        if (!tail->rows[i].superseded)
+            status = add_key(&m, tail->rows[i].record->key);
+    }
+    if (status == DP_OK)
+        status = search_masked(&m);
+    if (status == DP_OK)
+        mask_rows(&m);
+    masking_deinit(&m);
+    return status;
+}
+
+enum dp_status view_inherit(struct call *call, struct view *view, struct view *from)
+{
+    struct inheritance kept;
+    enum dp_status status = take_inheritance(call, view, from, &kept);
+    /* The first kept entry carries the hash of the entry at the floor, as the new manifest must have it. */
+    if (kept.count && kept.entries[0]->head.chain != view->locked.at.chain)
+        drop_masks(view);
+    else if (kept.count) {
+        for (size_t i = 0; i < kept.count && status == DP_OK; i++)
+            status = append_entry(call, view, kept.entries[i]);
+        if (status == DP_OK)
+            status = mask_new_segments(call, view, from);
+    }
+    inheritance_release(&kept);
+    return status;
+}

@@ -1,0 +1,77 @@
+/* index/query/view.h: a namespace at its newest validated log entry: a snapshot, and the log behind it.
+ *
+ * The snapshot is the base: the segments that one manifest lists. The tail holds the log entries after the
+ * manifest's wal_floor. A row of a segment that a tail entry replaces or deletes is masked. A view grows entry by
+ * entry (view_apply); over another manifest there is another view (index/query/follow.h).
+ *
+ * Any thread may use a view. The lock is a leaf: no holder waits for the store. Whoever holds it for reading sees
+ * the tail and the masks at one entry, view_position.last. Log entries and segments never change, so a pointer
+ * to a record or a segment is good as long as the view is.
+ */
+#ifndef INDEX_VIEW_H
+#define INDEX_VIEW_H
+
+#include <pthread.h>
+
+#include "index/query/snapshot.h"
+#include "index/wal/tail.h"
+
+struct index_reader;
+
+/* The newest log entry of a view. */
+struct view_position {
+    uint64_t last;  /* its number; wal_floor when the tail is empty */
+    uint64_t chain; /* its hash, which the next entry carries */
+};
+
+struct view {
+    _Atomic unsigned references;
+    const struct index_reader *reader; /* outlives the view */
+    struct snapshot *base;
+    struct {
+        pthread_rwlock_t lock;
+        struct view_position at;
+        struct tail tail;
+        struct row_set **masks; /* [base->manifest.segment_count]: rows to skip; NULL: those of the base */
+    } locked;
+};
+
+/* Numbers of a view at one moment. */
+struct view_counts {
+    struct view_position at;
+    uint64_t rows;                    /* rows of the namespace */
+    uint64_t tail_rows, tail_entries; /* rows and deletions in the tail; its entries */
+    uint64_t tail_bytes;
+};
+
+/* Makes a view of the base, whose tail is empty. Takes over `base`, also on failure. */
+enum dp_status view_new(struct call *call, const struct index_reader *reader, struct snapshot *base,
+                        struct view **out);
+struct view *view_retain(struct view *view);
+void view_release(struct view *view); /* NULL is fine */
+
+/* Locks the tail and the masks for reading. */
+void view_lock(struct view *view);
+void view_unlock(struct view *view);
+/* Returns the rows of segment i that are deleted or replaced; NULL: there are none. The caller holds the lock. */
+const struct row_set *view_mask(const struct view *view, size_t i);
+
+struct view_position view_position(struct view *view);
+struct view_counts view_counts(struct view *view);
+
+/* Appends entries[count], whose numbers follow each other, and masks the rows that they replace. Looks up the ids in
+ * the segments before it takes the lock. Skips entries that the view has. Fails with DP_STALE when an entry does not
+ * follow the view's last one or does not fit its manifest: then the manifest is old, or the log is damaged. After a
+ * failure the view has a part of the entries, each of them whole. */
+enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries,
+                              size_t count);
+/* Appends one entry. */
+enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry);
+/* Returns the number of the first log entry that a view over the manifest `to` lacks when it inherits from `from`. */
+uint64_t view_next_after(struct view *from, const struct manifest *to);
+/* Gives a new view the tail and the masks of the older view `from`, as far as they hold over its manifest. Then the
+ * new view's position is that of `from`, or its own floor if nothing holds. Looks up the tail's ids in segments that
+ * `from` does not have. */
+enum dp_status view_inherit(struct call *call, struct view *view, struct view *from);
+
+#endif

@@ -1,0 +1,344 @@
+/* test_index_view.c: a namespace with log entries: what queries see, compared with a brute-force model, and what
+ * they cost.
+ */
+#include "log_fixture.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/splitmix.h"
+#include "index/query/reader.h"
+
+enum { MODEL_ROWS = 260 };
+
+/* What a namespace should hold: row i with edition[i], if live[i]. */
+struct model {
+    bool live[MODEL_ROWS];
+    unsigned edition[MODEL_ROWS];
+};
+
+/* A row of the model and its distance. */
+struct model_hit {
+    uint64_t row;
+    float dist;
+};
+
+static uint64_t draw(uint64_t *state, uint64_t below)
+{
+    return splitmix64_next(state) % below;
+}
+
+static float distance_in(const struct world *w, const struct model *m, uint64_t row, const float *query)
+{
+    const struct expected e = {.rows = UINT64_MAX, .edition = m->edition[row]};
+    return fixture_distance(w, &e, row, query);
+}
+
+static int by_distance(const void *a, const void *b)
+{
+    const struct model_hit *left = a, *right = b;
+    return left->dist < right->dist ? -1 : left->dist > right->dist;
+}
+
+static size_t rank_model(const struct world *w, const struct model *m, const float *query, struct model_hit *out)
+{
+    size_t count = 0;
+    for (uint64_t row = 0; row < MODEL_ROWS; row++) {
+        if (m->live[row])
+            out[count++] = (struct model_hit){row, distance_in(w, m, row, query)};
+    }
+    qsort(out, count, sizeof *out, by_distance);
+    return count;
+}
+
+static uint64_t count_live(const struct model *m)
+{
+    uint64_t count = 0;
+    for (uint64_t row = 0; row < MODEL_ROWS; row++)
+        count += m->live[row];
+    return count;
+}
+
+/* Checks that the answer holds the best k rows of the model, as they are now. */
+static void check_answer(struct world *w, const struct model *m, const float *query, uint32_t k,
+                         const struct index_answer *answer)
+{
+    static struct model_hit all[MODEL_ROWS];
+    size_t count = rank_model(w, m, query, all);
+    assert_int_equal(answer->count, count < k ? count : k);
+    assert_int_equal(answer->approx_rows, count);
+    for (size_t i = 0; i < answer->count; i++) {
+        char text[256];
+        const struct index_hit *hit = &answer->hits[i];
+        uint64_t row = fixture_row_of(hit->id);
+        assert_true(row < MODEL_ROWS && m->live[row]);
+        if (!span_equal_str(hit->attributes, fixture_attributes(row, m->edition[row], text)))
+            fail_msg("row %" PRIu64 " has %.*s, not edition %u", row, SPAN_FMT(hit->attributes), m->edition[row]);
+        float slack = 1e-4F * (1 + all[i].dist), dist = distance_in(w, m, row, query);
+        if (hit->dist > all[i].dist + slack || hit->dist < dist - slack || hit->dist > dist + slack)
+            fail_msg("hit %zu: row %" PRIu64 " at %g; the model has row %" PRIu64 " at %g", i, row,
+                     (double)hit->dist, all[i].row, (double)all[i].dist);
+        for (size_t j = 0; j < i; j++)
+            assert_true(fixture_row_of(answer->hits[j].id) != row);
+    }
+}
+
+static void ask_model(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random)
+{
+    float query[FIXTURE_DIM];
+    struct index_answer answer;
+    fixture_query(w, draw(random, 1000), query);
+    struct index_query q = {.vector = query,
+                            .dim = FIXTURE_DIM,
+                            .top_k = (uint32_t)(1 + draw(random, draw(random, 4) ? 20 : MODEL_ROWS + 10)),
+                            .nprobe = 1000000,
+                            .all_attributes = true};
+    arena_reset(&w->arena);
+    if (index_query(&w->call, reader, &q, &answer) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+    check_answer(w, m, query, q.top_k, &answer);
+}
+
+static void check_stats(struct world *w, struct index_reader *reader, const struct model *m)
+{
+    struct index_stats stats;
+    assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
+    assert_int_equal(stats.rows, count_live(m));
+}
+
+/* Puts one entry of random upserts and deletions; a row may occur several times. */
+static void put_random_entry(struct fixture_log *log, struct model *m, uint64_t *random, unsigned *edition)
+{
+    log_entry(log);
+    for (uint64_t n = draw(random, 12); n > 0; n--) {
+        uint64_t row = draw(random, MODEL_ROWS);
+        bool deletes = draw(random, 3) == 0;
+        if (deletes)
+            log_deleted(log, row);
+        else
+            log_row(log, row, ++*edition);
+        m->live[row] = !deletes;
+        m->edition[row] = *edition;
+    }
+    log_put(log);
+}
+
+static void load_model(struct world *w, struct model *m, uint64_t from, uint64_t to, unsigned edition)
+{
+    fixture_must_load(w, "rows", from, to, edition);
+    for (uint64_t row = from; row < to; row++) {
+        m->live[row] = true;
+        m->edition[row] = edition;
+    }
+}
+
+static void run_history(struct world *w, uint64_t seed)
+{
+    struct model m = {0};
+    struct fixture_log log;
+    uint64_t random = seed;
+    unsigned edition = 10;
+    w->metric = seed % 2 ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
+    w->windows = seed % 3 == 0;
+    store_free(w->store);
+    w->store = test_store_wrap(fixture_memory(w));
+    world_reset(w);
+    load_model(w, &m, 0, seed % 5 ? draw(&random, 150) : 0, 0);
+    load_model(w, &m, 60, 60 + draw(&random, 140), 1);
+    load_model(w, &m, 100, 100 + draw(&random, 10), 2);
+    log_init(&log, w, "rows");
+    struct index_reader *warm = fixture_open(w, "rows");
+    for (int step = 0; step < 25; step++) {
+        for (uint64_t n = draw(&random, 3); n > 0; n--)
+            put_random_entry(&log, &m, &random, &edition);
+        ask_model(w, warm, &m, &random);
+        check_stats(w, warm, &m);
+        if (step % 5 == 4) {
+            struct index_reader *cold = fixture_open(w, "rows");
+            check_stats(w, cold, &m);
+            ask_model(w, cold, &m, &random);
+            index_close(cold);
+        }
+    }
+    index_close(warm);
+    log_deinit(&log);
+}
+
+static void test_index_answers_over_a_log_are_those_of_a_model(void **state)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++)
+        run_history(*state, seed);
+}
+
+/* ---- costs ------------------------------------------------------------------------------------------------- */
+
+static void ask(struct world *w, struct index_reader *reader, struct index_answer *answer)
+{
+    float query[FIXTURE_DIM];
+    fixture_query(w, 1, query);
+    struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 10, .all_attributes = true};
+    if (index_query(&w->call, reader, &q, answer) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+}
+
+/* Puts `entries` entries of `rows` rows each, from row `from` on. */
+static void put_rows(struct fixture_log *log, size_t entries, uint64_t from, uint64_t rows)
+{
+    for (size_t i = 0; i < entries; i++) {
+        log_entry(log);
+        for (uint64_t row = 0; row < rows; row++)
+            log_row(log, from + i * rows + row, 9);
+        log_put(log);
+    }
+}
+
+static uint64_t rounds_of(struct world *w)
+{
+    uint64_t rounds = test_store_counts(w->store).rounds;
+    world_reset(w);
+    return rounds;
+}
+
+static void test_index_a_log_costs_few_rounds(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct index_answer answer;
+    fixture_must_load(w, "rows", 0, 2500, 0);
+    fixture_must_load(w, "rows", 2000, 3000, 1);
+    log_init(&log, w, "rows");
+    struct index_reader *warm = fixture_open(w, "rows");
+    put_rows(&log, 256, 10000, 40);
+    world_reset(w);
+    struct index_reader *cold = fixture_open(w, "rows");
+    ask(w, cold, &answer);
+    uint64_t rounds = rounds_of(w);
+    printf("cold with 256 entries of 40 rows: %" PRIu64 " rounds\n", rounds);
+    assert_true(rounds <= 9);
+    ask(w, cold, &answer);
+    assert_int_equal(rounds_of(w), 2); /* with 10,240 rows of the tail in memory */
+    ask(w, warm, &answer);
+    rounds_of(w);
+    put_rows(&log, 8, 30000, 1);
+    world_reset(w);
+    ask(w, warm, &answer);
+    assert_int_equal(rounds_of(w), 3); /* lists and the first entry; the others; vectors and documents */
+    put_rows(&log, 8, 100, 10);
+    world_reset(w);
+    ask(w, warm, &answer);
+    assert_int_equal(rounds_of(w), 5); /* the ids of the first entry's rows, and of the others' */
+    index_close(warm);
+    index_close(cold);
+    log_deinit(&log);
+}
+
+static void test_index_long_entries_take_a_second_read(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct index_answer answer;
+    fixture_must_load(w, "rows", 0, 100, 0);
+    log_init(&log, w, "rows");
+    put_rows(&log, 3, 1000, 5000);
+    put_rows(&log, 1, 90000, 1);
+    put_rows(&log, 1, 100000, 5000);
+    struct index_reader *reader = fixture_open(w, "rows");
+    struct index_stats stats;
+    assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
+    assert_int_equal(stats.rows, 20101);
+    assert_int_equal(stats.unindexed_rows, 20001);
+    assert_int_equal(stats.last_entry, 5);
+    assert_true(stats.unindexed_bytes > 4 * LOG_READ_LEN);
+    ask(w, reader, &answer);
+    assert_int_equal(answer.approx_rows, 20101);
+    index_close(reader);
+    log_deinit(&log);
+}
+
+/* ---- damage ------------------------------------------------------------------------------------------------ */
+
+static void expect_corrupt(struct world *w, struct index_reader *warm, const char *part)
+{
+    float query[FIXTURE_DIM];
+    struct index_answer answer;
+    struct index_reader *cold;
+    fixture_query(w, 1, query);
+    struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 10};
+    assert_int_equal(index_query(&w->call, warm, &q, &answer), DP_CORRUPT);
+    if (!strstr(w->call.error.message, part))
+        fail_msg("%s", w->call.error.message);
+    assert_int_equal(index_open(&w->call, w->store, span_str("rows"), &cold), DP_CORRUPT);
+    if (!strstr(w->call.error.message, part))
+        fail_msg("%s", w->call.error.message);
+}
+
+/* Begins a namespace with a log of two entries. */
+static struct index_reader *open_with_log(struct world *w, struct fixture_log *log)
+{
+    store_free(w->store);
+    w->store = test_store_wrap(fixture_memory(w));
+    world_reset(w);
+    fixture_must_load(w, "rows", 0, 100, 0);
+    log_init(log, w, "rows");
+    put_rows(log, 2, 50, 10);
+    return fixture_open(w, "rows");
+}
+
+static void test_index_a_damaged_log_is_named(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct index_reader *warm = open_with_log(w, &log);
+    log.next = 4; /* a hole */
+    put_rows(&log, 1, 70, 1);
+    ask(w, warm, &(struct index_answer){0}); /* nobody sees what is behind a hole, unless it is read too */
+    struct index_reader *cold;
+    log.next = 3;
+    log.chain ^= 1; /* another log */
+    put_rows(&log, 1, 70, 1);
+    expect_corrupt(w, warm, "wal/00000000000000000003");
+    index_close(warm);
+    log_deinit(&log);
+
+    warm = open_with_log(w, &log);
+    log_entry(&log);
+    log_row(&log, 1, 1);
+    struct span bytes = log_end(&log);
+    log_put_bytes(&log, 3, span_of(bytes.data, bytes.len - 1));
+    expect_corrupt(w, warm, "wal/00000000000000000003");
+    index_close(warm);
+    log_deinit(&log);
+
+    warm = open_with_log(w, &log); /* an entry under the name of another */
+    log_entry(&log);
+    bytes = log_end(&log);
+    log_put_bytes(&log, 3, bytes);
+    log_put_bytes(&log, 4, bytes);
+    expect_corrupt(w, warm, "wal/00000000000000000004");
+    index_close(warm);
+    log_deinit(&log);
+
+    warm = open_with_log(w, &log); /* a hole before the entries that opening reads */
+    struct object_key first;
+    key_of_wal(&first, span_str("rows"), &log.incarnation, 1);
+    assert_int_equal(store_remove(&w->call, w->store, object_key_span(&first)), DP_OK);
+    ask(w, warm, &(struct index_answer){0}); /* it has the entry */
+    index_close(warm);
+    assert_int_equal(index_open(&w->call, w->store, span_str("rows"), &cold), DP_OK);
+    index_close(cold);
+    log_deinit(&log);
+}
+
+#define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_MEMORY(test_index_answers_over_a_log_are_those_of_a_model),
+        IN_MEMORY(test_index_a_log_costs_few_rounds),
+        IN_MEMORY(test_index_long_entries_take_a_second_read),
+        IN_MEMORY(test_index_a_damaged_log_is_named),
+    };
+    return test_run(tests);
+}
