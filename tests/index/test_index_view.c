@@ -8,7 +8,10 @@
 #include <stdlib.h>
 
 #include "base/splitmix.h"
+#include "index/id.h"
+#include "index/query/lookup.h"
 #include "index/query/reader.h"
+#include "vector/distance.h"
 
 enum { MODEL_ROWS = 260 };
 
@@ -107,6 +110,74 @@ static void check_stats(struct world *w, struct index_reader *reader, const stru
     assert_int_equal(stats.rows, count_live(m));
 }
 
+/* ---- lookups ----------------------------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b)
+{
+    const struct id_key *left = a, *right = b;
+    return span_compare(id_key_span(left), id_key_span(right));
+}
+
+/* Checks the vectors of a found row, bit by bit. */
+static void check_vectors(const struct world *w, uint64_t row, unsigned edition, const struct found_row *found)
+{
+    float x[FIXTURE_DIM];
+    assert_int_equal(found->windows, fixture_windows(w, row));
+    for (uint32_t i = 0; i < found->windows; i++) {
+        fixture_vector(w, row, i, edition, x);
+        if (w->metric == INDEX_COSINE)
+            assert_true(vector_normalize(x, FIXTURE_DIM));
+        assert_memory_equal(found->vectors + i * FIXTURE_DIM, x, sizeof x);
+    }
+}
+
+static void check_found(const struct world *w, const struct model *m, struct span key, enum lookup_parts parts,
+                        const struct found_row *found)
+{
+    struct index_id id;
+    char text[256];
+    assert_true(id_decode(key, &id));
+    uint64_t row = fixture_row_of(id);
+    if (row >= MODEL_ROWS || !m->live[row]) {
+        assert_int_equal(found->where, ROW_NONE);
+        return;
+    }
+    assert_int_not_equal(found->where, ROW_NONE);
+    if (parts != LOOKUP_PLACES)
+        assert_true(span_equal_str(found->document, fixture_attributes(row, m->edition[row], text)));
+    if (parts == LOOKUP_WHOLE)
+        check_vectors(w, row, m->edition[row], found);
+}
+
+/* Looks up random rows, and some that never were, in the reader's current view. */
+static void look_up_model(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random)
+{
+    static struct id_key keys[MODEL_ROWS + 20];
+    static struct span spans[MODEL_ROWS + 20];
+    static struct found_row found[MODEL_ROWS + 20];
+    size_t count = 0;
+    enum lookup_parts parts = (enum lookup_parts)draw(random, 3);
+    uint64_t share = 1 + draw(random, 20);
+    for (uint64_t row = 0; row < MODEL_ROWS + 20; row++) {
+        char text[32];
+        if (draw(random, share) == 0)
+            assert_int_equal(id_encode(fixture_id(row, text), &keys[count++], NULL), DP_OK);
+    }
+    qsort(keys, count, sizeof *keys, by_key);
+    for (size_t i = 0; i < count; i++)
+        spans[i] = id_key_span(&keys[i]);
+    struct view *view = reader_view(reader);
+    struct view_position at;
+    if (index_lookup(&w->call, view, spans, count, parts, found, &at) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+    assert_int_equal(at.last, view_position(view).last);
+    for (size_t i = 0; i < count; i++)
+        check_found(w, m, spans[i], parts, &found[i]);
+    view_release(view);
+}
+
+/* ---- histories --------------------------------------------------------------------------------------------- */
+
 /* Puts one entry of random upserts and deletions; a row may occur several times. */
 static void put_random_entry(struct fixture_log *log, struct model *m, uint64_t *random, unsigned *edition)
 {
@@ -154,6 +225,7 @@ static void run_history(struct world *w, uint64_t seed)
             put_random_entry(&log, &m, &random, &edition);
         ask_model(w, warm, &m, &random);
         check_stats(w, warm, &m);
+        look_up_model(w, warm, &m, &random);
         if (step % 5 == 4) {
             struct index_reader *cold = fixture_open(w, "rows");
             check_stats(w, cold, &m);

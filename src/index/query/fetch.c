@@ -3,6 +3,10 @@
 
 #include <inttypes.h>
 
+#include "base/alloc.h"
+
+enum { FETCH_ROWS_MAX = 16 * 1024, FETCH_ARENA_MAX = 64 * 1024 * 1024 }; /* rows of a round; bytes of a run */
+
 static size_t ask_dpr(struct round *round, const struct segment *segment, uint64_t offset, uint64_t len)
 {
     const struct store_read_req req = {.key = object_key_span(&segment->dpr_key),
@@ -39,4 +43,145 @@ enum dp_status fetch_verify_vectors(struct call *call, const struct segment *seg
                              segment->dpr_key.text, first + i);
     }
     return DP_OK;
+}
+
+/* ---- whole rows ---------------------------------------------------------------------------------------- */
+
+/* The ranges of a row in the current round. */
+struct fetch_ranges {
+    struct document_run run;
+    size_t run_read, vector_read; /* handles */
+    uint64_t first, windows;
+};
+
+/* The state of one fetch_rows(). */
+struct fetching {
+    struct call *call;
+    const struct snapshot *snapshot;
+    const struct fetch_place *places;
+    size_t count;
+    unsigned parts;
+    struct round round;
+    struct fetch_ranges *ranges; /* [FETCH_ROWS_MAX]: those of the round */
+    struct arena raw;            /* holds raw_run, the current run of documents, decompressed */
+    struct span raw_run;
+};
+
+int fetch_compare_places(const void *a, const void *b)
+{
+    const struct fetch_place *left = a, *right = b;
+    if (left->segment != right->segment)
+        return left->segment < right->segment ? -1 : 1;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static const struct segment *segment_of(const struct fetching *f, size_t i)
+{
+    return f->snapshot->segments[f->places[i].segment].segment;
+}
+
+/* Returns whether place i, of the round that begins at `begin`, lies in the run of the place before it. */
+static bool shares_run(const struct fetching *f, size_t begin, size_t i)
+{
+    return i > begin && f->places[i - 1].segment == f->places[i].segment &&
+           f->ranges[i - 1 - begin].run.first == f->ranges[i - begin].run.first;
+}
+
+/* Asks for place i. Returns false when the round is full. */
+static bool ask_place(struct fetching *f, size_t begin, size_t i)
+{
+    const struct segment *segment = segment_of(f, i);
+    if (i - begin == FETCH_ROWS_MAX)
+        return false;
+    struct fetch_ranges *r = &f->ranges[i - begin];
+    r->run = segment_documents_of(&segment->hot, f->places[i].row);
+    segment_vectors_of(&segment->hot, f->places[i].row, &r->first, &r->windows);
+    bool run = (f->parts & FETCH_DOCUMENTS) && !shares_run(f, begin, i), vectors = f->parts & FETCH_VECTORS;
+    uint64_t bytes = (run ? r->run.len : 0) + (vectors ? r->windows * segment_vector_len(segment->hot.dim) : 0);
+    if (!round_takes(&f->round, bytes, (size_t)run + vectors))
+        return false;
+    if (f->parts & FETCH_DOCUMENTS)
+        r->run_read = run ? fetch_ask_run(&f->round, segment, &r->run) : r[-1].run_read;
+    if (vectors)
+        r->vector_read = fetch_ask_vectors(&f->round, segment, r->first, r->windows);
+    return true;
+}
+
+static enum dp_status find_document(struct fetching *f, size_t begin, size_t i, struct fetched_row *out)
+{
+    const struct segment *segment = segment_of(f, i);
+    const struct fetch_ranges *r = &f->ranges[i - begin];
+    struct segment_document document;
+    enum dp_status status = fetch_check(&f->round, segment, r->run_read);
+    if (status)
+        return status;
+    if (!shares_run(f, begin, i)) {
+        arena_reset(&f->raw);
+        status = segment_inflate(&segment->hot, &r->run, round_answer(&f->round, r->run_read)->bytes.span, &f->raw,
+                                 &f->raw_run, &f->call->error);
+    }
+    if (status == DP_OK)
+        status = segment_find_document(&r->run, f->raw_run, f->places[i].row, &document, &f->call->error);
+    if (status) {
+        dp_error_prefix(&f->call->error, "%s", segment->dpr_key.text);
+        return status;
+    }
+    out->key = document.key;
+    out->document = document.json;
+    return DP_OK;
+}
+
+static enum dp_status find_vectors(struct fetching *f, size_t begin, size_t i, struct fetched_row *out)
+{
+    const struct segment *segment = segment_of(f, i);
+    const struct fetch_ranges *r = &f->ranges[i - begin];
+    enum dp_status status = fetch_check(&f->round, segment, r->vector_read);
+    if (status)
+        return status;
+    out->segment = segment;
+    out->vectors = round_answer(&f->round, r->vector_read)->bytes.span;
+    out->windows = (uint32_t)r->windows;
+    return fetch_verify_vectors(f->call, segment, out->vectors, r->first, r->windows);
+}
+
+/* Reads a round of places from *at on, and moves *at behind them. */
+static enum dp_status fetch_round(struct fetching *f, size_t *at, fetched_fn *take, void *context)
+{
+    size_t begin = *at;
+    while (*at < f->count && ask_place(f, begin, *at))
+        (*at)++;
+    enum dp_status status = round_read(&f->round);
+    for (size_t i = begin; i < *at && status == DP_OK; i++) {
+        struct fetched_row row = {0};
+        if (f->parts & FETCH_DOCUMENTS)
+            status = find_document(f, begin, i, &row);
+        if (status == DP_OK && (f->parts & FETCH_VECTORS))
+            status = find_vectors(f, begin, i, &row);
+        if (status == DP_OK)
+            status = take(context, i, &row);
+    }
+    round_release(&f->round);
+    return status;
+}
+
+enum dp_status fetch_rows(struct call *call, struct store *store, uint64_t round_bytes, const struct snapshot *s,
+                          const struct fetch_place *places, size_t count, unsigned parts, fetched_fn *take,
+                          void *context)
+{
+    struct fetching f = {.call = call, .snapshot = s, .places = places, .count = count, .parts = parts};
+    size_t room = count < FETCH_ROWS_MAX ? count : FETCH_ROWS_MAX;
+    if (count == 0)
+        return DP_OK;
+    f.ranges = mem_calloc(room, sizeof *f.ranges);
+    if (!f.ranges)
+        return call_nomem(call, "rows");
+    arena_init(&f.raw, FETCH_ARENA_MAX);
+    round_init(&f.round, call, store, round_bytes);
+    enum dp_status status = DP_OK;
+    for (size_t at = 0; at < count && status == DP_OK;)
+        status = fetch_round(&f, &at, take, context);
+    round_deinit(&f.round);
+    arena_deinit(&f.raw);
+    mem_free(f.ranges);
+    return status;
 }

@@ -21,4 +21,34 @@ static inline struct span fetch_floats(const struct segment *segment, struct spa
 enum dp_status fetch_verify_vectors(struct call *call, const struct segment *segment, struct span vectors,
                                     uint64_t first, uint64_t count);
 
+/* ---- whole rows ---------------------------------------------------------------------------------------- */
+
+enum fetch_parts { FETCH_DOCUMENTS = 1, FETCH_VECTORS = 2 };
+
+/* A row of a segment. */
+struct fetch_place {
+    uint32_t segment; /* position in the snapshot */
+    uint32_t row;
+};
+
+/* A row as it was read. All is valid until the function that gets it returns. */
+struct fetched_row {
+    struct span key, document;     /* with FETCH_DOCUMENTS */
+    const struct segment *segment; /* with FETCH_VECTORS: `vectors` holds fetch_floats() 0 to windows - 1 */
+    struct span vectors;
+    uint32_t windows;
+};
+
+/* Gets places[i]. */
+typedef enum dp_status fetched_fn(void *context, size_t i, const struct fetched_row *row);
+
+/* Compares by segment and row, for qsort. */
+int fetch_compare_places(const void *a, const void *b);
+/* Reads places[count], which are ascending by segment and row, and calls `take` for each, in order. `parts`: enum
+ * fetch_parts. Reads in rounds of at most round_bytes (0: ROUND_BYTES_MAX). Fails with DP_STALE when an object is
+ * gone, with DP_CORRUPT, or as `take` does. */
+enum dp_status fetch_rows(struct call *call, struct store *store, uint64_t round_bytes, const struct snapshot *s,
+                          const struct fetch_place *places, size_t count, unsigned parts, fetched_fn *take,
+                          void *context);
+
 #endif
