@@ -1,12 +1,12 @@
-/* names.c: lists the namespaces of a store, which are the folders with a manifest. */
+/* names.c: lists the namespaces of a store, which are the folders with a live manifest. */
 #include "index/index.h"
 
-#include "index/object_name.h"
+#include "index/manifest/manifest.h"
 #include "index/round.h"
 
 enum { PAGE = 256 };
 
-/* A folder. If it has a manifest, it is a namespace. */
+/* A folder. If it has a manifest that is no tombstone, it is a namespace. */
 struct folder {
     struct span name;
     struct object_key manifest_key;
@@ -24,13 +24,14 @@ static size_t ask_manifests(struct round *round, const struct store_listing *pag
         struct folder *f = &folders[count++];
         f->name = name;
         key_of_manifest(&f->manifest_key, name);
-        const struct store_read_req req = {.key = object_key_span(&f->manifest_key), .len = 1};
+        const struct store_read_req req = {
+            .key = object_key_span(&f->manifest_key), .len = MANIFEST_STATE_WITHIN, .clip = true};
         f->manifest = round_ask(round, &req);
     }
     return count;
 }
 
-/* Adds those folders of a page that have a manifest, at most `max` in all. Reads in one round. */
+/* Adds those folders of a page that are namespaces, at most `max` in all. Reads in one round. */
 static enum dp_status add_namespaces(struct call *call, struct store *store, const struct store_listing *page,
                                      struct index_names *out, size_t max)
 {
@@ -42,10 +43,11 @@ static enum dp_status add_namespaces(struct call *call, struct store *store, con
     size_t count = ask_manifests(&round, page, folders);
     enum dp_status status = count ? round_read(&round) : DP_OK;
     for (size_t i = 0; i < count && status == DP_OK; i++) {
-        enum dp_status there = round_answer(&round, folders[i].manifest)->status;
-        if (there == DP_NOT_FOUND)
+        const struct store_read_req *there = round_answer(&round, folders[i].manifest);
+        if (there->status == DP_NOT_FOUND ||
+            (there->status == DP_OK && manifest_peek_state(there->bytes.span) == NAMESPACE_DELETED))
             continue;
-        if (there != DP_OK && there != DP_INVALID) /* DP_INVALID: the manifest is empty, but exists */
+        if (there->status != DP_OK && there->status != DP_INVALID) /* DP_INVALID: the manifest is empty */
             status = round_check(&round, folders[i].manifest);
         else if (out->count == max)
             out->truncated = true;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "index/manifest/format.h"
+#include "index/wal/entry.h"
 
 static void put_ulid(struct ulid *out, const char *text)
 {
@@ -15,7 +16,8 @@ static void put_ulid(struct ulid *out, const char *text)
 /* A manifest that has every field. */
 static void fill(struct manifest *m)
 {
-    static struct manifest_segment segments[2];
+    static struct manifest_segment segments[2], waiting[2];
+    static struct manifest_pending pending[2];
     static struct manifest_writer writers[2];
     manifest_init(m);
     m->writers = writers;
@@ -51,6 +53,24 @@ static void fill(struct manifest *m)
     put_ulid(&segments[1].deletion, "01BX5ZZKBKACTAV9WEVGEMMVZZ");
     m->segments = segments;
     m->segment_count = 2;
+    for (int i = 0; i < 2; i++) {
+        waiting[i] = segments[0];
+        pending[i] =
+            (struct manifest_pending){.at_ms = 1699999999000, .segments = &waiting[i], .segment_count = 1};
+        put_ulid(&waiting[i].id, i ? "01BX5ZZKBKACTAV9WEVGEMMVC1" : "01BX5ZZKBKACTAV9WEVGEMMVC0");
+        put_ulid(&pending[i].load, i ? "01BX5ZZKBKACTAV9WEVGEMMVD1" : "01BX5ZZKBKACTAV9WEVGEMMVD0");
+    }
+    m->pending = pending;
+    m->pending_count = 2;
+    m->features = MANIFEST_FEATURE_LOG;
+    m->wal_floor = 90;
+    m->wal_gone = 80;
+    m->wal_chain = UINT64_C(0x0123456789abcdef);
+    m->read_only = true;
+    for (int kind = 0; kind < CLAIM_KINDS; kind += 2) {
+        m->claims[kind].until_ms = 1700000000000 + kind;
+        put_ulid(&m->claims[kind].node, "01BX5ZZKBKACTAV9WEVGEMMVE0");
+    }
 }
 
 static void test_index_manifest_comes_back(void **state)
@@ -75,8 +95,20 @@ static void test_index_manifest_comes_back(void **state)
     assert_false(back.segments[0].has_deleted);
     assert_int_equal(back.segments[1].deleted_rows, 2);
     assert_int_equal(manifest_rows(&back), 4);
-    assert_int_equal(manifest_bytes(&back), 572 * 2 + 1000 * 2 + 66);
+    assert_int_equal(manifest_bytes(&back), 572 * 4 + 1000 * 4 + 66);
     assert_int_equal(back.writers[0].at_ms, 1699999999000);
+    assert_int_equal(back.state, NAMESPACE_LIVE);
+    assert_int_equal(back.features, MANIFEST_FEATURE_LOG);
+    assert_int_equal(back.wal_floor, 90);
+    assert_int_equal(back.wal_gone, 80);
+    assert_int_equal(back.wal_chain, UINT64_C(0x0123456789abcdef));
+    assert_true(back.read_only);
+    assert_int_equal(back.claims[CLAIM_FOLD].until_ms, 1700000000000);
+    assert_int_equal(back.claims[CLAIM_MERGE].until_ms, 0);
+    assert_int_equal(back.claims[CLAIM_COLLECT].until_ms, 1700000000002);
+    assert_int_equal(back.pending_count, 2);
+    assert_true(ulid_equal(&back.pending[1].load, &m.pending[1].load));
+    assert_true(ulid_equal(&back.pending[1].segments[0].id, &m.pending[1].segments[0].id));
     assert_true(manifest_has_writer(&back, &m.writers[0].id));
     assert_false(manifest_has_writer(&back, &m.incarnation));
     assert_int_equal(manifest_write(&back, &second, &error), DP_OK);
@@ -118,11 +150,98 @@ static void test_index_manifest_of_newer_versions_is_refused(void **state)
     (void)state;
     expect_refusal("\"version\": 2", "\"version\": 3", DP_UNSUPPORTED, "version 3; this build reads 1 to 2");
     expect_refusal("\"version\": 2", "\"version\": 0", DP_UNSUPPORTED, "version 0");
-    expect_refusal("\"features\": []", "\"features\": [\"wal\"]", DP_UNSUPPORTED, "\"wal\"");
+    expect_refusal("\"features\": [\"log\"]", "\"features\": [\"log\", \"wal\"]", DP_UNSUPPORTED, "\"wal\"");
     expect_refusal("\"num_shards\": 1", "\"num_shards\": 2", DP_UNSUPPORTED, "2 shards");
-    expect_refusal("\"wal_floor\": 0", "\"wal_floor\": 0, \"shiny\": 1", DP_UNSUPPORTED, "\"shiny\"");
+    expect_refusal("\"wal_floor\": 90", "\"wal_floor\": 90, \"shiny\": 1", DP_UNSUPPORTED, "\"shiny\"");
     expect_refusal("[]float", "[]geo", DP_UNSUPPORTED, "[]geo");
     expect_refusal("cosine_distance", "hamming", DP_UNSUPPORTED, "hamming");
+    expect_refusal("\"state\": \"live\"", "\"state\": \"asleep\"", DP_UNSUPPORTED, "\"asleep\"");
+    expect_refusal("\"kind\": \"fold\"", "\"kind\": \"paint\"", DP_UNSUPPORTED, "\"paint\"");
+    expect_refusal("\"pins\": []", "\"pins\": [{\"owner\": \"x\"}]", DP_UNSUPPORTED, "branch");
+}
+
+/* What a program reads of a log: numbers, claims and pending loads. */
+static void test_index_manifest_whose_log_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    expect_refusal("\"wal_gone\": 80", "\"wal_gone\": 91", DP_CORRUPT, "wal_gone 91 is more than wal_floor 90");
+    expect_refusal("\"wal_floor\": 90,\n  \"wal_gone\": 80", "\"wal_floor\": 0,\n  \"wal_gone\": 0", DP_CORRUPT,
+                   "wal_chain");
+    expect_refusal("\"0123456789abcdef\"", "\"0123456789abcdeF\"", DP_CORRUPT, "hexadecimal");
+    expect_refusal("\"0123456789abcdef\"", "\"0123456789abcdef0\"", DP_CORRUPT, "hexadecimal");
+    expect_refusal("\"0123456789abcdef\"", "\"\"", DP_CORRUPT, "hexadecimal");
+    expect_refusal("\"kind\": \"gc\"", "\"kind\": \"fold\"", DP_CORRUPT, "two claims to fold");
+    expect_refusal("\"until_ms\": 1700000000002", "\"until_ms\": 0", DP_CORRUPT, "without an end");
+    expect_refusal("[\"log\"]", "[\"log\", \"log\"]", DP_CORRUPT, "twice");
+    expect_refusal("VC1", "VC0", DP_CORRUPT, "pending in load 01BX5ZZKBKACTAV9WEVGEMMVD1, and listed elsewhere");
+    expect_refusal("VC1", "VA1", DP_CORRUPT, "listed elsewhere");
+    expect_refusal("VD1", "VD0", DP_CORRUPT, "pending twice");
+    expect_refusal("\"state\": \"live\"", "\"state\": \"deleted\"", DP_CORRUPT, "is deleted, but has");
+    expect_refusal("\"read_only\": true", "\"read_only\": 1", DP_CORRUPT, "expected");
+    expect_refusal("\"load\": \"01BX5ZZKBKACTAV9WEVGEMMVD0\", ", "", DP_CORRUPT, "\"load\" is missing");
+}
+
+static enum dp_status count_object(void *context, const struct manifest_object *object)
+{
+    (void)object;
+    ++*(size_t *)context;
+    return DP_OK;
+}
+
+/* A collector keeps what pending loads have. */
+static void test_index_manifest_enumerates_pending_loads(void **state)
+{
+    (void)state;
+    struct manifest m;
+    size_t objects = 0;
+    fill(&m);
+    assert_int_equal(manifest_for_each_object(&m, count_object, &objects), DP_OK);
+    assert_int_equal(objects, 2 + 3 + 2 * 2);
+    manifest_deinit(&m);
+}
+
+/* A tombstone and the next life keep what a name has for ever, and forget the rest. */
+static void test_index_manifest_goes_through_lives(void **state)
+{
+    (void)state;
+    struct manifest m, back;
+    struct buffer text;
+    struct dp_error error = {0};
+    struct ulid life;
+    fill(&m);
+    put_ulid(&m.horizon, "01BX5ZZKBKACTAV9WEVGEMMVRZ");
+    put_ulid(&life, "01CX5ZZKBKACTAV9WEVGEMMVRZ");
+    buffer_init(&text, MANIFEST_BYTES_MAX);
+    manifest_end_life(&m);
+    assert_int_equal(manifest_write(&m, &text, &error), DP_OK);
+    const size_t told = (size_t)((const uint8_t *)memmem(text.data, text.len, "deleted\"", 8) + 8 - text.data);
+    assert_true(told < MANIFEST_STATE_WITHIN);
+    for (size_t cut = 0; cut <= MANIFEST_STATE_WITHIN; cut++) /* no length misleads */
+        assert_int_equal(manifest_peek_state(span_of(text.data, cut)) == NAMESPACE_DELETED, cut >= told);
+    assert_int_equal(manifest_parse(buffer_span(&text), &back, &error), DP_OK);
+    assert_int_equal(back.state, NAMESPACE_DELETED);
+    assert_int_equal(manifest_check_live(&back, span_str("rows"), &error), DP_NOT_FOUND);
+    assert_int_equal(back.sequence, 7);
+    assert_true(ulid_equal(&back.horizon, &m.horizon));
+    assert_true(ulid_equal(&back.incarnation, &m.incarnation));
+    assert_int_equal(back.writer_count, 2);
+    manifest_begin_life(&back, &life);
+    assert_int_equal(manifest_check(&back, &error), DP_CORRUPT);
+    assert_non_null(strstr(error.message, "dim is 0, and the namespace has no log"));
+    back.features = MANIFEST_FEATURE_LOG; /* so it may lack a vector */
+    assert_int_equal(manifest_check(&back, &error), DP_OK);
+    assert_int_equal(back.state, NAMESPACE_LIVE);
+    assert_int_equal(back.sequence, 7);
+    assert_true(ulid_equal(&back.horizon, &m.horizon));
+    assert_true(ulid_equal(&back.incarnation, &life));
+    assert_int_equal(back.wal_floor, 0);
+    assert_int_equal(back.wal_chain, wal_chain_start(&life));
+    assert_false(back.read_only);
+    assert_int_equal(back.claims[CLAIM_FOLD].until_ms, 0);
+    assert_int_equal(back.created_ms, 0);
+    manifest_deinit(&back);
+    manifest_deinit(&m);
+    buffer_deinit(&text);
 }
 
 static void test_index_manifest_whose_numbers_do_not_fit_is_refused(void **state)
@@ -144,7 +263,7 @@ static void test_index_manifest_whose_numbers_do_not_fit_is_refused(void **state
     expect_refusal("\"rows\": 2, \"size\": 66", "\"rows\": 0, \"size\": 66", DP_CORRUPT, "deleted");
     expect_refusal("VA1", "VA0", DP_CORRUPT, "order");
     expect_refusal("VA1", "VAI", DP_CORRUPT, "ULID");
-    expect_refusal("\"dim\": 10", "\"dim\": 0", DP_CORRUPT, "dim");
+    expect_refusal("\"dim\": 10", "\"dim\": 0", DP_CORRUPT, "ivf");
     expect_refusal("\"dim\": 10", "\"dim\": 16385", DP_CORRUPT, "dim");
     expect_refusal("\"dim\": 10", "\"dim\": -1", DP_CORRUPT, "byte");
     expect_refusal("\"number\": 5", "\"number\": 2", DP_CORRUPT, "number 2");
@@ -211,6 +330,11 @@ static void test_index_manifest_of_version_1_opens(void **state)
         fail_msg("%s", error.message);
     assert_int_equal(m.writer_count, 2);
     assert_int_equal(m.writers[0].at_ms, 7);
+    assert_int_equal(m.state, NAMESPACE_LIVE); /* fields that are missing */
+    assert_int_equal(m.features, 0);
+    assert_int_equal(m.wal_gone, 0);
+    assert_int_equal(m.wal_chain, wal_chain_start(&m.incarnation));
+    assert_int_equal(m.pending_count, 0);
     buffer_clear(&text);
     assert_int_equal(manifest_write(&m, &text, &error), DP_OK); /* and is written as the present version */
     manifest_deinit(&m);
@@ -359,6 +483,9 @@ int main(void)
         cmocka_unit_test(test_index_manifest_comes_back),
         cmocka_unit_test(test_index_manifest_of_newer_versions_is_refused),
         cmocka_unit_test(test_index_manifest_whose_numbers_do_not_fit_is_refused),
+        cmocka_unit_test(test_index_manifest_whose_log_does_not_fit_is_refused),
+        cmocka_unit_test(test_index_manifest_enumerates_pending_loads),
+        cmocka_unit_test(test_index_manifest_goes_through_lives),
         cmocka_unit_test(test_index_manifest_too_large_is_refused),
         cmocka_unit_test(test_index_manifest_of_version_1_opens),
         cmocka_unit_test(test_index_manifest_remembers_its_writers_for_ten_minutes),

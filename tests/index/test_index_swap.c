@@ -366,7 +366,7 @@ static bool shows_nothing(const void *context, const struct manifest *m)
     return false;
 }
 
-static const struct manifest_edit nothing = {count_apply, count_sent, shows_nothing};
+static const struct manifest_edit nothing = {count_apply, count_sent, shows_nothing, false};
 
 static enum dp_status swap_nothing(struct call *call, struct store *store, const struct index_clock *clock,
                                    struct counted *c)
@@ -486,7 +486,7 @@ static void test_index_a_change_beyond_a_limit_is_too_large(void **state)
     struct world *w = *state;
     struct manifest m;
     struct counted ours = {0};
-    const struct manifest_edit too_much = {overfill, count_sent, shows_nothing};
+    const struct manifest_edit too_much = {overfill, count_sent, shows_nothing, false};
     fresh_store(w);
     assert_int_equal(manifest_swap(&w->call, w->store, span_str("rows"), &too_much, &ours, NULL, &m),
                      DP_TOO_LARGE);

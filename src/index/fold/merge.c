@@ -248,7 +248,7 @@ static bool shows_merge(const void *context, const struct manifest *now)
     return row_change_shows(&change, now);
 }
 
-static const struct manifest_edit merge_edit = {apply_merge, note_merge_sent, shows_merge};
+static const struct manifest_edit merge_edit = {apply_merge, note_merge_sent, shows_merge, false};
 
 static enum dp_status swap_merge(struct call *call, struct merge *m, struct index_merge_result *result)
 {

@@ -152,12 +152,13 @@ static enum dp_status move_segments(struct call *call, struct index_loader *l, c
 static enum dp_status join_life(struct call *call, struct index_loader *l, struct manifest *m, bool exists)
 {
     struct own_objects own = {call, l, NULL};
-    bool same = exists && ulid_equal(&l->target.incarnation, &m->incarnation);
+    bool live = exists && m->state == NAMESPACE_LIVE;
+    bool same = live && ulid_equal(&l->target.incarnation, &m->incarnation);
     if (l->target.joins)
         return same ? DP_OK : fail_ended(call, l);
-    if (exists)
+    if (live)
         return same ? DP_OK : move_segments(call, l, m);
-    m->incarnation = l->target.incarnation;
+    manifest_begin_life(m, &l->target.incarnation);
     m->vectors = l->target.vectors;
     return for_each_own(&own, check_own); /* a removal of the namespace may have removed the load's objects */
 }
@@ -168,11 +169,12 @@ static enum dp_status apply_load(struct call *call, void *context, struct manife
 {
     struct commit *c = context;
     struct index_loader *l = c->loader;
-    enum dp_status status = exists ? target_check_vectors(&l->target, m, &call->error) : DP_OK;
-    *needed = !exists || l->segment_count > 0;
+    bool live = exists && m->state == NAMESPACE_LIVE;
+    enum dp_status status = live ? target_check_vectors(&l->target, m, &call->error) : DP_OK;
+    *needed = !live || l->segment_count > 0;
     if (status == DP_OK)
         status = join_life(call, l, m, exists);
-    if (status == DP_OK && exists)
+    if (status == DP_OK && live)
         status = target_check_log(call, l->store, &l->target, m);
     if (status == DP_OK && *needed)
         status = row_change_apply(call, &c->change, m);
@@ -191,7 +193,7 @@ static bool shows_load(const void *context, const struct manifest *m)
     return row_change_shows(&c->change, m);
 }
 
-static const struct manifest_edit load_edit = {apply_load, note_sent, shows_load};
+static const struct manifest_edit load_edit = {apply_load, note_sent, shows_load, true};
 
 static void summarise_load(const struct commit *c, const struct manifest *m, struct index_load_summary *out)
 {

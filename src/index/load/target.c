@@ -89,6 +89,12 @@ enum dp_status target_check_log(struct call *call, struct store *store, const st
                                 const struct manifest *m)
 {
     struct object_key key;
+    if (m->features & MANIFEST_FEATURE_LOG)
+        return call_fail(
+            call, DP_UNSUPPORTED,
+            "namespace \"%.*s\" takes its writes through a log; this version cannot load rows into it in "
+            "bulk: write them in requests, or load into another namespace",
+            SPAN_FMT(t->name));
     key_of_wal(&key, t->name, &m->incarnation, m->wal_floor + 1);
     struct store_read_req probe = {.key = object_key_span(&key), .len = 1};
     store_read(call, store, &probe, 1); /* judge_log() judges probe.status */
@@ -102,7 +108,7 @@ enum dp_status target_look(struct call *call, struct store *store, const struct 
                            struct load_target *t, struct schema *schema, struct arena *arena)
 {
     struct manifest m;
-    enum dp_status status = manifest_load(call, store, t->name, &m, NULL);
+    enum dp_status status = manifest_load_any(call, store, t->name, &m, NULL);
     if (status == DP_NOT_FOUND) {
         dp_error_clear(&call->error);
         memset(t->horizon.text, '0', ULID_LEN);
@@ -111,15 +117,17 @@ enum dp_status target_look(struct call *call, struct store *store, const struct 
     }
     if (status)
         return status;
-    t->joins = true;
+    t->joins = m.state == NAMESPACE_LIVE;
     t->incarnation = m.incarnation;
     t->horizon = m.horizon;
-    status = target_check_vectors(t, &m, &call->error);
-    if (status == DP_OK)
-        status = check_room_beside(&m, t, &call->error);
-    if (status == DP_OK)
+    status = check_room_beside(&m, t, &call->error);
+    if (status == DP_OK && !t->joins)
+        status = ulid_new(clock, &t->horizon, 0, &t->incarnation, &call->error);
+    if (status == DP_OK && t->joins)
         status = target_check_log(call, store, t, &m);
-    if (status == DP_OK)
+    if (status == DP_OK && t->joins)
+        status = target_check_vectors(t, &m, &call->error);
+    if (status == DP_OK && t->joins)
         status = schema_join(schema, arena, &m.schema, &call->error);
     manifest_deinit(&m);
     return status;

@@ -8,8 +8,8 @@ struct load_target {
     struct span name;
     struct index_vectors vectors; /* of the rows to load */
     struct ulid incarnation;      /* the load writes its objects into this incarnation */
-    bool joins;                   /* whether `incarnation` is that of an existing namespace */
-    struct ulid horizon;          /* the namespace's horizon; the load's objects get later ULIDs */
+    bool joins;                   /* whether `incarnation` is that of a live namespace */
+    struct ulid horizon;          /* the name's horizon; the load's objects get later ULIDs */
     size_t segments_listed;       /* number of segments that the manifest listed when the load began */
     size_t segments_max;          /* number of further segments for which the manifest has room */
 };

@@ -22,6 +22,7 @@ enum {
 enum top_field {
     TOP_FORMAT,
     TOP_VERSION,
+    TOP_STATE,
     TOP_FEATURES,
     TOP_SEQUENCE,
     TOP_INCARNATION,
@@ -29,14 +30,22 @@ enum top_field {
     TOP_CREATED,
     TOP_UPDATED,
     TOP_WAL_FLOOR,
+    TOP_WAL_GONE,
+    TOP_WAL_CHAIN,
     TOP_HORIZON,
+    TOP_CLAIMS,
+    TOP_PINS,
+    TOP_READ_ONLY,
     TOP_NUM_SHARDS,
     TOP_VECTOR,
     TOP_SCHEMA,
     TOP_SEGMENTS,
+    TOP_PENDING,
     TOP_FIELDS
 };
 enum writer_field { WRITER_ID, WRITER_AT, WRITER_FIELDS };
+enum claim_field { CLAIM_FIELD_KIND, CLAIM_FIELD_NODE, CLAIM_FIELD_UNTIL, CLAIM_FIELDS };
+enum pending_field { PENDING_LOAD, PENDING_AT, PENDING_SEGMENTS, PENDING_FIELDS };
 enum vector_field { VECTOR_NUMBER, VECTOR_DIM, VECTOR_METRIC, VECTOR_MODEL, VECTOR_FINGERPRINT, VECTOR_FIELDS };
 enum attribute_field { ATTRIBUTE_NUMBER, ATTRIBUTE_NAME, ATTRIBUTE_TYPE, ATTRIBUTE_FIELDS };
 enum segment_field {
@@ -54,12 +63,25 @@ enum deleted_field { DELETED_ID, DELETED_ROWS, DELETED_SIZE, DELETED_FIELDS };
 
 extern const char *const manifest_top_fields[TOP_FIELDS];
 extern const char *const manifest_writer_fields[WRITER_FIELDS];
+extern const char *const manifest_claim_fields[CLAIM_FIELDS];
+extern const char *const manifest_pending_fields[PENDING_FIELDS];
 extern const char *const manifest_vector_fields[VECTOR_FIELDS];
 extern const char *const manifest_attribute_fields[ATTRIBUTE_FIELDS];
 extern const char *const manifest_segment_fields[SEGMENT_FIELDS];
 extern const char *const manifest_ivf_fields[IVF_FIELDS];
 extern const char *const manifest_dpr_fields[DPR_FIELDS];
 extern const char *const manifest_deleted_fields[DELETED_FIELDS];
+
+/* Fields that version 1, and the first manifests of version 2, did not have. */
+#define TOP_OPTIONAL                                                                                  \
+    (1u << TOP_STATE | 1u << TOP_WAL_GONE | 1u << TOP_WAL_CHAIN | 1u << TOP_CLAIMS | 1u << TOP_PINS | \
+     1u << TOP_READ_ONLY | 1u << TOP_PENDING)
+
+extern const char *const manifest_state_names[NAMESPACE_STATES];
+extern const char *const manifest_claim_kinds[CLAIM_KINDS];
+/* Names of features; bit i of manifest.features is number i. */
+enum { MANIFEST_FEATURES = 1 };
+extern const char *const manifest_feature_names[MANIFEST_FEATURES];
 
 /* Returns "cosine_distance" or "euclidean_squared". */
 const char *manifest_metric_name(enum index_metric metric);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "index/segment/format.h"
+#include "index/wal/entry.h"
 
 enum { ARENA_MAX = 16 * 1024 * 1024 };
 
@@ -14,12 +15,42 @@ void manifest_init(struct manifest *m)
     arena_init(&m->arena, ARENA_MAX);
     memset(m->horizon.text, '0', ULID_LEN);
     memset(m->incarnation.text, '0', ULID_LEN);
+    m->wal_chain = wal_chain_start(&m->incarnation);
 }
 
 void manifest_deinit(struct manifest *m)
 {
     arena_deinit(&m->arena);
     *m = (struct manifest){0};
+}
+
+/* Forgets all that belongs to one life. */
+static void forget_life(struct manifest *m)
+{
+    m->features = 0;
+    m->read_only = false;
+    memset(m->claims, 0, sizeof m->claims);
+    m->vectors = (struct index_vectors){0};
+    m->schema = (struct schema){0};
+    m->segment_count = 0;
+    m->pending_count = 0;
+}
+
+void manifest_begin_life(struct manifest *m, const struct ulid *incarnation)
+{
+    forget_life(m);
+    m->state = NAMESPACE_LIVE;
+    m->incarnation = *incarnation;
+    m->wal_floor = 0;
+    m->wal_gone = 0;
+    m->wal_chain = wal_chain_start(incarnation);
+    m->created_ms = 0; /* the swap sets it */
+}
+
+void manifest_end_life(struct manifest *m)
+{
+    forget_life(m);
+    m->state = NAMESPACE_DELETED;
 }
 
 uint64_t manifest_rows(const struct manifest *m)
@@ -92,23 +123,93 @@ static enum dp_status check_segment(const struct manifest *m, const struct manif
     return DP_OK;
 }
 
+/* Checks segments, in ascending order, and adds their rows to *rows. */
+static enum dp_status check_segments(const struct manifest *m, const struct manifest_segment *list, size_t count,
+                                     uint64_t *rows, struct dp_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        enum dp_status status = check_segment(m, &list[i], error);
+        if (status)
+            return status;
+        if (i && span_compare(ulid_span(&list[i - 1].id), ulid_span(&list[i].id)) >= 0)
+            return dp_fail(error, DP_CORRUPT, "segment %s is not in order", list[i].id.text);
+        *rows += list[i].rows;
+    }
+    return DP_OK;
+}
+
+static bool has_segment(const struct manifest_segment *list, size_t count, const struct ulid *id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ulid_equal(&list[i].id, id))
+            return true;
+    }
+    return false;
+}
+
+/* Checks that no segment of pending load number `n` is listed, or pending in an earlier load. */
+static enum dp_status check_pending_once(const struct manifest *m, size_t n, struct dp_error *error)
+{
+    const struct manifest_pending *p = &m->pending[n];
+    for (size_t k = 0; k < p->segment_count; k++) {
+        bool twice = has_segment(m->segments, m->segment_count, &p->segments[k].id);
+        for (size_t i = 0; i < n && !twice; i++)
+            twice = has_segment(m->pending[i].segments, m->pending[i].segment_count, &p->segments[k].id);
+        if (twice)
+            return dp_fail(error, DP_CORRUPT, "segment %s is pending in load %s, and listed elsewhere",
+                           p->segments[k].id.text, p->load.text);
+    }
+    return DP_OK;
+}
+
+static enum dp_status check_pending(const struct manifest *m, struct dp_error *error)
+{
+    uint64_t rows = 0;
+    for (size_t n = 0; n < m->pending_count; n++) {
+        const struct manifest_pending *p = &m->pending[n];
+        if (p->segment_count == 0)
+            return dp_fail(error, DP_CORRUPT, "pending load %s has no segment", p->load.text);
+        for (size_t i = 0; i < n; i++) {
+            if (ulid_equal(&m->pending[i].load, &p->load))
+                return dp_fail(error, DP_CORRUPT, "load %s is pending twice", p->load.text);
+        }
+        enum dp_status status = check_segments(m, p->segments, p->segment_count, &rows, error);
+        if (status == DP_OK)
+            status = check_pending_once(m, n, error);
+        if (status)
+            return status;
+    }
+    return DP_OK;
+}
+
+static enum dp_status check_log(const struct manifest *m, struct dp_error *error)
+{
+    if (m->wal_gone > m->wal_floor)
+        return dp_fail(error, DP_CORRUPT, "wal_gone %" PRIu64 " is more than wal_floor %" PRIu64, m->wal_gone,
+                       m->wal_floor);
+    if (m->wal_floor == 0 && m->wal_chain != wal_chain_start(&m->incarnation))
+        return dp_fail(error, DP_CORRUPT, "wal_chain is not that of an empty log");
+    return DP_OK;
+}
+
 enum dp_status manifest_check(const struct manifest *m, struct dp_error *error)
 {
     uint64_t rows = 0;
     if (m->sequence == 0)
         return dp_fail(error, DP_CORRUPT, "\"sequence\" is 0");
-    if (m->vectors.dim == 0 || m->vectors.dim > INDEX_DIM_MAX)
-        return dp_fail(error, DP_CORRUPT, "dim %" PRIu32 " is outside 1..%d", m->vectors.dim, INDEX_DIM_MAX);
-    for (size_t i = 0; i < m->segment_count; i++) {
-        enum dp_status status = check_segment(m, &m->segments[i], error);
-        if (status)
-            return status;
-        if (i && span_compare(ulid_span(&m->segments[i - 1].id), ulid_span(&m->segments[i].id)) >= 0)
-            return dp_fail(error, DP_CORRUPT, "segment %s is not in order", m->segments[i].id.text);
-        rows += m->segments[i].rows;
-    }
-    if (rows > NAMESPACE_ROWS_MAX)
-        return dp_fail(error, DP_CORRUPT, "%" PRIu64 " rows are more than a namespace's %d", rows,
-                       NAMESPACE_ROWS_MAX);
-    return DP_OK;
+    if (m->vectors.dim > INDEX_DIM_MAX)
+        return dp_fail(error, DP_CORRUPT, "dim %" PRIu32 " is outside 0..%d", m->vectors.dim, INDEX_DIM_MAX);
+    if (m->vectors.dim == 0 && m->state == NAMESPACE_LIVE && !(m->features & MANIFEST_FEATURE_LOG))
+        return dp_fail(error, DP_CORRUPT, "dim is 0, and the namespace has no log");
+    if (m->state == NAMESPACE_DELETED && (m->segment_count || m->pending_count || m->schema.count))
+        return dp_fail(error, DP_CORRUPT, "the namespace is deleted, but has segments or a schema");
+    enum dp_status status = check_log(m, error);
+    if (status == DP_OK)
+        status = check_segments(m, m->segments, m->segment_count, &rows, error);
+    if (status == DP_OK)
+        status = check_pending(m, error);
+    if (status == DP_OK && rows > NAMESPACE_ROWS_MAX)
+        status = dp_fail(error, DP_CORRUPT, "%" PRIu64 " rows are more than a namespace's %d", rows,
+                         NAMESPACE_ROWS_MAX);
+    return status;
 }

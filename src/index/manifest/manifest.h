@@ -17,6 +17,8 @@ enum {
     MANIFEST_WRITERS_MAX = 640,           /* maximum; more than one swap per second reaches it */
     MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* the manifest keeps all writers younger than this */
     MANIFEST_SEGMENTS_MAX = 4096,
+    MANIFEST_PENDING_MAX = 256,  /* maximum pending loads */
+    MANIFEST_STATE_WITHIN = 256, /* a manifest tells its state within so many bytes */
     NAMESPACE_ROWS_MAX = 64 * 1000 * 1000
 };
 
@@ -38,29 +40,69 @@ struct manifest_writer {
     int64_t at_ms; /* updated_ms of the manifest that the swap put */
 };
 
+/* A load whose segments are in the store, and whose "attach" entry in the log makes them count. The fold that passes
+ * this entry lists them. */
+struct manifest_pending {
+    struct ulid load;
+    int64_t at_ms;                     /* updated_ms of the swap that added it */
+    struct manifest_segment *segments; /* [segment_count], ascending by id, at least one */
+    size_t segment_count;
+};
+
+/* Work in the background that one node does for all. */
+enum claim_kind { CLAIM_FOLD, CLAIM_MERGE, CLAIM_COLLECT, CLAIM_KINDS };
+
+/* A node's claim to such work. Another node may take it after until_ms. */
+struct manifest_claim {
+    struct ulid node;
+    int64_t until_ms; /* by the store's clock; 0: nobody has claimed the work */
+};
+
+enum namespace_state {
+    NAMESPACE_LIVE,
+    NAMESPACE_DELETED, /* the manifest is a tombstone: it lists nothing, and counts as "no such namespace" */
+    NAMESPACE_STATES
+};
+
+/* Features that a program must know to read or change the namespace; bits of manifest.features. */
+enum manifest_feature { MANIFEST_FEATURE_LOG = 1 }; /* it takes writes through its log; loads use the log, too */
+
 /* A manifest in memory. */
 struct manifest {
     struct arena arena; /* owns the writers, the segments and the bytes of all spans */
-    uint64_t sequence;  /* number of swaps so far, at least 1 */
-    struct ulid incarnation;
+    enum namespace_state state;
+    uint32_t features;       /* bits of enum manifest_feature */
+    uint64_t sequence;       /* number of swaps so far, at least 1; it goes on through all lives of the name */
+    struct ulid incarnation; /* of a tombstone: the life that was deleted */
     struct manifest_writer *writers; /* [writer_count]: writers of the latest swaps, newest last */
     size_t writer_count;
     int64_t created_ms, updated_ms; /* Unix time in ms */
     uint64_t wal_floor;             /* segments hold all log entries up to this number */
-    struct ulid horizon;            /* objects made before it may be gone; a commit adds later ones only */
-    uint32_t num_shards;            /* always 1 */
-    struct index_vectors vectors;
+    uint64_t wal_gone;              /* log entries up to this number may have been deleted; ≤ wal_floor */
+    uint64_t wal_chain;             /* hash of log entry wal_floor; for wal_floor 0 wal_chain_start() */
+    struct manifest_claim claims[CLAIM_KINDS];
+    bool read_only;               /* the namespace takes no writes */
+    struct ulid horizon;          /* objects made before it may be gone; a commit adds later ones only */
+    uint32_t num_shards;          /* always 1 */
+    struct index_vectors vectors; /* dim 0: no row has brought a vector yet */
     struct schema schema;
     struct manifest_segment *segments; /* [segment_count], ascending by id */
     size_t segment_count;
+    struct manifest_pending *pending; /* [pending_count] */
+    size_t pending_count;
 };
 
 void manifest_init(struct manifest *m);
 void manifest_deinit(struct manifest *m);
+/* Makes *m, which is empty or a tombstone, the live manifest of a new incarnation: without rows, schema or log. It keeps
+ * what goes on from life to life: sequence, writers and horizon. */
+void manifest_begin_life(struct manifest *m, const struct ulid *incarnation);
+/* Makes *m a tombstone of its incarnation. */
+void manifest_end_life(struct manifest *m);
 
 /* Returns the number of rows that are not deleted. */
 uint64_t manifest_rows(const struct manifest *m);
-/* Returns the bytes of all objects that the manifest lists. */
+/* Returns the bytes of all objects that the manifest lists, those of pending loads included. */
 uint64_t manifest_bytes(const struct manifest *m);
 
 /* Initialises *out from the bytes, and checks it with manifest_check(). Fails with DP_CORRUPT, with DP_UNSUPPORTED
@@ -85,7 +127,7 @@ bool manifest_covers(const struct manifest *m, uint64_t sequence);
 
 /* ---- objects (manifest/objects.c) ---------------------------------------------------------------------- */
 
-/* An object that a manifest lists. */
+/* An object that a manifest lists, in a segment or in a pending load. */
 struct manifest_object {
     enum manifest_object_kind { MANIFEST_IVF, MANIFEST_DPR, MANIFEST_DEL } kind;
     const struct manifest_segment *segment;
@@ -95,7 +137,7 @@ struct manifest_object {
 
 typedef enum dp_status manifest_object_fn(void *context, const struct manifest_object *object);
 
-/* These two call fn for each object of a segment, or of all segments, until fn fails. They return the status of
+/* These two call fn for each object of a segment, or of all segments and pending loads, until fn fails. They return the status of
  * fn. No other function lists the kinds of objects: add a new kind here. */
 enum dp_status segment_for_each_object(const struct manifest_segment *s, manifest_object_fn *fn, void *context);
 enum dp_status manifest_for_each_object(const struct manifest *m, manifest_object_fn *fn, void *context);
@@ -103,9 +145,21 @@ enum dp_status manifest_for_each_object(const struct manifest *m, manifest_objec
 void key_of_object(struct object_key *out, struct span name, const struct ulid *incarnation,
                    const struct manifest_object *object);
 
-/* Reads and parses the manifest of `name`, in one round, and sets *version unless it is NULL. Fails with
- * DP_NOT_FOUND when there is no namespace. On DP_OK the caller deinits *out. */
+/* A read of a manifest. */
+struct manifest_answer {
+    struct store_version version;
+    int64_t date_ms; /* the store's clock when it answered, in Unix milliseconds; 0: unknown */
+};
+/* Reads and parses the manifest of `name`, in one round, and sets *answer, unless it is NULL, also when it fails. Fails
+ * with DP_NOT_FOUND when there is no manifest. On DP_OK the caller deinits *out, which may be a tombstone. */
+enum dp_status manifest_load_any(struct call *call, struct store *store, struct span name, struct manifest *out,
+                                 struct manifest_answer *answer);
+/* Reads the manifest of a live namespace. Fails with DP_NOT_FOUND also for a tombstone. */
 enum dp_status manifest_load(struct call *call, struct store *store, struct span name, struct manifest *out,
                              struct store_version *version);
+/* Fails with DP_NOT_FOUND if the manifest is a tombstone. */
+enum dp_status manifest_check_live(const struct manifest *m, struct span name, struct dp_error *error);
+/* Returns the state that the first bytes of a manifest tell: MANIFEST_STATE_WITHIN bytes, or all of a shorter one. */
+enum namespace_state manifest_peek_state(struct span head);
 
 #endif

@@ -1,4 +1,4 @@
-/* manifest/objects.c: the objects that a manifest lists, and their names. */
+/* manifest/objects.c: the objects that a manifest lists, in segments and in pending loads, and their names. */
 #include "index/manifest/manifest.h"
 
 enum dp_status segment_for_each_object(const struct manifest_segment *s, manifest_object_fn *fn, void *context)
@@ -21,6 +21,10 @@ enum dp_status manifest_for_each_object(const struct manifest *m, manifest_objec
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < m->segment_count && status == DP_OK; i++)
         status = segment_for_each_object(&m->segments[i], fn, context);
+    for (size_t i = 0; i < m->pending_count; i++) {
+        for (size_t k = 0; k < m->pending[i].segment_count && status == DP_OK; k++)
+            status = segment_for_each_object(&m->pending[i].segments[k], fn, context);
+    }
     return status;
 }
 

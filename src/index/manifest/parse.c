@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/array.h"
 #include "base/json.h"
+#include "index/wal/entry.h"
 
 enum { MODEL_NAME_MAX = 256, FINGERPRINT_MAX = 128 };
 
@@ -80,15 +81,57 @@ static void read_ulid(struct manifest_parser *p, struct ulid *out)
                     (const char *)text.data);
 }
 
-static void read_features(struct manifest_parser *p)
+/* Reads one of `count` names. Rejects another as unsupported. Returns its position, or 0. */
+static int read_name(struct manifest_parser *p, const char *what, const char *const *names, int count)
 {
     struct span name = {0};
+    if (!json_read_string(&p->r, p->arena, &name))
+        return 0;
+    for (int i = 0; i < count; i++) {
+        if (span_equal_str(name, names[i]))
+            return i;
+    }
+    json_reject(&p->r, DP_UNSUPPORTED, "the %s \"%.*s\" is unknown: written by a newer version?", what,
+                (int)(name.len > 40 ? 40 : name.len), (const char *)name.data);
+    return 0;
+}
+
+static void read_features(struct manifest_parser *p)
+{
     json_enter_array(&p->r);
     while (json_next_item(&p->r)) {
-        if (json_read_string(&p->r, p->arena, &name))
-            json_reject(&p->r, DP_UNSUPPORTED, "it needs the feature \"%.*s\", which this version does not have",
-                        (int)(name.len > 40 ? 40 : name.len), (const char *)name.data);
+        uint32_t feature = 1u << read_name(p, "feature", manifest_feature_names, MANIFEST_FEATURES);
+        if (!json_failed(&p->r) && (p->m->features & feature))
+            json_reject(&p->r, DP_CORRUPT, "a feature occurs twice");
+        p->m->features |= feature;
     }
+}
+
+static uint64_t read_hash(struct manifest_parser *p)
+{
+    struct span text = {0};
+    uint64_t hash = 0;
+    static const char digits[] = "0123456789abcdef";
+    if (!json_read_string(&p->r, p->arena, &text))
+        return 0;
+    for (size_t i = 0; i < text.len && i < 16; i++) {
+        const char *digit = memchr(digits, text.data[i], 16);
+        if (!digit)
+            text.len = 0;
+        else
+            hash = hash << 4 | (uint64_t)(digit - digits);
+    }
+    if (text.len != 16)
+        json_reject(&p->r, DP_CORRUPT, "a hash is not 16 lower-case hexadecimal digits");
+    return hash;
+}
+
+/* Rejects a pin: this version has no branches. */
+static void read_pins(struct manifest_parser *p)
+{
+    json_enter_array(&p->r);
+    if (json_next_item(&p->r))
+        json_reject(&p->r, DP_UNSUPPORTED, "it is pinned by a branch, which this version does not have");
 }
 
 enum { NO_TIME = -1 };
@@ -181,8 +224,8 @@ static void read_vector_spec(struct manifest_parser *p)
     if (attribute != VECTOR_ATTRIBUTE)
         json_reject(&p->r, DP_UNSUPPORTED, "the vector attribute has number %" PRIu64 ", not %d", attribute,
                     VECTOR_ATTRIBUTE);
-    if (dim == 0 || dim > INDEX_DIM_MAX)
-        json_reject(&p->r, DP_CORRUPT, "dim %" PRIu64 " is outside 1..%d", dim, INDEX_DIM_MAX);
+    if (dim > INDEX_DIM_MAX)
+        json_reject(&p->r, DP_CORRUPT, "dim %" PRIu64 " is outside 0..%d", dim, INDEX_DIM_MAX);
     else
         p->m->vectors.dim = (uint32_t)dim;
     if (span_equal_str(metric, manifest_metric_name(INDEX_COSINE)))
@@ -284,7 +327,8 @@ static void read_segment(struct manifest_parser *p, struct manifest_segment *s)
     all_seen(p, manifest_segment_fields, SEGMENT_FIELDS, seen, 1u << SEGMENT_DELETED);
 }
 
-static void read_segments(struct manifest_parser *p)
+/* Reads an array of segments. */
+static void read_segments(struct manifest_parser *p, struct manifest_segment **out, size_t *out_count)
 {
     struct manifest_segment *list = NULL;
     size_t count = 0, room = 0;
@@ -302,57 +346,162 @@ static void read_segments(struct manifest_parser *p)
             return;
         count++;
     }
-    p->m->segments = list;
-    p->m->segment_count = count;
+    *out = list;
+    *out_count = count;
+}
+
+static int64_t read_time(struct manifest_parser *p)
+{
+    uint64_t ms = read_number(p);
+    if (ms > INT64_MAX)
+        json_reject(&p->r, DP_CORRUPT, "a time is out of range");
+    return ms > INT64_MAX ? 0 : (int64_t)ms;
+}
+
+static void read_claim(struct manifest_parser *p)
+{
+    struct manifest_claim claim = {0};
+    struct span key;
+    unsigned seen = 0;
+    int kind = 0;
+    json_enter_object(&p->r);
+    while (json_next_key(&p->r, p->arena, &key)) {
+        switch (field_of(p, key, manifest_claim_fields, CLAIM_FIELDS, &seen)) {
+        case CLAIM_FIELD_KIND: kind = read_name(p, "claim", manifest_claim_kinds, CLAIM_KINDS); break;
+        case CLAIM_FIELD_NODE: read_ulid(p, &claim.node); break;
+        case CLAIM_FIELD_UNTIL: claim.until_ms = read_time(p); break;
+        default: return;
+        }
+    }
+    all_seen(p, manifest_claim_fields, CLAIM_FIELDS, seen, 0);
+    if (!json_failed(&p->r) && (claim.until_ms == 0 || p->m->claims[kind].until_ms))
+        json_reject(&p->r, DP_CORRUPT, "two claims to %s, or one without an end", manifest_claim_kinds[kind]);
+    p->m->claims[kind] = claim;
+}
+
+static void read_pending_load(struct manifest_parser *p, struct manifest_pending *load)
+{
+    struct span key;
+    unsigned seen = 0;
+    json_enter_object(&p->r);
+    while (!p->nomem && json_next_key(&p->r, p->arena, &key)) {
+        switch (field_of(p, key, manifest_pending_fields, PENDING_FIELDS, &seen)) {
+        case PENDING_LOAD: read_ulid(p, &load->load); break;
+        case PENDING_AT: load->at_ms = read_time(p); break;
+        case PENDING_SEGMENTS: read_segments(p, &load->segments, &load->segment_count); break;
+        default: return;
+        }
+    }
+    all_seen(p, manifest_pending_fields, PENDING_FIELDS, seen, 0);
+}
+
+static void read_pending(struct manifest_parser *p)
+{
+    struct manifest *m = p->m;
+    size_t room = 0;
+    json_enter_array(&p->r);
+    while (!p->nomem && json_next_item(&p->r)) {
+        struct manifest_pending *grown =
+            arena_reserve(p->arena, m->pending, m->pending_count, &room, sizeof *grown, 4);
+        if (!grown) {
+            p->nomem = true;
+            return;
+        }
+        m->pending = grown;
+        if (m->pending_count == MANIFEST_PENDING_MAX) {
+            json_reject(&p->r, DP_CORRUPT, "more than %d pending loads", MANIFEST_PENDING_MAX);
+            return;
+        }
+        m->pending[m->pending_count] = (struct manifest_pending){0};
+        read_pending_load(p, &m->pending[m->pending_count]);
+        if (json_failed(&p->r))
+            return;
+        m->pending_count++;
+    }
+}
+
+/* The fields whose values read_top() judges when it has seen all. */
+struct top_values {
+    struct span format;
+    uint64_t version, shards;
+    bool has_chain;
+};
+
+static void read_version(struct manifest_parser *p, struct top_values *v)
+{
+    v->version = read_number(p);
+    if (!json_failed(&p->r) && (v->version < MANIFEST_VERSION_OLDEST || v->version > MANIFEST_VERSION))
+        json_reject(&p->r, DP_UNSUPPORTED, "it has format version %" PRIu64 "; this build reads %d to %d",
+                    v->version, MANIFEST_VERSION_OLDEST, MANIFEST_VERSION);
+}
+
+static void read_top_value(struct manifest_parser *p, enum top_field field, struct top_values *v)
+{
+    struct manifest *m = p->m;
+    switch (field) {
+    case TOP_FORMAT: v->format = read_short_text(p, 64); break;
+    case TOP_VERSION: read_version(p, v); break;
+    case TOP_STATE:
+        m->state = (enum namespace_state)read_name(p, "state", manifest_state_names, NAMESPACE_STATES);
+        break;
+    case TOP_FEATURES: read_features(p); break;
+    case TOP_SEQUENCE: m->sequence = read_number(p); break;
+    case TOP_INCARNATION: read_ulid(p, &m->incarnation); break;
+    case TOP_WRITERS: read_writers(p); break;
+    case TOP_CREATED: m->created_ms = read_time(p); break;
+    case TOP_UPDATED: m->updated_ms = read_time(p); break;
+    case TOP_WAL_FLOOR: m->wal_floor = read_number(p); break;
+    case TOP_WAL_GONE: m->wal_gone = read_number(p); break;
+    case TOP_WAL_CHAIN:
+        m->wal_chain = read_hash(p);
+        v->has_chain = true;
+        break;
+    case TOP_HORIZON: read_ulid(p, &m->horizon); break;
+    case TOP_CLAIMS:
+        json_enter_array(&p->r);
+        while (json_next_item(&p->r))
+            read_claim(p);
+        break;
+    case TOP_PINS: read_pins(p); break;
+    case TOP_READ_ONLY: json_read_bool(&p->r, &m->read_only); break;
+    case TOP_NUM_SHARDS: v->shards = read_number(p); break;
+    case TOP_VECTOR: read_vector_spec(p); break;
+    case TOP_SCHEMA:
+        json_enter_array(&p->r);
+        while (!p->nomem && json_next_item(&p->r))
+            read_attribute(p);
+        break;
+    case TOP_SEGMENTS: read_segments(p, &m->segments, &m->segment_count); break;
+    case TOP_PENDING: read_pending(p); break;
+    case TOP_FIELDS: break;
+    }
 }
 
 static void read_top(struct manifest_parser *p)
 {
     struct manifest *m = p->m;
-    struct span key, format = {0};
+    struct top_values v = {0};
+    struct span key;
     unsigned seen = 0;
-    uint64_t version = 0, shards = 0, created = 0, updated = 0;
     json_enter_object(&p->r);
     while (!p->nomem && json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_top_fields, TOP_FIELDS, &seen)) {
-        case TOP_FORMAT: format = read_short_text(p, 64); break;
-        case TOP_VERSION:
-            version = read_number(p);
-            if (!json_failed(&p->r) && (version < MANIFEST_VERSION_OLDEST || version > MANIFEST_VERSION))
-                json_reject(&p->r, DP_UNSUPPORTED, "it has format version %" PRIu64 "; this build reads %d to %d",
-                            version, MANIFEST_VERSION_OLDEST, MANIFEST_VERSION);
-            break;
-        case TOP_FEATURES: read_features(p); break;
-        case TOP_SEQUENCE: m->sequence = read_number(p); break;
-        case TOP_INCARNATION: read_ulid(p, &m->incarnation); break;
-        case TOP_WRITERS: read_writers(p); break;
-        case TOP_CREATED: created = read_number(p); break;
-        case TOP_UPDATED: updated = read_number(p); break;
-        case TOP_WAL_FLOOR: m->wal_floor = read_number(p); break;
-        case TOP_HORIZON: read_ulid(p, &m->horizon); break;
-        case TOP_NUM_SHARDS: shards = read_number(p); break;
-        case TOP_VECTOR: read_vector_spec(p); break;
-        case TOP_SCHEMA:
-            json_enter_array(&p->r);
-            while (!p->nomem && json_next_item(&p->r))
-                read_attribute(p);
-            break;
-        case TOP_SEGMENTS: read_segments(p); break;
-        default: return;
-        }
+        int field = field_of(p, key, manifest_top_fields, TOP_FIELDS, &seen);
+        if (field < 0)
+            return;
+        read_top_value(p, (enum top_field)field, &v);
     }
-    all_seen(p, manifest_top_fields, TOP_FIELDS, seen, 0);
+    all_seen(p, manifest_top_fields, TOP_FIELDS, seen, TOP_OPTIONAL);
     json_end(&p->r);
     if (json_failed(&p->r) || p->nomem)
         return;
-    if (!span_equal_str(format, MANIFEST_FORMAT))
+    if (!span_equal_str(v.format, MANIFEST_FORMAT))
         json_reject(&p->r, DP_CORRUPT, "\"format\" is not \"%s\"", MANIFEST_FORMAT);
-    if (shards != 1)
-        json_reject(&p->r, DP_UNSUPPORTED, "it has %" PRIu64 " shards; this build reads 1", shards);
-    if (created > INT64_MAX || updated > INT64_MAX || updated < created)
+    if (v.shards != 1)
+        json_reject(&p->r, DP_UNSUPPORTED, "it has %" PRIu64 " shards; this build reads 1", v.shards);
+    if (m->updated_ms < m->created_ms)
         json_reject(&p->r, DP_CORRUPT, "its times are not in order");
-    m->created_ms = (int64_t)created;
-    m->updated_ms = (int64_t)updated;
+    if (!v.has_chain)
+        m->wal_chain = wal_chain_start(&m->incarnation);
     if (!json_failed(&p->r))
         check_writers(p);
 }
@@ -392,25 +541,5 @@ out:
     mem_free(text);
     if (status)
         manifest_deinit(out);
-    return status;
-}
-
-enum dp_status manifest_load(struct call *call, struct store *store, struct span name, struct manifest *out,
-                             struct store_version *version)
-{
-    struct object_key key;
-    key_of_manifest(&key, name);
-    struct store_read_req req = {.key = object_key_span(&key), .len = STORE_TO_END};
-    enum dp_status status = store_read(call, store, &req, 1);
-    if (status == DP_NOT_FOUND)
-        return call_fail(call, DP_NOT_FOUND, "there is no namespace \"%.*s\"", SPAN_FMT(name));
-    if (status)
-        return status;
-    status = manifest_parse(req.bytes.span, out, &call->error);
-    if (status)
-        dp_error_prefix(&call->error, "%s", key.text);
-    else if (version)
-        *version = req.version;
-    store_read_release(&req, 1);
     return status;
 }

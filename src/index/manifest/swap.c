@@ -31,7 +31,6 @@ struct lost_put {
     bool expects; /* whether it expected a manifest, of version `expected`; false: it expected none */
     struct store_version expected;
     uint64_t sequence; /* sequence of the manifest that it would replace */
-    struct ulid incarnation;
     int64_t sent_ns;
 };
 
@@ -47,6 +46,7 @@ struct swap {
     struct manifest manifest;     /* as read, then as edited */
     bool exists;                  /* whether the last read found a manifest */
     struct store_version version; /* version of the manifest that the last read found */
+    int64_t date_ms;              /* the store's clock when it answered that read; 0: unknown */
     struct lost_put lost;
     bool full;  /* the store refused the last put as full */
     bool stale; /* an object that the manifest of version stale_version lists is missing */
@@ -83,17 +83,16 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
         return LOOK_UNDECIDED;
     if (lost->expects == exists && (!exists || store_version_equal(&lost->expected, version)))
         return lost->refused ? LOOK_NOT_MADE : LOOK_OPEN;
-    if (exists && ulid_equal(&m->incarnation, &lost->incarnation) && !manifest_covers(m, lost->sequence))
+    if (exists && !manifest_covers(m, lost->sequence))
         return LOOK_UNDECIDED;
     return LOOK_NOT_MADE;
 }
 
 /* Reads the manifest into *m. Where there is none, initialises *m as empty and sets *exists to false. */
 static enum dp_status read_manifest(struct call *call, const struct swap *s, struct manifest *m, bool *exists,
-                                    struct store_version *version)
+                                    struct manifest_answer *answer)
 {
-    *version = (struct store_version){0};
-    enum dp_status status = manifest_load(call, s->store, s->name, m, version);
+    enum dp_status status = manifest_load_any(call, s->store, s->name, m, answer);
     *exists = status == DP_OK;
     if (status != DP_NOT_FOUND)
         return status;
@@ -119,7 +118,7 @@ static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp
     struct arena arena;
     struct call own;
     struct manifest m;
-    struct store_version version;
+    struct manifest_answer answer;
     bool exists;
     enum look look = LOOK_UNDECIDED;
     arena_init(&arena, SETTLE_ARENA_MAX);
@@ -127,8 +126,8 @@ static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp
     call_limit_ms(&own, SWAP_SETTLE_MS);
     own.patient = true;
     int64_t begun = index_now_ns(s->clock);
-    if (read_manifest(&own, s, &m, &exists, &version) == DP_OK) {
-        look = judge_look(s, &m, exists, &version, begun);
+    if (read_manifest(&own, s, &m, &exists, &answer) == DP_OK) {
+        look = judge_look(s, &m, exists, &answer.version, begun);
         if (look == LOOK_MADE) {
             manifest_deinit(&s->manifest);
             s->manifest = m;
@@ -186,7 +185,6 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
                                     .expects = s->exists,
                                     .expected = s->version,
                                     .sequence = s->manifest.sequence - 1,
-                                    .incarnation = s->manifest.incarnation,
                                     .sent_ns = sent};
     return status;
 }
@@ -196,11 +194,11 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
 {
     struct manifest *m = &s->manifest;
     struct buffer bytes;
-    int64_t now = index_wall_ms(s->clock);
-    if (!s->exists)
-        m->created_ms = now;
+    int64_t now = s->date_ms ? s->date_ms : index_wall_ms(s->clock);
     m->sequence++;
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
+    if (m->created_ms == 0)
+        m->created_ms = m->updated_ms;
     enum dp_status status = manifest_add_writer(m, &s->writer, &call->error);
     if (status == DP_OK &&
         manifest_check(m, &call->error) != DP_OK) /* the edit is at fault; the store is not damaged */
@@ -225,21 +223,33 @@ static enum dp_status judge_stale(struct call *call, struct swap *s, bool *again
     return *again ? DP_STALE : call_restatus(call, DP_CORRUPT);
 }
 
+static enum dp_status fail_no_life(struct call *call, const struct swap *s)
+{
+    return call_fail(call, DP_NOT_FOUND, "there is no namespace \"%.*s\"", SPAN_FMT(s->name));
+}
+
 static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
 {
     bool needed = true;
+    struct manifest_answer answer;
     *again = false;
     manifest_deinit(&s->manifest);
     int64_t begun = index_now_ns(s->clock);
-    enum dp_status status = read_manifest(call, s, &s->manifest, &s->exists, &s->version);
+    enum dp_status status = read_manifest(call, s, &s->manifest, &s->exists, &answer);
     if (status)
         return status;
+    s->version = answer.version;
+    s->date_ms = answer.date_ms;
     switch (judge_look(s, &s->manifest, s->exists, &s->version, begun)) {
     case LOOK_MADE: return DP_OK;
     case LOOK_UNDECIDED: return DP_UNKNOWN; /* manifest_swap() calls settle_lost_put() */
     case LOOK_NOT_MADE: s->lost.is = false; break;
     case LOOK_OPEN: break;
     }
+    if (!s->edit->makes_lives)
+        status = s->exists ? manifest_check_live(&s->manifest, s->name, &call->error) : fail_no_life(call, s);
+    if (status)
+        return status;
     status = s->edit->apply(call, s->context, &s->manifest, s->exists, &needed);
     if (status == DP_STALE)
         return judge_stale(call, s, again);

@@ -18,7 +18,8 @@ enum {
 
 /* A change. Each function gets the `context` of manifest_swap. */
 struct manifest_edit {
-    /* Edits the manifest that exists, or an empty one, whose incarnation and vectors it sets. Objects that the new
+    /* Edits the manifest that exists, or an empty one. With makes_lives *m may be a tombstone, and apply may begin or end
+     * a life (manifest_begin_life). Objects that the new
      * manifest lists must be written when it returns. *needed = false: nothing needs to change. DP_STALE: an
      * object that *m lists is gone, so *m is old; any other failure ends the swap. */
     enum dp_status (*apply)(struct call *call, void *context, struct manifest *m, bool exists, bool *needed);
@@ -28,6 +29,8 @@ struct manifest_edit {
     void (*sent)(void *context);
     /* Whether a manifest lists something that this change alone adds. */
     bool (*shows)(const void *context, const struct manifest *m);
+    /* Whether apply also takes a tombstone or no manifest. If not, the swap fails there with DP_NOT_FOUND. */
+    bool makes_lives;
 };
 
 /* Changes the manifest of `name`. Where another writer was first, it starts again over that writer's manifest: up

@@ -3,7 +3,8 @@
  * {
  *   "format": "dipper-namespace",
  *   "version": 2,
- *   "features": [],                      names of features; a parser refuses a manifest with an unknown one
+ *   "state": "live",                     or "deleted": a tombstone, without schema, segments and pending loads
+ *   "features": [],                      names of features ("log"); a parser refuses a manifest with an unknown one
  *   "sequence": 3,                       swaps so far
  *   "incarnation": ULID,                 one life of the namespace; folder of its objects
  *   "writers": [                         writers of the latest swaps, newest last; at most 640
@@ -12,7 +13,14 @@
  *   "created_ms": 1700000000000,         Unix time in ms
  *   "updated_ms": 1700000000000,
  *   "wal_floor": 0,
+ *   "wal_gone": 0,                       ≤ wal_floor
+ *   "wal_chain": "0123456789abcdef",     hash of log entry wal_floor; 0: of the incarnation
  *   "horizon": ULID,
+ *   "claims": [                          at most one of each kind ("fold", "merge", "gc")
+ *     {"kind": "fold", "node": ULID, "until_ms": 1700000000000}, …
+ *   ],
+ *   "pins": [],                          reserved
+ *   "read_only": false,
  *   "num_shards": 1,
  *   "vector": {"attribute": 1, "dim": 384, "metric": "cosine_distance", "model": "…", "fingerprint": "…"},
  *   "schema": [
@@ -22,6 +30,9 @@
  *     {"id": ULID, "rows": 10, "vectors": 12, "ivf": {"size": 1, "head": 1},
  *      "dpr": {"size": 1, "hot_offset": 1, "hot_length": 1},
  *      "deleted": {"id": ULID, "rows": 1, "size": 1}}, …          "deleted" only with deleted rows
+ *   ],
+ *   "pending": [
+ *     {"load": ULID, "at_ms": 1700000000000, "segments": […]}, …     segments as above
  *   ],
  *   "checksum": "0123456789abcdef"
  * }
@@ -156,14 +167,68 @@ static void put_segment(struct buffer *out, const struct manifest_segment *s)
     buffer_append_str(out, "}");
 }
 
-static void put_segments(struct buffer *out, const struct manifest *m)
+static void put_segments(struct buffer *out, const struct manifest_segment *list, size_t count)
 {
     buffer_append_str(out, "[");
-    for (size_t i = 0; i < m->segment_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         buffer_append_str(out, i ? ",\n    " : "\n    ");
-        put_segment(out, &m->segments[i]);
+        put_segment(out, &list[i]);
     }
-    buffer_append_str(out, m->segment_count ? "\n  ]" : "]");
+    buffer_append_str(out, count ? "\n  ]" : "]");
+}
+
+static void put_pending(struct buffer *out, const struct manifest *m)
+{
+    const char *const *fields = manifest_pending_fields;
+    buffer_append_str(out, "[");
+    for (size_t i = 0; i < m->pending_count; i++) {
+        const struct manifest_pending *load = &m->pending[i];
+        buffer_append_str(out, i ? ",\n    " : "\n    ");
+        put_field(out, fields, PENDING_LOAD);
+        put_ulid(out, &load->load);
+        put_field(out, fields, PENDING_AT);
+        put_number(out, (uint64_t)load->at_ms);
+        put_field(out, fields, PENDING_SEGMENTS);
+        put_segments(out, load->segments, load->segment_count);
+        buffer_append_str(out, "}");
+    }
+    buffer_append_str(out, m->pending_count ? "\n  ]" : "]");
+}
+
+static void put_features(struct buffer *out, uint32_t features)
+{
+    const char *comma = "";
+    buffer_append_str(out, "[");
+    for (int i = 0; i < MANIFEST_FEATURES; i++) {
+        if (features & 1u << i) {
+            buffer_append_str(out, comma);
+            put_text(out, span_str(manifest_feature_names[i]));
+            comma = ", ";
+        }
+    }
+    buffer_append_str(out, "]");
+}
+
+static void put_claims(struct buffer *out, const struct manifest *m)
+{
+    const char *const *fields = manifest_claim_fields;
+    const char *separator = "\n    ", *end = "]";
+    buffer_append_str(out, "[");
+    for (enum claim_kind kind = 0; kind < CLAIM_KINDS; kind++) {
+        if (m->claims[kind].until_ms == 0)
+            continue;
+        buffer_append_str(out, separator);
+        put_field(out, fields, CLAIM_FIELD_KIND);
+        put_text(out, span_str(manifest_claim_kinds[kind]));
+        put_field(out, fields, CLAIM_FIELD_NODE);
+        put_ulid(out, &m->claims[kind].node);
+        put_field(out, fields, CLAIM_FIELD_UNTIL);
+        put_number(out, (uint64_t)m->claims[kind].until_ms);
+        buffer_append_str(out, "}");
+        separator = ",\n    ";
+        end = "\n  ]";
+    }
+    buffer_append_str(out, end);
 }
 
 static void put_value(struct buffer *out, const struct manifest *m, enum top_field field)
@@ -171,18 +236,25 @@ static void put_value(struct buffer *out, const struct manifest *m, enum top_fie
     switch (field) {
     case TOP_FORMAT: put_text(out, span_str(MANIFEST_FORMAT)); break;
     case TOP_VERSION: put_number(out, MANIFEST_VERSION); break;
-    case TOP_FEATURES: buffer_append_str(out, "[]"); break;
+    case TOP_STATE: put_text(out, span_str(manifest_state_names[m->state])); break;
+    case TOP_FEATURES: put_features(out, m->features); break;
     case TOP_SEQUENCE: put_number(out, m->sequence); break;
     case TOP_INCARNATION: put_ulid(out, &m->incarnation); break;
     case TOP_WRITERS: put_writers(out, m); break;
     case TOP_CREATED: put_number(out, (uint64_t)m->created_ms); break;
     case TOP_UPDATED: put_number(out, (uint64_t)m->updated_ms); break;
     case TOP_WAL_FLOOR: put_number(out, m->wal_floor); break;
+    case TOP_WAL_GONE: put_number(out, m->wal_gone); break;
+    case TOP_WAL_CHAIN: buffer_printf(out, "\"%016" PRIx64 "\"", m->wal_chain); break;
     case TOP_HORIZON: put_ulid(out, &m->horizon); break;
+    case TOP_CLAIMS: put_claims(out, m); break;
+    case TOP_PINS: buffer_append_str(out, "[]"); break;
+    case TOP_READ_ONLY: buffer_append_str(out, m->read_only ? "true" : "false"); break;
     case TOP_NUM_SHARDS: put_number(out, m->num_shards); break;
     case TOP_VECTOR: put_vector(out, m); break;
     case TOP_SCHEMA: put_schema(out, &m->schema); break;
-    case TOP_SEGMENTS: put_segments(out, m); break;
+    case TOP_SEGMENTS: put_segments(out, m->segments, m->segment_count); break;
+    case TOP_PENDING: put_pending(out, m); break;
     case TOP_FIELDS: break;
     }
 }

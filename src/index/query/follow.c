@@ -137,7 +137,12 @@ enum dp_status current_adopt(struct call *call, struct view *before, struct stor
     enum dp_status status = manifest_parse(newer->bytes.span, &m, &call->error);
     if (status)
         dp_error_prefix(&call->error, "%s", before->base->manifest_key.text);
-    else
+    else {
+        status = manifest_check_live(&m, before->reader->name, &call->error);
+        if (status)
+            manifest_deinit(&m);
+    }
+    if (status == DP_OK)
         status = view_open(call, before->reader, &m, &newer->version, seen, before, out);
     store_read_release(newer, 1);
     return status;

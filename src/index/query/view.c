@@ -40,7 +40,7 @@ enum dp_status view_new(struct call *call, const struct index_reader *reader, st
     view->reader = reader;
     view->base = base;
     view->locked.masks = masks;
-    view->locked.at = (struct view_position){m->wal_floor, wal_chain_start(&m->incarnation)};
+    view->locked.at = (struct view_position){m->wal_floor, m->wal_chain};
     tail_init(&view->locked.tail);
     *out = view;
     return DP_OK;
