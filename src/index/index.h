@@ -27,9 +27,10 @@ enum {
 /* Fails with DP_INVALID unless `name` is [A-Za-z0-9._-]{1,128} and does not start with '.' or '_'. */
 enum dp_status index_check_name(struct span name, struct dp_error *error);
 
-/* A row's id: an unsigned integer, or a string of 1 to INDEX_ID_MAX bytes. The ids 7 and "7" differ. */
+/* A row's id: an unsigned integer, a string of 1 to INDEX_ID_MAX bytes, or a UUID. The ids 7 and "7" differ. */
 struct index_id {
     bool is_string;
+    bool is_uuid; /* beside is_string: the text is a UUID, and the id is that UUID */
     uint64_t number;
     struct span text;
 };

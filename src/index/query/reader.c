@@ -182,17 +182,9 @@ enum dp_status index_schema_json(struct call *call, struct index_reader *reader,
     struct buffer text;
     struct json_writer w;
     struct view *view = reader_view(reader);
-    const struct schema *schema = &view->base->manifest.schema;
     buffer_init(&text, SCHEMA_JSON_MAX);
     json_writer_init(&w, &text);
-    json_begin_object(&w);
-    for (size_t i = 0; i < schema->count; i++) {
-        json_key_span(&w, schema->attributes[i].name);
-        json_begin_object(&w);
-        json_field_str(&w, "type", attribute_type_name(schema->attributes[i].type));
-        json_end_object(&w);
-    }
-    json_end_object(&w);
+    schema_print(&view->base->manifest.schema, &view->base->manifest.vectors, &w);
     enum dp_status status = buffer_check(&text, "a schema", &call->error);
     if (status == DP_OK) {
         *out = arena_copy(call->arena, buffer_span(&text));
