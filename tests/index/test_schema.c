@@ -7,6 +7,7 @@
 #include "index/id.h"
 #include "index/schema_declare.h"
 #include "index/schema_options.h"
+#include "index/schema_row.h"
 
 static struct arena test_arena;
 
@@ -263,6 +264,96 @@ static void test_schema_loads_obey_declarations(void **state)
     arena_deinit(&scratch);
 }
 
+/* object, document; or for a refusal words after a '!' */
+static void test_schema_rows_become_documents(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *object, *wanted;
+        bool patch;
+    } rows[] = {
+        {"{}", "{}", false},
+        {"{\"n\": 1, \"s\": \"\\u0061\", \"gone\": null, \"e\": [] }", "{\"n\":1,\"s\":\"a\"}", false},
+        {"{\"n\": null, \"s\": null, \"new\": null, \"o\": null}", "{}", false},
+        {"{\"n\": null, \"s\": \"x\", \"new\": null, \"o\": null}", "{\"n\":null,\"s\":\"x\"}", true},
+        {"{\"t\": \"2024-03-01\", \"u\": 18446744073709551615}",
+         "{\"t\":\"2024-03-01T00:00:00.000000000Z\",\"u\":18446744073709551615}", false},
+        {"{\"v\": [1, 65504]}", "{\"v\":\"ADz/ew==\"}", false},
+        {"{\"v\": [1, 65504]}", "!\"v\": a patch cannot change a vector", true},
+        {"{\"v\": null}", "!\"v\": a patch cannot change a vector", true},
+        {"{\"f\": 1}", "{\"f\":1}", false},
+        {"{\"f\": 1.5}", "{\"f\":1.5}", false}, /* f is learned here, and widens */
+        {"{\"g\": [1, 2.5]}", "{\"g\":[1,2.5]}", false},
+        {"{\"f\": \"x\"}", "!\"f\" has type float, but the value is a string", false},
+        {"{\"u\": -1}", "!\"u\" has type uint", false},
+        {"{\"d\": 1.5}", "!\"d\" has type int, but the value is a number with a fraction", false},
+        {"{\"n\": 1, \"n\": 1}", "!\"n\" occurs twice", false},
+        {"{\"y\": null, \"y\": 1}", "!\"y\" occurs twice", false},
+        {"{\"y\": 1, \"y\": null}", "!\"y\" occurs twice", false},
+        {"{\"o\": 1}", "!\"o\" was dropped", false},
+        {"{\"o\": 1}", "!\"o\" was dropped", true},
+        {"{\"h\": 9223372036854775808}", "!\"h\" is an integer beyond int64", false},
+        {"{\"h\": [1.5, 9223372036854775808]}", "!\"h\" is an integer beyond int64", false},
+        {"{\"h\": {\"deep\": 1}}", "!\"h\" must be", false},
+        {"{\"h\": [1, \"x\"]}", "!\"h\" must be", false},
+        {"{\"h\": [1, null]}", "!\"h\" must be", false},
+        {"{\"h\": \"\\ud800\"}", "!lone surrogate", false},
+        {"{\"h\": NaN}", "!\"h\" must be", false},
+        {"{\"id\": 1}", "!reserved", false},
+        {"{\"vector\": null}", "!reserved", false},
+        {"{\"$x\": null}", "!reserved", false},
+        {"{\"\": null}", "!1 to 128 bytes", false},
+        {"{\"n\": 1", "!byte", false},
+        {"{\"n\": 1}]", "!a row's attributes", false},
+        {"[1]", "!a row's attributes: expected an object", false},
+    };
+    struct schema schema = {0};
+    struct schema_changes changes;
+    declare(&schema, "{\"t\": \"datetime\", \"u\": \"uint\", \"v\": \"[2]f16\", \"o\": \"int\", \"d\": \"int\"}",
+            &changes);
+    declare(&schema, "{\"o\": {\"drop\": true}}", &changes);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct dp_error error = {0};
+        struct span document = {0};
+        const char *wanted = rows[i].wanted;
+        enum dp_status status =
+            schema_normalize(&schema, &test_arena, span_str(rows[i].object), rows[i].patch, &document, &error);
+        bool good = *wanted == '!' ? status == DP_INVALID && strstr(error.message, wanted + 1)
+                                   : status == DP_OK && span_equal_str(document, wanted);
+        if (!good)
+            fail_msg("%s: %d %s %.*s, not %s", rows[i].object, status, error.message, SPAN_FMT(document), wanted);
+    }
+    struct span shown;
+    struct dp_error error;
+    assert_int_equal(
+        schema_hide_dropped(&schema, &test_arena, span_str("{\"a\":1,\"o\":2,\"b\":[3]}"), &shown, &error), DP_OK);
+    assert_true(span_equal_str(shown, "{\"a\":1,\"b\":[3]}"));
+}
+
+static void test_schema_documents_have_a_maximum(void **state)
+{
+    (void)state;
+    struct schema schema = {0};
+    struct dp_error error = {0};
+    struct buffer row;
+    struct span document;
+    buffer_init(&row, (size_t)16 << 20);
+    buffer_append_str(&row, "{\"a\":\"");
+    while (row.len < INDEX_DOCUMENT_MAX - 100)
+        buffer_u8(&row, 'a');
+    buffer_append_str(&row, "\",\"b\":\"");
+    while (row.len < INDEX_DOCUMENT_MAX - 2)
+        buffer_u8(&row, 'b');
+    buffer_append_str(&row, "\"}");
+    assert_int_equal(schema_normalize(&schema, &test_arena, buffer_span(&row), false, &document, &error), DP_OK);
+    assert_int_equal(document.len, INDEX_DOCUMENT_MAX);
+    row.len -= 2;
+    buffer_append_str(&row, "b\"}");
+    assert_int_equal(schema_normalize(&schema, &test_arena, buffer_span(&row), false, &document, &error),
+                     DP_TOO_LARGE);
+    buffer_deinit(&row);
+}
+
 static void test_id_keys_come_back_and_sort(void **state)
 {
     (void)state;
@@ -323,6 +414,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_schema_has_room_for_1024_attributes, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_schema_joins_kinds_and_types, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_schema_loads_obey_declarations, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_schema_rows_become_documents, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_schema_documents_have_a_maximum, begin_arena, end_arena),
         cmocka_unit_test(test_id_keys_come_back_and_sort),
     };
     return test_run(tests);
