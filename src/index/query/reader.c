@@ -166,6 +166,7 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
         .unindexed_rows = counts.tail_rows,
         .unindexed_bytes = counts.tail_bytes,
         .last_entry = counts.at.last,
+        .has_log = (m->features & MANIFEST_FEATURE_LOG) != 0,
         .segments = m->segment_count,
         .bytes = manifest_bytes(m),
         .created_ms = m->created_ms,
@@ -193,5 +194,22 @@ enum dp_status index_schema_json(struct call *call, struct index_reader *reader,
     }
     buffer_deinit(&text);
     view_release(view);
+    return status;
+}
+
+enum dp_status index_schema(struct call *call, struct index_reader *reader, struct schema *out)
+{
+    struct view *view = reader_view(reader);
+    enum dp_status status = schema_copy(&view->base->manifest.schema, call->arena, out, &call->error);
+    view_release(view);
+    return status;
+}
+
+enum dp_status index_refresh(struct call *call, struct index_reader *reader)
+{
+    struct view *view = reader_view(reader), *newest = NULL;
+    enum dp_status status = view_refresh(call, reader, view, &newest);
+    view_release(view);
+    view_release(newest);
     return status;
 }
