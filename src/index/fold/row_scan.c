@@ -178,7 +178,8 @@ static void ask_piece(struct scan_walk *w, struct scan_piece *p)
                                                s->hot.vectors_offset + p->vector * segment_vector_len(s->hot.dim),
                                            .len = (int64_t)p->vector_bytes};
     p->documents_handle = round_ask(&w->round, &documents);
-    p->vectors_handle = round_ask(&w->round, &vectors);
+    if (p->vector_bytes)
+        p->vectors_handle = round_ask(&w->round, &vectors);
 }
 
 /* Asks the round for pieces until it is full. *more: whether it asked for one. */
@@ -266,9 +267,9 @@ static enum dp_status give_piece(struct scan_walk *w, const struct scan_piece *p
     const struct scanned_segment *s = &w->scan->segments[p->segment];
     struct dp_error *error = &w->call->error;
     const struct store_read_req *documents = round_answer(&w->round, p->documents_handle);
-    const struct store_read_req *vectors = round_answer(&w->round, p->vectors_handle);
+    const struct store_read_req *vectors = p->vector_bytes ? round_answer(&w->round, p->vectors_handle) : NULL;
     enum dp_status status = snapshot_check_read(documents, s->listed.dpr_size, error);
-    if (status == DP_OK)
+    if (status == DP_OK && vectors)
         status = snapshot_check_read(vectors, s->listed.dpr_size, error);
     size_t block = p->block;
     while (block < p->block + p->blocks && status == DP_OK) {
@@ -276,7 +277,7 @@ static enum dp_status give_piece(struct scan_walk *w, const struct scan_piece *p
         struct span stored;
         if (!span_sub(documents->bytes.span, run.offset - p->offset, run.len, &stored))
             return call_fail(w->call, DP_CORRUPT, "%s: documents lie outside their section", s->dpr_key.text);
-        status = give_run(w, p, &run, stored, vectors->bytes.span, fn, context);
+        status = give_run(w, p, &run, stored, vectors ? vectors->bytes.span : span_of(NULL, 0), fn, context);
         if (status == DP_CORRUPT)
             dp_error_prefix(error, "%s", s->dpr_key.text);
         block += run.count;

@@ -45,7 +45,7 @@ enum dp_status loader_new(struct call *call, struct store *store, struct span na
     map_init(&l->seen, NAMESPACE_ROWS_MAX);
     spill_init(&l->waiting.vectors, VECTORS_MEMORY);
     spill_init(&l->waiting.documents, DOCUMENTS_MEMORY);
-    l->scaled = mem_alloc((size_t)vectors->dim * sizeof(float));
+    l->scaled = mem_alloc(((size_t)vectors->dim + 1) * sizeof(float)); /* dim is 0 before the first vector */
     l->target.name = arena_copy(&l->arena, name);
     l->target.vectors =
         (struct index_vectors){vectors->dim, vectors->metric, arena_copy(&l->arena, vectors->model),

@@ -16,7 +16,7 @@
 struct waiting_row {
     uint64_t vector;   /* number of its first vector in waiting_rows.vectors */
     uint64_t document; /* first byte of its document in waiting_rows.documents */
-    uint32_t windows;  /* vectors of the row, at least 1 */
+    uint32_t windows;  /* vectors of the row; 0 only for rows of load_take_row() */
     uint32_t document_len;
 };
 

@@ -122,8 +122,8 @@ static enum dp_status enter_row(struct call *call, struct index_loader *l, struc
     l->waiting.rows[l->waiting.count++] = (struct waiting_row){l->waiting.vector_count, l->waiting.documents.len,
                                                                (uint32_t)windows, (uint32_t)document_len};
     l->waiting.vector_count += windows;
-    l->windows += windows - 1;
-    l->waiting.window_rows += windows > 1;
+    l->windows += windows ? windows - 1 : 0;
+    l->waiting.window_rows += windows != 1;
     return DP_OK;
 }
 
@@ -147,7 +147,7 @@ enum dp_status load_take_row(struct call *call, struct index_loader *l, struct s
     enum dp_status status = segment_is_full(l) ? load_build_segment(call, l) : DP_OK;
     if (status == DP_OK)
         status = enter_row(call, l, key, windows, document.len);
-    if (status == DP_OK)
+    if (status == DP_OK && windows)
         status = spill_append(&l->waiting.vectors,
                               span_of(vectors, windows * l->target.vectors.dim * sizeof(float)), &call->error);
     if (status == DP_OK)

@@ -104,9 +104,9 @@ static enum dp_status check_segment(const struct manifest *m, const struct manif
     const uint64_t vectors_max = (uint64_t)SEGMENT_ROWS_MAX * 64, size_max = UINT64_C(1) << 48;
     if (s->rows == 0 || s->rows > SEGMENT_ROWS_MAX)
         why = "rows";
-    else if (s->vectors < s->rows || s->vectors > vectors_max)
+    else if (s->vectors > vectors_max)
         why = "vectors";
-    else if (s->ivf_size > size_max || s->ivf_head > s->ivf_size ||
+    else if (s->ivf_size > size_max || s->ivf_head > s->ivf_size || (s->vectors == 0 && s->ivf_size) ||
              s->ivf_size - s->ivf_head != s->vectors * segment_code_len(m->vectors.dim))
         why = "ivf";
     else if (s->dpr_size > size_max || s->hot_len > SEGMENT_HOT_MAX || s->hot_offset > s->dpr_size ||

@@ -26,7 +26,7 @@ enum {
 struct manifest_segment {
     struct ulid id;
     uint64_t rows;
-    uint64_t vectors;                       /* ≥ rows, as each row has one or more */
+    uint64_t vectors;                       /* a row may have none or several */
     uint64_t ivf_size, ivf_head;            /* bytes of the .ivf object, and of its head */
     uint64_t dpr_size, hot_offset, hot_len; /* bytes of the .dpr object; where its hot part is */
     bool has_deleted;                       /* whether there is a .del object; if not, the fields below are 0 */

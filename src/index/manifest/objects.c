@@ -10,7 +10,10 @@ enum dp_status segment_for_each_object(const struct manifest_segment *s, manifes
     };
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < sizeof objects / sizeof *objects && status == DP_OK; i++) {
-        if (objects[i].kind != MANIFEST_DEL || s->has_deleted)
+        bool there = objects[i].kind == MANIFEST_DEL   ? s->has_deleted
+                     : objects[i].kind == MANIFEST_IVF ? s->vectors > 0
+                                                       : true;
+        if (there)
             status = fn(context, &objects[i]);
     }
     return status;

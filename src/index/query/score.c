@@ -65,6 +65,8 @@ static enum dp_status plan_probes(struct scoring *sc)
     for (size_t i = 0; i < s->manifest.segment_count; i++) {
         const struct segment *segment = s->segments[i].segment;
         struct probe *probe = &sc->probes[i];
+        if (!segment->ivf)
+            continue; /* no row has a vector */
         uint32_t nlist = segment->hot.nlist;
         uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
         nprobe = nprobe < nlist ? nprobe : nlist;
@@ -162,6 +164,8 @@ static enum dp_status scan_lists(struct scoring *sc, const struct segment *segme
 {
     struct query_run *run = sc->run;
     struct ivf_query query;
+    if (probe->count == 0)
+        return DP_OK;
     enum dp_status status =
         ivf_query_init(&query, faiss_ivf_info(segment->ivf).codec, run->vector, &run->call->error);
     if (status)

@@ -122,7 +122,8 @@ static enum dp_status ask_new_segment(struct opening *o, const struct manifest_s
     to->segment = segment;
     asked->opens = true;
     asked->dpr = ask_object(o, &segment->dpr_key, listed->hot_offset, listed->hot_len);
-    asked->ivf = ask_object(o, &segment->ivf_key, 0, listed->ivf_head);
+    if (listed->vectors)
+        asked->ivf = ask_object(o, &segment->ivf_key, 0, listed->ivf_head);
     return DP_OK;
 }
 
@@ -173,23 +174,15 @@ static enum dp_status check_ivf(const struct snapshot *s, const struct segment *
     return DP_OK;
 }
 
-static enum dp_status open_segment(struct opening *o, size_t i)
+static enum dp_status open_ivf(struct opening *o, size_t i)
 {
     struct dp_error *error = &o->call->error;
     const struct manifest_segment *listed = &o->snapshot->manifest.segments[i];
     struct segment *segment = o->snapshot->segments[i].segment;
-    const struct store_read_req *dpr = round_answer(&o->round, o->asked[i].dpr);
     const struct store_read_req *ivf = round_answer(&o->round, o->asked[i].ivf);
-    enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, error);
-    if (status == DP_OK)
-        status = snapshot_check_read(ivf, listed->ivf_size, error);
+    enum dp_status status = snapshot_check_read(ivf, listed->ivf_size, error);
     if (status)
         return status;
-    status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.vectors.dim, &segment->hot, error);
-    if (status) {
-        dp_error_prefix(error, "%s", segment->dpr_key.text);
-        return status;
-    }
     if (checksum64(ivf->bytes.span) != segment->hot.ivf_head_checksum)
         return dp_fail(error, DP_CORRUPT, "%s: the checksum of its head does not fit", segment->ivf_key.text);
     status = faiss_ivf_parse_head(ivf->bytes.span, listed->ivf_size, &segment->ivf, error);
@@ -197,9 +190,26 @@ static enum dp_status open_segment(struct opening *o, size_t i)
         status = check_ivf(o->snapshot, segment, error);
     if (status)
         dp_error_prefix(error, "%s", segment->ivf_key.text);
-    segment->dpr_version = dpr->version;
     segment->ivf_version = ivf->version;
     return status;
+}
+
+static enum dp_status open_segment(struct opening *o, size_t i)
+{
+    struct dp_error *error = &o->call->error;
+    const struct manifest_segment *listed = &o->snapshot->manifest.segments[i];
+    struct segment *segment = o->snapshot->segments[i].segment;
+    const struct store_read_req *dpr = round_answer(&o->round, o->asked[i].dpr);
+    enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, error);
+    if (status)
+        return status;
+    status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.vectors.dim, &segment->hot, error);
+    if (status) {
+        dp_error_prefix(error, "%s", segment->dpr_key.text);
+        return status;
+    }
+    segment->dpr_version = dpr->version;
+    return listed->vectors ? open_ivf(o, i) : DP_OK;
 }
 
 static enum dp_status open_deleted(struct opening *o, size_t i)

@@ -17,7 +17,7 @@
 struct segment {
     _Atomic unsigned references;
     struct segment_hot hot;
-    struct faiss_ivf *ivf; /* the parsed head of the .ivf object */
+    struct faiss_ivf *ivf; /* the parsed head of the .ivf object; NULL: no row of the segment has a vector */
     struct object_key ivf_key, dpr_key;
     struct store_version ivf_version, dpr_version; /* versions that later reads must still find */
 };

@@ -88,9 +88,10 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
     out->vectors = cursor_u64(&c);
     out->size = cursor_u64(&c);
     if (!ulid_parse(id, &out->id) || !ulid_equal(&out->id, &p->listed->id) || zero != 0 || zeros != 0 ||
-        out->dim != dim || out->rows != p->listed->rows || out->vectors != p->listed->vectors ||
+        (out->dim != dim && out->vectors) || out->rows != p->listed->rows || out->vectors != p->listed->vectors ||
         out->size != p->listed->dpr_size)
         return fail_corrupt(p, "it is not the segment that the manifest lists");
+    out->dim = dim; /* a segment without a vector may be older than the first vector of its namespace */
     for (uint32_t i = 0; i < count; i++) {
         enum dp_status status = parse_entry(p, &c);
         if (status)
@@ -151,17 +152,21 @@ static enum dp_status parse_windows(struct hot_parser *p)
     if (!out->windows)
         return dp_fail_nomem(p->error, "a segment's windows");
     struct cursor c = cursor_over(bytes);
-    uint64_t row = 0, before = 0;
+    uint64_t row = 0, next = 0, first = 0; /* `first`: number of the first vector of row `next` */
     while (c.rest.len) {
-        uint64_t gap = cursor_varint(&c), extra = cursor_varint(&c);
+        uint64_t gap = cursor_varint(&c), more = cursor_varint(&c);
         if (c.failed || gap >= out->rows || row + gap >= out->rows || (gap == 0 && out->window_count) ||
-            extra == 0 || extra >= INDEX_WINDOWS_MAX)
+            more >= INDEX_WINDOWS_MAX)
             return fail_corrupt(p, "section WIND is malformed");
         row += gap;
-        out->windows[out->window_count++] = (struct window_run){(uint32_t)row, (uint32_t)extra, before};
-        before += extra;
+        first += row - next;
+        uint32_t vectors = more ? (uint32_t)more + 1 : 0;
+        out->windows[out->window_count++] = (struct window_run){(uint32_t)row, vectors, first};
+        first += vectors;
+        next = row + 1;
     }
-    return out->rows + before == out->vectors ? DP_OK : fail_corrupt(p, "section WIND and the vectors disagree");
+    return out->rows - next + first == out->vectors ? DP_OK
+                                                    : fail_corrupt(p, "section WIND and the vectors disagree");
 }
 
 static enum dp_status parse_documents(struct hot_parser *p)

@@ -14,7 +14,7 @@ uint64_t segment_vector_checksum(struct span floats, uint64_t number)
 
 void segment_vectors_of(const struct segment_hot *hot, uint64_t row, uint64_t *first, uint64_t *count)
 {
-    size_t low = 0, high = hot->window_count; /* windows before `low` belong to rows < row */
+    size_t low = 0, high = hot->window_count; /* runs before `low` belong to rows < row */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (hot->windows[middle].row < row)
@@ -22,10 +22,14 @@ void segment_vectors_of(const struct segment_hot *hot, uint64_t row, uint64_t *f
         else
             high = middle;
     }
-    bool more = low < hot->window_count && hot->windows[low].row == row;
-    uint64_t before = low < hot->window_count ? hot->windows[low].before : hot->vectors - hot->rows;
-    *first = row + before;
-    *count = more ? 1 + (uint64_t)hot->windows[low].extra : 1;
+    if (low < hot->window_count && hot->windows[low].row == row) {
+        *first = hot->windows[low].first;
+        *count = hot->windows[low].vectors;
+        return;
+    }
+    const struct window_run *before = low ? &hot->windows[low - 1] : NULL;
+    *first = before ? before->first + before->vectors + (row - before->row - 1) : row;
+    *count = 1;
 }
 
 struct document_run segment_documents_of(const struct segment_hot *hot, uint64_t row)

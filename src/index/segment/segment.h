@@ -28,11 +28,11 @@ struct id_block {
     struct span first; /* its first id key */
 };
 
-/* A row with more than one vector. */
+/* A row with no vector, or with more than one. */
 struct window_run {
     uint32_t row;
-    uint32_t extra;  /* vectors beyond the first */
-    uint64_t before; /* extra vectors of all rows before this one */
+    uint32_t vectors; /* of the row; not 1 */
+    uint64_t first;   /* number of its first vector, or of the next row's if it has none */
 };
 
 /* A parsed hot part. It does not change after segment_parse_hot(). */

@@ -38,7 +38,7 @@ struct segment_writer {
 enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, struct store *store,
                                    const struct object_key *key, const struct ulid *id, uint32_t dim,
                                    uint64_t rows);
-/* Writes the vectors of the next row: float[count][dim], count ≥ 1. */
+/* Writes the vectors of the next row: float[count][dim]; count may be 0. */
 enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors,
                                      size_t count);
 /* Writes the document of the next row: its id key and its attributes. */
