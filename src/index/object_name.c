@@ -1,9 +1,11 @@
-/* object_name.c: makes object names. No other file does. */
+/* object_name.c: makes object names, and parses them. No other file does. */
 #include "index/object_name.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { WAL_NUMBER_LEN = 20 };
 
 enum { ULID_TIME_LEN = 10 };
 #define ULID_MS_MAX ((INT64_C(1) << 48) - 1)
@@ -83,4 +85,75 @@ void key_of_del(struct object_key *out, struct span name, const struct ulid *inc
 {
     set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.%s.del", SPAN_FMT(name),
                               incarnation->text, segment->text, deletion->text));
+}
+
+/* Takes `len` bytes from the front of *text. Returns false if it has fewer. */
+static bool take_part(struct span *text, size_t len, struct span *out)
+{
+    if (!span_sub(*text, 0, len, out))
+        return false;
+    *text = span_of(text->data + len, text->len - len);
+    return true;
+}
+
+static bool take_text(struct span *text, const char *expected)
+{
+    struct span part;
+    return take_part(text, strlen(expected), &part) && span_equal_str(part, expected);
+}
+
+static bool take_ulid(struct span *text, struct ulid *out)
+{
+    struct span part;
+    return take_part(text, ULID_LEN, &part) && ulid_parse(part, out);
+}
+
+static bool parse_number(struct span digits, uint64_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < digits.len; i++) {
+        unsigned digit = digits.data[i] - (unsigned)'0';
+        if (digit > 9 || *out > (UINT64_MAX - digit) / 10)
+            return false;
+        *out = *out * 10 + digit;
+    }
+    return digits.len == WAL_NUMBER_LEN;
+}
+
+static bool parse_segment_object(struct span rest, struct parsed_name *out)
+{
+    char ivf[16];
+    snprintf(ivf, sizeof ivf, ".%d.ivf", VECTOR_ATTRIBUTE);
+    if (!take_ulid(&rest, &out->segment))
+        return false;
+    out->born = out->segment;
+    if (span_equal_str(rest, ivf)) {
+        out->kind = OBJECT_IVF;
+        return true;
+    }
+    if (span_equal_str(rest, ".dpr")) {
+        out->kind = OBJECT_DPR;
+        return true;
+    }
+    out->kind = OBJECT_DEL;
+    return take_text(&rest, ".") && take_ulid(&rest, &out->born) && span_equal_str(rest, ".del");
+}
+
+bool object_name_parse(struct span key, struct span name, struct parsed_name *out)
+{
+    struct span rest = key, folder;
+    *out = (struct parsed_name){0};
+    if (key.len >= sizeof out->key.text || !span_starts_with(key, name))
+        return false;
+    memcpy(out->key.text, key.data, key.len);
+    out->key.len = key.len;
+    rest = span_of(rest.data + name.len, rest.len - name.len);
+    if (!take_text(&rest, "/") || !take_ulid(&rest, &out->incarnation) || !take_text(&rest, "/") ||
+        !take_part(&rest, 4, &folder))
+        return false;
+    if (span_equal_str(folder, "wal/")) {
+        out->kind = OBJECT_WAL;
+        return parse_number(rest, &out->number);
+    }
+    return span_equal_str(folder, "seg/") && parse_segment_object(rest, out);
 }

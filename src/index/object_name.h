@@ -66,4 +66,16 @@ void key_of_dpr(struct object_key *out, struct span name, const struct ulid *inc
 void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation,
                 const struct ulid *segment, const struct ulid *deletion);
 
+/* What the name of an object says. */
+struct parsed_name {
+    enum object_kind { OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL } kind;
+    struct object_key key; /* the name itself */
+    struct ulid incarnation;
+    uint64_t number;           /* OBJECT_WAL */
+    struct ulid segment, born; /* others: the segment, and the ULID of the object, which tells when it was made */
+};
+/* Parses a name that one of the functions above makes for the namespace `name`. Returns false for all others, and for the
+ * manifest's. */
+bool object_name_parse(struct span key, struct span name, struct parsed_name *out);
+
 #endif

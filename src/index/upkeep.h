@@ -1,4 +1,4 @@
-/* index/upkeep.h: work on a namespace that no client waits for: merging small segments.
+/* index/upkeep.h: work on a namespace that no client waits for: folding its log into segments, merging small segments, and deleting what no manifest lists.
  *
  * Each function looks at the manifest, does what is due, and changes the manifest by one swap. Any process may call it
  * at any time; when another one was first, it gives up its own result. Queries, loads and writes go on meanwhile.
@@ -27,5 +27,59 @@ struct index_merge_result {
  * other merges were first each time. */
 enum dp_status index_merge(struct call *call, struct store *store, struct span name,
                            const struct index_merge_options *options, struct index_merge_result *result);
+
+/* ---- folding ---------------------------------------------------------------------------------------- */
+
+struct index_fold_options {
+    struct team *team; /* clusters the vectors; or NULL */
+};
+
+struct index_fold_result {
+    uint64_t entries; /* log entries that this fold moved into segments; 0: none, or another fold was first */
+    uint64_t rows;    /* rows of the new segments */
+    uint64_t bytes;   /* bytes that the fold wrote */
+};
+
+/* Moves the log of an open namespace, up to its newest validated entry, into segments. `options` may be NULL. */
+enum dp_status index_fold(struct call *call, struct index_reader *reader, const struct index_fold_options *options,
+                          struct index_fold_result *result);
+
+/* ---- collecting ------------------------------------------------------------------------------------- */
+
+/* What one process remembers of a namespace between two collections: the objects that a manifest has let go, and when. It
+ * has one owner thread. A process that ends forgets it, and the next one waits anew. */
+struct index_collector;
+
+enum dp_status index_collector_new(struct store *store, struct span name, struct index_collector **out,
+                                   struct dp_error *error);
+void index_collector_free(struct index_collector *collector); /* NULL is fine */
+
+struct index_collect_options {
+    const struct index_clock *clock;
+    int64_t grace_ms; /* time between the manifest that lets an object go and its removal; 0: INDEX_GRACE_MS */
+    /* How old an unlisted object must be, because a load may still want to list a younger one; longer than any load takes.
+     * 0: INDEX_LAG_MS. */
+    int64_t lag_ms;
+    /* Lets go all folded log entries now. False: those that were folded when this process collected before, so that a
+     * writer whose entry was folded at once still gets its acknowledgement. */
+    bool at_once;
+};
+
+enum { INDEX_GRACE_MS = 15 * 60 * 1000, INDEX_LAG_MS = 24 * 60 * 60 * 1000 };
+
+struct index_collect_result {
+    uint64_t entries, objects; /* log entries and other objects that this collection removed */
+    uint64_t waiting;          /* objects that a manifest has let go and that wait for the end of the grace */
+    uint64_t young;            /* unlisted objects that are too young to be let go */
+    uint64_t sequence;         /* of the manifest that it read; 0: there was none */
+    int64_t due_ms;            /* time from now until the next step is possible; -1: nothing is left to do */
+};
+
+/* Does the next step of removing garbage: lets go what no manifest lists, by at most one swap; or removes what was let go
+ * a grace before. Reads the manifest, lists the namespace's objects, and writes nothing when nothing is to do.
+ * The name may be that of a deleted namespace, or of a folder that never had a manifest: that one gets a tombstone
+ * first, so that no load can appear there with objects that are being removed. */
+enum dp_status index_collect(struct call *call, struct index_collector *collector,
+                             const struct index_collect_options *options, struct index_collect_result *result);
 
 #endif

@@ -36,6 +36,8 @@ struct test_store {
     } late;
     void (*hook)(void *ctx, const struct test_store_op *op);
     void *hook_ctx;
+    int64_t (*now_ms)(void *ctx);
+    void *now_ctx;
 };
 
 struct test_upload {
@@ -136,6 +138,8 @@ static void test_read(struct call *call, struct store *store, struct store_read_
     enum verdict verdict = begin(t, &op, &status);
     if (verdict == GO || verdict == FAIL_LANDED)
         t->inner->ops->read(call, t->inner, reqs, n);
+    for (size_t i = 0; i < n && t->now_ms; i++)
+        reqs[i].date_ms = t->now_ms(t->now_ctx);
     for (size_t i = 0; i < n && verdict != GO; i++) {
         store_bytes_release(&reqs[i].bytes);
         reqs[i].status = refuse(&reqs[i].error, status, verdict);
@@ -211,6 +215,12 @@ enum dp_status test_store_deliver(struct store *s, struct call *call)
     return t->inner->ops->put(call, t->inner, &put);
 }
 
+void test_store_date(struct store *s, int64_t (*now_ms)(void *ctx), void *ctx)
+{
+    of(s)->now_ms = now_ms;
+    of(s)->now_ctx = ctx;
+}
+
 static enum dp_status test_put(struct call *call, struct store *store, struct store_put *put)
 {
     struct test_store *t = of(store);
@@ -223,6 +233,8 @@ static enum dp_status test_put(struct call *call, struct store *store, struct st
         status = meet_fate(call, t, put);
     else if (reaches(call, verdict, &status))
         status = answer(call, verdict, op.status, t->inner->ops->put(call, t->inner, put));
+    if (t->now_ms)
+        put->date_ms = t->now_ms(t->now_ctx);
     op.status = status;
     end(t, &op);
     return status;

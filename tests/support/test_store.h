@@ -87,6 +87,9 @@ void test_store_fate_at(struct store *s, const char *suffix, size_t n, enum test
  * late. */
 enum dp_status test_store_deliver(struct store *s, struct call *call);
 
+/* Dates each answer of a read or a put by `now_ms` instead of the inner store's clock. NULL removes the clock. */
+void test_store_date(struct store *s, int64_t (*now_ms)(void *ctx), void *ctx);
+
 /* Runs `hook` before each operation, without a lock, so that it may act as another writer. NULL removes the
  * hook. */
 void test_store_hook(struct store *s, void (*hook)(void *ctx, const struct test_store_op *op), void *ctx);

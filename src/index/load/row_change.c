@@ -18,6 +18,22 @@ struct superseded {
 
 /* ---- superseded rows ------------------------------------------------------------------------------------- */
 
+enum dp_status row_change_know(struct call *call, struct row_change *c, const struct ulid *segment,
+                               struct row_set *rows)
+{
+    struct superseded *s = arena_calloc(c->arena, 1, sizeof *s);
+    if (!s) {
+        row_set_deinit(rows);
+        return call_nomem(call, "a commit");
+    }
+    s->segment = *segment;
+    s->rows = *rows;
+    s->next = c->superseded;
+    c->superseded = s;
+    *rows = (struct row_set){0};
+    return DP_OK;
+}
+
 static enum dp_status find_superseded(struct call *call, struct row_change *c, const struct segment_place *place,
                                       struct superseded **out)
 {
@@ -27,17 +43,13 @@ static enum dp_status find_superseded(struct call *call, struct row_change *c, c
             return DP_OK;
         }
     }
-    struct superseded *s = arena_calloc(c->arena, 1, sizeof *s);
-    if (!s)
-        return call_nomem(call, "a commit");
-    enum dp_status status = supersede_find(call, place, c->keys, c->key_count, &s->rows);
-    if (status)
-        return status;
-    s->segment = place->listed->id;
-    s->next = c->superseded;
-    c->superseded = s;
-    *out = s;
-    return DP_OK;
+    struct row_set rows;
+    enum dp_status status = supersede_find(call, place, c->keys, c->key_count, &rows);
+    if (status == DP_OK)
+        status = row_change_know(call, c, &place->listed->id, &rows);
+    if (status == DP_OK)
+        *out = c->superseded;
+    return status;
 }
 
 enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clock,

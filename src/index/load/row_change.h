@@ -31,6 +31,10 @@ struct row_change {
     uint64_t replaced; /* rows that the latest try found superseded and that were not deleted before */
 };
 
+/* Tells the change which rows of a segment it supersedes, so that it need not search them. Takes over *rows. The change's
+ * arena must be there. DP_NOMEM. */
+enum dp_status row_change_know(struct call *call, struct row_change *change, const struct ulid *segment,
+                               struct row_set *rows);
 /* Edits the manifest, for manifest_edit.apply. Fails with DP_STALE when a listed object is missing, with DP_CONFLICT
  * when the horizon has passed a segment of the change, and with DP_TOO_LARGE when the namespace would have too many
  * rows or segments. */

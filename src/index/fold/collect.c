@@ -1,0 +1,382 @@
+/* fold/collect.c: the collector, the only one that removes objects (rules L1, L4, L8 and L9 of docs/internals/wal.md).
+ *
+ * One collection takes one of two steps:
+ *
+ *   let go   list all objects below the name, then read the manifest. Garbage is what this manifest does not need:
+ *              - log entries up to wal_floor;
+ *              - log entries of other lives of the name than the live one;
+ *              - other objects that it neither lists nor has pending, and that are older than the lag.
+ *            If its wal_gone or horizon does not cover the garbage yet, one swap raises them. The names that a manifest
+ *            covers become the batch, with the store's time of the answer that showed this manifest.
+ *   remove   a grace after that time, by the store's clock and by this host's, remove the batch.
+ *
+ * A manifest that has let an object go never lists it again: commits check the horizon, and numbers of entries only rise.
+ * The grace is for readers and writers that still hold an older manifest. The batch lives in memory only. When the
+ * process ends, its successor lists again.
+ *
+ * The store's clock dates the answers, since hosts' clocks may be wrong. An answer without a date lets nothing go.
+ */
+#include "index/upkeep.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "index/manifest/swap.h"
+
+enum {
+    LIST_PAGE = 1000,
+    BATCH_MAX = 10000,
+    BATCH_ARENA_MAX = 16 * 1024 * 1024,
+    NS_PER_MS = 1000000,
+    HELD_MS = 60 * 1000 /* time for a writer whose entry was folded at once to see its manifest */
+};
+
+/* Objects that a manifest has let go. */
+struct collect_batch {
+    struct arena arena;
+    struct parsed_name *names; /* [count] */
+    size_t count;
+    int64_t date_ms; /* the store's time of the manifest's answer; 0: there is no batch */
+    int64_t now_ns;  /* this host's time before that read was sent */
+};
+
+struct index_collector {
+    struct store *store;
+    struct span name; /* owned */
+    struct collect_batch batch;
+    /* wal_floor at the latest collection that let something go, or looked whether it could. */
+    struct ulid floor_of; /* the incarnation */
+    uint64_t floor;
+};
+
+/* One collection. */
+struct collection {
+    struct index_collector *collector;
+    const struct index_collect_options *options;
+    int64_t grace_ms, lag_ms;
+    struct manifest manifest; /* as the latest read found it */
+    bool exists;
+    struct manifest_answer answer;
+    int64_t begun_ns;          /* when the latest read of the manifest began */
+    struct parsed_name *found; /* [found_count]: the listing, in the call's arena */
+    size_t found_count;
+    bool held;           /* it leaves folded entries to the next collection */
+    uint64_t gone;       /* wal_gone to reach */
+    struct ulid horizon; /* horizon to reach */
+    struct index_collect_result *result;
+};
+
+enum dp_status index_collector_new(struct store *store, struct span name, struct index_collector **out,
+                                   struct dp_error *error)
+{
+    struct index_collector *c = mem_calloc(1, sizeof *c);
+    uint8_t *copy = mem_alloc(name.len + 1);
+    *out = NULL;
+    if (!c || !copy) {
+        mem_free(c);
+        mem_free(copy);
+        return dp_fail_nomem(error, "a collector");
+    }
+    memcpy(copy, name.data, name.len);
+    c->store = store;
+    c->name = span_of(copy, name.len);
+    arena_init(&c->batch.arena, BATCH_ARENA_MAX);
+    *out = c;
+    return DP_OK;
+}
+
+void index_collector_free(struct index_collector *c)
+{
+    if (!c)
+        return;
+    arena_deinit(&c->batch.arena);
+    mem_free((void *)(uintptr_t)c->name.data);
+    mem_free(c);
+}
+
+static void forget_batch(struct collect_batch *b)
+{
+    arena_reset(&b->arena);
+    b->names = NULL;
+    b->count = 0;
+    b->date_ms = 0;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+static enum dp_status read_now(struct call *call, struct collection *c)
+{
+    manifest_deinit(&c->manifest);
+    c->begun_ns = index_now_ns(c->options->clock);
+    enum dp_status status =
+        manifest_load_any(call, c->collector->store, c->collector->name, &c->manifest, &c->answer);
+    c->exists = status == DP_OK;
+    if (!c->exists)
+        c->manifest = (struct manifest){0};
+    if (status == DP_NOT_FOUND) {
+        dp_error_clear(&call->error);
+        status = DP_OK;
+    }
+    c->result->sequence = c->exists ? c->manifest.sequence : 0;
+    return status;
+}
+
+/* Lists what lies below the name, up to BATCH_MAX objects; the rest comes in a later collection. */
+static enum dp_status list_objects(struct call *call, struct collection *c)
+{
+    struct span name = c->collector->name, after = {0};
+    char *prefix = arena_printf(call->arena, "%.*s/", SPAN_FMT(name));
+    c->found = arena_array(call->arena, BATCH_MAX, sizeof *c->found);
+    if (!prefix || !c->found)
+        return call_nomem(call, "a list of objects");
+    struct store_listing page = {.truncated = true};
+    while (page.truncated && c->found_count < BATCH_MAX) {
+        enum dp_status status =
+            store_list(call, c->collector->store, span_str(prefix), after, false, LIST_PAGE, &page);
+        if (status)
+            return status;
+        for (size_t i = 0; i < page.count && c->found_count < BATCH_MAX; i++) {
+            if (object_name_parse(page.entries[i].key, name, &c->found[c->found_count]))
+                c->found_count++;
+        }
+        if (page.count == 0)
+            break;
+        after = page.entries[page.count - 1].key;
+    }
+    return DP_OK;
+}
+
+/* ---- garbage --------------------------------------------------------------------------------------------- */
+
+/* A search for an object among those that a manifest needs. */
+struct needed_search {
+    const struct parsed_name *object;
+    bool needed;
+};
+
+static enum dp_status compare_needed(void *context, const struct manifest_object *o)
+{
+    struct needed_search *s = context;
+    s->needed =
+        s->needed || (ulid_equal(&o->segment->id, &s->object->segment) && ulid_equal(o->born, &s->object->born));
+    return DP_OK;
+}
+
+/* Returns whether the manifest lists the object, or has it pending. */
+static bool is_needed(const struct manifest *m, const struct parsed_name *object)
+{
+    struct needed_search s = {object, false};
+    if (m->state == NAMESPACE_LIVE && ulid_equal(&m->incarnation, &object->incarnation))
+        manifest_for_each_object(m, compare_needed, &s);
+    return s.needed;
+}
+
+static bool is_of_live(const struct collection *c, const struct parsed_name *object)
+{
+    return c->exists && c->manifest.state == NAMESPACE_LIVE &&
+           ulid_equal(&c->manifest.incarnation, &object->incarnation);
+}
+
+/* Returns whether the latest manifest has let the object go. */
+static bool is_let_go(const struct collection *c, const struct parsed_name *object)
+{
+    if (!c->exists)
+        return false;
+    if (object->kind == OBJECT_WAL)
+        return !is_of_live(c, object) || object->number <= c->manifest.wal_gone;
+    return memcmp(object->born.text, c->manifest.horizon.text, ULID_LEN) <= 0 && !is_needed(&c->manifest, object);
+}
+
+/* Returns the number up to which folded entries may be let go. */
+static uint64_t gone_limit(const struct collection *c)
+{
+    const struct index_collector *memory = c->collector;
+    if (c->options->at_once)
+        return c->manifest.wal_floor;
+    bool known = ulid_equal(&memory->floor_of, &c->manifest.incarnation);
+    return known && memory->floor < c->manifest.wal_floor ? memory->floor : known ? c->manifest.wal_floor : 0;
+}
+
+/* Finds out how far wal_gone and the horizon must rise to cover the garbage. The horizon rises to the youngest garbage
+ * that is older than the lag, which is no later than the newest object found. */
+static void plan_swap(struct collection *c)
+{
+    uint64_t limit = gone_limit(c);
+    c->gone = c->manifest.wal_gone;
+    c->horizon = c->manifest.horizon;
+    for (size_t i = 0; i < c->found_count; i++) {
+        const struct parsed_name *o = &c->found[i];
+        if (o->kind == OBJECT_WAL) {
+            if (is_of_live(c, o) && o->number <= limit && o->number > c->gone)
+                c->gone = o->number;
+            c->held = c->held || (is_of_live(c, o) && o->number > limit && o->number <= c->manifest.wal_floor);
+            continue;
+        }
+        if (is_needed(&c->manifest, o))
+            continue;
+        if (ulid_ms(&o->born) + c->lag_ms > c->answer.date_ms)
+            c->result->young++;
+        else if (memcmp(o->born.text, c->horizon.text, ULID_LEN) > 0)
+            c->horizon = o->born;
+    }
+}
+
+static bool needs_swap(const struct collection *c)
+{
+    return c->gone > c->manifest.wal_gone || memcmp(c->horizon.text, c->manifest.horizon.text, ULID_LEN) > 0;
+}
+
+/* ---- the swap -------------------------------------------------------------------------------------------- */
+
+static enum dp_status apply_letting_go(struct call *call, void *context, struct manifest *m, bool exists,
+                                       bool *needed)
+{
+    const struct collection *c = context;
+    (void)call;
+    *needed = !exists;
+    if (!exists) { /* the name gets a tombstone of no life */
+        manifest_end_life(m);
+        return DP_OK;
+    }
+    if (memcmp(c->horizon.text, m->horizon.text, ULID_LEN) > 0) {
+        m->horizon = c->horizon;
+        *needed = true;
+    }
+    if (ulid_equal(&m->incarnation, &c->manifest.incarnation) && c->gone > m->wal_gone &&
+        c->gone <= m->wal_floor) {
+        m->wal_gone = c->gone;
+        *needed = true;
+    }
+    return DP_OK;
+}
+
+static void note_collect_sent(void *context)
+{
+    (void)context; /* the collector has no objects */
+}
+
+static bool shows_collection(const void *context, const struct manifest *m)
+{
+    const struct collection *c = context;
+    return memcmp(m->horizon.text, c->horizon.text, ULID_LEN) >= 0 &&
+           (!ulid_equal(&m->incarnation, &c->manifest.incarnation) || m->wal_gone >= c->gone);
+}
+
+static const struct manifest_edit collect_edit = {apply_letting_go, note_collect_sent, shows_collection, true};
+
+static enum dp_status raise_limits(struct call *call, struct collection *c)
+{
+    struct manifest after;
+    enum dp_status status =
+        manifest_swap(call, c->collector->store, c->collector->name, &collect_edit, c, c->options->clock, &after);
+    if (status)
+        return status;
+    manifest_deinit(&after);
+    return read_now(call, c);
+}
+
+/* ---- the two steps --------------------------------------------------------------------------------------- */
+
+/* Keeps the names that the latest manifest has let go. */
+static enum dp_status keep_batch(struct call *call, struct collection *c)
+{
+    struct collect_batch *b = &c->collector->batch;
+    b->names = arena_array(&b->arena, c->found_count + 1, sizeof *b->names);
+    if (!b->names)
+        return call_nomem(call, "a collection");
+    for (size_t i = 0; i < c->found_count; i++) {
+        if (is_let_go(c, &c->found[i]))
+            b->names[b->count++] = c->found[i];
+    }
+    b->date_ms = c->answer.date_ms;
+    b->now_ns = c->begun_ns;
+    if (b->count == 0 || b->date_ms == 0)
+        forget_batch(b);
+    return DP_OK;
+}
+
+static enum dp_status let_go(struct call *call, struct collection *c)
+{
+    enum dp_status status = list_objects(call, c);
+    if (status == DP_OK && c->found_count)
+        status = read_now(call, c); /* begun after the listing: an entry of a life that is over now is garbage */
+    if (status == DP_OK && c->found_count && !c->exists)
+        status = raise_limits(call, c);
+    if (status || c->found_count == 0 || c->answer.date_ms == 0)
+        return status;
+    plan_swap(c);
+    if (needs_swap(c))
+        status = raise_limits(call, c);
+    if (status)
+        return status;
+    c->collector->floor_of = c->manifest.incarnation;
+    c->collector->floor = c->manifest.wal_floor;
+    return keep_batch(call, c);
+}
+
+/* Returns how much of the grace is left, in milliseconds; 0: the batch may be removed. */
+static int64_t grace_left(const struct collection *c)
+{
+    const struct collect_batch *b = &c->collector->batch;
+    int64_t by_store = c->answer.date_ms ? c->answer.date_ms - b->date_ms : 0;
+    int64_t by_host = (index_now_ns(c->options->clock) - b->now_ns) / NS_PER_MS;
+    int64_t passed = by_store < by_host ? by_store : by_host;
+    return passed >= c->grace_ms ? 0 : c->grace_ms - (passed > 0 ? passed : 0);
+}
+
+static enum dp_status remove_batch(struct call *call, struct collection *c)
+{
+    struct collect_batch *b = &c->collector->batch;
+    enum dp_status status = DP_OK;
+    while (b->count && status == DP_OK) {
+        const struct parsed_name *o = &b->names[b->count - 1];
+        if (is_let_go(c, o)) {
+            status = store_remove(call, c->collector->store, object_key_span(&o->key));
+            if (status == DP_UNKNOWN || status == DP_NOT_DURABLE)
+                status = DP_OK; /* what is left is listed again */
+            c->result->entries += status == DP_OK && o->kind == OBJECT_WAL;
+            c->result->objects += status == DP_OK && o->kind != OBJECT_WAL;
+        }
+        b->count -= status == DP_OK;
+        if (status == DP_OK)
+            status = call_check(call);
+    }
+    if (b->count == 0)
+        forget_batch(b);
+    return status;
+}
+
+static enum dp_status take_step(struct call *call, struct collection *c)
+{
+    struct collect_batch *b = &c->collector->batch;
+    enum dp_status status = DP_OK;
+    if (b->date_ms) {
+        status = read_now(call, c);
+        if (status == DP_OK && grace_left(c) == 0)
+            status = remove_batch(call, c);
+    }
+    if (status == DP_OK && b->date_ms == 0)
+        status = let_go(call, c);
+    c->result->waiting = b->count;
+    if (b->date_ms)
+        c->result->due_ms = grace_left(c);
+    else if (c->held)
+        c->result->due_ms = HELD_MS;
+    else if (c->result->young)
+        c->result->due_ms = c->lag_ms / 24;
+    return status;
+}
+
+enum dp_status index_collect(struct call *call, struct index_collector *collector,
+                             const struct index_collect_options *options, struct index_collect_result *result)
+{
+    static const struct index_collect_options defaults;
+    struct collection c = {.collector = collector, .options = options ? options : &defaults, .result = result};
+    *result = (struct index_collect_result){.due_ms = -1};
+    c.grace_ms = c.options->grace_ms ? c.options->grace_ms : INDEX_GRACE_MS;
+    c.lag_ms = c.options->lag_ms ? c.options->lag_ms : INDEX_LAG_MS;
+    manifest_init(&c.manifest);
+    enum dp_status status = take_step(call, &c);
+    manifest_deinit(&c.manifest);
+    return status;
+}

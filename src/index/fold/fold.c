@@ -1,0 +1,253 @@
+/* fold/fold.c: moves log entries into segments.
+ *
+ *   1. bring the reader's view up to the newest log entry m (rule L3: only a validated tail is folded);
+ *   2. the newest row of each id that the tail names becomes a row of a new segment, unless it is deleted;
+ *   3. one swap adds the segment, marks all rows of older segments that have one of these ids as deleted, and sets
+ *      wal_floor to m and wal_chain to the hash of entry m.
+ *
+ * Segments that another fold, load or merge adds between 1 and 3 are searched for the ids in the swap; for the
+ * segments of the view, its masks say which rows the tail has replaced. If another fold has reached entry m, there is
+ * nothing to do. If it has reached an earlier one, its rows are superseded like all others.
+ */
+#include "index/upkeep.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "index/load/load.h"
+#include "index/load/row_change.h"
+#include "index/query/reader.h"
+
+/* A fold, from its view to its swap. */
+struct fold {
+    struct index_reader *reader;
+    struct view *view; /* keeps the records alive */
+    const struct index_fold_options *options;
+    struct view_position at;          /* the newest entry that the fold takes */
+    uint64_t floor;                   /* wal_floor of the view */
+    const struct wal_record **newest; /* [newest_count]: the newest record of each id, sorted by id key */
+    size_t newest_count;
+    struct span *keys; /* [newest_count]: their id keys */
+    struct index_loader *loader;
+    struct row_change change;
+    bool beaten; /* another fold was first, or the life of the name has ended */
+};
+
+/* ---- the tail -------------------------------------------------------------------------------------------- */
+
+static int compare_records(const void *a, const void *b)
+{
+    const struct wal_record *const *left = a, *const *right = b;
+    return span_compare((*left)->key, (*right)->key);
+}
+
+/* Copies what the tail and the masks say at one entry. */
+static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_set *masks)
+{
+    struct view *view = f->view;
+    const struct manifest *m = &view->base->manifest;
+    const struct tail *tail = &view->locked.tail;
+    enum dp_status status = DP_OK;
+    view_lock(view);
+    f->at = view->locked.at;
+    f->newest = mem_calloc(tail->row_count + 1, sizeof *f->newest);
+    f->keys = mem_calloc(tail->row_count + 1, sizeof *f->keys);
+    if (!f->newest || !f->keys)
+        status = call_nomem(call, "a fold");
+    for (size_t i = 0; i < tail->row_count && status == DP_OK; i++) {
+        if (!tail->rows[i].superseded)
+            f->newest[f->newest_count++] = tail->rows[i].record;
+    }
+    for (size_t i = 0; i < m->segment_count && status == DP_OK; i++) {
+        const struct row_set *mask = view->locked.masks[i];
+        status = row_set_init(&masks[i], m->segments[i].rows, &call->error);
+        if (status == DP_OK && mask) {
+            memcpy(masks[i].bits, mask->bits, (size_t)(mask->rows / 8 + 1));
+            masks[i].count = mask->count;
+        }
+    }
+    view_unlock(view);
+    if (f->newest_count)
+        qsort(f->newest, f->newest_count, sizeof *f->newest, compare_records);
+    for (size_t i = 0; i < f->newest_count; i++)
+        f->keys[i] = f->newest[i]->key;
+    return status;
+}
+
+/* Removes from a mask the rows that were deleted before. */
+static void drop_deleted(struct row_set *mask, const struct row_set *deleted)
+{
+    for (uint64_t row = 0; row < mask->rows; row++) {
+        if (row_set_has(mask, row) && row_set_has(deleted, row)) {
+            mask->bits[row / 8] &= (uint8_t) ~(1u << (row % 8));
+            mask->count--;
+        }
+    }
+}
+
+/* Takes the tail, and tells the change which rows of the view's segments it supersedes. */
+static enum dp_status take_tail(struct call *call, struct fold *f)
+{
+    const struct snapshot *base = f->view->base;
+    size_t count = base->manifest.segment_count;
+    struct row_set *masks = mem_calloc(count + 1, sizeof *masks);
+    if (!masks)
+        return call_nomem(call, "a fold");
+    enum dp_status status = copy_tail(call, f, masks);
+    f->change.keys = f->keys;
+    f->change.key_count = f->newest_count;
+    for (size_t i = 0; i < count && status == DP_OK; i++) {
+        if (base->segments[i].deleted)
+            drop_deleted(&masks[i], &base->segments[i].deleted->set);
+        status = row_change_know(call, &f->change, &base->manifest.segments[i].id, &masks[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        row_set_deinit(&masks[i]);
+    mem_free(masks);
+    return status;
+}
+
+/* ---- building -------------------------------------------------------------------------------------------- */
+
+static enum dp_status begin_fold(struct call *call, struct fold *f)
+{
+    const struct manifest *m = &f->view->base->manifest;
+    struct index_reader *reader = f->reader;
+    f->floor = m->wal_floor;
+    enum dp_status status =
+        loader_new(call, reader->store, reader->name, &m->vectors, f->options->team, reader->clock, &f->loader);
+    if (status)
+        return status;
+    f->loader->target.incarnation = m->incarnation;
+    f->loader->target.joins = true;
+    f->loader->target.horizon = m->horizon;
+    f->loader->target.segments_listed = m->segment_count;
+    f->loader->target.segments_max = MANIFEST_SEGMENTS_MAX;
+    f->change = (struct row_change){.store = reader->store,
+                                    .name = reader->name,
+                                    .clock = reader->clock,
+                                    .arena = &f->loader->arena,
+                                    .log = &f->loader->log};
+    return DP_OK;
+}
+
+static enum dp_status build_segments(struct call *call, struct fold *f)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < f->newest_count && status == DP_OK; i++) {
+        const struct wal_record *r = f->newest[i];
+        if (r->kind == WAL_ROW)
+            status = load_take_row(call, f->loader, r->key, r->vectors, r->windows, r->document);
+        if (status == DP_OK && i % 1024 == 0)
+            status = call_check(call);
+    }
+    if (status == DP_OK && f->loader->waiting.count)
+        status = load_build_segment(call, f->loader);
+    f->change.segments = f->loader->segments;
+    f->change.segment_count = f->loader->segment_count;
+    return status;
+}
+
+/* ---- the swap -------------------------------------------------------------------------------------------- */
+
+static enum dp_status apply_fold(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
+{
+    struct fold *f = context;
+    f->beaten = !exists || m->state != NAMESPACE_LIVE ||
+                !ulid_equal(&m->incarnation, &f->loader->target.incarnation) || m->wal_floor >= f->at.last ||
+                m->wal_floor < f->floor;
+    *needed = !f->beaten;
+    if (f->beaten)
+        return DP_OK;
+    enum dp_status status = row_change_apply(call, &f->change, m);
+    m->wal_floor = f->at.last;
+    m->wal_chain = f->at.chain;
+    return object_log_status(call, status);
+}
+
+static void note_fold_sent(void *context)
+{
+    struct fold *f = context;
+    f->loader->log.sent = true;
+}
+
+static bool shows_fold(const void *context, const struct manifest *m)
+{
+    const struct fold *f = context;
+    return row_change_shows(&f->change, m);
+}
+
+static const struct manifest_edit fold_edit = {apply_fold, note_fold_sent, shows_fold, false};
+
+static enum dp_status swap_fold(struct call *call, struct fold *f, struct index_fold_result *result)
+{
+    struct manifest after;
+    enum dp_status status =
+        manifest_swap(call, f->reader->store, f->reader->name, &fold_edit, f, f->reader->clock, &after);
+    if (status)
+        return status;
+    manifest_deinit(&after);
+    if (f->beaten)
+        return DP_OK;
+    *result = (struct index_fold_result){.entries = f->at.last - f->floor, .bytes = f->loader->log.bytes};
+    for (size_t i = 0; i < f->loader->segment_count; i++)
+        result->rows += f->loader->segments[i].rows;
+    return DP_OK;
+}
+
+/* ---- one fold -------------------------------------------------------------------------------------------- */
+
+static void free_fold(struct fold *f)
+{
+    row_change_deinit(&f->change);
+    if (f->loader) {
+        object_log_remove(&f->loader->log, f->reader->store); /* unless the fold has sent a manifest */
+        loader_free(f->loader);
+    }
+    mem_free(f->newest);
+    mem_free(f->keys);
+    view_release(f->view);
+}
+
+/* Brings the reader to the newest entry of its namespace. */
+static enum dp_status refresh(struct call *call, struct index_reader *reader, struct view **out)
+{
+    struct view *now = reader_view(reader);
+    enum dp_status status = view_refresh(call, reader, now, out);
+    view_release(now);
+    return status;
+}
+
+/* Lets the reader see the folded namespace, so that its tail is short again. The next query would do so otherwise. */
+static void see_fold(struct call *call, struct index_reader *reader)
+{
+    struct view *view = NULL;
+    if (refresh(call, reader, &view) == DP_OK)
+        view_release(view);
+    dp_error_clear(&call->error);
+}
+
+enum dp_status index_fold(struct call *call, struct index_reader *reader, const struct index_fold_options *options,
+                          struct index_fold_result *result)
+{
+    static const struct index_fold_options defaults;
+    struct fold f = {.reader = reader, .options = options ? options : &defaults};
+    *result = (struct index_fold_result){0};
+    enum dp_status status = refresh(call, reader, &f.view);
+    if (status || view_counts(f.view).tail_entries == 0) {
+        view_release(f.view);
+        return status;
+    }
+    status = begin_fold(call, &f);
+    if (status == DP_OK)
+        status = take_tail(call, &f);
+    if (status == DP_OK)
+        status = build_segments(call, &f);
+    if (status == DP_OK)
+        status = swap_fold(call, &f, result);
+    bool folded = status == DP_OK;
+    free_fold(&f);
+    if (folded)
+        see_fold(call, reader);
+    return status;
+}

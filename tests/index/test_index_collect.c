@@ -1,0 +1,517 @@
+/* test_index_collect.c: the collector removes what nobody needs, and only after the grace. */
+#include "index_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "index/index.h"
+#include "index/upkeep.h"
+
+enum { ALL_LISTS = 100000, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
+
+/* ---- a time of the test's -------------------------------------------------------------------------------- */
+
+/* One clock for the hosts and the store, unless their differences are set. */
+struct test_time {
+    int64_t ms;          /* Unix time of the store */
+    int64_t host_behind; /* the host's boot clock lacks this much */
+    bool undated;        /* the store does not date its answers */
+    struct index_process process;
+    struct index_clock clock;
+};
+
+static int64_t time_now_ns(void *ctx)
+{
+    struct test_time *t = ctx;
+    return (t->ms - t->host_behind) * 1000000;
+}
+
+static int64_t time_wall_ms(void *ctx)
+{
+    return ((struct test_time *)ctx)->ms;
+}
+
+static int64_t time_date_ms(void *ctx)
+{
+    struct test_time *t = ctx;
+    return t->undated ? 0 : t->ms;
+}
+
+static enum dp_status time_wait(void *ctx, struct call *call, int64_t ms)
+{
+    ((struct test_time *)ctx)->ms += ms;
+    return call_check(call);
+}
+
+static struct test_time test_time;
+
+static int world_in_time(void **state)
+{
+    world_in_memory(state);
+    struct world *w = *state;
+    test_time = (struct test_time){.ms = INT64_C(1800000000000)};
+    pthread_mutex_init(&test_time.process.lock, NULL);
+    test_time.clock = index_system_clock;
+    test_time.clock.now_ns = time_now_ns;
+    test_time.clock.wall_ms = time_wall_ms;
+    test_time.clock.wait = time_wait;
+    test_time.clock.random = index_system_clock.random;
+    test_time.clock.ctx = &test_time;
+    test_time.clock.process = &test_time.process;
+    w->clock = &test_time.clock;
+    test_store_date(w->store, time_date_ms, &test_time);
+    return 0;
+}
+
+static void pass(int64_t ms)
+{
+    test_time.ms += ms;
+}
+
+/* ---- helpers --------------------------------------------------------------------------------------------- */
+
+static struct index_collector *new_collector(struct world *w)
+{
+    struct index_collector *collector;
+    assert_int_equal(index_collector_new(w->store, span_str("rows"), &collector, &w->call.error), DP_OK);
+    return collector;
+}
+
+static struct index_collect_result collect(struct world *w, struct index_collector *collector)
+{
+    const struct index_collect_options options = {.clock = &test_time.clock};
+    struct index_collect_result result;
+    arena_reset(&w->arena);
+    if (index_collect(&w->call, collector, &options, &result) != DP_OK)
+        fail_msg("collecting: %s", w->call.error.message);
+    return result;
+}
+
+static void merge(struct world *w)
+{
+    const struct index_merge_options options = {.everything = true, .clock = &test_time.clock};
+    struct index_merge_result result;
+    assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &result), DP_OK);
+    assert_true(result.inputs > 0);
+}
+
+static size_t objects(struct world *w)
+{
+    struct store_listing page;
+    assert_int_equal(
+        store_list(&w->call, test_store_inner(w->store), span_str("rows/"), span_str(""), false, 1000, &page),
+        DP_OK);
+    return page.count;
+}
+
+static size_t writes_of(struct world *w, struct index_collector *collector, struct index_collect_result *result)
+{
+    test_store_reset(w->store);
+    *result = collect(w, collector);
+    return test_store_counts(w->store).writes;
+}
+
+static void check_rows(struct world *w, uint64_t rows)
+{
+    struct expected e = {.rows = rows};
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_true(fixture_check_answers(w, reader, &e, 5, 20, ALL_LISTS) >= 0.999);
+    index_close(reader);
+}
+
+static void load_three(struct world *w)
+{
+    fixture_must_load(w, "rows", 0, 100, 0);
+    fixture_must_load(w, "rows", 100, 300, 0);
+    fixture_must_load(w, "rows", 300, 400, 0);
+}
+
+/* A change of the manifest that the test makes by hand. */
+struct hand_edit {
+    void (*change)(struct manifest *m);
+};
+
+static enum dp_status apply_hand(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
+{
+    (void)call, (void)needed;
+    assert_true(exists);
+    ((struct hand_edit *)context)->change(m);
+    return DP_OK;
+}
+
+static void ignore_sent(void *context)
+{
+    (void)context;
+}
+
+static bool shows_nothing(const void *context, const struct manifest *m)
+{
+    (void)context, (void)m;
+    return false;
+}
+
+static void change_manifest(struct world *w, void (*change)(struct manifest *m))
+{
+    static const struct manifest_edit edit = {apply_hand, ignore_sent, shows_nothing, false};
+    struct hand_edit hand = {change};
+    struct manifest m;
+    assert_int_equal(manifest_swap(&w->call, w->store, span_str("rows"), &edit, &hand, &test_time.clock, &m),
+                     DP_OK);
+    manifest_deinit(&m);
+}
+
+/* Deletes the namespace. */
+static void end_life(struct manifest *m)
+{
+    manifest_end_life(m);
+}
+
+static struct ulid incarnation_of(struct world *w)
+{
+    struct manifest m;
+    assert_int_equal(manifest_load_any(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    struct ulid incarnation = m.incarnation;
+    manifest_deinit(&m);
+    return incarnation;
+}
+
+static void put_entry(struct world *w, const struct ulid *incarnation, uint64_t number)
+{
+    struct object_key key;
+    key_of_wal(&key, span_str("rows"), incarnation, number);
+    struct store_put put = {.key = object_key_span(&key), .body = span_str("an entry")};
+    assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
+}
+
+/* ---- objects --------------------------------------------------------------------------------------------- */
+
+/* The inputs of a merge go when they are older than the lag, let go by a swap, and the grace has passed. */
+static void test_index_nothing_is_removed_before_the_grace(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    struct index_collect_result r;
+    load_three(w);
+    merge(w);
+    assert_int_equal(objects(w), 1 + 8);
+    assert_int_equal(writes_of(w, collector, &r), 0);
+    assert_int_equal(r.young, 6);
+    pass(25 * HOUR_MS);
+    assert_int_equal(writes_of(w, collector, &r), 1); /* the swap that lets them go */
+    assert_int_equal(r.waiting, 6);
+    assert_int_equal(r.due_ms, INDEX_GRACE_MS);
+    pass(INDEX_GRACE_MS - 1);
+    assert_int_equal(writes_of(w, collector, &r), 0);
+    assert_int_equal(r.waiting, 6);
+    assert_int_equal(objects(w), 1 + 8);
+    pass(1);
+    assert_int_equal(writes_of(w, collector, &r), 6);
+    assert_int_equal(r.objects, 6);
+    assert_int_equal(r.waiting, 0);
+    assert_int_equal(objects(w), 1 + 2);
+    check_rows(w, 400);
+    assert_int_equal(writes_of(w, collector, &r), 0);
+    assert_int_equal(r.due_ms, -1);
+    index_collector_free(collector);
+}
+
+/* A host whose boot clock stood still has not waited, whatever the store says. */
+static void test_index_the_grace_is_measured_by_both_clocks(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    load_three(w);
+    merge(w);
+    pass(25 * HOUR_MS);
+    assert_int_equal(collect(w, collector).waiting, 6);
+    pass(HOUR_MS);
+    test_time.host_behind = HOUR_MS;
+    assert_int_equal(collect(w, collector).objects, 0);
+    test_time.host_behind = 0;
+    test_time.undated = true;
+    assert_int_equal(collect(w, collector).objects, 0);
+    test_time.undated = false;
+    assert_int_equal(collect(w, collector).objects, 6);
+    index_collector_free(collector);
+}
+
+static void test_index_a_store_without_dates_lets_nothing_go(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    struct index_collect_result r;
+    load_three(w);
+    merge(w);
+    pass(25 * HOUR_MS);
+    test_time.undated = true;
+    assert_int_equal(writes_of(w, collector, &r), 0);
+    assert_int_equal(r.waiting, 0);
+    index_collector_free(collector);
+}
+
+/* A new process knows nothing of the old one's batch, and waits anew. */
+static void test_index_a_new_process_waits_anew(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    load_three(w);
+    merge(w);
+    pass(25 * HOUR_MS);
+    assert_int_equal(collect(w, collector).waiting, 6);
+    index_collector_free(collector);
+    pass(HOUR_MS);
+    collector = new_collector(w);
+    struct index_collect_result r;
+    assert_int_equal(writes_of(w, collector, &r), 0); /* the horizon is there already */
+    assert_int_equal(r.waiting, 6);
+    pass(INDEX_GRACE_MS);
+    assert_int_equal(collect(w, collector).objects, 6);
+    index_collector_free(collector);
+}
+
+/* The objects of a load that died go; those of a load that was too slow, too, and the load says so. */
+static void test_index_a_load_slower_than_the_lag_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    struct index_load_summary summary;
+    fixture_must_load(w, "rows", 0, 100, 0);
+    struct index_loader *slow = fixture_begin(w, "rows");
+    slow->segment_rows = 50;
+    assert_int_equal(fixture_add(w, slow, 100, 180, 0), DP_OK);
+    assert_int_equal(objects(w), 1 + 2 + 2);
+    pass(25 * HOUR_MS);
+    assert_int_equal(collect(w, collector).waiting, 2);
+    pass(INDEX_GRACE_MS);
+    assert_int_equal(collect(w, collector).objects, 2);
+    assert_int_equal(index_load_commit(&w->call, slow, &summary), DP_CONFLICT);
+    world_reset(w);
+    fixture_must_load(w, "rows", 100, 180, 0);
+    check_rows(w, 180);
+    index_collector_free(collector);
+}
+
+static void make_first_pending(struct manifest *m)
+{
+    m->features |= MANIFEST_FEATURE_LOG;
+    m->pending = arena_calloc(&m->arena, 1, sizeof *m->pending);
+    assert_non_null(m->pending);
+    m->pending_count = 1;
+    m->pending[0] = (struct manifest_pending){
+        .load = m->segments[0].id, .at_ms = 1, .segments = m->segments, .segment_count = 1};
+    m->segments++;
+    m->segment_count--;
+}
+
+static void make_pending_listed(struct manifest *m)
+{
+    m->segments--;
+    m->segment_count++;
+    *m->segments = m->pending[0].segments[0];
+    m->pending_count = 0;
+}
+
+static void test_index_pending_segments_stay(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    struct index_collect_result r;
+    load_three(w);
+    change_manifest(w, make_first_pending);
+    pass(48 * HOUR_MS);
+    assert_int_equal(writes_of(w, collector, &r), 0);
+    assert_int_equal(r.waiting, 0);
+    assert_int_equal(objects(w), 1 + 6);
+    (void)make_pending_listed;
+    index_collector_free(collector);
+}
+
+static void test_index_files_that_are_not_ours_stay(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    load_three(w);
+    struct store_put put = {.key = span_str("rows/notes.txt"), .body = span_str("mine")};
+    assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
+    pass(48 * HOUR_MS);
+    assert_int_equal(collect(w, collector).waiting, 0);
+    index_collector_free(collector);
+}
+
+/* ---- entries --------------------------------------------------------------------------------------------- */
+
+static void set_floor_5(struct manifest *m)
+{
+    m->features |= MANIFEST_FEATURE_LOG;
+    m->wal_floor = 5;
+    m->wal_chain = 77;
+}
+
+/* Folded entries go; an entry that comes back later, from a writer that slept, goes too and changes nothing. */
+static void test_index_folded_entries_go_and_zombies_too(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    struct index_collect_result r;
+    load_three(w);
+    struct ulid life = incarnation_of(w);
+    for (uint64_t n = 1; n <= 7; n++)
+        put_entry(w, &life, n);
+    change_manifest(w, set_floor_5);
+    assert_int_equal(writes_of(w, collector, &r), 0); /* their writers may still look */
+    assert_true(r.due_ms > 0);
+    pass(r.due_ms);
+    assert_int_equal(writes_of(w, collector, &r), 1);
+    assert_int_equal(r.waiting, 5);
+    pass(INDEX_GRACE_MS - 1);
+    assert_int_equal(collect(w, collector).entries, 0);
+    pass(1);
+    assert_int_equal(collect(w, collector).entries, 5);
+    assert_int_equal(objects(w), 1 + 6 + 2);
+    put_entry(w, &life, 3);
+    assert_int_equal(writes_of(w, collector, &r), 0); /* wal_gone covers it already */
+    assert_int_equal(r.waiting, 1);
+    pass(INDEX_GRACE_MS);
+    assert_int_equal(collect(w, collector).entries, 1);
+    index_collector_free(collector);
+}
+
+/* ---- lives ----------------------------------------------------------------------------------------------- */
+
+static void test_index_a_deleted_namespace_leaves_its_tombstone(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    load_three(w);
+    struct ulid life = incarnation_of(w);
+    put_entry(w, &life, 1);
+    change_manifest(w, end_life);
+    pass(25 * HOUR_MS);
+    assert_int_equal(collect(w, collector).waiting, 7);
+    pass(INDEX_GRACE_MS);
+    struct index_collect_result r = collect(w, collector);
+    assert_int_equal(r.objects, 6);
+    assert_int_equal(r.entries, 1);
+    assert_int_equal(objects(w), 1);
+    struct index_reader *reader;
+    assert_int_equal(index_open(&w->call, w->store, span_str("rows"), &reader), DP_NOT_FOUND);
+    index_collector_free(collector);
+}
+
+static void test_index_a_new_life_keeps_its_own_objects(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    load_three(w);
+    struct ulid life = incarnation_of(w);
+    put_entry(w, &life, 1);
+    change_manifest(w, end_life);
+    fixture_must_load(w, "rows", 0, 150, 0);
+    struct ulid next = incarnation_of(w);
+    put_entry(w, &next, 1);
+    pass(25 * HOUR_MS);
+    assert_int_equal(collect(w, collector).waiting, 7);
+    pass(INDEX_GRACE_MS);
+    struct index_collect_result r = collect(w, collector);
+    assert_int_equal(r.objects, 6);
+    assert_int_equal(r.entries, 1);
+    assert_int_equal(objects(w), 1 + 2 + 1);
+    index_collector_free(collector);
+}
+
+/* A first load that died leaves objects and no manifest. The name gets a tombstone before they go. */
+static void test_index_a_name_without_a_manifest_gets_a_tombstone(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    struct index_load_summary summary;
+    struct index_collect_result r;
+    struct index_loader *load = fixture_begin(w, "rows");
+    load->segment_rows = 50;
+    assert_int_equal(fixture_add(w, load, 0, 80, 0), DP_OK);
+    assert_int_equal(objects(w), 2);
+    pass(25 * HOUR_MS);
+    assert_int_equal(writes_of(w, collector, &r), 2); /* tombstone and horizon */
+    assert_int_equal(r.waiting, 2);
+    pass(INDEX_GRACE_MS);
+    assert_int_equal(collect(w, collector).objects, 2);
+    assert_int_equal(objects(w), 1);
+    assert_int_equal(index_load_commit(&w->call, load, &summary), DP_CONFLICT);
+    world_reset(w);
+    fixture_must_load(w, "rows", 0, 80, 0);
+    check_rows(w, 80);
+    index_collector_free(collector);
+}
+
+static void test_index_an_empty_name_is_left_alone(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    struct index_collect_result r;
+    assert_int_equal(writes_of(w, collector, &r), 0);
+    assert_int_equal(r.sequence, 0);
+    assert_int_equal(r.due_ms, -1);
+    index_collector_free(collector);
+}
+
+/* ---- failures -------------------------------------------------------------------------------------------- */
+
+static void test_index_a_collector_that_dies_harms_nobody(void **state)
+{
+    struct world *w = *state;
+    for (size_t n = 1;; n++) {
+        struct index_collector *collector = new_collector(w);
+        const struct index_collect_options options = {.clock = &test_time.clock};
+        struct index_collect_result r;
+        load_three(w);
+        merge(w);
+        pass(25 * HOUR_MS);
+        test_store_kill_at(w->store, n);
+        index_collect(&w->call, collector, &options, &r);
+        pass(INDEX_GRACE_MS);
+        if (!test_store_killed(w->store))
+            index_collect(&w->call, collector, &options, &r);
+        bool died = test_store_killed(w->store);
+        test_store_kill_at(w->store, 0);
+        index_collector_free(collector);
+        world_reset(w);
+        check_rows(w, 400);
+        collector = new_collector(w);
+        collect(w, collector);
+        pass(INDEX_GRACE_MS);
+        collect(w, collector);
+        assert_int_equal(objects(w), 1 + 2);
+        index_collector_free(collector);
+        store_free(w->store);
+        w->store = test_store_wrap(fixture_memory(w));
+        test_store_date(w->store, time_date_ms, &test_time);
+        if (!died)
+            break;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_index_nothing_is_removed_before_the_grace, world_in_time,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_index_the_grace_is_measured_by_both_clocks, world_in_time,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_store_without_dates_lets_nothing_go, world_in_time,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_new_process_waits_anew, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_load_slower_than_the_lag_is_refused, world_in_time,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_index_pending_segments_stay, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_files_that_are_not_ours_stay, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_folded_entries_go_and_zombies_too, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_deleted_namespace_leaves_its_tombstone, world_in_time,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_new_life_keeps_its_own_objects, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_name_without_a_manifest_gets_a_tombstone, world_in_time,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_index_an_empty_name_is_left_alone, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_collector_that_dies_harms_nobody, world_in_time, world_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
