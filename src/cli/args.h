@@ -49,6 +49,7 @@ struct cli_verb {
 
 struct cli_command {
     const char *name;
+    const char *alias;   /* a shorter name, or NULL */
     const char *usage;   /* "NAMESPACE FILE.jsonl"; NULL: each verb has its own */
     const char *summary; /* one line, for `dipper help` */
     const char *details; /* more lines for `dipper NAME --help`, or NULL */

@@ -14,8 +14,9 @@
 #include "simd/simd.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_index_command, &cli_search_command, &cli_serve_command, &cli_embed_command, &cli_faiss_command,
-    &cli_model_command, &cli_key_command,    &cli_usage_command, &cli_bench_command, &cli_config_command,
+    &cli_index_command, &cli_search_command,    &cli_serve_command,  &cli_embed_command,
+    &cli_faiss_command, &cli_namespace_command, &cli_model_command,  &cli_key_command,
+    &cli_usage_command, &cli_bench_command,     &cli_config_command,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
@@ -23,7 +24,7 @@ static void print_commands(FILE *out)
 {
     fputs("Dipper: semantic search served straight from the bucket.\n\nusage: dipper COMMAND …\n\n", out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fputs(
         "\nA first try:\n\n"
         "  dipper index notes notes.jsonl --root ./bucket    # lines of {\"id\": 1, \"text\": \"…\"}\n"
@@ -43,6 +44,11 @@ static void hold_standard_streams(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static bool is_named(const struct cli_command *command, const char *name)
+{
+    return strcmp(name, command->name) == 0 || (command->alias && strcmp(name, command->alias) == 0);
 }
 
 /* Runs the command that argv names. Returns the exit status. */
@@ -69,7 +75,7 @@ static int run_command(int argc, char **argv)
         return CLI_USAGE;
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(name, commands[i]->name) == 0) {
+        if (is_named(commands[i], name)) {
             int status = cli_run(commands[i], argc - 1, argv + 1);
             if (status != CLI_OK)
                 interrupt_end();

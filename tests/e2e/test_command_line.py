@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.quick
 
-COMMANDS = ["index", "search", "serve", "embed", "faiss", "model", "key", "usage", "bench", "config"]
+COMMANDS = ["index", "search", "serve", "embed", "faiss", "namespace", "model", "key", "usage", "bench", "config"]
 
 
 def test_help_names_every_command(run):
@@ -21,6 +21,7 @@ def test_help_names_every_command(run):
 
 
 @pytest.mark.parametrize("command, verbs", [("faiss", ["info", "search", "build", "calibrate"]), ("key", ["create", "list", "revoke"]),
+                                            ("namespace", ["list", "info", "verify", "compact", "gc"]),
                                             ("model", ["info", "list", "check", "pack"]), ("bench", ["embed", "peak"])])
 def test_verbs_are_in_the_help_and_in_complaints(run, command, verbs):
     assert re.findall(rf"^  dipper {command} (\w+) ", run(command, "--help").stdout, re.M) == verbs

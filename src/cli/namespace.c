@@ -1,0 +1,346 @@
+/* namespace.c: `dipper namespace` lists, describes, verifies and tidies the namespaces of a root. Each verb ends with
+ * what it cost. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/linked_model.h"
+#include "index/upkeep.h"
+#include "index/verify.h"
+
+enum { ARENA_MAX = 1 << 30, OUTPUT_MAX = 256 << 20, NAMES_PAGE = 1000, PAUSE_MS = 100 };
+
+struct namespace_options {
+    bool json, wait;
+};
+
+/* One run of the command: its settings, the open root, and its output. */
+struct namespace_run {
+    const struct cli_args *args;
+    const struct namespace_options *options;
+    struct call call;
+    struct service *service;
+    struct store *store;
+    struct span name; /* of the namespace; empty for `list` */
+    struct buffer out;
+    struct json_writer json;
+    bool failed; /* the verb has done its work and found faults */
+};
+
+/* ---- list, info ------------------------------------------------------------------------------------------ */
+
+static enum dp_status list_namespaces(struct namespace_run *run)
+{
+    struct index_names names = {.truncated = true};
+    struct span after = {0};
+    const char *prefix = run->args->position_count ? run->args->positions[0] : "";
+    if (run->options->json)
+        json_field_array(&run->json, "namespaces");
+    while (names.truncated) {
+        enum dp_status status = index_list(&run->call, run->store, span_str(prefix), after, NAMES_PAGE, &names);
+        if (status)
+            return status;
+        for (size_t i = 0; i < names.count; i++) {
+            if (run->options->json)
+                json_string(&run->json, names.names[i]);
+            else
+                buffer_printf(&run->out, "%.*s\n", SPAN_FMT(names.names[i]));
+        }
+        if (names.count)
+            after = names.names[names.count - 1];
+    }
+    if (run->options->json)
+        json_end_array(&run->json);
+    return DP_OK;
+}
+
+static void print_stats(struct namespace_run *run, const struct index_stats *s)
+{
+    const char *metric = s->vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared";
+    if (run->options->json) {
+        json_field_span(&run->json, "name", run->name);
+        json_field_u64(&run->json, "rows", s->rows);
+        json_field_u64(&run->json, "segments", s->segments);
+        json_field_u64(&run->json, "bytes", s->bytes);
+        json_field_u64(&run->json, "dimensions", s->vectors.dim);
+        json_field_str(&run->json, "metric", metric);
+        json_field_span(&run->json, "model", s->vectors.model);
+        json_field_u64(&run->json, "created_ms", (uint64_t)s->created_ms);
+        json_field_u64(&run->json, "updated_ms", (uint64_t)s->updated_ms);
+        return;
+    }
+    buffer_printf(&run->out,
+                  "name        %.*s\nrows        %" PRIu64 "\nsegments    %" PRIu64 "\nbytes       %" PRIu64
+                  "\ndimensions  %" PRIu32 "\nmetric      %s\nmodel       %.*s\n",
+                  SPAN_FMT(run->name), s->rows, s->segments, s->bytes, s->vectors.dim, metric,
+                  SPAN_FMT(s->vectors.model.len ? s->vectors.model : span_str("(rows bring their vectors)")));
+}
+
+static enum dp_status show_namespace(struct namespace_run *run)
+{
+    struct index_reader *reader = NULL;
+    struct index_stats stats;
+    struct span schema;
+    enum dp_status status = index_open(&run->call, run->store, run->name, &reader);
+    if (status)
+        return status;
+    status = index_stats(&run->call, reader, &stats);
+    if (status == DP_OK)
+        status = index_schema_json(&run->call, reader, &schema);
+    if (status == DP_OK) {
+        print_stats(run, &stats);
+        if (run->options->json)
+            json_field_raw(&run->json, "schema", schema);
+        else
+            buffer_printf(&run->out, "schema      %.*s\n", SPAN_FMT(schema));
+    }
+    index_close(reader);
+    return status;
+}
+
+/* ---- verify ---------------------------------------------------------------------------------------------- */
+
+static void print_fault(void *context, const char *object, const char *fault)
+{
+    struct namespace_run *run = context;
+    bool named = strncmp(fault, object, strlen(object)) == 0;
+    if (run->options->json) {
+        json_begin_object(&run->json);
+        json_field_str(&run->json, "object", object);
+        json_field_str(&run->json, "fault", fault);
+        json_end_object(&run->json);
+    } else if (named)
+        buffer_printf(&run->out, "%s\n", fault);
+    else
+        buffer_printf(&run->out, "%s: %s\n", object, fault);
+}
+
+static enum dp_status verify_namespace(struct namespace_run *run)
+{
+    struct index_verify_result r;
+    if (run->options->json)
+        json_field_array(&run->json, "faults");
+    enum dp_status status = index_verify(&run->call, run->store, run->name, print_fault, run, &r);
+    if (status)
+        return status;
+    run->failed = r.faults != 0;
+    if (run->options->json) {
+        json_end_array(&run->json);
+        json_field_u64(&run->json, "segments", r.segments);
+        json_field_u64(&run->json, "objects", r.objects);
+        json_field_u64(&run->json, "rows", r.rows);
+        json_field_u64(&run->json, "log_entries", r.entries);
+        json_field_u64(&run->json, "unlisted", r.unlisted);
+        return DP_OK;
+    }
+    buffer_printf(&run->out,
+                  "%.*s: %" PRIu64 " objects of %" PRIu64 " segments with %" PRIu64 " rows, %" PRIu64
+                  " log entries: %" PRIu64 " faults; %" PRIu64 " objects are not listed\n",
+                  SPAN_FMT(run->name), r.objects, r.segments, r.rows, r.entries, r.faults, r.unlisted);
+    return DP_OK;
+}
+
+/* ---- compact, gc ----------------------------------------------------------------------------------------- */
+
+static enum dp_status compact_namespace(struct namespace_run *run)
+{
+    const struct index_merge_options options = {.team = service_team(run->service), .everything = true};
+    struct index_merge_result sum = {0}, one = {.inputs = 1};
+    uint64_t merges = 0;
+    while (one.inputs) {
+        enum dp_status status = index_merge(&run->call, run->store, run->name, &options, &one);
+        if (status)
+            return status;
+        sum.inputs += one.inputs;
+        sum.outputs += one.outputs;
+        sum.rows += one.rows;
+        merges += one.inputs > 0;
+    }
+    if (run->options->json) {
+        json_field_u64(&run->json, "merges", merges);
+        json_field_u64(&run->json, "inputs", sum.inputs);
+        json_field_u64(&run->json, "outputs", sum.outputs);
+        json_field_u64(&run->json, "rows", sum.rows);
+    } else if (merges)
+        buffer_printf(&run->out, "%.*s: merged %" PRIu64 " segments into %" PRIu64 ", %" PRIu64 " rows\n",
+                      SPAN_FMT(run->name), sum.inputs, sum.outputs, sum.rows);
+    else
+        buffer_printf(&run->out, "%.*s: nothing to merge\n", SPAN_FMT(run->name));
+    return DP_OK;
+}
+
+/* Waits until the next step of a collection is due, or until the user ends the command. */
+static enum dp_status wait_ms(struct namespace_run *run, int64_t ms)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    enum dp_status status = call_check(&run->call);
+    for (int64_t waited = 0; waited < ms && status == DP_OK; waited += PAUSE_MS) {
+        nanosleep(&pause, NULL);
+        status = call_check(&run->call);
+    }
+    return status;
+}
+
+static void print_collection(struct namespace_run *run, const struct index_collect_result *r)
+{
+    if (run->options->json) {
+        json_field_u64(&run->json, "removed_entries", r->entries);
+        json_field_u64(&run->json, "removed_objects", r->objects);
+        json_field_u64(&run->json, "waiting", r->waiting);
+        json_field_u64(&run->json, "young", r->young);
+        return;
+    }
+    buffer_printf(&run->out, "%.*s: removed %" PRIu64 " log entries and %" PRIu64 " other objects",
+                  SPAN_FMT(run->name), r->entries, r->objects);
+    if (r->waiting)
+        buffer_printf(&run->out, "; %" PRIu64 " may be removed in %" PRIi64 " minutes (--wait waits for them)",
+                      r->waiting, (r->due_ms + 59999) / 60000);
+    if (r->young)
+        buffer_printf(&run->out, "; %" PRIu64 " unlisted ones are younger than a day", r->young);
+    buffer_append_str(&run->out, "\n");
+}
+
+static enum dp_status collect_namespace(struct namespace_run *run)
+{
+    const struct index_collect_options options = {.at_once = true};
+    struct index_collector *collector;
+    struct index_collect_result r;
+    enum dp_status status = index_collector_new(run->store, run->name, &collector, &run->call.error);
+    if (status)
+        return status;
+    status = index_collect(&run->call, collector, &options, &r);
+    uint64_t entries = r.entries, objects = r.objects;
+    while (status == DP_OK && run->options->wait && r.waiting) {
+        status = wait_ms(run, r.due_ms);
+        if (status == DP_OK)
+            status = index_collect(&run->call, collector, &options, &r);
+        entries += r.entries;
+        objects += r.objects;
+    }
+    r.entries = entries;
+    r.objects = objects;
+    if (status == DP_OK)
+        print_collection(run, &r);
+    index_collector_free(collector);
+    return status;
+}
+
+/* ---- the command ----------------------------------------------------------------------------------------- */
+
+static void print_cost(struct namespace_run *run)
+{
+    const struct call_cost *c = &run->call.cost;
+    if (run->options->json) {
+        json_field_object(&run->json, "cost");
+        json_field_u64(&run->json, "rounds", c->rounds);
+        json_field_u64(&run->json, "requests", c->requests);
+        json_field_u64(&run->json, "bytes", c->bytes);
+        json_field_u64(&run->json, "bytes_written", c->bytes_written);
+        json_end_object(&run->json);
+        json_end_object(&run->json);
+        buffer_append_str(&run->out, "\n");
+        return;
+    }
+    fprintf(stderr, "%" PRIu64 " rounds, %" PRIu64 " requests, %.1f KB read, %.1f KB written\n", c->rounds,
+            c->requests, (double)c->bytes / 1024, (double)c->bytes_written / 1024);
+}
+
+/* Opens the root, runs one verb, and prints the verb's output and its cost. */
+static int run_namespace(const struct cli_args *args, enum dp_status (*verb)(struct namespace_run *run))
+{
+    struct arena arena;
+    struct namespace_run run = {.args = args, .options = args->options};
+    struct dp_error error = {0};
+    arena_init(&arena, ARENA_MAX);
+    call_init(&run.call, &arena);
+    run.call.cancelled = interrupt_watch();
+    run.call.patient = true;
+    buffer_init(&run.out, OUTPUT_MAX);
+    json_writer_init(&run.json, &run.out);
+    if (args->position_count)
+        run.name = span_str(args->positions[0]);
+    if (run.options->json)
+        json_begin_object(&run.json);
+    enum dp_status status = open_service(program_inputs(&args->config), OPEN_STORE, &run.service, &error);
+    if (status == DP_OK) {
+        run.store = service_store(run.service);
+        status = verb(&run);
+        if (status == DP_OK)
+            print_cost(&run);
+        if (status == DP_OK)
+            status = buffer_check(&run.out, "the output", &run.call.error);
+        if (status == DP_OK)
+            printf("%.*s", (int)run.out.len, (const char *)run.out.data);
+        error = run.call.error;
+    }
+    service_free(run.service);
+    buffer_deinit(&run.out);
+    arena_deinit(&arena);
+    int exit_status = cli_end(args, &error);
+    return exit_status == CLI_OK && run.failed ? CLI_FAILED : exit_status;
+}
+
+static int run_namespace_list(const struct cli_args *args)
+{
+    return run_namespace(args, list_namespaces);
+}
+
+static int run_namespace_info(const struct cli_args *args)
+{
+    return run_namespace(args, show_namespace);
+}
+
+static int run_namespace_verify(const struct cli_args *args)
+{
+    return run_namespace(args, verify_namespace);
+}
+
+static int run_namespace_compact(const struct cli_args *args)
+{
+    return run_namespace(args, compact_namespace);
+}
+
+static int run_namespace_gc(const struct cli_args *args)
+{
+    return run_namespace(args, collect_namespace);
+}
+
+static const struct cli_option options[] = {
+    {"json", CLI_FLAG, offsetof(struct namespace_options, json), .help = "print one JSON object"},
+    {"wait", CLI_FLAG, offsetof(struct namespace_options, wait),
+     .help = "gc: wait the 15 minutes until what was let go may be removed, and remove it"},
+};
+static const struct namespace_options defaults = {false, false};
+
+static const struct cli_verb verbs[] = {
+    {"list", "[PREFIX]", "print the names of all namespaces, or of those that begin with PREFIX", 0, 1,
+     run_namespace_list},
+    {"info", "NAMESPACE", "print what a namespace holds", 1, 1, run_namespace_info},
+    {"verify", "NAMESPACE", "read every object, check every checksum and reference, and name what is wrong", 1, 1,
+     run_namespace_verify},
+    {"compact", "NAMESPACE", "merge the segments into as few as possible", 1, 1, run_namespace_compact},
+    {"gc", "NAMESPACE [--wait]", "remove log entries and objects that the namespace no longer needs", 1, 1,
+     run_namespace_gc},
+};
+
+const struct cli_command cli_namespace_command = {
+    .name = "namespace",
+    .alias = "ns",
+    .summary = "list, describe, verify, compact namespaces",
+    .details = "`verify` ends with status 1 if it finds a fault. `gc` removes a thing only 15 minutes after the\n"
+               "namespace has let it go, because a reader may still use it, and an object that no manifest lists\n"
+               "only after a day, because a load may still be at work. `dipper serve` and `dipper index-worker`\n"
+               "do both in the background.\n",
+    .settings = CONFIG_GROUP_STORE,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
+    .verbs = verbs,
+    .verb_count = sizeof verbs / sizeof *verbs,
+};

@@ -1,0 +1,75 @@
+"""`dipper namespace`: lists, describes, verifies, compacts and tidies namespaces."""
+import json
+import re
+
+import pytest
+
+from program import objects, shown
+
+ROWS = [{"id": i, "text": f"note number {i} about {what}"} for i, what in enumerate(["cats", "boats", "bread", "rain"])]
+
+
+@pytest.fixture
+def bucket(run, rows, tmp_path):
+    for row in ROWS:
+        run("index", "notes", rows(row), "--root", tmp_path / "bucket")
+    run("index", "other", rows(ROWS[0]), "--root", tmp_path / "bucket")
+    return tmp_path / "bucket"
+
+
+def namespace(run, verb, *arguments, root, status=0):
+    return json.loads(run("namespace", verb, *arguments, "--root", root, "--json", status=status).stdout)
+
+
+def test_list_and_info_tell_what_there_is(run, bucket):
+    assert run("namespace", "list", "--root", bucket).stdout.split() == ["notes", "other"]
+    assert run("ns", "list", "no", "--root", bucket).stdout.split() == ["notes"]
+    assert namespace(run, "list", root=bucket)["namespaces"] == ["notes", "other"]
+    info = namespace(run, "info", "notes", root=bucket)
+    assert (info["name"], info["rows"], info["segments"], info["dimensions"]) == ("notes", 4, 4, 384)
+    assert info["schema"] == {"text": {"type": "string"}} and info["cost"]["rounds"] >= 1
+    done = run("namespace", "info", "notes", "--root", bucket)
+    assert re.search(r"^rows +4$", done.stdout, re.M) and re.search(r"^\d+ rounds, \d+ requests", done.stderr, re.M)
+    assert "no namespace" in run("namespace", "info", "none", "--root", bucket, status=1).stderr
+
+
+def test_compact_makes_one_segment_with_the_same_answers(run, ask, bucket):
+    before = shown(ask("notes", "a boat", bucket))
+    done = namespace(run, "compact", "notes", root=bucket)
+    assert (done["merges"], done["inputs"], done["outputs"], done["rows"]) == (1, 4, 1, 4)
+    assert namespace(run, "info", "notes", root=bucket)["segments"] == 1
+    assert shown(ask("notes", "a boat", bucket)) == before
+    assert "nothing to merge" in run("ns", "compact", "notes", "--root", bucket).stdout
+
+
+def test_gc_waits_for_what_is_young(run, bucket):
+    run("namespace", "compact", "notes", "--root", bucket)
+    stored = objects(bucket)
+    done = namespace(run, "gc", "notes", root=bucket)
+    assert (done["removed_objects"], done["waiting"], done["young"], done["cost"]["bytes_written"]) == (0, 0, 8, 0)
+    assert objects(bucket) == stored
+
+
+def test_verify_names_each_damaged_object(run, bucket):
+    done = namespace(run, "verify", "notes", root=bucket)
+    assert (done["faults"], done["segments"], done["objects"], done["rows"]) == ([], 4, 8, 4)
+    assert "0 faults" in run("namespace", "verify", "notes", "--root", bucket).stdout
+    paths = [bucket / key for key in sorted(objects(bucket)) if key.startswith("notes/") and "/seg/" in key]
+    for path in paths:
+        whole = path.read_bytes()
+        for damaged in (whole[:40] + bytes([whole[40] ^ 1]) + whole[41:], whole[:-1], whole + b"x", None):
+            if damaged is None:
+                path.unlink()
+            else:
+                path.write_bytes(damaged)
+            faults = namespace(run, "verify", "notes", root=bucket, status=1)["faults"]
+            assert [str(bucket / fault["object"]) for fault in faults] == [str(path)], faults
+            path.write_bytes(whole)
+    assert namespace(run, "verify", "notes", root=bucket)["faults"] == []
+
+
+def test_verify_of_a_damaged_manifest_says_so(run, bucket):
+    manifest = bucket / "notes" / "manifest.json"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace('"rows": 1', '"rows": 2', 1), encoding="utf-8")
+    (fault,) = namespace(run, "verify", "notes", root=bucket, status=1)["faults"]
+    assert fault["object"] == "notes/manifest.json" and "checksum" in fault["fault"]
