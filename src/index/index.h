@@ -44,6 +44,37 @@ struct index_vectors {
     struct span fingerprint; /* of that model, hexadecimal; the reader refuses a query of another model */
 };
 
+/* ---- lives ------------------------------------------------------------------------------------------ */
+
+struct schema; /* index/schema.h */
+
+/* Makes sure that there is a live namespace that takes writes through its log, with this kind of vectors and these
+ * attributes. A new namespace is empty, also if the name had an earlier life. vectors->dim 0: no vector yet; a later
+ * call brings their kind. `declared` may be NULL; its attributes join the schema. DP_INVALID: the namespace has vectors
+ * of another kind, or an attribute of another type. DP_DENIED: it would change, and is read-only. */
+enum dp_status index_create(struct call *call, struct store *store, struct span name,
+                            const struct index_vectors *vectors, const struct schema *declared);
+/* Deletes a namespace with all its rows. Its objects go when a collector comes. DP_NOT_FOUND: there is none. Only the
+ * life that the call finds first is deleted: if somebody deletes it meanwhile and makes the name again, the call leaves
+ * the new life alone. */
+enum dp_status index_delete(struct call *call, struct store *store, struct span name);
+
+/* A change of a namespace's settings. All else stays as it is. */
+struct index_alteration {
+    bool sets_read_only; /* whether to set read_only */
+    bool read_only;
+    /* The kind of vectors that rows will bring, as in index_create, or NULL. */
+    const struct index_vectors *vectors;
+    /* Edits the schema, or NULL. The call may make it again, over a newer schema. Its memory comes from `arena`. */
+    enum dp_status (*edit_schema)(void *context, struct schema *schema, struct arena *arena,
+                                  struct dp_error *error);
+    void *context;
+};
+/* Changes the settings of a live namespace. DP_NOT_FOUND: there is none; DP_INVALID: see index_create; DP_DENIED: it is
+ * read-only, and the change is more than that setting. */
+enum dp_status index_alter(struct call *call, struct store *store, struct span name,
+                           const struct index_alteration *change);
+
 /* ---- loading ---------------------------------------------------------------------------------------- */
 
 struct index_loader;
@@ -103,6 +134,7 @@ struct index_stats {
     uint64_t last_entry; /* number of the newest log entry; 0: the namespace never had one */
     uint64_t segments;
     uint64_t bytes;
+    bool read_only;
     int64_t created_ms, updated_ms; /* Unix time in milliseconds */
 };
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out);

@@ -175,7 +175,7 @@ static enum dp_status apply_load(struct call *call, void *context, struct manife
     if (status == DP_OK)
         status = join_life(call, l, m, exists);
     if (status == DP_OK && live)
-        status = target_check_log(call, l->store, &l->target, m);
+        status = target_check_writable(call, l->store, &l->target, m);
     if (status == DP_OK && *needed)
         status = row_change_apply(call, &c->change, m);
     return object_log_status(call, status);

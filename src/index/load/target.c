@@ -85,10 +85,12 @@ static enum dp_status judge_log(const struct store_read_req *probe, struct dp_er
     return probe->status;
 }
 
-enum dp_status target_check_log(struct call *call, struct store *store, const struct load_target *t,
-                                const struct manifest *m)
+enum dp_status target_check_writable(struct call *call, struct store *store, const struct load_target *t,
+                                     const struct manifest *m)
 {
     struct object_key key;
+    if (m->read_only)
+        return call_fail(call, DP_DENIED, "namespace \"%.*s\" is read-only", SPAN_FMT(t->name));
     if (m->features & MANIFEST_FEATURE_LOG)
         return call_fail(
             call, DP_UNSUPPORTED,
@@ -124,7 +126,7 @@ enum dp_status target_look(struct call *call, struct store *store, const struct 
     if (status == DP_OK && !t->joins)
         status = ulid_new(clock, &t->horizon, 0, &t->incarnation, &call->error);
     if (status == DP_OK && t->joins)
-        status = target_check_log(call, store, t, &m);
+        status = target_check_writable(call, store, t, &m);
     if (status == DP_OK && t->joins)
         status = target_check_vectors(t, &m, &call->error);
     if (status == DP_OK && t->joins)

@@ -24,9 +24,9 @@ enum dp_status target_check_vectors(const struct load_target *target, const stru
                                     struct dp_error *error);
 /* Checks that the manifest has room for the `written` segments of this load and one more; DP_TOO_LARGE if not. */
 enum dp_status target_check_room(const struct load_target *target, size_t written, struct dp_error *error);
-/* Checks that the namespace has no log, because loaded rows would have no place in the log's order; DP_UNSUPPORTED
- * if it has one. */
-enum dp_status target_check_log(struct call *call, struct store *store, const struct load_target *target,
-                                const struct manifest *m);
+/* Checks that the namespace takes loads. DP_DENIED: it is read-only. DP_UNSUPPORTED: it has a log, in whose order loaded
+ * rows would have no place. */
+enum dp_status target_check_writable(struct call *call, struct store *store, const struct load_target *target,
+                                     const struct manifest *m);
 
 #endif

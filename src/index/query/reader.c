@@ -168,6 +168,7 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
         .last_entry = counts.at.last,
         .segments = m->segment_count,
         .bytes = manifest_bytes(m),
+        .read_only = m->read_only,
         .created_ms = m->created_ms,
         .updated_ms = m->updated_ms,
     };
