@@ -248,6 +248,13 @@ static enum MHD_Result suspend_connection(struct connection *c, void (*run)(void
     return MHD_YES;
 }
 
+/* Only the library's I/O thread changes this: MHD_resume_connection asks that thread to do it. */
+static bool is_suspended(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+    return info && info->suspended == MHD_YES;
+}
+
 static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
                               const char *version, const char *piece, size_t *piece_len, void **context)
 {
@@ -260,6 +267,10 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
         *context = c;
         return begin_exchange(c, method, version);
     }
+    /* The library goes on with the next chunk of its buffer after a chunk that suspended the connection. It keeps
+     * bytes that this call does not take, and brings them when the connection is resumed. */
+    if (is_suspended(mhd))
+        return MHD_YES;
     if (*piece_len) {
         const enum exchange_next next = exchange_body(&c->exchange, span_of(piece, *piece_len));
         *piece_len = 0;

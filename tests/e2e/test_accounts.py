@@ -51,30 +51,29 @@ def test_a_key_from_creation_to_revocation(accounts, tmp_path):
     assert stat.S_IMODE((tmp_path / "accounts.db").stat().st_mode) == 0o600
 
 
-def raw_post(node, key, body, chunked):
-    """Posts `body` to /v1/embed, sends all of it before it reads the answer, and returns the status."""
+def raw_post(node, key, body, chunk):
+    """Posts `body` to /v1/embed, in chunks of `chunk` bytes (0: with its length). Sends all of it before it reads the answer, and
+    returns the status."""
     with socket.create_connection(("127.0.0.1", int(node.url.rsplit(":", 1)[1])), timeout=DEADLINE) as s:
-        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+        framing = b"Transfer-Encoding: chunked" if chunk else b"Content-Length: %d" % len(body)
         s.sendall(b"POST /v1/embed HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer "
                   + key.encode() + b"\r\n" + framing + b"\r\n\r\n")
-        for at in range(0, len(body), 100000):
-            piece = body[at:at + 100000]
-            s.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
-        if chunked:
-            s.sendall(b"0\r\n\r\n")
+        pieces = (body[at:at + chunk] for at in range(0, len(body), chunk)) if chunk else ()
+        sent = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+        s.sendall(sent + b"0\r\n\r\n" if chunk else body)
         return int(s.makefile("rb").readline().split()[1])
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_a_large_body_waits_for_the_verdict_on_its_key(accounts, tmp_path, chunked):
+@pytest.mark.parametrize("chunk", [0, 100000, 3000], ids=["length", "chunked", "small_chunks"])
+def test_a_large_body_waits_for_the_verdict_on_its_key(accounts, tmp_path, chunk):
     """The server pauses the connection amid the body until it has looked the key up, and then reads on."""
     body = json.dumps({"text": "hello" + " " * 3000000}).encode()
     good = accounts.key()["key"]
     with accounts.serve(tmp_path) as node:
-        assert raw_post(node, WRONG, body, chunked) == 401
-        assert raw_post(node, good, body, chunked) == 200  # the key is not in memory yet
-        assert raw_post(node, good, body, chunked) == 200
-        assert raw_post(node, "none", body, chunked) == 401
+        assert raw_post(node, WRONG, body, chunk) == 401
+        assert raw_post(node, good, body, chunk) == 200  # the key is not in memory yet
+        assert raw_post(node, good, body, chunk) == 200
+        assert raw_post(node, "none", body, chunk) == 401
 
 
 def test_commands_say_what_is_wrong(accounts):
