@@ -84,6 +84,8 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .queue_max = config->queue_max,
         .connections_max = config->max_connections,
         .body_max = (size_t)config->max_body_bytes,
+        .large_body_max = (size_t)config->max_write_body_bytes,
+        .spilled_max = (size_t)config->max_spilled_bytes,
         .head_timeout_ms = (int)config->head_timeout_ms,
         .body_timeout_ms = (int)config->body_timeout_ms,
         .request_timeout_ms = (int)config->request_timeout_ms,

@@ -77,7 +77,8 @@ struct config {
     unsigned queue_max;       /* requests that may wait for a thread */
     unsigned max_connections;
     unsigned max_batch_size; /* texts in one request */
-    uint64_t max_body_bytes;
+    uint64_t max_body_bytes, max_write_body_bytes;
+    uint64_t max_spilled_bytes; /* of bodies of all requests in temporary files */
     uint64_t head_timeout_ms, body_timeout_ms, request_timeout_ms, send_timeout_ms, idle_timeout_ms;
     uint64_t drain_timeout_ms;
     const char *cors_origin;

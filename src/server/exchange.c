@@ -9,13 +9,12 @@
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "os/random.h"
-#include "server/inflate.h"
 #include "server/route_hint.h"
 #include "server/route_metrics.h"
 #include "server/server_timing.h"
 
-/* The server reads and discards the body of a refused request up to this multiple of the limit, so that the
- * client can read the answer. It cuts the connection of a longer body. */
+/* The server reads and discards the body of a refused request up to this multiple of the limit of small bodies, so
+ * that the client can read the answer. It cuts the connection of a longer body. */
 enum { SWALLOW_FACTOR = 4 };
 
 enum dp_status exchange_context_init(struct exchange_context *c, struct metric_registry *registry,
@@ -48,7 +47,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
     ex->context = context;
     arena_init(&ex->arena, EXCHANGE_ARENA_MAX);
     buffer_init(&ex->line, EXCHANGE_KEPT_MAX);
-    buffer_init(&ex->body, context->body_max);
+    request_body_init(&ex->body, &context->bodies, &context->spilled);
     http_response_init(&ex->response);
 }
 
@@ -57,7 +56,7 @@ void exchange_deinit(struct exchange *ex)
     auth_end(&ex->auth);
     arena_deinit(&ex->arena);
     buffer_deinit(&ex->line);
-    buffer_deinit(&ex->body);
+    request_body_deinit(&ex->body);
     http_response_deinit(&ex->response);
 }
 
@@ -191,23 +190,25 @@ static void find_route(struct exchange *ex)
     }
 }
 
-static bool is_gzip(const struct exchange *ex)
+/* Judges the declared length and the encoding of the body. */
+static void begin_body(struct exchange *ex)
 {
-    return span_equal_str(head_value(&ex->head, "content-encoding"), "gzip");
-}
-
-static void check_limits(struct exchange *ex)
-{
-    struct span encoding = head_value(&ex->head, "content-encoding");
+    const struct route *route = ex->match.route;
+    const bool large = route && route->body == BODY_LARGE;
+    const size_t most = large ? ex->context->large_body_max : ex->context->body_max;
+    enum body_encoding encoding;
     char message[96];
-    if (ex->head.content_length > ex->context->body_max) {
+    const bool known = decode_find(head_value(&ex->head, "content-encoding"), &encoding);
+    request_body_begin(&ex->body, encoding, most, large);
+    if (ex->head.content_length > most) {
         snprintf(message, sizeof message, "the body has %" PRIu64 " bytes, but at most %zu are allowed",
-                 ex->head.content_length, ex->context->body_max);
+                 ex->head.content_length, most);
         exchange_refuse(ex, 413, DP_TOO_LARGE, message);
-        if (ex->head.content_length / SWALLOW_FACTOR > ex->context->body_max)
+        if (large || ex->head.content_length / SWALLOW_FACTOR > most)
             ex->must_close = true;
-    } else if (encoding.len && !is_gzip(ex) && !span_equal_str(encoding, "identity")) {
-        exchange_refuse(ex, 415, DP_UNSUPPORTED, "this server knows no Content-Encoding but \"gzip\"");
+    } else if (!known) {
+        exchange_refuse(ex, 415, DP_UNSUPPORTED,
+                        "this server knows no Content-Encoding but \"gzip\" and \"zstd\"");
     }
 }
 
@@ -273,127 +274,101 @@ void exchange_begin(struct exchange *ex)
     } else {
         find_route(ex);
         if (!ex->refused)
-            check_limits(ex);
+            begin_body(ex);
         if (!ex->refused)
             judge_key(ex);
+        ex->body.waits = ex->auth_waits;
     }
     /* A refused client that waits for "100 Continue" gets the answer instead, and the connection closes. */
     if (ex->refused && ex->head.expects_continue)
         ex->must_close = true;
 }
 
-/* Adds `bytes` to `held`, which all exchanges share. Returns false, and adds nothing, if the sum is above
- * `max`. */
-static bool hold_bytes(_Atomic size_t *held, size_t bytes, size_t max)
-{
-    if (atomic_fetch_add(held, bytes) + bytes <= max)
-        return true;
-    atomic_fetch_sub(held, bytes);
-    return false;
-}
-
-static void refuse_bodies(struct exchange *ex)
-{
-    exchange_refuse(ex, 503, DP_OVERLOADED,
-                    "the bodies of other requests fill the memory set aside for bodies; try again");
-}
-
 static void forget_body(struct exchange *ex)
 {
-    atomic_fetch_sub(&ex->context->bodies, ex->body_held);
-    ex->body_held = 0;
-    if (ex->body.cap > EXCHANGE_KEPT_MAX) {
-        buffer_deinit(&ex->body);
-        buffer_init(&ex->body, ex->context->body_max);
-    }
-    buffer_clear(&ex->body);
+    request_body_clear(&ex->body, EXCHANGE_KEPT_MAX);
 }
 
-/* Counts kept bytes of the body against the limit of all bodies. Returns false if they exceed it. */
-static bool hold_body(struct exchange *ex, size_t bytes)
+/* Answers that the body cannot be kept. */
+static void refuse_body(struct exchange *ex, const struct dp_error *error)
 {
-    if (!hold_bytes(&ex->context->bodies, bytes, ex->context->bodies_max))
-        return false;
-    ex->body_held += bytes;
-    return true;
+    exchange_refuse(ex, error->status == DP_FULL ? 507 : http_status_of(error->status), error->status,
+                    error->message);
+    forget_body(ex);
+}
+
+/* Returns true if the client of a refused request has sent so much more that its connection must be cut. */
+static bool swallowed_enough(const struct exchange *ex)
+{
+    const uint64_t kept = ex->body.large ? ex->body.max : 0;
+    return ex->body_received > kept && (ex->body_received - kept) / SWALLOW_FACTOR > ex->context->body_max;
 }
 
 /* Keeps a piece of the body, or refuses the request. Before the key is judged, the kept bytes are few and do
  * not count against the limit of all bodies, so that clients without a key cannot use it up. */
-static void keep_body(struct exchange *ex, struct span bytes)
+static void take_piece(struct exchange *ex, uint64_t before, struct span bytes)
 {
-    if (!ex->auth_waits && !hold_body(ex, bytes.len)) {
-        refuse_bodies(ex);
-        return;
-    }
-    buffer_append(&ex->body, bytes);
-    if (ex->body.status != DP_OK)
-        exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
+    const struct route *route = ex->match.route;
+    struct dp_error error = {.status = DP_OK};
+    if (bytes.len > ex->body.max - before)
+        dp_fail(&error, DP_TOO_LARGE, "the body has more than %zu bytes", ex->body.max);
+    else if (route && route->body != BODY_DROPPED)
+        request_body_keep(&ex->body, bytes, &error);
+    if (error.status != DP_OK)
+        refuse_body(ex, &error);
 }
 
 enum exchange_next exchange_body(struct exchange *ex, struct span bytes)
 {
-    struct exchange_context *c = ex->context;
     const uint64_t before = ex->body_received;
     ex->body_received += bytes.len;
     if (ex->refused)
-        return ex->body_received / SWALLOW_FACTOR <= c->body_max ? EXCHANGE_MORE : EXCHANGE_CUT;
-    if (bytes.len > c->body_max - before) {
-        char message[96];
-        snprintf(message, sizeof message, "the body has more than %zu bytes", c->body_max);
-        exchange_refuse(ex, 413, DP_TOO_LARGE, message);
-    } else if (ex->match.route && ex->match.route->body == BODY_KEPT) {
-        keep_body(ex, bytes);
-    }
-    if (ex->refused)
-        forget_body(ex);
-    return !ex->refused && ex->auth_waits && ex->body.len > EXCHANGE_UNJUDGED_MAX ? EXCHANGE_JUDGE : EXCHANGE_MORE;
+        return swallowed_enough(ex) ? EXCHANGE_CUT : EXCHANGE_MORE;
+    take_piece(ex, before, bytes);
+    if (!ex->refused && ex->auth_waits && ex->body.received.len > EXCHANGE_UNJUDGED_MAX)
+        return EXCHANGE_JUDGE;
+    return !ex->refused && request_body_is_full(&ex->body) ? EXCHANGE_STORE : EXCHANGE_MORE;
 }
 
 void exchange_judge(struct exchange *ex)
 {
     const int64_t deadline_ns = ex->call.deadline_ns;
+    struct dp_error error;
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
         judge_key_late(ex);
         ex->call.deadline_ns = deadline_ns; /* the time limit of the handler begins later */
     }
-    if (!ex->refused && !hold_body(ex, ex->body.len))
-        refuse_bodies(ex);
     if (ex->refused)
         forget_body(ex);
+    else if (request_body_count(&ex->body, &error) != DP_OK)
+        refuse_body(ex, &error);
 }
 
-static void run_handler(struct exchange *ex, struct span body)
+void exchange_store(struct exchange *ex)
 {
+    const int64_t deadline_ns = ex->call.deadline_ns;
+    if (ex->refused) {
+        forget_body(ex);
+        return;
+    }
+    call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+    if (request_body_store(&ex->call, &ex->body) != DP_OK)
+        refuse_body(ex, &ex->call.error);
+    ex->call.deadline_ns = deadline_ns; /* the time limit of the handler begins later */
+}
+
+/* Runs the handler on the whole body. */
+static void run_handler(struct exchange *ex)
+{
+    struct span body;
+    if (request_body_finish(&ex->call, &ex->body, &body) != DP_OK) {
+        refuse_body(ex, &ex->call.error);
+        return;
+    }
     ex->http.body = body;
     ex->match.route->handler(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
-}
-
-/* Decompresses the body and runs the handler. Reserves first the number of bytes that the stream names, at most
- * the limit of a body. */
-static void run_with_gzip(struct exchange *ex)
-{
-    struct exchange_context *c = ex->context;
-    struct dp_error error = {.status = DP_OK};
-    struct buffer plain;
-    size_t size = inflate_gzip_size(buffer_span(&ex->body));
-    size_t most = size < c->body_max ? size : c->body_max;
-    if (!hold_bytes(&c->bodies, most, c->bodies_max)) {
-        refuse_bodies(ex);
-        return;
-    }
-    buffer_init(&plain, most);
-    enum dp_status status = inflate_gzip(buffer_span(&ex->body), &plain, &error);
-    if (status == DP_TOO_LARGE && most < c->body_max)
-        status = dp_fail(&error, DP_INVALID, "the body is not a whole gzip stream: it holds more than it says");
-    if (status == DP_OK)
-        run_handler(ex, buffer_span(&plain));
-    else
-        exchange_refuse(ex, http_status_of(status), status, error.message);
-    buffer_deinit(&plain);
-    atomic_fetch_sub(&c->bodies, most);
 }
 
 /* Counts a large answer, and the arena that it was made from, against the limit of all answers that clients
@@ -405,7 +380,7 @@ static void hold_answer(struct exchange *ex)
     size_t bytes = ex->arena.used + ex->response.body.cap;
     if (bytes <= 2 * (size_t)EXCHANGE_KEPT_MAX)
         return;
-    if (hold_bytes(&c->answers, bytes, c->bodies_max)) {
+    if (byte_quota_take(&c->answers, bytes)) {
         ex->answer_held = bytes;
         return;
     }
@@ -436,9 +411,9 @@ static void finish_answer(struct exchange *ex, int64_t started_ns)
 static bool attempt_answer(struct exchange *ex)
 {
     const struct route *route = ex->match.route;
-    if (!route->attempt || ex->body.len > EXCHANGE_ATTEMPT_MAX || is_gzip(ex))
+    if (!route->attempt || ex->body.received.len > EXCHANGE_ATTEMPT_MAX || ex->body.encoding != ENCODING_IDENTITY)
         return false;
-    ex->http.body = buffer_span(&ex->body);
+    ex->http.body = buffer_span(&ex->body.received);
     bool answered = route->attempt(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
     if (answered) {
@@ -472,10 +447,8 @@ void exchange_run(struct exchange *ex)
         /* while the request waited, the client has left, or the server has begun to end */
         if (call_check(&ex->call) != DP_OK)
             api_fail(&ex->call, ex->match.dialect, &ex->response);
-        else if (is_gzip(ex) && ex->body.len > 0)
-            run_with_gzip(ex);
         else
-            run_handler(ex, buffer_span(&ex->body));
+            run_handler(ex);
         hold_answer(ex);
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
@@ -528,7 +501,7 @@ void exchange_end(struct exchange *ex, bool sent)
     auth_end(&ex->auth);
     ex->auth_waits = false;
     forget_body(ex);
-    atomic_fetch_sub(&c->answers, ex->answer_held);
+    byte_quota_give(&c->answers, ex->answer_held);
     ex->answer_held = 0;
     ex->active = ex->refused = ex->must_close = false;
     ex->body_received = 0;

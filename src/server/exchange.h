@@ -11,6 +11,7 @@
 
 #include "server/access_log.h"
 #include "server/auth.h"
+#include "server/body.h"
 #include "server/embed_metrics.h"
 #include "server/head.h"
 #include "server/request_ids.h"
@@ -28,13 +29,15 @@ enum {
 /* Shared by all exchanges of a server. Only the atomics change after the start. */
 struct exchange_context {
     struct api_context api;
-    size_t body_max, bodies_max;
+    size_t body_max;       /* maximum bytes of a body */
+    size_t large_body_max; /* maximum bytes of a body of a route that takes large ones */
     int request_timeout_ms;
     enum access_log_format log;
     struct auth_rules auth;
     /* Bytes of bodies in memory, received and decompressed, of requests whose key was judged. */
-    _Atomic size_t bodies;
-    _Atomic size_t answers;    /* bytes of large answers in progress, with their arenas */
+    struct byte_quota bodies;
+    struct byte_quota spilled; /* bytes of bodies in temporary files */
+    struct byte_quota answers; /* bytes of large answers in progress, with their arenas */
     _Atomic int64_t in_flight; /* requests between exchange_begin and exchange_end */
     _Atomic uint64_t next_id;
     uint64_t id_seed;
@@ -59,8 +62,7 @@ struct exchange {
     struct head head;   /* its spans point into the transport's memory until exchange_end */
     struct buffer line; /* holds `target`; the arena might be freed before exchange_end */
     struct span target; /* of the request line, in `line` */
-    struct buffer body;
-    size_t body_held;   /* bytes counted in the context's `bodies` */
+    struct request_body body;
     size_t answer_held; /* bytes counted in the context's `answers` */
     struct route_match match;
     struct auth auth;
@@ -87,12 +89,15 @@ enum exchange_next {
     EXCHANGE_CUT,   /* cut the connection: the body is far too long */
     EXCHANGE_MORE,  /* ready for the next piece */
     EXCHANGE_JUDGE, /* call exchange_judge first, on a thread that may block */
+    EXCHANGE_STORE, /* call exchange_store first, on a thread that may block */
 };
 
 /* Takes a piece of the body. */
 enum exchange_next exchange_body(struct exchange *ex, struct span bytes);
 /* Judges the key while the body is incomplete, so that no large body is kept without a good key. */
 void exchange_judge(struct exchange *ex);
+/* Moves what has come of a large body, so that little of it stays in memory. */
+void exchange_store(struct exchange *ex);
 /* Makes the answer after the whole body, if that needs no waiting. Returns false if the transport must call
  * exchange_run on a thread that may block. */
 bool exchange_try(struct exchange *ex);

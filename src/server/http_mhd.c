@@ -214,17 +214,31 @@ static void run_suspended(void *context)
     MHD_resume_connection(c->mhd);
 }
 
-/* Judges the key of a suspended connection whose body is incomplete, on a thread of the pool. */
-static void judge_suspended(void *context)
+/* Lets a suspended connection receive the rest of its body. */
+static void resume_reading(struct connection *c)
 {
-    struct connection *c = context;
-    exchange_judge(&c->exchange);
     connections_unwatch(c->http->connections, &c->link);
     c->exchange.handed_ns = 0;
     c->phase = PHASE_READING;
     atomic_store(&c->link.listening, true);
     atomic_store_explicit(&c->link.deadline_ns, c->body_deadline_ns, memory_order_relaxed);
     MHD_resume_connection(c->mhd);
+}
+
+/* Judges the key of a suspended connection whose body is incomplete, on a thread of the pool. */
+static void judge_suspended(void *context)
+{
+    struct connection *c = context;
+    exchange_judge(&c->exchange);
+    resume_reading(c);
+}
+
+/* Moves the received bytes of a suspended connection whose body is incomplete, on a thread of the pool. */
+static void store_suspended(void *context)
+{
+    struct connection *c = context;
+    exchange_store(&c->exchange);
+    resume_reading(c);
 }
 
 /* Suspends the connection and hands its exchange to the pool. If that is impossible, answers 503 at once. */
@@ -276,6 +290,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
         *piece_len = 0;
         if (next == EXCHANGE_JUDGE)
             return suspend_connection(c, judge_suspended);
+        if (next == EXCHANGE_STORE)
+            return suspend_connection(c, store_suspended);
         return next == EXCHANGE_MORE ? MHD_YES : MHD_NO;
     }
     if (c->phase == PHASE_READING) {

@@ -119,10 +119,11 @@ const struct route ROUTES[] = {
      .pattern = "/v2/namespaces/{ns}",
      .dialect = &api_turbopuffer,
      .handler = turbopuffer_write,
+     .flags = ROUTE_BLOCKS,
      .right = RIGHT_TO_WRITE,
      .scope = SCOPE_PATH_AND_BODY,
      .price = PRICE_FREE,
-     .body = BODY_DROPPED},
+     .body = BODY_LARGE},
     {.method = "POST",
      .pattern = "/v1/indexes",
      .dialect = &api_faiss,
@@ -244,8 +245,10 @@ static const char *fault_of(const struct route *r)
         return "a scope that its path does not name";
     if (r->price == PRICE_TEXTS && r->right < RIGHT_TO_EMBED)
         return "a price, but no right";
-    if (r->body == BODY_KEPT && r->right < RIGHT_OF_KEY)
+    if (r->body >= BODY_KEPT && r->right < RIGHT_OF_KEY)
         return "a body that is kept for clients without a key";
+    if (r->body == BODY_LARGE && !(r->flags & ROUTE_BLOCKS))
+        return "a large body, but no request thread";
     return NULL;
 }
 

@@ -46,6 +46,7 @@ enum route_body {
     BODY_FORGOTTEN,
     BODY_DROPPED, /* read and discarded: the handler needs none */
     BODY_KEPT,
+    BODY_LARGE, /* kept, up to a limit of its own; most of a large one in a temporary file (body.h) */
 };
 
 struct route {

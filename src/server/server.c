@@ -10,11 +10,14 @@
 #include "server/http_mhd.h"
 #include "server/listen.h"
 
+#define SPILLED_MAX ((size_t)4 << 30)
+
 enum {
     REQUEST_THREADS = 64,
     QUEUE_MAX = 256,
     CONNECTIONS_MAX = 1024,
     BODY_MAX = 32 << 20,
+    LARGE_BODY_MAX = 256 << 20,
     BODIES_MAX = 512 << 20,
     HEAD_TIMEOUT_MS = 10000,
     BODY_TIMEOUT_MS = 60000,
@@ -114,7 +117,9 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     s->context.api =
         (struct api_context){.service = service, .draining = &s->draining, .needs_model = o->needs_model};
     s->context.body_max = o->body_max ? o->body_max : BODY_MAX;
-    s->context.bodies_max = o->bodies_max ? o->bodies_max : BODIES_MAX;
+    s->context.large_body_max = o->large_body_max ? o->large_body_max : LARGE_BODY_MAX;
+    s->context.bodies.max = s->context.answers.max = o->bodies_max ? o->bodies_max : BODIES_MAX;
+    s->context.spilled.max = o->spilled_max ? o->spilled_max : SPILLED_MAX;
     s->context.request_timeout_ms = or_default(o->request_timeout_ms, REQUEST_TIMEOUT_MS);
     s->context.log = o->log;
     s->context.auth = (struct auth_rules){o->accounts, o->watch_needs_key, o->cors_origin};

@@ -45,6 +45,13 @@ def make_root(dipper, folder):
 @contextlib.contextmanager
 def serving(dipper, root, *arguments, files=None, env=None):
     """Runs a server over `root` that may open `files` files, and gives its address. SIGINT must end it cleanly."""
+    with serving_process(dipper, root, *arguments, files=files, env=env) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def serving_process(dipper, root, *arguments, files=None, env=None):
+    """As serving, but gives the address and the process."""
     limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
     process = subprocess.Popen([dipper, "serve", "--root", root, "--listen", "127.0.0.1:0", *arguments],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
@@ -52,7 +59,7 @@ def serving(dipper, root, *arguments, files=None, env=None):
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), process.stderr.read()
-        yield url
+        yield url, process
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors

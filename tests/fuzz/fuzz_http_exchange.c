@@ -24,7 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct dp_error error;
         context = (struct exchange_context){.api = {.service = fuzz_service()},
                                             .body_max = 4096,
-                                            .bodies_max = 1 << 20,
+                                            .bodies.max = 1 << 20,
+                                            .answers.max = 1 << 20,
+                                            .spilled.max = 1 << 20,
+                                            .large_body_max = 16384,
                                             .request_timeout_ms = 60000};
         if (exchange_context_init(&context, service_metrics(fuzz_service()), &error) != DP_OK)
             abort();
@@ -58,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (exchange.response.status < 200 || exchange.response.status == 500)
         abort();
     exchange_end(&exchange, true);
-    if (atomic_load(&context.bodies) != 0 || atomic_load(&context.in_flight) != 0)
+    if (atomic_load(&context.bodies.held) != 0 || atomic_load(&context.in_flight) != 0)
         abort();
     return 0;
 }

@@ -21,7 +21,10 @@ int chain_set_up(void **state)
     chain_accounts = fixture_open(&options);
     chain_context = (struct exchange_context){.api = {.service = chain_service, .draining = &draining},
                                               .body_max = 100000,
-                                              .bodies_max = 1 << 20,
+                                              .bodies.max = 1 << 20,
+                                              .answers.max = 1 << 20,
+                                              .spilled.max = 1 << 20,
+                                              .large_body_max = 100000,
                                               .request_timeout_ms = 60000,
                                               .auth.accounts = chain_accounts};
     assert_int_equal(exchange_context_init(&chain_context, service_metrics(chain_service), &error), DP_OK);
@@ -99,5 +102,5 @@ void chain_assert_answer(unsigned status, const char *holds)
                  SPAN_FMT(chain_exchange.target), response->status, SPAN_FMT(body));
     exchange_end(&chain_exchange, true);
     assert_null(chain_exchange.auth.pass.key);
-    assert_int_equal(atomic_load(&chain_context.bodies), 0);
+    assert_int_equal(atomic_load(&chain_context.bodies.held), 0);
 }

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "server/handlers.h"
-#include "server/inflate.h"
 
 enum { BODIES_MAX = 1 << 20 }; /* the metrics are a large answer */
 
@@ -25,7 +25,10 @@ static int set_up(void **state)
     fixture_index(service, "things", FIXTURE_ROWS);
     context = (struct exchange_context){.api = {.service = service, .draining = &draining},
                                         .body_max = 1000,
-                                        .bodies_max = BODIES_MAX,
+                                        .bodies.max = BODIES_MAX,
+                                        .answers.max = BODIES_MAX,
+                                        .spilled.max = BODIES_MAX,
+                                        .large_body_max = 4000,
                                         .request_timeout_ms = 60000};
     assert_int_equal(exchange_context_init(&context, service_metrics(service), &error), DP_OK);
     exchange_init(&exchange, &context);
@@ -73,8 +76,9 @@ static void assert_answer(unsigned status, const char *holds)
     assert_non_null(header("Server-Timing"));
     exchange_end(&exchange, true);
     assert_int_equal(atomic_load(&context.in_flight), 0);
-    assert_int_equal(atomic_load(&context.bodies), 0);
-    assert_int_equal(atomic_load(&context.answers), 0);
+    assert_int_equal(atomic_load(&context.bodies.held), 0);
+    assert_int_equal(atomic_load(&context.spilled.held), 0);
+    assert_int_equal(atomic_load(&context.answers.held), 0);
 }
 
 static void test_exchange_routes_requests(void **state)
@@ -246,7 +250,7 @@ static void test_exchange_runs_handlers(void **state)
     /* The body comes in pieces. */
     assert_true(exchange_body(&exchange, span_str("{\"text\":")));
     assert_true(exchange_body(&exchange, span_str("\"cat\"}")));
-    assert_int_equal(atomic_load(&context.bodies), 14);
+    assert_int_equal(atomic_load(&context.bodies.held), 14);
     assert_int_equal(atomic_load(&context.in_flight), 1);
     assert_false(exchange_try(&exchange)); /* an attempt would block */
     exchange_run(&exchange);
@@ -533,13 +537,13 @@ static void test_exchange_bounds_bodies(void **state)
     exchange_run(&exchange);
     assert_answer(413, "{\"error\":{\"message\":\"the body has more than 1000 bytes\"");
 
-    context.bodies_max = 500;
+    context.bodies.max = 500;
     begin("POST", "/v1/embed", "");
     assert_true(exchange_body(&exchange, span_of(piece, sizeof piece)));
     exchange_run(&exchange);
     assert_string_equal(header("Retry-After"), "1");
     assert_answer(503, "overloaded");
-    context.bodies_max = BODIES_MAX;
+    context.bodies.max = BODIES_MAX;
 }
 
 static struct span gzip(const char *text, size_t repeat, uint8_t *out, size_t size)
@@ -583,54 +587,128 @@ static void test_exchange_unpacks_gzip(void **state)
     assert_answer(413, "request_too_large");
 }
 
-static void test_exchange_sets_memory_aside_before_it_unpacks(void **state)
+static void test_exchange_unpacks_zstd(void **state)
+{
+    (void)state;
+    uint8_t bytes[4000];
+    static char blanks[1001];
+    memset(blanks, ' ', sizeof blanks);
+    size_t len = ZSTD_compress(bytes, sizeof bytes, "{\"text\":\"cat\"}", 14, 3);
+    request("POST", "/v1/embed", "Content-Encoding: zstd\n", span_of(bytes, len));
+    assert_answer(200, "\"tokens\":3");
+    request("POST", "/v1/embed", "Content-Encoding: zstd\n", span_of(bytes, len - 1));
+    assert_answer(400, "not a whole zstd stream");
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_of(bytes, len));
+    assert_answer(400, "not a whole gzip stream");
+    len = ZSTD_compress(bytes, sizeof bytes, blanks, 1000, 3);
+    request("POST", "/v1/embed", "Content-Encoding: zstd\n", span_of(bytes, len));
+    assert_answer(400, "");
+    len = ZSTD_compress(bytes, sizeof bytes, blanks, 1001, 3);
+    request("POST", "/v1/embed", "Content-Encoding: zstd\n", span_of(bytes, len));
+    assert_answer(413, "more than 1000 bytes");
+}
+
+/* A route that writes rows has a limit of its own, here 4000 bytes. */
+static void test_exchange_takes_larger_bodies_of_writes(void **state)
+{
+    (void)state;
+    static const char piece[2000] = "";
+    static const char target[] = "/v2/namespaces/things";
+    begin("POST", target, "Content-Length:4000\n");
+    assert_false(exchange.refused);
+    exchange_body(&exchange, span_of(piece, sizeof piece));
+    exchange_body(&exchange, span_of(piece, sizeof piece));
+    assert_int_equal(exchange.body.received.len, 4000);
+    exchange_end(&exchange, false);
+
+    begin("POST", target, "Content-Length:4001\n");
+    assert_true(exchange.refused && exchange.must_close); /* at once: it does not read so much */
+    exchange_run(&exchange);
+    assert_answer(413, "4001 bytes, but at most 4000");
+
+    begin("POST", target, "Transfer-Encoding:chunked\n");
+    exchange_body(&exchange, span_of(piece, sizeof piece));
+    exchange_body(&exchange, span_of(piece, sizeof piece));
+    assert_false(exchange.refused);
+    assert_int_equal(exchange_body(&exchange, span_str("x")), EXCHANGE_MORE);
+    assert_true(exchange.refused);
+    assert_int_equal(atomic_load(&context.bodies.held), 0);
+    exchange_run(&exchange);
+    assert_answer(413, "more than 4000 bytes");
+
+    begin("POST", "/v2/namespaces/things/query", "Content-Length:4000\n");
+    exchange_run(&exchange);
+    assert_answer(413, "at most 1000");
+}
+
+/* The transport gives what has come to another thread each megabyte. */
+static void test_exchange_stores_large_bodies(void **state)
+{
+    (void)state;
+    static char piece[BODY_RECEIVED_MAX];
+    const size_t before = test_alloc_live();
+    memset(piece, ' ', sizeof piece);
+    context.large_body_max = 10 * sizeof piece;
+    context.bodies.max = context.spilled.max = 10 * sizeof piece;
+    for (int end = 0; end < 3; end++) {
+        begin("POST", "/v2/namespaces/things", "");
+        for (int i = 0; i < 10; i++) {
+            assert_int_equal(exchange_body(&exchange, span_of(piece, sizeof piece)), EXCHANGE_STORE);
+            if (i == 7)
+                assert_int_equal(atomic_load(&context.spilled.held), 0);
+            exchange_store(&exchange);
+        }
+        assert_int_equal(atomic_load(&context.spilled.held), 10 * sizeof piece);
+        assert_int_equal(atomic_load(&context.bodies.held), BODY_MEMORY_MAX);
+        assert_true(exchange.body.stored.fd >= 0);
+        if (end == 0) /* the client leaves before the end */
+            exchange_end(&exchange, false);
+        if (end == 1) { /* … while a thread stores */
+            atomic_store(&exchange.cancelled, true);
+            exchange_store(&exchange);
+            exchange_run(&exchange);
+            exchange_end(&exchange, false);
+        }
+        if (end == 2) { /* one byte beyond */
+            exchange_body(&exchange, span_str("x"));
+            exchange_run(&exchange);
+            assert_answer(413, "more than 10485760 bytes");
+        }
+        assert_int_equal(atomic_load(&context.spilled.held), 0);
+        assert_int_equal(atomic_load(&context.bodies.held), 0);
+        assert_false(exchange.body.has_stored);
+    }
+    begin("POST", "/v2/namespaces/things", "");
+    context.spilled.max = BODY_MEMORY_MAX;
+    for (int i = 0; i < 9; i++) {
+        exchange_body(&exchange, span_of(piece, sizeof piece));
+        exchange_store(&exchange);
+    }
+    assert_true(exchange.refused);
+    exchange_run(&exchange);
+    assert_string_equal(header("Retry-After"), "1");
+    assert_answer(503, "disk space set aside");
+    context.bodies.max = BODIES_MAX;
+    assert_true(test_alloc_live() <= before);
+}
+
+static void test_exchange_counts_what_it_unpacks(void **state)
 {
     (void)state;
     uint8_t bytes[4000];
     struct span packed =
         gzip("{\"text\":\"cat\"}                                        ", 10, bytes, sizeof bytes);
-    assert_int_equal(inflate_gzip_size(packed), 540);
-    assert_int_equal(inflate_gzip_size(span_of(packed.data, 17)), 0);
-    context.bodies_max = packed.len + 539;
+    context.bodies.max = packed.len + 539;
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
     assert_answer(503, "overloaded");
-    context.bodies_max = packed.len + 540;
+    context.bodies.max = packed.len + 540;
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
     assert_answer(400, "expected the end"); /* all ten objects were unpacked, and one was expected */
     /* The stream states a smaller size than it has. */
     bytes[(packed.len - 4) % sizeof bytes] = 1;
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
     assert_answer(400, "not a whole gzip stream");
-    context.bodies_max = BODIES_MAX;
-}
-
-static void test_inflate_fills_to_the_last_byte(void **state)
-{
-    (void)state;
-    uint8_t bytes[4000];
-    struct dp_error error;
-    struct span packed = gzip("0123456789", 100, bytes, sizeof bytes);
-    for (size_t max = 998; max <= 1001; max++) {
-        struct buffer out;
-        buffer_init(&out, max);
-        assert_int_equal(inflate_gzip(packed, &out, &error), max < 1000 ? DP_TOO_LARGE : DP_OK);
-        assert_true(max < 1000 || out.len == 1000);
-        buffer_deinit(&out);
-    }
-    size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
-        struct buffer out;
-        buffer_init(&out, 2000);
-        test_alloc_fail_at(n);
-        enum dp_status status = inflate_gzip(packed, &out, &error);
-        bool fired = test_alloc_fired();
-        test_alloc_fail_at(0);
-        buffer_deinit(&out);
-        assert_int_equal(test_alloc_live(), before);
-        assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
-        if (!fired)
-            break;
-    }
+    context.bodies.max = BODIES_MAX;
 }
 
 static void test_exchange_serves_the_page_strictly(void **state)
@@ -712,7 +790,7 @@ static void test_exchange_forgets_large_memory(void **state)
 {
     (void)state;
     context.body_max = 1 << 20;
-    context.bodies_max = 1 << 20;
+    context.bodies.max = 1 << 20;
     exchange_deinit(&exchange);
     exchange_init(&exchange, &context);
     size_t before = test_alloc_live();
@@ -723,7 +801,7 @@ static void test_exchange_forgets_large_memory(void **state)
     memcpy(body + sizeof body - 12, "\"}", 2);
     request("POST", "/v1/embed", "", span_of(body, sizeof body - 10));
     assert_answer(200, "truncated");
-    assert_true(exchange.body.cap <= EXCHANGE_KEPT_MAX);
+    assert_true(exchange.body.received.cap <= EXCHANGE_KEPT_MAX);
     assert_true(exchange.arena.used <= EXCHANGE_KEPT_MAX);
     assert_true(test_alloc_live() <= before + 3);
 }
@@ -738,15 +816,15 @@ static void test_exchange_bounds_the_memory_of_unread_answers(void **state)
         memcpy(body + len, ",\"cat\"", 6);
     len += (size_t)sprintf(body + len, "]}");
     context.body_max = sizeof body;
-    context.bodies_max = 10 << 20;
+    context.answers.max = 10 << 20;
     exchange_deinit(&exchange);
     exchange_init(&exchange, &context);
     request("POST", "/v1/embed/batch", "X-Request-Id: mine\n", span_of(body, len));
-    assert_int_equal(atomic_load(&context.bodies), 0); /* the body is freed */
-    size_t held = atomic_load(&context.answers);
+    assert_int_equal(atomic_load(&context.bodies.held), 0); /* the body is freed */
+    size_t held = atomic_load(&context.answers.held);
     assert_true(held > exchange.response.body.len && held > 2 * EXCHANGE_KEPT_MAX);
     assert_answer(200, "\"embeddings\"");
-    context.bodies_max = held - 1;
+    context.answers.max = held - 1;
     request("POST", "/v1/embed/batch", "X-Request-Id: mine\n", span_of(body, len));
     assert_true(exchange.response.body.cap + exchange.arena.used < EXCHANGE_KEPT_MAX);
     assert_string_equal(header("X-Request-Id"), "mine");
@@ -857,7 +935,7 @@ static void test_exchange_survives_every_failed_allocation(void **state)
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         assert_true(status == 200 || status == 503);
-        assert_int_equal(atomic_load(&context.bodies), 0);
+        assert_int_equal(atomic_load(&context.bodies.held), 0);
         assert_true(test_alloc_live() >= before);
         if (!fired) {
             assert_int_equal(status, 200);
@@ -883,8 +961,10 @@ int main(void)
         cmocka_unit_test(test_exchange_tells_where_the_time_went),
         cmocka_unit_test(test_exchange_bounds_bodies),
         cmocka_unit_test(test_exchange_unpacks_gzip),
-        cmocka_unit_test(test_exchange_sets_memory_aside_before_it_unpacks),
-        cmocka_unit_test(test_inflate_fills_to_the_last_byte),
+        cmocka_unit_test(test_exchange_unpacks_zstd),
+        cmocka_unit_test(test_exchange_takes_larger_bodies_of_writes),
+        cmocka_unit_test(test_exchange_stores_large_bodies),
+        cmocka_unit_test(test_exchange_counts_what_it_unpacks),
         cmocka_unit_test(test_exchange_serves_the_page_strictly),
         cmocka_unit_test(test_exchange_counts_requests),
         cmocka_unit_test(test_exchange_of_a_client_that_left_computes_nothing),

@@ -200,8 +200,8 @@ static void test_rights_have_no_default(void **state)
     assert_int_equal(routes_check(&error), DP_OK);
     const struct route whole = route_of(touch, RIGHT_TO_READ, SCOPE_PATH);
     assert_int_equal(route_check(&whole, &error), DP_OK);
-    struct route routes[8];
-    for (size_t i = 0; i < 8; i++)
+    struct route routes[9];
+    for (size_t i = 0; i < 9; i++)
         routes[i] = whole;
     routes[0].right = RIGHT_FORGOTTEN;
     routes[1].scope = SCOPE_FORGOTTEN;
@@ -211,7 +211,8 @@ static void test_rights_have_no_default(void **state)
     routes[5].scope = SCOPE_NOTHING;   /* it reads but has no scope */
     routes[6].pattern = "/v2/query";   /* the path names no namespace */
     routes[7].right = RIGHT_OF_ANYONE; /* with a scope */
-    for (size_t i = 0; i < 8; i++) {
+    routes[8].body = BODY_LARGE;       /* on an I/O thread */
+    for (size_t i = 0; i < 9; i++) {
         assert_int_equal(route_check(&routes[i], &error), DP_INVALID);
         assert_non_null(strstr(error.message, routes[i].pattern));
     }
