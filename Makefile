@@ -43,8 +43,8 @@ endif
 # How the targets below name that build.
 checked := BUILD=build-clang-asan CC=clang SANITIZE=address,undefined
 
-.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-arm64 \
-	check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
+.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models \
+	check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -82,6 +82,11 @@ check-surroundings: model ## run a quick part of the tests in other surroundings
 	@$(MAKE) build GOAL=all
 	@scripts/venv
 	@scripts/check-surroundings $(addprefix --only ,$(ONLY)) $(BUILD)
+
+check-models: ## search all models of the log, with Spin too (10 to 20 minutes; tests/models/README.md)
+	@$(MAKE) tools FOR=all
+	@tests/models/run.py
+	@tests/models/run_spin.py
 
 check-arm64: model ## build for arm64 and run the C tests emulated (FULL=1: also compare with the native program)
 	@$(MAKE) tools FOR=arm64

@@ -199,7 +199,7 @@ static void take_offset(struct query_parse *p)
     body_u32(p->body, "offset", 0, INDEX_TOP_K_MAX - 1, &p->query->offset);
 }
 
-/* Reads an array of attribute names. *vector says whether "vector" is one of them. */
+/* Reads an array of attribute names. *vector says whether "vector" was one of them; *out has the others. */
 static void read_attribute_names(struct query_parse *p, const char *field, const struct span **out, size_t *count,
                                  bool *vector)
 {
@@ -212,13 +212,18 @@ static void read_attribute_names(struct query_parse *p, const char *field, const
     else if (!names)
         json_reject(p->r, DP_NOMEM, "names of attributes");
     json_enter_array(p->r);
+    size_t others = 0;
     for (size_t i = 0; json_next_item(p->r) && i < n; i++) {
-        if (!fields_string(p->r, p->arena, "a name of an attribute", &names[i]))
+        struct span name;
+        if (!fields_string(p->r, p->arena, "a name of an attribute", &name))
             return;
-        *vector = *vector || span_equal_str(names[i], "vector");
+        if (span_equal_str(name, "vector"))
+            *vector = true;
+        else
+            names[others++] = name;
     }
     *out = names;
-    *count = n;
+    *count = others;
 }
 
 static void take_include(struct query_parse *p)
@@ -226,10 +231,10 @@ static void take_include(struct query_parse *p)
     struct index_query *rows = &p->query->query.rows;
     if (json_peek(p->r) == JSON_BOOL) {
         json_read_bool(p->r, &rows->all_attributes);
-        p->query->query.with_vectors = rows->all_attributes;
+        p->query->query.rows.with_vectors = rows->all_attributes;
     } else if (json_peek(p->r) == JSON_ARRAY) {
         read_attribute_names(p, "include_attributes", &rows->attributes, &rows->attribute_count,
-                             &p->query->query.with_vectors);
+                             &p->query->query.rows.with_vectors);
     } else if (json_peek(p->r) != JSON_NOTHING) {
         json_reject(p->r, DP_INVALID, "include_attributes must be true, false or an array of names, not %s",
                     json_type_name(json_peek(p->r)));
@@ -241,7 +246,7 @@ static void take_exclude(struct query_parse *p)
     bool vector = false;
     read_attribute_names(p, "exclude_attributes", &p->query->exclude, &p->query->exclude_count, &vector);
     p->query->query.rows.all_attributes = true;
-    p->query->query.with_vectors = !vector;
+    p->query->query.rows.with_vectors = !vector;
 }
 
 static void take_filters(struct query_parse *p)

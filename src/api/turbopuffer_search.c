@@ -46,12 +46,17 @@ static void print_performance(struct json_writer *w, const struct call *call, co
 }
 
 static enum dp_status print_rows(struct json_writer *w, struct call *call, const struct turbopuffer_query *query,
-                                 const struct query_response *answer)
+                                 bool base64, const struct query_response *answer)
 {
+    const struct hit_format format = {.excluded = query->exclude,
+                                      .excluded_count = query->exclude_count,
+                                      .dim = answer->dim,
+                                      .base64 = base64,
+                                      .no_distance = query->query.rank == QUERY_ORDERED};
     enum dp_status status = DP_OK;
     json_field_array(w, "rows");
     for (size_t i = query->offset; i < answer->answer.count && status == DP_OK; i++)
-        status = hit_write_json(w, call, &answer->answer.hits[i], query->exclude, query->exclude_count);
+        status = hit_write_json(w, call, &answer->answer.hits[i], &format);
     json_end_array(w);
     return status;
 }
@@ -67,7 +72,7 @@ static enum dp_status print_answers(struct json_writer *w, struct call *call,
     for (size_t i = 0; i < all->count && status == DP_OK; i++) {
         if (all->is_multi)
             json_begin_object(w);
-        status = print_rows(w, call, &all->queries[i], &answers[i]);
+        status = print_rows(w, call, &all->queries[i], all->base64, &answers[i]);
         if (all->is_multi)
             json_end_object(w);
         embedded = embedded || all->queries[i].query.text.data;

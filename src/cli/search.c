@@ -31,13 +31,14 @@ struct search_run {
 static enum dp_status write_rows_json(struct search_run *run, struct call *call,
                                       const struct query_response *response)
 {
+    const struct hit_format format = {.dim = 0};
     struct json_writer w;
 
     json_writer_init(&w, &run->output);
     json_begin_object(&w);
     json_field_array(&w, "rows");
     for (size_t i = 0; i < response->answer.count; i++)
-        if (hit_write_json(&w, call, &response->answer.hits[i], NULL, 0) != DP_OK)
+        if (hit_write_json(&w, call, &response->answer.hits[i], &format) != DP_OK)
             return call->error.status;
     json_end_array(&w);
     json_field_object(&w, "performance");

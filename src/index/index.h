@@ -27,9 +27,10 @@ enum {
 /* Fails with DP_INVALID unless `name` is [A-Za-z0-9._-]{1,128} and does not start with '.' or '_'. */
 enum dp_status index_check_name(struct span name, struct dp_error *error);
 
-/* A row's id: an unsigned integer, or a string of 1 to INDEX_ID_MAX bytes. The ids 7 and "7" differ. */
+/* A row's id: an unsigned integer, a string of 1 to INDEX_ID_MAX bytes, or a UUID. The ids 7 and "7" differ. */
 struct index_id {
     bool is_string;
+    bool is_uuid; /* beside is_string: the text is a UUID, and the id is that UUID */
     uint64_t number;
     struct span text;
 };
@@ -121,6 +122,7 @@ void index_load_abort(struct index_loader *loader); /* NULL is fine */
 /* An open namespace: its manifest and the hot parts of its segments, refreshed by each strong query.
  * Thread-safe. */
 struct index_reader;
+struct schema; /* filter/attribute.h */
 
 /* Opens a namespace. DP_NOT_FOUND: there is no such namespace. */
 enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out);
@@ -132,6 +134,7 @@ struct index_stats {
     /* Rows and deletions in the log that no segment holds yet, and the bytes of their log entries. */
     uint64_t unindexed_rows, unindexed_bytes;
     uint64_t last_entry; /* number of the newest log entry; 0: the namespace never had one */
+    bool has_log;        /* it takes writes through its log */
     uint64_t segments;
     uint64_t bytes;
     bool read_only;
@@ -141,6 +144,10 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
 /* Gives the schema as a JSON object {"attribute": {"type": "string"}, …} in turbopuffer's shape, in the call's
  * arena. */
 enum dp_status index_schema_json(struct call *call, struct index_reader *reader, struct span *out);
+/* Gives a copy of the schema, in the call's arena. */
+enum dp_status index_schema(struct call *call, struct index_reader *reader, struct schema *out);
+/* Brings the open namespace up to date, as a strong query does. DP_NOT_FOUND: it is gone. */
+enum dp_status index_refresh(struct call *call, struct index_reader *reader);
 
 struct index_query {
     const float *vector; /* float[dim] */

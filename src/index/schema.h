@@ -1,60 +1,49 @@
-/* index/schema.h: the attributes of a namespace and the types of their values.
+/* index/schema.h: the schema of a namespace: how rows and declarations change it.
  *
  * A load learns the types from its rows. An attribute has one type; null fits all types, and an empty array fits
- * all array types. An int attribute becomes float when a row has a fraction, and []int becomes []float. A row that
- * would need any other change is an error. The first commit of an attribute gives it a number, which never
- * changes. Number 1 is the vector.
+ * all array types. An int attribute becomes float when a row of a load has a fraction, and []int becomes []float. A
+ * row that would need any other change is an error. Types that no value shows (uint, uuid, datetime, bytes, vectors)
+ * come by declaration (index/schema_declare.h); a load then brings their values in normal form. The first commit of
+ * an attribute gives it a number, which never changes. Number 1 is the vector.
  */
 #ifndef INDEX_SCHEMA_H
 #define INDEX_SCHEMA_H
 
 #include "base/arena.h"
-#include "base/error.h"
-#include "base/span.h"
+#include "base/json.h"
+#include "filter/attribute.h"
+#include "index/index.h"
 
-enum { SCHEMA_ATTRIBUTES_MAX = 256, SCHEMA_NAME_MAX = 128 };
-
-enum attribute_type {
-    ATTRIBUTE_STRING,
-    ATTRIBUTE_INT,
-    ATTRIBUTE_FLOAT,
-    ATTRIBUTE_BOOL,
-    ATTRIBUTE_STRINGS,
-    ATTRIBUTE_INTS,
-    ATTRIBUTE_FLOATS,
-    ATTRIBUTE_BOOLS
-};
-
-/* An attribute of a namespace. */
-struct attribute {
-    uint32_t number;
-    enum attribute_type type;
-    struct span name;
-};
-
-/* Attributes, ascending by number. An arena of the owner holds their names. */
-struct schema {
-    size_t count;
-    struct attribute attributes[SCHEMA_ATTRIBUTES_MAX];
-};
-
-/* Returns "string", "[]int", … */
-const char *attribute_type_name(enum attribute_type type);
-/* Parses the name of a type. Returns false for an unknown one. */
-bool attribute_type_parse(struct span name, enum attribute_type *out);
+enum { SCHEMA_ATTRIBUTES_MAX = 1024, SCHEMA_NAME_MAX = 128 };
 
 /* Fails with DP_INVALID for a name that is empty, too long, reserved or not UTF-8. */
 enum dp_status schema_check_name(struct span name, struct dp_error *error);
-/* Returns the attribute of this name, or NULL. */
-struct attribute *schema_find(struct schema *schema, struct span name);
 
-/* Joins the attributes of one row, the JSON object `object`, to the schema, and copies new names to `arena`. Names
- * with escapes need memory of `scratch`. Fails with DP_INVALID, DP_TOO_LARGE or DP_NOMEM; then the schema
- * does not change. */
+/* Makes *out a copy of `from` whose memory is all in `arena`. */
+enum dp_status schema_copy(const struct schema *from, struct arena *arena, struct schema *out,
+                           struct dp_error *error);
+/* Adds an attribute, which gets the next number; the schema has none of its name. Name and options are copied to
+ * `arena`. */
+enum dp_status schema_add(struct schema *schema, struct arena *arena, const struct attribute *attribute,
+                          struct dp_error *error);
+
+/* Joins the attributes of one row of a load, the JSON object `object`, to the schema, and copies new names to
+ * `arena`. Needs memory of `scratch`. Fails with DP_INVALID, DP_TOO_LARGE or DP_NOMEM; then the schema does not
+ * change. */
 enum dp_status schema_learn(struct schema *schema, struct arena *arena, struct span object, struct arena *scratch,
                             struct dp_error *error);
-/* Joins the attributes of `from` to `into`, which keeps its numbers and gives the next ones to new attributes. */
+/* Joins the attributes of `from` to `into`, which keeps its numbers and options, and gives the next numbers to new
+ * attributes. If one of the two has a kind of ids or of elements, `into` gets it; DP_INVALID if they differ. */
 enum dp_status schema_join(struct schema *into, struct arena *arena, const struct schema *from,
                            struct dp_error *error);
+
+/* Fails with DP_INVALID for a value of another type than the attribute's. `may_widen`: an int attribute may become
+ * float, and []int may become []float. */
+enum dp_status schema_widen(struct attribute *known, enum attribute_type seen, bool may_widen,
+                            struct dp_error *error);
+
+/* Writes the schema as turbopuffer does: {"name": {"type": "string", "filterable": true, …}, …}, with "id" if its
+ * kind is known, and with "vector" if `vectors` is not NULL and has dimensions. */
+void schema_print(const struct schema *schema, const struct index_vectors *vectors, struct json_writer *w);
 
 #endif

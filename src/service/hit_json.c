@@ -1,6 +1,8 @@
 /* hit_json.c: writes a hit as JSON, and copies the fields of its attributes as they are stored. */
 #include "service/hit_json.h"
 
+#include "base/base64.h"
+
 static bool is_among(const struct span *names, size_t count, struct span name)
 {
     for (size_t i = 0; i < count; i++)
@@ -9,22 +11,45 @@ static bool is_among(const struct span *names, size_t count, struct span name)
     return false;
 }
 
+static enum dp_status write_vector(struct json_writer *w, struct call *call, const float *vector,
+                                   const struct hit_format *format)
+{
+    const struct span bytes = span_of(vector, format->dim * sizeof *vector);
+    json_key(w, "vector");
+    if (!format->base64) {
+        json_floats(w, vector, format->dim);
+        return DP_OK;
+    }
+    uint8_t *text = arena_alloc(call->arena, base64_length(bytes.len));
+    if (!text)
+        return call_nomem(call, "a vector");
+    base64_write(bytes, text);
+    json_string(w, span_of(text, base64_length(bytes.len)));
+    return DP_OK;
+}
+
 enum dp_status hit_write_json(struct json_writer *w, struct call *call, const struct index_hit *hit,
-                              const struct span *excluded, size_t excluded_count)
+                              const struct hit_format *format)
 {
     struct json_reader r;
     struct span name, value;
+    enum dp_status status = DP_OK;
     json_begin_object(w);
     json_key(w, "id");
     if (hit->id.is_string)
         json_string(w, hit->id.text);
     else
         json_u64(w, hit->id.number);
-    json_field_float(w, "$dist", hit->dist);
+    if (!format->no_distance)
+        json_field_float(w, "$dist", hit->dist);
+    if (hit->vector && format->dim)
+        status = write_vector(w, call, hit->vector, format);
+    if (status != DP_OK)
+        return status;
     json_reader_init(&r, hit->attributes.len ? hit->attributes : span_str("{}"));
     json_enter_object(&r);
     while (json_next_key(&r, call->arena, &name) && json_read_raw(&r, &value)) {
-        if (is_among(excluded, excluded_count, name))
+        if (is_among(format->excluded, format->excluded_count, name))
             continue;
         json_key_span(w, name);
         json_raw(w, value);

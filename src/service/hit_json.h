@@ -5,9 +5,17 @@
 #include "base/json.h"
 #include "index/index.h"
 
-/* Writes {"id": …, "$dist": …, …attributes}, without the attributes named in `excluded`. Fails with DP_NOMEM,
- * or with DP_CORRUPT when the attributes are not a JSON object. */
+struct hit_format {
+    const struct span *excluded; /* names of attributes to leave out */
+    size_t excluded_count;
+    uint32_t dim;     /* of the hits' vectors; 0: leaves vectors out */
+    bool base64;      /* writes vectors as base 64 of little-endian float32; false: as arrays of numbers */
+    bool no_distance; /* leaves "$dist" out: the query has no vector */
+};
+
+/* Writes {"id": …, "$dist": …, "vector": …, …attributes}. Fails with DP_NOMEM, or with DP_CORRUPT when the attributes
+ * are not a JSON object. */
 enum dp_status hit_write_json(struct json_writer *w, struct call *call, const struct index_hit *hit,
-                              const struct span *excluded, size_t excluded_count);
+                              const struct hit_format *format);
 
 #endif

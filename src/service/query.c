@@ -7,7 +7,7 @@
 static enum dp_status borrow_namespace(struct call *call, struct service *s, struct span name,
                                        struct reader_slot **out)
 {
-    enum dp_status status = readers_borrow(call, &s->readers, s->store, name, out);
+    enum dp_status status = readers_borrow(call, &s->readers, s->store, GATE_READ, name, out);
     if (status == DP_NOT_FOUND)
         known_names_tell(call, &s->known_names, s->store);
     return status;
@@ -64,8 +64,6 @@ static enum dp_status check_query(struct call *call, const struct query_request 
         what = "ranking by another attribute than \"vector\"";
     else if (request->filters.len)
         what = "filters";
-    else if (request->with_vectors && !request->rows.all_attributes)
-        what = "returning vectors";
     return what ? call_fail(call, DP_UNSUPPORTED, "%s is not supported yet by this server", what) : DP_OK;
 }
 
@@ -81,6 +79,7 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
     if (status == DP_OK) {
         int64_t now = os_now_ns();
         query.eventual = !first || may_be_stale(slot, request, now);
+        response->dim = query.dim;
         status = index_query(call, slot->reader, &query, &response->answer);
         if (status == DP_OK && !query.eventual)
             atomic_store(&slot->fresh_ns, now);

@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
-#include "os/gate.h"
 
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error)
 {
@@ -74,11 +73,11 @@ static struct reader_slot *list_slot(struct readers *r, struct reader_slot *slot
     return oldest;
 }
 
-enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, struct span name,
-                              struct reader_slot **out)
+enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, enum gate_use use,
+                              struct span name, struct reader_slot **out)
 {
     *out = NULL;
-    if (index_check_name(name, &call->error) != DP_OK || gate_enter(call, GATE_READ, name) != DP_OK)
+    if (index_check_name(name, &call->error) != DP_OK || gate_enter(call, use, name) != DP_OK)
         return call->error.status;
     pthread_mutex_lock(&r->locked.lock);
     *out = borrow_listed(r, name);
@@ -112,6 +111,16 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
     pthread_mutex_unlock(&r->locked.lock);
     close_slot(surplus);
     return DP_OK;
+}
+
+void readers_forget(struct readers *r, struct span name)
+{
+    struct reader_slot *slot;
+    pthread_mutex_lock(&r->locked.lock);
+    slot = borrow_listed(r, name);
+    pthread_mutex_unlock(&r->locked.lock);
+    if (slot)
+        readers_give_back(r, slot, true);
 }
 
 void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "index/index.h"
+#include "os/gate.h"
 
 struct reader_slot {
     struct index_reader *reader;
@@ -36,10 +37,12 @@ struct readers {
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error);
 void readers_deinit(struct readers *r); /* no slot may be borrowed */
 
-/* Borrows the slot of a namespace, and opens it if the cache does not have it. DP_INVALID: a bad name;
+/* Borrows the slot of a namespace for this use, and opens it if the cache does not have it. DP_INVALID: a bad name;
  * DP_DENIED: the call's gate refuses it; DP_NOT_FOUND; or as index_open. */
-enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, struct span name,
-                              struct reader_slot **out);
+enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, enum gate_use use,
+                              struct span name, struct reader_slot **out);
+/* Takes the slot of this name out of the cache: the namespace is gone. */
+void readers_forget(struct readers *r, struct span name);
 /* Gives a slot back. `forget`: the namespace is gone or its cached state is wrong, so the next call opens it
  * anew. */
 void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget);

@@ -160,6 +160,7 @@ struct query_request {
 
 struct query_response {
     struct index_answer answer;
+    uint32_t dim;     /* of the rows' vectors */
     int64_t total_ns; /* duration of service_query; the call's costs say how long its stages took */
 };
 

@@ -66,6 +66,27 @@ static void test_turbopuffer_ranks_by_vector(void **state)
     buffer_deinit(&text);
 }
 
+static void test_turbopuffer_returns_vectors(void **state)
+{
+    (void)state;
+    const char *head = "{\"rank_by\":[\"vector\",\"ANN\",[3,4]],\"limit\":1,";
+    static const struct {
+        const char *more, *row;
+    } cases[] = {
+        {"\"include_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"vector\":[0.6,0.8]}]"},
+        {"\"include_attributes\":true", "{\"id\":1,\"$dist\":0,\"vector\":[0.6,0.8],\"text\":\"a\"}]"},
+        {"\"exclude_attributes\":[\"text\"]", "{\"id\":1,\"$dist\":0,\"vector\":[0.6,0.8]}]"},
+        {"\"exclude_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"text\":\"a\"}]"},
+        {"\"include_attributes\":[\"text\",\"vector\"],\"vector_encoding\":\"base64\"",
+         "{\"id\":1,\"$dist\":0,\"vector\":\"mpkZP83MTD8=\",\"text\":\"a\"}]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[300];
+        snprintf(body, sizeof body, "%s%s}", head, cases[i].more);
+        assert_answer(ask(api_service, turbopuffer_query, "own", body), 200, cases[i].row);
+    }
+}
+
 static void test_turbopuffer_chooses_attributes(void **state)
 {
     (void)state;
@@ -174,7 +195,6 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"rank_by\":[\"vector\" 3]}", 422, "at byte"},
         {"{" EMBED("cat") ",\"include_attributes\":7}", 422, "include_attributes must be"},
         {"{" EMBED("cat") ",\"include_attributes\":[7]}", 422, "a name of an attribute must be a string"},
-        {"{" EMBED("cat") ",\"include_attributes\":[\"vector\"]}", 400, "returning vectors is not supported"},
         {"{\"queries\":[]}", 400, "queries has 1 to 16 elements, not 0"},
         {"{\"queries\":[{" EMBED("cat") "},7]}", 422, "each of queries must be an object"},
         {"{\"queries\":[{\"top_k\":1}]}", 400, "rank_by is missing"},
@@ -256,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turbopuffer_ranks_by_text),
         cmocka_unit_test(test_turbopuffer_ranks_by_vector),
+        cmocka_unit_test(test_turbopuffer_returns_vectors),
         cmocka_unit_test(test_turbopuffer_chooses_attributes),
         cmocka_unit_test(test_turbopuffer_skips_and_limits),
         cmocka_unit_test(test_turbopuffer_answers_several_queries),

@@ -6,15 +6,37 @@
 #include "index/id.h"
 #include "vector/distance.h"
 
-void log_init(struct fixture_log *log, struct world *w, const char *name)
+void log_change_manifest(struct world *w, const char *name, void (*change)(void *context, struct manifest *m),
+                         void *context)
 {
     struct manifest m;
-    *log = (struct fixture_log){.world = w, .name = name};
+    struct object_key key;
+    struct buffer bytes;
     assert_int_equal(manifest_load(&w->call, w->store, span_str(name), &m, NULL), DP_OK);
-    log->incarnation = m.incarnation;
-    log->next = m.wal_floor + 1;
-    log->chain = wal_chain_start(&m.incarnation);
+    change(context, &m);
+    m.sequence++;
+    buffer_init(&bytes, MANIFEST_BYTES_MAX);
+    assert_int_equal(manifest_write(&m, &bytes, &w->call.error), DP_OK);
+    key_of_manifest(&key, span_str(name));
+    struct store_put put = {.key = object_key_span(&key), .body = buffer_span(&bytes)};
+    assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
+    buffer_deinit(&bytes);
     manifest_deinit(&m);
+}
+
+static void add_log(void *context, struct manifest *m)
+{
+    struct fixture_log *log = context;
+    m->features |= MANIFEST_FEATURE_LOG;
+    log->incarnation = m->incarnation;
+    log->next = m->wal_floor + 1;
+    log->chain = m->wal_chain;
+}
+
+void log_init(struct fixture_log *log, struct world *w, const char *name)
+{
+    *log = (struct fixture_log){.world = w, .name = name};
+    log_change_manifest(w, name, add_log, log);
     wal_encoder_init(&log->encoder);
 }
 

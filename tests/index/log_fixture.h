@@ -16,7 +16,10 @@ struct fixture_log {
     struct wal_encoder encoder;
 };
 
-/* Begins the log of a namespace that exists and has no log entry. */
+/* Changes a manifest and puts it, with the next sequence, as another node's swap does. */
+void log_change_manifest(struct world *w, const char *name, void (*change)(void *context, struct manifest *m),
+                         void *context);
+/* Begins the log of a namespace that exists and has no log entry: gives its manifest the feature. */
 void log_init(struct fixture_log *log, struct world *w, const char *name);
 void log_deinit(struct fixture_log *log);
 /* Begins an entry; then come rows and deletions; log_put() ends it and puts it. */

@@ -126,7 +126,7 @@ static void check_found(const struct world *w, const struct model *m, struct spa
 {
     struct index_id id;
     char text[256];
-    assert_true(id_decode(key, &id));
+    assert_true(id_decode(key, NULL, &id));
     uint64_t row = fixture_row_of(id);
     if (row >= MODEL_ROWS || !m->live[row]) {
         assert_int_equal(found->where, ROW_NONE);

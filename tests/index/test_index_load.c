@@ -220,9 +220,12 @@ static void test_index_included_attributes_only(void **state)
     assert_int_equal(answer.approx_rows, 10);
     struct span schema;
     assert_int_equal(index_schema_json(&w->call, reader, &schema), DP_OK);
-    assert_true(span_equal_str(schema, "{\"title\":{\"type\":\"string\"},\"edition\":{\"type\":\"int\"},\"even\":"
-                                       "{\"type\":\"bool\"},\"tags\":{\"type\":\"[]string\"},\"price\":"
-                                       "{\"type\":\"float\"}}"));
+    static const char wanted[] =
+        "{\"vector\":{\"type\":\"[24]f32\",\"ann\":{\"distance_metric\":\"cosine_distance\"}},"
+        "\"title\":{\"type\":\"string\",\"filterable\":true},\"edition\":{\"type\":\"int\",\"filterable\":true},"
+        "\"even\":{\"type\":\"bool\",\"filterable\":true},\"tags\":{\"type\":\"[]string\",\"filterable\":true},"
+        "\"price\":{\"type\":\"float\",\"filterable\":true}}";
+    assert_true(span_equal_str(schema, wanted));
     index_close(reader);
 }
 

@@ -34,9 +34,20 @@ static void fill(struct manifest *m)
     m->vectors.metric = INDEX_COSINE;
     m->vectors.model = span_str("model \"M\" \xc3\xa9");
     m->vectors.fingerprint = span_str("abcdef");
-    m->schema.count = 2;
-    m->schema.attributes[0] = (struct attribute){2, ATTRIBUTE_STRING, span_str("title")};
-    m->schema.attributes[1] = (struct attribute){5, ATTRIBUTE_FLOATS, span_str("a \"b\" \n")};
+    static struct attribute attributes[3];
+    attributes[0] = (struct attribute){.number = 2, .type = ATTRIBUTE_STRING, .name = span_str("title")};
+    attributes[1] = (struct attribute){.number = 5, .type = ATTRIBUTE_FLOATS, .name = span_str("a \"b\" \n")};
+    attributes[2] = (struct attribute){.number = 6,
+                                       .type = ATTRIBUTE_VECTOR,
+                                       .dim = 384,
+                                       .element = ELEMENT_F16,
+                                       .name = span_str("picture"),
+                                       .options = span_str("{\"ann\":true}"),
+                                       .dropped = true};
+    m->schema.count = 3;
+    m->schema.attributes = attributes;
+    m->schema.id_kind = ID_UUID;
+    m->schema.vector_element = ELEMENT_I8;
     segments[0] = (struct manifest_segment){.rows = 3,
                                             .vectors = 4,
                                             .ivf_size = 572,
@@ -88,7 +99,13 @@ static void test_index_manifest_comes_back(void **state)
     assert_int_equal(back.sequence, 7);
     assert_int_equal(back.vectors.dim, 10);
     assert_true(span_equal(back.vectors.model, m.vectors.model));
-    assert_int_equal(back.schema.count, 2);
+    assert_int_equal(back.schema.count, 3);
+    assert_int_equal(back.schema.id_kind, ID_UUID);
+    assert_int_equal(back.schema.vector_element, ELEMENT_I8);
+    assert_int_equal(back.schema.attributes[2].dim, 384);
+    assert_int_equal(back.schema.attributes[2].element, ELEMENT_F16);
+    assert_true(back.schema.attributes[2].dropped && back.schema.attributes[2].unfiltered);
+    assert_false(back.schema.attributes[0].unfiltered);
     assert_int_equal(back.schema.attributes[1].number, 5);
     assert_true(span_equal(back.schema.attributes[1].name, m.schema.attributes[1].name));
     assert_int_equal(back.segment_count, 2);
@@ -155,6 +172,10 @@ static void test_index_manifest_of_newer_versions_is_refused(void **state)
     expect_refusal("\"wal_floor\": 90", "\"wal_floor\": 90, \"shiny\": 1", DP_UNSUPPORTED, "\"shiny\"");
     expect_refusal("[]float", "[]geo", DP_UNSUPPORTED, "[]geo");
     expect_refusal("cosine_distance", "hamming", DP_UNSUPPORTED, "hamming");
+    expect_refusal("\"element\": \"i8\"", "\"element\": \"i4\"", DP_UNSUPPORTED, "\"i4\"");
+    expect_refusal("\"id_type\": \"uuid\"", "\"id_type\": \"float\"", DP_UNSUPPORTED, "\"float\"");
+    expect_refusal("{\"ann\":true}", "{\"hnsw\":true}", DP_UNSUPPORTED, "no option \"hnsw\"");
+    expect_refusal("{\"ann\":true}", "7", DP_UNSUPPORTED, "expected an object");
     expect_refusal("\"state\": \"live\"", "\"state\": \"asleep\"", DP_UNSUPPORTED, "\"asleep\"");
     expect_refusal("\"kind\": \"fold\"", "\"kind\": \"paint\"", DP_UNSUPPORTED, "\"paint\"");
     expect_refusal("\"pins\": []", "\"pins\": [{\"owner\": \"x\"}]", DP_UNSUPPORTED, "branch");

@@ -345,6 +345,35 @@ static void test_index_a_round_without_memory_is_not_read(void **state)
     round_deinit(&r);
 }
 
+static void test_index_a_refreshed_reader_has_the_newest_schema(void **state)
+{
+    struct world *w = *state;
+    struct schema schema;
+    struct index_stats stats;
+    fixture_must_load(w, "rows", 0, 30, 0);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    assert_null(schema_find(&schema, span_str("later")));
+    size_t known = schema.count;
+    struct index_loader *loader = fixture_begin(w, "rows");
+    float vector[FIXTURE_DIM] = {1};
+    struct index_load_summary summary;
+    assert_int_equal(
+        index_load_row(&w->call, loader, (struct index_id){.number = 99}, vector, 1, span_str("{\"later\":true}")),
+        DP_OK);
+    assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+    assert_int_equal(index_refresh(&w->call, reader), DP_OK);
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    assert_int_equal(schema.count, known + 1);
+    assert_int_equal(schema_find(&schema, span_str("later"))->type, ATTRIBUTE_BOOL);
+    assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
+    assert_int_equal(stats.rows, 31);
+    assert_false(stats.has_log);
+    assert_int_equal(store_remove(&w->call, w->store, span_str("rows/manifest.json")), DP_OK);
+    assert_int_equal(index_refresh(&w->call, reader), DP_NOT_FOUND);
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -358,6 +387,7 @@ int main(void)
         IN_MEMORY(test_index_a_round_takes_what_fits),
         IN_MEMORY(test_index_a_round_answers_by_handle),
         IN_MEMORY(test_index_a_round_without_memory_is_not_read),
+        IN_MEMORY(test_index_a_refreshed_reader_has_the_newest_schema),
     };
     return test_run(tests);
 }

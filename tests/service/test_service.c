@@ -343,7 +343,8 @@ static void test_service_hits_are_flat_objects_or_errors(void **state)
         buffer_init(&out, 1000);
         json_writer_init(&w, &out);
         hit.attributes = span_str(cases[i].attributes);
-        enum dp_status status = hit_write_json(&w, &call, &hit, &excluded, 1);
+        const struct hit_format format = {.excluded = &excluded, .excluded_count = 1};
+        enum dp_status status = hit_write_json(&w, &call, &hit, &format);
         assert_int_equal(status, cases[i].expected ? DP_OK : DP_CORRUPT);
         assert_int_equal(status, call.error.status);
         if (cases[i].expected)
@@ -361,7 +362,7 @@ static void test_service_hits_are_flat_objects_or_errors(void **state)
     buffer_init(&out, 1000);
     json_writer_init(&w, &out);
     hit.attributes = span_str("{\"c\\n\":\"x\"}");
-    assert_int_equal(hit_write_json(&w, &call, &hit, NULL, 0), DP_NOMEM);
+    assert_int_equal(hit_write_json(&w, &call, &hit, &(struct hit_format){.dim = 0}), DP_NOMEM);
     buffer_deinit(&out);
     arena_deinit(&none);
 }

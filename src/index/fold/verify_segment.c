@@ -37,8 +37,7 @@ static enum dp_status check_scanned_row(struct call *call, void *context, const 
 {
     struct segment_check *c = context;
     struct verification *v = c->v;
-    struct index_id id;
-    if (!id_decode(row->key, &id))
+    if (!id_key_valid(row->key))
         return call_fail(call, DP_CORRUPT, "row %" PRIu32 " has a malformed id", row->row);
     c->keys[row->row] = checksum64(row->key);
     c->entries[row->row] = row->windows;

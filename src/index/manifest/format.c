@@ -13,7 +13,8 @@ const char *const manifest_top_fields[TOP_FIELDS] = {
     [TOP_WAL_FLOOR] = "wal_floor", [TOP_WAL_GONE] = "wal_gone",     [TOP_WAL_CHAIN] = "wal_chain",
     [TOP_HORIZON] = "horizon",     [TOP_CLAIMS] = "claims",         [TOP_PINS] = "pins",
     [TOP_READ_ONLY] = "read_only", [TOP_NUM_SHARDS] = "num_shards", [TOP_VECTOR] = "vector",
-    [TOP_SCHEMA] = "schema",       [TOP_SEGMENTS] = "segments",     [TOP_PENDING] = "pending",
+    [TOP_ID_TYPE] = "id_type",     [TOP_SCHEMA] = "schema",         [TOP_SEGMENTS] = "segments",
+    [TOP_PENDING] = "pending",
 };
 const char *const manifest_state_names[] = {[NAMESPACE_LIVE] = "live", [NAMESPACE_DELETED] = "deleted"};
 const char *const manifest_claim_kinds[] = {
@@ -24,13 +25,14 @@ const char *const manifest_claim_fields[] = {
 const char *const manifest_pending_fields[] = {
     [PENDING_LOAD] = "load", [PENDING_AT] = "at_ms", [PENDING_SEGMENTS] = "segments"};
 const char *const manifest_writer_fields[] = {[WRITER_ID] = "id", [WRITER_AT] = "at_ms"};
-const char *const manifest_vector_fields[] = {[VECTOR_NUMBER] = "attribute",
-                                              [VECTOR_DIM] = "dim",
-                                              [VECTOR_METRIC] = "metric",
-                                              [VECTOR_MODEL] = "model",
-                                              [VECTOR_FINGERPRINT] = "fingerprint"};
-const char *const manifest_attribute_fields[] = {
-    [ATTRIBUTE_NUMBER] = "number", [ATTRIBUTE_NAME] = "name", [ATTRIBUTE_TYPE] = "type"};
+const char *const manifest_vector_fields[] = {[VECTOR_NUMBER] = "attribute",        [VECTOR_DIM] = "dim",
+                                              [VECTOR_METRIC] = "metric",           [VECTOR_MODEL] = "model",
+                                              [VECTOR_FINGERPRINT] = "fingerprint", [VECTOR_ELEMENT] = "element"};
+const char *const manifest_attribute_fields[] = {[ATTRIBUTE_NUMBER] = "number",
+                                                 [ATTRIBUTE_NAME] = "name",
+                                                 [ATTRIBUTE_TYPE] = "type",
+                                                 [ATTRIBUTE_OPTIONS] = "options",
+                                                 [ATTRIBUTE_DROPPED] = "dropped"};
 const char *const manifest_segment_fields[] = {
     [SEGMENT_ID] = "id",   [SEGMENT_ROWS] = "rows", [SEGMENT_VECTORS] = "vectors",
     [SEGMENT_IVF] = "ivf", [SEGMENT_DPR] = "dpr",   [SEGMENT_DELETED] = "deleted"};

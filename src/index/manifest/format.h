@@ -38,6 +38,7 @@ enum top_field {
     TOP_READ_ONLY,
     TOP_NUM_SHARDS,
     TOP_VECTOR,
+    TOP_ID_TYPE,
     TOP_SCHEMA,
     TOP_SEGMENTS,
     TOP_PENDING,
@@ -46,8 +47,23 @@ enum top_field {
 enum writer_field { WRITER_ID, WRITER_AT, WRITER_FIELDS };
 enum claim_field { CLAIM_FIELD_KIND, CLAIM_FIELD_NODE, CLAIM_FIELD_UNTIL, CLAIM_FIELDS };
 enum pending_field { PENDING_LOAD, PENDING_AT, PENDING_SEGMENTS, PENDING_FIELDS };
-enum vector_field { VECTOR_NUMBER, VECTOR_DIM, VECTOR_METRIC, VECTOR_MODEL, VECTOR_FINGERPRINT, VECTOR_FIELDS };
-enum attribute_field { ATTRIBUTE_NUMBER, ATTRIBUTE_NAME, ATTRIBUTE_TYPE, ATTRIBUTE_FIELDS };
+enum vector_field {
+    VECTOR_NUMBER,
+    VECTOR_DIM,
+    VECTOR_METRIC,
+    VECTOR_MODEL,
+    VECTOR_FINGERPRINT,
+    VECTOR_ELEMENT,
+    VECTOR_FIELDS
+};
+enum attribute_field {
+    ATTRIBUTE_NUMBER,
+    ATTRIBUTE_NAME,
+    ATTRIBUTE_TYPE,
+    ATTRIBUTE_OPTIONS,
+    ATTRIBUTE_DROPPED,
+    ATTRIBUTE_FIELDS
+};
 enum segment_field {
     SEGMENT_ID,
     SEGMENT_ROWS,
@@ -75,7 +91,7 @@ extern const char *const manifest_deleted_fields[DELETED_FIELDS];
 /* Fields that version 1, and the first manifests of version 2, did not have. */
 #define TOP_OPTIONAL                                                                                  \
     (1u << TOP_STATE | 1u << TOP_WAL_GONE | 1u << TOP_WAL_CHAIN | 1u << TOP_CLAIMS | 1u << TOP_PINS | \
-     1u << TOP_READ_ONLY | 1u << TOP_PENDING)
+     1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING)
 
 extern const char *const manifest_state_names[NAMESPACE_STATES];
 extern const char *const manifest_claim_kinds[CLAIM_KINDS];

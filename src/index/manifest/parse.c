@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/array.h"
 #include "base/json.h"
+#include "index/schema_options.h"
 #include "index/wal/entry.h"
 
 enum { MODEL_NAME_MAX = 256, FINGERPRINT_MAX = 128 };
@@ -202,6 +203,18 @@ static void check_writers(struct manifest_parser *p)
     }
 }
 
+/* Reads the type of the elements of "vector": "f16" or "i8". */
+static void read_element(struct manifest_parser *p)
+{
+    struct span text = read_short_text(p, 8);
+    if (span_equal_str(text, "f16"))
+        p->m->schema.vector_element = ELEMENT_F16;
+    else if (span_equal_str(text, "i8"))
+        p->m->schema.vector_element = ELEMENT_I8;
+    else
+        json_reject(&p->r, DP_UNSUPPORTED, "unknown element \"%.*s\"", SPAN_FMT(text));
+}
+
 static void read_vector_spec(struct manifest_parser *p)
 {
     struct span key, metric = {0};
@@ -215,10 +228,11 @@ static void read_vector_spec(struct manifest_parser *p)
         case VECTOR_METRIC: metric = read_short_text(p, 64); break;
         case VECTOR_MODEL: p->m->vectors.model = read_short_text(p, MODEL_NAME_MAX); break;
         case VECTOR_FINGERPRINT: p->m->vectors.fingerprint = read_short_text(p, FINGERPRINT_MAX); break;
+        case VECTOR_ELEMENT: read_element(p); break;
         default: return;
         }
     }
-    all_seen(p, manifest_vector_fields, VECTOR_FIELDS, seen, 0);
+    all_seen(p, manifest_vector_fields, VECTOR_FIELDS, seen, 1u << VECTOR_ELEMENT);
     if (json_failed(&p->r))
         return;
     if (attribute != VECTOR_ATTRIBUTE)
@@ -240,7 +254,7 @@ static void read_attribute(struct manifest_parser *p)
 {
     struct schema *schema = &p->m->schema;
     struct attribute a = {0};
-    struct span key, type = {0};
+    struct span key, type = {0}, options = {0};
     unsigned seen = 0;
     uint64_t number = 0;
     json_enter_object(&p->r);
@@ -249,10 +263,13 @@ static void read_attribute(struct manifest_parser *p)
         case ATTRIBUTE_NUMBER: number = read_number(p); break;
         case ATTRIBUTE_NAME: a.name = read_short_text(p, SCHEMA_NAME_MAX); break;
         case ATTRIBUTE_TYPE: type = read_short_text(p, 64); break;
+        case ATTRIBUTE_OPTIONS: json_read_raw(&p->r, &options); break;
+        case ATTRIBUTE_DROPPED: json_read_bool(&p->r, &a.dropped); break;
         default: return;
         }
     }
-    all_seen(p, manifest_attribute_fields, ATTRIBUTE_FIELDS, seen, 0);
+    all_seen(p, manifest_attribute_fields, ATTRIBUTE_FIELDS, seen,
+             1u << ATTRIBUTE_OPTIONS | 1u << ATTRIBUTE_DROPPED);
     if (json_failed(&p->r) || p->nomem)
         return;
     struct dp_error error = {0};
@@ -266,12 +283,28 @@ static void read_attribute(struct manifest_parser *p)
         json_reject(&p->r, DP_CORRUPT, "an attribute's name is not allowed");
     else if (schema_find(schema, a.name))
         json_reject(&p->r, DP_CORRUPT, "attribute \"%.*s\" occurs twice", SPAN_FMT(a.name));
-    else if (!attribute_type_parse(type, &a.type))
+    else if (!attribute_type_parse(type, &a))
         json_reject(&p->r, DP_UNSUPPORTED, "attribute type \"%.*s\" is unknown", SPAN_FMT(type));
     else {
-        a.number = (uint32_t)number;
-        schema->attributes[schema->count++] = a;
+        enum dp_status status =
+            schema_set_options(&a, options.len ? options : span_str("{}"), false, p->arena, &error);
+        if (status == DP_OK)
+            status = schema_add(schema, p->arena, &a, &error);
+        if (status == DP_OK)
+            schema->attributes[schema->count - 1].number = (uint32_t)number;
+        else if (status == DP_NOMEM)
+            p->nomem = true;
+        else
+            json_reject(&p->r, DP_UNSUPPORTED, "%.100s", error.message);
     }
+}
+
+/* Reads the kind of the ids. */
+static void read_id_type(struct manifest_parser *p)
+{
+    struct span text = read_short_text(p, 16);
+    if (!id_kind_parse(text, &p->m->schema.id_kind))
+        json_reject(&p->r, DP_UNSUPPORTED, "unknown type of ids \"%.*s\"", SPAN_FMT(text));
 }
 
 /* Reads a JSON object whose fields are all numbers: field i into *out[i]. */
@@ -466,6 +499,7 @@ static void read_top_value(struct manifest_parser *p, enum top_field field, stru
     case TOP_READ_ONLY: json_read_bool(&p->r, &m->read_only); break;
     case TOP_NUM_SHARDS: v->shards = read_number(p); break;
     case TOP_VECTOR: read_vector_spec(p); break;
+    case TOP_ID_TYPE: read_id_type(p); break;
     case TOP_SCHEMA:
         json_enter_array(&p->r);
         while (!p->nomem && json_next_item(&p->r))

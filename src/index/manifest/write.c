@@ -23,8 +23,12 @@
  *   "read_only": false,
  *   "num_shards": 1,
  *   "vector": {"attribute": 1, "dim": 384, "metric": "cosine_distance", "model": "…", "fingerprint": "…"},
+ *                                        "element": "f16" or "i8" only if declared so
+ *   "id_type": "uint",                   "string" or "uuid"; left out while the ids may be of several kinds
  *   "schema": [
- *     {"number": 2, "name": "section", "type": "string"}, …
+ *     {"number": 2, "name": "section", "type": "string",
+ *      "options": {"filterable":false},                          only if declared (index/schema_options.h)
+ *      "dropped": true}, …                                       only of a dropped attribute
  *   ],
  *   "segments": [
  *     {"id": ULID, "rows": 10, "vectors": 12, "ivf": {"size": 1, "head": 1},
@@ -112,12 +116,17 @@ static void put_vector(struct buffer *out, const struct manifest *m)
     put_text(out, m->vectors.model);
     put_field(out, fields, VECTOR_FINGERPRINT);
     put_text(out, m->vectors.fingerprint);
+    if (m->schema.vector_element != ELEMENT_F32) {
+        put_field(out, fields, VECTOR_ELEMENT);
+        put_text(out, span_str(m->schema.vector_element == ELEMENT_F16 ? "f16" : "i8"));
+    }
     buffer_append_str(out, "}");
 }
 
 static void put_schema(struct buffer *out, const struct schema *schema)
 {
     const char *const *fields = manifest_attribute_fields;
+    char type[ATTRIBUTE_TYPE_ROOM];
     buffer_append_str(out, "[");
     for (size_t i = 0; i < schema->count; i++) {
         const struct attribute *a = &schema->attributes[i];
@@ -127,7 +136,15 @@ static void put_schema(struct buffer *out, const struct schema *schema)
         put_field(out, fields, ATTRIBUTE_NAME);
         put_text(out, a->name);
         put_field(out, fields, ATTRIBUTE_TYPE);
-        put_text(out, span_str(attribute_type_name(a->type)));
+        put_text(out, span_str(attribute_type_print(a, type)));
+        if (a->options.len) {
+            put_field(out, fields, ATTRIBUTE_OPTIONS);
+            buffer_append(out, a->options);
+        }
+        if (a->dropped) {
+            put_field(out, fields, ATTRIBUTE_DROPPED);
+            buffer_append_str(out, "true");
+        }
         buffer_append_str(out, "}");
     }
     buffer_append_str(out, schema->count ? "\n  ]" : "]");
@@ -252,6 +269,7 @@ static void put_value(struct buffer *out, const struct manifest *m, enum top_fie
     case TOP_READ_ONLY: buffer_append_str(out, m->read_only ? "true" : "false"); break;
     case TOP_NUM_SHARDS: put_number(out, m->num_shards); break;
     case TOP_VECTOR: put_vector(out, m); break;
+    case TOP_ID_TYPE: put_text(out, span_str(id_kind_name(m->schema.id_kind))); break;
     case TOP_SCHEMA: put_schema(out, &m->schema); break;
     case TOP_SEGMENTS: put_segments(out, m->segments, m->segment_count); break;
     case TOP_PENDING: put_pending(out, m); break;
@@ -263,6 +281,8 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
 {
     size_t start = out->len;
     for (enum top_field field = 0; field < TOP_FIELDS; field++) {
+        if (field == TOP_ID_TYPE && m->schema.id_kind == ID_ANY)
+            continue;
         put_top(out, field);
         put_value(out, m, field);
     }

@@ -209,8 +209,7 @@ static enum dp_status find_document(struct finish *f, const struct fetched *befo
     }
     if (status == DP_OK)
         status = segment_find_document(&r->run, f->raw_run, r->candidate->row, &document, &call->error);
-    struct index_id id;
-    if (status == DP_OK && !id_decode(document.key, &id))
+    if (status == DP_OK && !id_key_valid(document.key))
         status = call_fail(call, DP_CORRUPT, "row %" PRIu32 " has a malformed id; the segment is damaged",
                            r->candidate->row);
     if (status == DP_CORRUPT)
@@ -333,7 +332,13 @@ static enum dp_status fill_answer(struct finish *f, size_t count, struct index_a
     for (size_t i = 0; i < count; i++) {
         struct fetched *r = &f->rows[i];
         struct index_hit *hit = &out->hits[i];
-        id_decode(r->key, &hit->id); /* find_document() has checked it; the call's arena holds the text */
+        char *uuid = NULL;
+        if (id_key_kind(r->key) == ID_UUID) {
+            uuid = arena_alloc(f->run->call->arena, UUID_TEXT_LEN);
+            if (!uuid)
+                return call_nomem(f->run->call, "an answer");
+        }
+        id_decode(r->key, uuid, &hit->id); /* find_document() has checked it; the call's arena holds the text */
         hit->dist = r->dist;
         hit->attributes = r->attributes;
         hit->vector = r->vector;

@@ -3,17 +3,33 @@
 
 #include "index/query/reader.h"
 
-/* Checks that the view's manifest is still current, by a read that begins now. */
-static enum dp_status confirm_manifest(struct call *call, const struct view *view)
+/* Fails with DP_STALE unless the log after the view's floor is whole under the manifest in `bytes` too. */
+static enum dp_status check_still_whole(struct call *call, const struct view *view, struct span bytes)
+{
+    const struct snapshot *s = view->base;
+    struct manifest m;
+    enum dp_status status = manifest_parse(bytes, &m, &call->error);
+    if (status) {
+        dp_error_prefix(&call->error, "%s", s->manifest_key.text);
+        return status;
+    }
+    if (m.state != NAMESPACE_LIVE || !ulid_equal(&m.incarnation, &s->manifest.incarnation) ||
+        m.wal_gone > s->manifest.wal_floor)
+        status = call_fail(call, DP_STALE, "%s: it changed while its log was read", s->manifest_key.text);
+    manifest_deinit(&m);
+    return status;
+}
+
+/* Checks by a read that begins now that the log entries which the view has read were all there (rule L3). */
+static enum dp_status confirm_log(struct call *call, const struct view *view)
 {
     const struct snapshot *s = view->base;
     struct store_read_req req = {
         .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
     enum dp_status status = store_read(call, view->reader->store, &req, 1);
-    bool same = req.unchanged;
+    if (status == DP_OK && !req.unchanged)
+        status = check_still_whole(call, view, req.bytes.span);
     store_read_release(&req, 1);
-    if (status == DP_OK && !same)
-        status = call_fail(call, DP_STALE, "%s: it changed while its log was read", s->manifest_key.text);
     return status;
 }
 
@@ -47,7 +63,7 @@ static enum dp_status fail_hole(struct call *call, const struct view *view, uint
 enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run, int64_t sent_ns)
 {
     enum dp_status status = DP_OK;
-    size_t count = LOG_READ_FIRST;
+    size_t count = run->count < LOG_READ_FIRST ? LOG_READ_FIRST : LOG_READ_MORE;
     /* The reads of a round are no single moment, so the first hole may be an entry that came meanwhile. */
     int holes = 0;
     for (bool ended = false; !ended && status == DP_OK;) {
@@ -65,7 +81,7 @@ enum dp_status view_follow(struct call *call, struct view *view, struct log_run 
     }
     log_run_release(run);
     if (status == DP_OK && reader_now_ns(view->reader) - sent_ns > FOLLOW_GRACE_NS)
-        status = confirm_manifest(call, view);
+        status = confirm_log(call, view);
     return status;
 }
 
@@ -75,8 +91,9 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
 {
     struct snapshot *base;
     struct view *view;
-    struct snapshot_log log = {.first = before ? view_next_after(before, m) : m->wal_floor + 1,
-                               .count = LOG_READ_PROBE};
+    struct snapshot_log log = {.first = before ? view_next_after(before, m) : m->wal_floor + 1};
+    if (m->features & MANIFEST_FEATURE_LOG)
+        log.count = before ? LOG_READ_PROBE : LOG_READ_FIRST; /* an older view has most of the log */
     enum dp_status status = snapshot_open(call, reader->store, reader->name, m, version, seen,
                                           before ? before->base : NULL, reader->round_bytes, &log, &base);
     if (status)
@@ -106,8 +123,9 @@ enum dp_status current_ask(struct round *round, struct view *view, struct curren
     const struct store_read_req manifest = {
         .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
     *out = (struct current_read){.view = view, .manifest = round_ask(round, &manifest)};
-    return log_read_ask(round, view->reader->name, &s->manifest.incarnation, view_position(view).last + 1,
-                        LOG_READ_PROBE, &out->log);
+    size_t count = s->manifest.features & MANIFEST_FEATURE_LOG ? LOG_READ_PROBE : 0;
+    return log_read_ask(round, view->reader->name, &s->manifest.incarnation, view_position(view).last + 1, count,
+                        &out->log);
 }
 
 enum dp_status current_judge(struct round *round, const struct current_read *read, bool *changed,

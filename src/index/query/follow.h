@@ -25,7 +25,7 @@ enum dp_status view_follow(struct call *call, struct view *view, struct log_run 
 
 /* ---- asking whether a view is current ------------------------------------------------------------------ */
 
-/* The question: the manifest, if it changed, and the next log entry. A round may also read other things. */
+/* The question: the manifest, if it changed, and the next log entry, if the namespace has a log. A round may also read other things. */
 struct current_read {
     struct view *view;
     size_t manifest; /* handle of the read */

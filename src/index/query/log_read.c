@@ -12,8 +12,8 @@ enum dp_status log_read_ask(struct round *round, struct span name, const struct 
     *out = (struct log_read){.incarnation = incarnation,
                              .first = first,
                              .count = count,
-                             .keys = arena_array(arena, count, sizeof *out->keys),
-                             .handles = arena_array(arena, count, sizeof *out->handles)};
+                             .keys = arena_array(arena, count + 1, sizeof *out->keys),
+                             .handles = arena_array(arena, count + 1, sizeof *out->handles)};
     if (!out->keys || !out->handles)
         return call_nomem(round->call, "a read of the log");
     for (size_t i = 0; i < count; i++) {
@@ -116,7 +116,7 @@ static enum dp_status parse_run(struct round *round, const struct log_read *read
 enum dp_status log_read_take(struct round *round, const struct log_read *read, struct log_run *out)
 {
     struct arena *arena = round->call->arena;
-    *out = (struct log_run){.first = read->first};
+    *out = (struct log_run){.first = read->first, .ended = read->count == 0};
     enum dp_status status = count_entries(round, read, out);
     if (status || out->count == 0)
         return status;

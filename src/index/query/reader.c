@@ -166,6 +166,7 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
         .unindexed_rows = counts.tail_rows,
         .unindexed_bytes = counts.tail_bytes,
         .last_entry = counts.at.last,
+        .has_log = (m->features & MANIFEST_FEATURE_LOG) != 0,
         .segments = m->segment_count,
         .bytes = manifest_bytes(m),
         .read_only = m->read_only,
@@ -183,17 +184,9 @@ enum dp_status index_schema_json(struct call *call, struct index_reader *reader,
     struct buffer text;
     struct json_writer w;
     struct view *view = reader_view(reader);
-    const struct schema *schema = &view->base->manifest.schema;
     buffer_init(&text, SCHEMA_JSON_MAX);
     json_writer_init(&w, &text);
-    json_begin_object(&w);
-    for (size_t i = 0; i < schema->count; i++) {
-        json_key_span(&w, schema->attributes[i].name);
-        json_begin_object(&w);
-        json_field_str(&w, "type", attribute_type_name(schema->attributes[i].type));
-        json_end_object(&w);
-    }
-    json_end_object(&w);
+    schema_print(&view->base->manifest.schema, &view->base->manifest.vectors, &w);
     enum dp_status status = buffer_check(&text, "a schema", &call->error);
     if (status == DP_OK) {
         *out = arena_copy(call->arena, buffer_span(&text));
@@ -202,5 +195,22 @@ enum dp_status index_schema_json(struct call *call, struct index_reader *reader,
     }
     buffer_deinit(&text);
     view_release(view);
+    return status;
+}
+
+enum dp_status index_schema(struct call *call, struct index_reader *reader, struct schema *out)
+{
+    struct view *view = reader_view(reader);
+    enum dp_status status = schema_copy(&view->base->manifest.schema, call->arena, out, &call->error);
+    view_release(view);
+    return status;
+}
+
+enum dp_status index_refresh(struct call *call, struct index_reader *reader)
+{
+    struct view *view = reader_view(reader), *newest = NULL;
+    enum dp_status status = view_refresh(call, reader, view, &newest);
+    view_release(view);
+    view_release(newest);
     return status;
 }

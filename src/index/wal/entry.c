@@ -74,9 +74,8 @@ static enum dp_status parse_wal_head(struct cursor *c, struct wal_entry *entry, 
 
 static struct span parse_wal_key(struct cursor *c)
 {
-    struct index_id id;
     struct span key = cursor_bytes(c, cursor_varint(c));
-    c->failed = c->failed || !id_decode(key, &id);
+    c->failed = c->failed || !id_key_valid(key);
     return key;
 }
 
