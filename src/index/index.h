@@ -175,10 +175,29 @@ struct index_answer {
     size_t count;
     enum index_metric metric; /* of the namespace */
     uint64_t approx_rows;     /* rows of the namespace */
+    uint64_t exhaustive_rows; /* rows that the query looked at one by one: those of the log, or all */
     bool from_cache;          /* whether the hot parts of all segments were in memory */
 };
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
+
+/* A query that looks at every row: it answers the rows that match, by exact distance or in the order of an attribute. */
+struct index_scan {
+    struct index_query query; /* top_k, eventual, and what to include; `vector` NULL: order by an attribute */
+    /* Whether a row is to be answered, by its id key (index/id.h) and its attributes; NULL: every row. */
+    bool (*match)(void *ctx, struct span key, struct span document);
+    void *match_ctx;
+    struct span order_by; /* without a vector: name of an attribute, or "id" */
+    bool descending;
+    /* Compares two values of the attribute as JSON in normal form, neither of them null; not used for "id". Null comes
+     * before all values, or behind them if descending; ids order equal values. */
+    int (*compare)(void *ctx, struct span a, struct span b);
+    void *compare_ctx;
+};
+/* Fails with DP_INVALID, and names the limit, for a namespace of more than 1,000,000 rows or, unless only distances
+ * matter, 256 MiB of attributes. Hits in the order of an attribute have no distance. */
+enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
+                          struct index_answer *out);
 
 struct index_names {
     struct span *names; /* in the call's arena */

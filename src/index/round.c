@@ -35,6 +35,14 @@ size_t round_ask(struct round *r, const struct store_read_req *req)
     return r->count++;
 }
 
+void round_extend(struct round *r, size_t handle, uint64_t len)
+{
+    if (r->status)
+        return; /* round_ask() had no memory for it */
+    r->reqs[handle].len += (int64_t)len;
+    r->bytes += len;
+}
+
 enum dp_status round_read(struct round *r)
 {
     if (r->status)

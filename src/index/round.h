@@ -44,6 +44,8 @@ bool round_takes(const struct round *r, uint64_t bytes, size_t ranges);
 /* Adds a range, even if it does not fit, and returns its handle. The round uses req->key and req->pinned until its
  * end. round_read() reports a lack of memory. */
 size_t round_ask(struct round *r, const struct store_read_req *req);
+/* Makes a range that was added `len` bytes longer, even if that does not fit. */
+void round_extend(struct round *r, size_t handle, uint64_t len);
 /* Reads all ranges. Returns DP_OK even when a range failed: each answer has its own status. Fails with DP_NOMEM
  * when round_ask() had no memory, with DP_CANCELLED or with DP_DEADLINE. */
 enum dp_status round_read(struct round *r);

@@ -4,6 +4,7 @@
 #include "log_fixture.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -176,6 +177,110 @@ static void look_up_model(struct world *w, struct index_reader *reader, const st
     view_release(view);
 }
 
+/* ---- scans ------------------------------------------------------------------------------------------------- */
+
+/* What a scan of the model matches, and in what order it answers. */
+struct scan_case {
+    bool filtered; /* only rows whose attribute "even" is true, and not the first byte of whose key is 2 */
+    bool by_distance, by_id, descending;
+    float query[FIXTURE_DIM];
+};
+
+static bool is_even(void *ctx, struct span key, struct span document)
+{
+    (void)ctx;
+    char text[300];
+    snprintf(text, sizeof text, "%.*s", SPAN_FMT(document));
+    return key.data[0] == 1 && strstr(text, "\"even\":true") != NULL;
+}
+
+static double price_of(struct span value)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.*s", SPAN_FMT(value));
+    return strtod(text, NULL);
+}
+
+static int compare_prices(void *ctx, struct span a, struct span b)
+{
+    (void)ctx;
+    double left = price_of(a), right = price_of(b);
+    return left < right ? -1 : left > right;
+}
+
+static bool case_matches(const struct scan_case *c, const struct model *m, uint64_t row)
+{
+    return m->live[row] && (!c->filtered || (row % 3 != 0 && row % 2 == 0));
+}
+
+/* The rows of the model that the scan should answer, in order: rows rise with their prices. */
+static size_t rank_case(const struct world *w, const struct model *m, const struct scan_case *c,
+                        struct model_hit *out)
+{
+    size_t count = 0;
+    for (uint64_t i = 0; i < 2 * MODEL_ROWS; i++) {
+        uint64_t row = i % MODEL_ROWS;
+        row = c->descending ? MODEL_ROWS - 1 - row : row;
+        /* Numbers come before strings; the strings' order is not that of their numbers, so ids stand by kind. */
+        bool now = !c->by_id || (row % 3 == 0) == ((i >= MODEL_ROWS) != c->descending);
+        if ((c->by_id ? now : i < MODEL_ROWS) && case_matches(c, m, row))
+            out[count++] = (struct model_hit){row, c->by_distance ? distance_in(w, m, row, c->query) : 0};
+    }
+    if (c->by_distance)
+        qsort(out, count, sizeof *out, by_distance);
+    return count;
+}
+
+static void check_scanned(struct world *w, const struct model *m, const struct scan_case *c,
+                          const struct model_hit *expected, const struct index_hit *hit)
+{
+    uint64_t row = fixture_row_of(hit->id);
+    char text[256];
+    float x[FIXTURE_DIM];
+    assert_true(row < MODEL_ROWS && case_matches(c, m, row));
+    assert_true(span_equal_str(hit->attributes, fixture_attributes(row, m->edition[row], text)));
+    fixture_vector(w, row, 0, m->edition[row], x);
+    if (w->metric == INDEX_COSINE)
+        assert_true(vector_normalize(x, FIXTURE_DIM));
+    assert_memory_equal(hit->vector, x, sizeof x);
+    if (c->by_distance)
+        assert_true(fabsf(hit->dist - expected->dist) <= 1e-4F * (1 + expected->dist));
+    else if (!c->by_id || row % 3)
+        assert_int_equal(row, expected->row);
+}
+
+static void scan_model(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random)
+{
+    static struct model_hit all[2 * MODEL_ROWS];
+    struct scan_case c = {
+        .filtered = draw(random, 2), .by_distance = draw(random, 2), .descending = draw(random, 2)};
+    c.by_id = !c.by_distance && draw(random, 3) == 0;
+    fixture_query(w, draw(random, 1000), c.query);
+    struct index_scan scan = {
+        .query = {.vector = c.by_distance ? c.query : NULL,
+                  .dim = FIXTURE_DIM,
+                  .top_k = (uint32_t)(1 + draw(random, draw(random, 4) ? 20 : MODEL_ROWS + 10)),
+                  .eventual = draw(random, 2),
+                  .all_attributes = true,
+                  .with_vectors = true},
+        .match = c.filtered ? is_even : NULL,
+        .order_by = span_str(c.by_id ? "id" : "price"),
+        .descending = c.descending,
+        .compare = compare_prices};
+    struct index_answer answer;
+    arena_reset(&w->arena);
+    if (index_scan(&w->call, reader, &scan, &answer) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+    size_t count = rank_case(w, m, &c, all);
+    assert_int_equal(answer.count, count < scan.query.top_k ? count : scan.query.top_k);
+    assert_int_equal(answer.approx_rows, count_live(m));
+    for (size_t i = 0; i < answer.count; i++) {
+        check_scanned(w, m, &c, &all[i], &answer.hits[i]);
+        for (size_t j = 0; j < i; j++)
+            assert_true(fixture_row_of(answer.hits[j].id) != fixture_row_of(answer.hits[i].id));
+    }
+}
+
 /* ---- histories --------------------------------------------------------------------------------------------- */
 
 /* Puts one entry of random upserts and deletions; a row may occur several times. */
@@ -297,10 +402,16 @@ static void run_history(struct world *w, uint64_t seed)
         ask_model(w, warm, &m, &random);
         check_stats(w, warm, &m);
         look_up_model(w, warm, &m, &random);
+        scan_model(w, warm, &m, &random);
         if (step % 5 == 4) {
-            struct index_reader *cold = fixture_open(w, "rows");
+            struct index_reader *cold;
+            uint64_t bytes = step % 2 ? 0 : 1 + draw(&random, 3) * 100000; /* of a round */
+            if (reader_open(&w->call, w->store, span_str("rows"), bytes, NULL, &cold) != DP_OK)
+                fail_msg("%s", w->call.error.message);
             check_stats(w, cold, &m);
             ask_model(w, cold, &m, &random);
+            look_up_model(w, cold, &m, &random);
+            scan_model(w, cold, &m, &random);
             index_close(cold);
         }
     }
@@ -337,6 +448,7 @@ static void run_folded_history(struct world *w, uint64_t seed)
             fold_until(w, &f, f.floor + draw(&random, f.log.next - f.floor));
         ask_model(w, warm, &m, &random);
         look_up_model(w, warm, &m, &random);
+        scan_model(w, warm, &m, &random);
         check_stats(w, warm, &m);
         if (draw(&random, 4) == 0)
             ask_model(w, slow, &m, &random); /* several folds may have passed by */

@@ -5,7 +5,12 @@
 
 #include "base/alloc.h"
 
-enum { FETCH_ROWS_MAX = 16 * 1024, FETCH_ARENA_MAX = 64 * 1024 * 1024 }; /* rows of a round; bytes of a run */
+enum {
+    FETCH_ROWS_MAX = 64 * 1024,          /* rows of a round */
+    FETCH_ARENA_MAX = 64 * 1024 * 1024,  /* bytes of a run of documents */
+    FETCH_VECTORS_MAX = 4 * 1024 * 1024, /* bytes of vectors that one range reads for several rows … */
+    FETCH_GAP_MAX = 8 * 1024             /* … and of other vectors between two of these rows */
+};
 
 static size_t ask_dpr(struct round *round, const struct segment *segment, uint64_t offset, uint64_t len)
 {
@@ -51,7 +56,8 @@ enum dp_status fetch_verify_vectors(struct call *call, const struct segment *seg
 struct fetch_ranges {
     struct document_run run;
     size_t run_read, vector_read; /* handles */
-    uint64_t first, windows;
+    uint64_t first, windows;      /* number of its first vector, and how many it has */
+    uint64_t range_first;         /* number of the first vector that vector_read reads */
 };
 
 /* The state of one fetch_rows(). */
@@ -87,6 +93,34 @@ static bool shares_run(const struct fetching *f, size_t begin, size_t i)
            f->ranges[i - 1 - begin].run.first == f->ranges[i - begin].run.first;
 }
 
+/* Returns the vectors by which the range of the place before must grow to hold those of place i too; 0: they need a
+ * range for themselves. */
+static uint64_t vectors_to_join(const struct fetching *f, size_t begin, size_t i)
+{
+    const struct fetch_ranges *r = &f->ranges[i - begin], *before = r - 1;
+    uint64_t len = segment_vector_len(segment_of(f, i)->hot.dim);
+    if (i == begin || f->places[i - 1].segment != f->places[i].segment)
+        return 0;
+    uint64_t end = before->first + before->windows, more = r->first + r->windows - end;
+    bool near = (r->first - end) * len <= FETCH_GAP_MAX;
+    return near && (r->first + r->windows - before->range_first) * len <= FETCH_VECTORS_MAX ? more : 0;
+}
+
+/* Asks for the vectors of place i. */
+static void ask_place_vectors(struct fetching *f, size_t begin, size_t i, uint64_t joined)
+{
+    const struct segment *segment = segment_of(f, i);
+    struct fetch_ranges *r = &f->ranges[i - begin];
+    if (joined) {
+        r->vector_read = r[-1].vector_read;
+        r->range_first = r[-1].range_first;
+        round_extend(&f->round, r->vector_read, joined * segment_vector_len(segment->hot.dim));
+    } else {
+        r->range_first = r->first;
+        r->vector_read = fetch_ask_vectors(&f->round, segment, r->first, r->windows);
+    }
+}
+
 /* Asks for place i. Returns false when the round is full. */
 static bool ask_place(struct fetching *f, size_t begin, size_t i)
 {
@@ -97,13 +131,15 @@ static bool ask_place(struct fetching *f, size_t begin, size_t i)
     r->run = segment_documents_of(&segment->hot, f->places[i].row);
     segment_vectors_of(&segment->hot, f->places[i].row, &r->first, &r->windows);
     bool run = (f->parts & FETCH_DOCUMENTS) && !shares_run(f, begin, i), vectors = f->parts & FETCH_VECTORS;
-    uint64_t bytes = (run ? r->run.len : 0) + (vectors ? r->windows * segment_vector_len(segment->hot.dim) : 0);
-    if (!round_takes(&f->round, bytes, (size_t)run + vectors))
+    uint64_t joined = vectors ? vectors_to_join(f, begin, i) : 0;
+    uint64_t wanted = joined ? joined : r->windows;
+    uint64_t bytes = (run ? r->run.len : 0) + (vectors ? wanted * segment_vector_len(segment->hot.dim) : 0);
+    if (!round_takes(&f->round, bytes, (size_t)run + (vectors && !joined)))
         return false;
     if (f->parts & FETCH_DOCUMENTS)
         r->run_read = run ? fetch_ask_run(&f->round, segment, &r->run) : r[-1].run_read;
     if (vectors)
-        r->vector_read = fetch_ask_vectors(&f->round, segment, r->first, r->windows);
+        ask_place_vectors(f, begin, i, joined);
     return true;
 }
 
@@ -138,8 +174,10 @@ static enum dp_status find_vectors(struct fetching *f, size_t begin, size_t i, s
     enum dp_status status = fetch_check(&f->round, segment, r->vector_read);
     if (status)
         return status;
+    uint64_t len = segment_vector_len(segment->hot.dim);
+    struct span range = round_answer(&f->round, r->vector_read)->bytes.span;
     out->segment = segment;
-    out->vectors = round_answer(&f->round, r->vector_read)->bytes.span;
+    out->vectors = span_of(range.data + (r->first - r->range_first) * len, (size_t)(r->windows * len));
     out->windows = (uint32_t)r->windows;
     return fetch_verify_vectors(f->call, segment, out->vectors, r->first, r->windows);
 }

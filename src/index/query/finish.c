@@ -160,24 +160,22 @@ static bool is_included(const struct index_query *q, struct span name)
     return false;
 }
 
-/* Copies the attributes that the query includes, as the document has them, into the call's arena. */
-static enum dp_status project_attributes(struct query_run *run, struct span json, struct span *out)
+enum dp_status query_project(struct call *call, const struct index_query *q, struct span json, struct span *out)
 {
-    const struct index_query *q = run->query;
     struct json_reader r;
     struct json_writer w;
     struct buffer text;
     struct span key, value;
     if (q->all_attributes || q->attribute_count == 0) {
-        *out = q->all_attributes ? arena_copy(run->call->arena, json) : span_str("{}");
-        return out->data ? DP_OK : call_nomem(run->call, "attributes");
+        *out = q->all_attributes ? arena_copy(call->arena, json) : span_str("{}");
+        return out->data ? DP_OK : call_nomem(call, "attributes");
     }
     buffer_init(&text, INDEX_DOCUMENT_MAX + 1024);
     json_reader_init(&r, json);
     json_writer_init(&w, &text);
     json_enter_object(&r);
     json_begin_object(&w);
-    while (json_next_key(&r, run->call->arena, &key) && json_read_raw(&r, &value)) {
+    while (json_next_key(&r, call->arena, &key) && json_read_raw(&r, &value)) {
         if (!is_included(q, key))
             continue;
         json_key_span(&w, key);
@@ -185,11 +183,11 @@ static enum dp_status project_attributes(struct query_run *run, struct span json
     }
     json_end_object(&w);
     enum dp_status status =
-        json_failed(&r) ? json_error(&r, &run->call->error) : buffer_check(&text, "attributes", &run->call->error);
+        json_failed(&r) ? json_error(&r, &call->error) : buffer_check(&text, "attributes", &call->error);
     if (status == DP_OK) {
-        *out = arena_copy(run->call->arena, buffer_span(&text));
+        *out = arena_copy(call->arena, buffer_span(&text));
         if (!out->data)
-            status = call_nomem(run->call, "attributes");
+            status = call_nomem(call, "attributes");
     }
     buffer_deinit(&text);
     return status;
@@ -217,7 +215,8 @@ static enum dp_status find_document(struct finish *f, const struct fetched *befo
     if (status)
         return status;
     r->key = arena_copy(call->arena, document.key);
-    return r->key.data ? project_attributes(f->run, document.json, &r->attributes) : call_nomem(call, "an answer");
+    return r->key.data ? query_project(f->run->call, f->run->query, document.json, &r->attributes)
+                       : call_nomem(call, "an answer");
 }
 
 /* ---- rounds ------------------------------------------------------------------------------------------- */
@@ -297,7 +296,7 @@ static enum dp_status take_tail_rows(struct finish *f, size_t from, size_t to)
     for (size_t i = from; i < to && status == DP_OK; i++) {
         struct fetched *r = &f->rows[i];
         r->key = arena_copy(f->run->call->arena, r->record->key);
-        status = r->key.data ? project_attributes(f->run, r->record->document, &r->attributes)
+        status = r->key.data ? query_project(f->run->call, f->run->query, r->record->document, &r->attributes)
                              : call_nomem(f->run->call, "an answer");
         if (status == DP_OK)
             status = include_vector(f, r->record->vectors, r);
@@ -324,6 +323,16 @@ static enum dp_status choose_rows(struct finish *f, size_t *answered)
     return status;
 }
 
+enum dp_status query_id(struct call *call, struct span key, struct index_id *out)
+{
+    char *uuid = id_key_kind(key) == ID_UUID ? arena_alloc(call->arena, UUID_TEXT_LEN) : NULL;
+    if (id_key_kind(key) == ID_UUID && !uuid)
+        return call_nomem(call, "an answer");
+    if (!id_decode(key, uuid, out))
+        return call_fail(call, DP_CORRUPT, "a row has a malformed id; its segment is damaged");
+    return DP_OK;
+}
+
 static enum dp_status fill_answer(struct finish *f, size_t count, struct index_answer *out)
 {
     out->hits = arena_calloc(f->run->call->arena, count + 1, sizeof *out->hits);
@@ -332,13 +341,9 @@ static enum dp_status fill_answer(struct finish *f, size_t count, struct index_a
     for (size_t i = 0; i < count; i++) {
         struct fetched *r = &f->rows[i];
         struct index_hit *hit = &out->hits[i];
-        char *uuid = NULL;
-        if (id_key_kind(r->key) == ID_UUID) {
-            uuid = arena_alloc(f->run->call->arena, UUID_TEXT_LEN);
-            if (!uuid)
-                return call_nomem(f->run->call, "an answer");
-        }
-        id_decode(r->key, uuid, &hit->id); /* find_document() has checked it; the call's arena holds the text */
+        enum dp_status status = query_id(f->run->call, r->key, &hit->id);
+        if (status)
+            return status;
         hit->dist = r->dist;
         hit->attributes = r->attributes;
         hit->vector = r->vector;

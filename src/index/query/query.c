@@ -14,10 +14,12 @@
 #include "base/alloc.h"
 #include "vector/distance.h"
 
-static enum dp_status check_query(struct call *call, const struct index_query *q, const struct manifest *m)
+enum dp_status query_check(struct call *call, const struct index_query *q, const struct manifest *m)
 {
     if (q->top_k == 0 || q->top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "top_k must be 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
+    if (!q->vector)
+        return DP_OK;
     if (m->vectors.dim == 0)
         return call_fail(call, DP_INVALID, "the namespace has no vectors yet, so nothing can be near the query's");
     if (q->dim != m->vectors.dim)
@@ -43,8 +45,7 @@ static enum dp_status check_query(struct call *call, const struct index_query *q
     return DP_OK;
 }
 
-/* Copies the query's vector; for cosine, scales the copy to length 1. */
-static enum dp_status prepare_vector(struct query_run *run)
+enum dp_status query_prepare(struct query_run *run)
 {
     size_t dim = run->query->dim;
     float *copy = arena_array(run->call->arena, dim, sizeof *copy);
@@ -63,9 +64,9 @@ static enum dp_status prepare_vector(struct query_run *run)
 /* Runs the query over run->view; sets run->outcome. */
 static enum dp_status run_over(struct query_run *run, struct index_answer *out)
 {
-    enum dp_status status = check_query(run->call, run->query, &run->snapshot->manifest);
+    enum dp_status status = query_check(run->call, run->query, &run->snapshot->manifest);
     if (status == DP_OK)
-        status = prepare_vector(run);
+        status = query_prepare(run);
     if (status == DP_OK)
         status = query_score(run);
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
@@ -119,7 +120,9 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
     if (status == DP_OK) {
         dp_error_clear(&call->error);
         out->metric = view->base->manifest.vectors.metric;
-        out->approx_rows = view_counts(view).rows;
+        struct view_counts counts = view_counts(view);
+        out->approx_rows = counts.rows;
+        out->exhaustive_rows = counts.tail_rows;
         out->from_cache = reloads == 0;
     }
     view_release(view);

@@ -44,6 +44,16 @@ struct query_run {
     bool confirmed;              /* whether that read found the view's manifest */
 };
 
+/* Checks what a query asks for against the namespace. Without a vector it checks top_k alone. */
+enum dp_status query_check(struct call *call, const struct index_query *q, const struct manifest *m);
+/* Sets run->vector: a copy of the query's vector, for cosine scaled to length 1. */
+enum dp_status query_prepare(struct query_run *run);
+/* Copies the attributes that the query includes, as the document `json` has them, into the call's arena. */
+enum dp_status query_project(struct call *call, const struct index_query *q, struct span json, struct span *out);
+
+/* Decodes an id key of the call's arena for an answer. */
+enum dp_status query_id(struct call *call, struct span key, struct index_id *out);
+
 /* Returns the nprobe for a query that gives no nprobe: enough for recall@10 ≥ 0.95 on embeddings of text.
  * docs/internals/segment.md has the figures. */
 uint32_t query_default_nprobe(uint32_t nlist);

@@ -1,0 +1,360 @@
+/* query/scan.c: queries that look at every row: with a filter, by exact distance, or in the order of an attribute.
+ *
+ *   1. read the documents of all rows, if there is a filter or an order, and keep the rows that match;
+ *   2. by distance: read the vectors of these rows, and keep the nearest;
+ *   3. read documents and vectors of the answer.
+ *
+ * All of it is over the rows of one moment (index/query/live.h).
+ */
+#include "index/query/query.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/array.h"
+#include "base/json.h"
+#include "index/query/exact.h"
+#include "index/query/live.h"
+#include "index/query/nearest.h"
+#include "index/query/ranking.h"
+
+enum { VALUE_ARENA_MAX = 16 * 1024 * 1024 }; /* for the names of one document's attributes */
+
+/* The state of one index_scan() over one view. */
+struct scan_run {
+    struct call *call;
+    const struct index_scan *scan;
+    struct query_run run; /* for the answer: its query is that of the scan */
+    struct live_rows live;
+    struct fetch_place *places; /* [place_count]: rows of segments that match, in order */
+    size_t place_count, place_room;
+    const struct wal_record **records; /* [record_count]: rows of the tail that match */
+    size_t record_count, record_room;
+    struct nearest nearest;
+    struct ranking ranking;
+    struct arena names;
+};
+
+/* ---- rows that match ----------------------------------------------------------------------------------- */
+
+static enum dp_status keep_place(struct scan_run *s, struct fetch_place place)
+{
+    struct fetch_place *places = array_reserve(s->places, s->place_count, &s->place_room, sizeof *places, 1024);
+    if (!places)
+        return call_nomem(s->call, "rows that match");
+    s->places = places;
+    s->places[s->place_count++] = place;
+    return DP_OK;
+}
+
+static enum dp_status keep_record(struct scan_run *s, const struct wal_record *record)
+{
+    const struct wal_record **records =
+        array_reserve(s->records, s->record_count, &s->record_room, sizeof *records, 1024);
+    if (!records)
+        return call_nomem(s->call, "rows that match");
+    s->records = records;
+    s->records[s->record_count++] = record;
+    return DP_OK;
+}
+
+static enum dp_status take_match(void *context, const struct live_row *row)
+{
+    struct scan_run *s = context;
+    if (!s->scan->match(s->scan->match_ctx, row->key, row->document))
+        return DP_OK;
+    return row->record ? keep_record(s, row->record) : keep_place(s, row->place);
+}
+
+/* Keeps all rows, without reading their documents. */
+static enum dp_status keep_all(struct scan_run *s)
+{
+    const struct snapshot *base = s->live.view->base;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < base->manifest.segment_count; i++) {
+        for (uint32_t row = 0; row < base->segments[i].segment->hot.rows && status == DP_OK; row++) {
+            if (live_rows_have(&s->live, i, row))
+                status = keep_place(s, (struct fetch_place){(uint32_t)i, row});
+        }
+    }
+    for (size_t i = 0; i < s->live.tail_count && status == DP_OK; i++)
+        status = keep_record(s, s->live.tail[i]);
+    return status;
+}
+
+/* ---- by distance --------------------------------------------------------------------------------------- */
+
+static enum dp_status measure_place(void *context, size_t i, const struct fetched_row *fetched)
+{
+    struct scan_run *s = context;
+    enum index_metric metric = s->run.snapshot->manifest.vectors.metric;
+    struct near_row row = {.place = s->places[i]};
+    for (uint32_t v = 0; v < fetched->windows; v++) {
+        float dist =
+            exact_distance(metric, s->run.vector, fetch_floats(fetched->segment, fetched->vectors, v).data, 1,
+                           fetched->segment->hot.dim);
+        if (v == 0 || dist < row.dist)
+            row.dist = dist;
+    }
+    return nearest_offer(&s->nearest, &row, &s->call->error);
+}
+
+static enum dp_status measure_records(struct scan_run *s)
+{
+    const struct index_vectors *vectors = &s->run.snapshot->manifest.vectors;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < s->record_count && status == DP_OK; i++) {
+        const struct wal_record *record = s->records[i];
+        if (record->windows == 0)
+            continue;
+        const struct near_row row = {.record = record,
+                                     .dist = exact_distance(vectors->metric, s->run.vector, record->vectors,
+                                                            record->windows, vectors->dim)};
+        status = nearest_offer(&s->nearest, &row, &s->call->error);
+    }
+    return status;
+}
+
+/* Makes the nearest rows the candidates of the query run, which makes the answer of them. */
+static enum dp_status answer_nearest(struct scan_run *s, struct index_answer *out)
+{
+    struct query_run *run = &s->run;
+    nearest_trim(&s->nearest);
+    size_t count = s->nearest.count;
+    run->candidates = arena_array(s->call->arena, count + 1, sizeof *run->candidates);
+    run->tail_hits = arena_array(s->call->arena, count + 1, sizeof *run->tail_hits);
+    if (!run->candidates || !run->tail_hits)
+        return call_nomem(s->call, "an answer");
+    for (size_t i = 0; i < count; i++) {
+        const struct near_row *row = &s->nearest.rows[i];
+        if (row->record)
+            run->tail_hits[run->tail_count++] = (struct tail_hit){row->record, row->dist};
+        else
+            run->candidates[run->candidate_count++] =
+                (struct candidate){row->place.segment, row->place.row, row->dist};
+    }
+    return query_finish(run, out);
+}
+
+static enum dp_status scan_by_distance(struct scan_run *s, struct index_answer *out)
+{
+    const struct index_reader *reader = s->live.view->reader;
+    enum dp_status status = query_prepare(&s->run);
+    if (status == DP_OK)
+        status = nearest_init(&s->nearest, s->scan->query.top_k, &s->call->error);
+    if (status == DP_OK)
+        status = s->scan->match ? live_rows_walk(s->call, &s->live, take_match, s) : keep_all(s);
+    if (status == DP_OK)
+        status = fetch_rows(s->call, reader->store, reader->round_bytes, s->run.snapshot, s->places,
+                            s->place_count, FETCH_VECTORS, measure_place, s);
+    if (status == DP_OK)
+        status = measure_records(s);
+    return status == DP_OK ? answer_nearest(s, out) : status;
+}
+
+/* ---- by an attribute ----------------------------------------------------------------------------------- */
+
+static int compare_keys(void *ctx, struct span a, struct span b)
+{
+    (void)ctx;
+    return span_compare(a, b);
+}
+
+/* Finds the value of the attribute that orders the rows; empty: the document has none. */
+static enum dp_status find_value(struct scan_run *s, const struct live_row *row, struct span *out)
+{
+    struct json_reader r;
+    struct span key, value;
+    *out = (struct span){0};
+    if (span_equal_str(s->scan->order_by, "id")) {
+        *out = row->key;
+        return DP_OK;
+    }
+    arena_reset(&s->names);
+    json_reader_init(&r, row->document);
+    json_enter_object(&r);
+    while (json_next_key(&r, &s->names, &key) && json_read_raw(&r, &value)) {
+        if (span_equal(key, s->scan->order_by)) {
+            *out = value;
+            return DP_OK;
+        }
+    }
+    return json_failed(&r) ? json_error(&r, &s->call->error) : DP_OK;
+}
+
+static enum dp_status rank_row(void *context, const struct live_row *row)
+{
+    struct scan_run *s = context;
+    struct span value;
+    if (s->scan->match && !s->scan->match(s->scan->match_ctx, row->key, row->document))
+        return DP_OK;
+    enum dp_status status = find_value(s, row, &value);
+    return status == DP_OK ? ranking_offer(&s->ranking, row, value, &s->call->error) : status;
+}
+
+/* A row of the answer that a segment holds, and its position in the answer. */
+struct ordered_place {
+    struct fetch_place place;
+    size_t hit;
+};
+
+/* The documents and vectors of an ordered answer. */
+struct ordering {
+    struct scan_run *s;
+    struct index_hit *hits;
+    struct ordered_place *order; /* ascending by place */
+};
+
+/* Fills a hit from a row's document and its first vector, float[dim] or NULL. */
+static enum dp_status fill_hit(struct scan_run *s, struct span key, struct span document, const void *vector,
+                               struct index_hit *hit)
+{
+    struct arena *arena = s->call->arena;
+    size_t len = (size_t)s->run.snapshot->manifest.vectors.dim * sizeof(float);
+    struct span copy = arena_copy(arena, key);
+    if (!copy.data)
+        return call_nomem(s->call, "an answer");
+    enum dp_status status = query_id(s->call, copy, &hit->id);
+    if (status)
+        return status;
+    if (vector && s->scan->query.with_vectors) {
+        float *floats = arena_alloc(arena, len);
+        if (!floats)
+            return call_nomem(s->call, "the vectors of an answer");
+        memcpy(floats, vector, len);
+        hit->vector = floats;
+    }
+    return query_project(s->call, &s->scan->query, document, &hit->attributes);
+}
+
+static enum dp_status take_ordered(void *context, size_t i, const struct fetched_row *row)
+{
+    struct ordering *o = context;
+    const void *vector = row->segment ? fetch_floats(row->segment, row->vectors, 0).data : NULL;
+    return fill_hit(o->s, row->key, row->document, vector, &o->hits[o->order[i].hit]);
+}
+
+static int compare_ordered(const void *a, const void *b)
+{
+    const struct ordered_place *left = a, *right = b;
+    return fetch_compare_places(&left->place, &right->place);
+}
+
+/* Fills the hits of the tail's rows, and collects the places of the others. */
+static enum dp_status fill_ordered(struct ordering *o, struct fetch_place *places, size_t *count)
+{
+    struct scan_run *s = o->s;
+    enum dp_status status = DP_OK;
+    *count = 0;
+    for (size_t i = 0; i < s->ranking.count && status == DP_OK; i++) {
+        const struct ranked_row *row = &s->ranking.rows[i];
+        if (row->record)
+            status = fill_hit(s, row->key, row->record->document, row->record->vectors, &o->hits[i]);
+        else
+            o->order[(*count)++] = (struct ordered_place){row->place, i};
+    }
+    if (*count)
+        qsort(o->order, *count, sizeof *o->order, compare_ordered);
+    for (size_t i = 0; i < *count; i++)
+        places[i] = o->order[i].place;
+    return status;
+}
+
+static enum dp_status answer_ordered(struct scan_run *s, struct index_answer *out)
+{
+    const struct index_reader *reader = s->live.view->reader;
+    struct arena *arena = s->call->arena;
+    size_t rows = s->ranking.count + 1, count;
+    unsigned parts = FETCH_DOCUMENTS | (s->scan->query.with_vectors ? FETCH_VECTORS : 0);
+    struct fetch_place *places = arena_array(arena, rows, sizeof *places);
+    struct ordering o = {.s = s,
+                         .hits = arena_calloc(arena, rows, sizeof *o.hits),
+                         .order = arena_array(arena, rows, sizeof *o.order)};
+    if (!o.hits || !o.order || !places)
+        return call_nomem(s->call, "an answer");
+    ranking_sort(&s->ranking);
+    enum dp_status status = fill_ordered(&o, places, &count);
+    if (status == DP_OK)
+        status = fetch_rows(s->call, reader->store, reader->round_bytes, s->run.snapshot, places, count, parts,
+                            take_ordered, &o);
+    out->hits = o.hits;
+    out->count = s->ranking.count;
+    return status;
+}
+
+static enum dp_status scan_by_value(struct scan_run *s, struct index_answer *out)
+{
+    bool by_id = span_equal_str(s->scan->order_by, "id");
+    s->ranking = (struct ranking){.want = s->scan->query.top_k,
+                                  .descending = s->scan->descending,
+                                  .compare = by_id ? compare_keys : s->scan->compare,
+                                  .compare_ctx = s->scan->compare_ctx};
+    enum dp_status status = live_rows_walk(s->call, &s->live, rank_row, s);
+    return status == DP_OK ? answer_ordered(s, out) : status;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------- */
+
+/* Runs the scan over one view. Fails with DP_STALE when its manifest is old. */
+static enum dp_status scan_view(struct call *call, struct view *view, const struct index_scan *scan,
+                                struct index_answer *out)
+{
+    struct scan_run s = {.call = call,
+                         .scan = scan,
+                         .run = {.call = call,
+                                 .store = view->reader->store,
+                                 .query = &scan->query,
+                                 .view = view,
+                                 .snapshot = view->base,
+                                 .round_bytes = view->reader->round_bytes}};
+    bool documents = scan->match || !scan->query.vector;
+    arena_init(&s.names, VALUE_ARENA_MAX);
+    enum dp_status status = query_check(call, &scan->query, &view->base->manifest);
+    if (status == DP_OK)
+        status = live_rows_take(call, view, documents, &s.live);
+    if (status == DP_OK)
+        status = scan->query.vector ? scan_by_distance(&s, out) : scan_by_value(&s, out);
+    out->approx_rows = s.live.rows;
+    out->exhaustive_rows = s.live.rows;
+    if (s.live.view)
+        live_rows_deinit(&s.live);
+    nearest_deinit(&s.nearest);
+    ranking_deinit(&s.ranking);
+    mem_free(s.places);
+    mem_free(s.records);
+    arena_deinit(&s.names);
+    return status;
+}
+
+enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
+                          struct index_answer *out)
+{
+    struct view *view = reader_view(reader), *next;
+    enum dp_status status = DP_OK;
+    *out = (struct index_answer){0};
+    if (!scan->query.eventual) {
+        status = view_refresh(call, reader, view, &next);
+        view_release(view);
+        view = status == DP_OK ? next : NULL;
+    }
+    for (int reloads = 0; status == DP_OK; reloads++) {
+        status = scan_view(call, view, scan, out);
+        if (status != DP_STALE || reloads == READER_RELOADS)
+            break;
+        status = reader_reload(call, reader, &next);
+        if (status == DP_OK) {
+            reader_install(reader, view_retain(next));
+            view_release(view);
+            view = next;
+        }
+    }
+    if (status == DP_STALE) /* the manifest still lists the missing object */
+        status = call_restatus(call, DP_CORRUPT);
+    if (status == DP_OK) {
+        dp_error_clear(&call->error);
+        out->metric = view->base->manifest.vectors.metric;
+        out->from_cache = true;
+    }
+    view_release(view);
+    return status;
+}
