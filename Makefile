@@ -23,6 +23,9 @@ endif
 endif
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 20
+SEED ?= 1
+HISTORIES ?= 20000
+TRACE ?=
 TARGET ?=
 TESTS ?=
 ONLY ?=
@@ -43,7 +46,7 @@ endif
 # How the targets below name that build.
 checked := BUILD=build-clang-asan CC=clang SANITIZE=address,undefined
 
-.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models \
+.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models simulation \
 	check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
 
 build: tools
@@ -87,6 +90,10 @@ check-models: ## search all models of the log, with Spin too (10 to 20 minutes; 
 	@$(MAKE) tools FOR=all
 	@tests/models/run.py
 	@tests/models/run_spin.py
+
+simulation: ## run random histories of namespaces in a simulated world (SEED=1 HISTORIES=20000; TRACE=1: one, step by step)
+	@$(MAKE) build GOAL=tests/simulation
+	@$(BUILD)/tests/simulation $(if $(TRACE),--trace) $(SEED) $(HISTORIES)
 
 check-arm64: model ## build for arm64 and run the C tests emulated (FULL=1: also compare with the native program)
 	@$(MAKE) tools FOR=arm64

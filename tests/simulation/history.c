@@ -1,0 +1,325 @@
+/* history.c: the actors of a history, and its course: some virtual hours with faults, then calm, then a last look.
+ *
+ * Each actor is a task. It has a node (a process on a host) of its own, with an index_reader of its own, and does one
+ * thing after another. After a crash all of the process's memory counts as lost: the actor closes its reader and opens
+ * another one.
+ */
+#include "history.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/load/load.h"
+#include "index/query/reader.h"
+#include "index/upkeep.h"
+
+enum { ARENA_MAX = 64 << 20, STEPS_MAX = 400000, OPERATIONS_MAX = 400 };
+static const int64_t SECOND_NS = INT64_C(1000000000);
+static const char NAME[] = "ns";
+
+struct history;
+
+struct actor {
+    struct history *history;
+    struct sim_node node;
+    struct arena arena;
+    struct call call;
+    struct index_reader *reader;
+    void (*act)(struct actor *);
+    char name[24];
+};
+
+struct history {
+    struct sim sim;
+    struct sim_store store;
+    struct sim_truth truth;
+    enum history_kind kind;
+    struct actor *actors[HISTORY_ACTORS_MAX];
+    size_t actor_count;
+    uint64_t operations;
+    uint32_t last_value;
+};
+
+const char *history_kind_name(enum history_kind kind)
+{
+    static const char *const names[HISTORY_KINDS] = {"loads"};
+    return names[kind];
+}
+
+/* ---- actors ------------------------------------------------------------------------------------------ */
+
+/* Begins a call, with nothing in its arena. */
+static struct call *begin_call(struct actor *a)
+{
+    arena_reset(&a->arena);
+    call_init(&a->call, &a->arena);
+    return &a->call;
+}
+
+/* Fails the history for statuses that no fault of the store explains. */
+static void check_status(struct actor *a, enum dp_status status, const char *what)
+{
+    switch (status) {
+    case DP_OK:
+    case DP_NOT_FOUND:
+    case DP_UNAVAILABLE:
+    case DP_UNKNOWN:
+    case DP_CONFLICT:
+    case DP_OVERLOADED: break;
+    default:
+        if (!a->node.crashed)
+            sim_fail(&a->history->sim, "%s: %s: %s: %s", a->name, what, dp_status_name(status),
+                     a->call.error.message);
+    }
+}
+
+static void close_reader(struct actor *a)
+{
+    index_close(a->reader);
+    a->reader = NULL;
+}
+
+/* Opens the actor's reader unless it is open. */
+static enum dp_status open_reader(struct actor *a, struct call *call)
+{
+    if (a->reader)
+        return DP_OK;
+    enum dp_status status = reader_open(call, &a->node.base, span_str(NAME), 0, &a->node.clock, &a->reader);
+    check_status(a, status, "open");
+    return status;
+}
+
+static bool goes_on(const struct history *h)
+{
+    bool enough = h->operations >= HISTORY_OPERATIONS_MIN && sim_store_faults(&h->store) >= HISTORY_FAULTS_MIN;
+    return !h->sim.failed && !enough && h->operations < OPERATIONS_MAX;
+}
+
+static void run_actor(void *context)
+{
+    struct actor *a = context;
+    struct history *h = a->history;
+    while (goes_on(h)) {
+        sim_sleep(&h->sim, sim_span(&h->sim, SECOND_NS / 100, 120 * SECOND_NS));
+        if (a->node.crashed) {
+            close_reader(a);
+            sim_node_restart(&a->node);
+            sim_note(&h->sim, "starts again");
+        }
+        h->operations++;
+        a->act(a);
+        h->sim.current->op = NULL;
+    }
+    close_reader(a);
+}
+
+static void add_actor(struct history *h, const char *kind, void (*act)(struct actor *))
+{
+    struct actor *a = calloc(1, sizeof *a);
+    assert(a && h->actor_count < HISTORY_ACTORS_MAX);
+    a->history = h;
+    a->act = act;
+    snprintf(a->name, sizeof a->name, "%s %zu", kind, h->actor_count + 1);
+    arena_init(&a->arena, ARENA_MAX);
+    sim_node_init(&a->node, &h->store, a->name);
+    h->actors[h->actor_count++] = a;
+    sim_spawn(&h->sim, a->name, run_actor, a);
+}
+
+static void free_actor(struct actor *a)
+{
+    arena_deinit(&a->arena);
+    sim_node_deinit(&a->node);
+    free(a);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------- */
+
+/* Makes the state of an answer that holds all rows. */
+static void state_of_answer(struct history *h, const struct index_answer *answer, struct sim_state *out)
+{
+    *out = (struct sim_state){.live = true};
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct index_hit *hit = &answer->hits[i];
+        uint64_t id = hit->id.number - 1;
+        float vector[SIM_DIM];
+        if (hit->id.is_string || id >= SIM_IDS || out->rows[id]) {
+            sim_fail(&h->sim, "an answer has id %" PRIu64 ", which is no id or comes twice", hit->id.number);
+            return;
+        }
+        out->rows[id] = sim_value_of(hit->attributes);
+        sim_vector(out->rows[id], vector);
+        if (!hit->vector || memcmp(hit->vector, vector, sizeof vector) != 0)
+            sim_fail(&h->sim, "row %" PRIu64 " has the vector of another edition", hit->id.number);
+    }
+}
+
+/* Asks for all rows and checks the answer. */
+static void read_rows(struct actor *a, bool eventual)
+{
+    struct history *h = a->history;
+    struct call *call = begin_call(a);
+    struct index_answer answer;
+    struct sim_state seen = {0};
+    static const float origin[SIM_DIM];
+    const struct index_query query = {.vector = origin,
+                                      .dim = SIM_DIM,
+                                      .top_k = 1000,
+                                      .nprobe = 1 << 16,
+                                      .eventual = eventual && a->reader,
+                                      .all_attributes = true,
+                                      .with_vectors = true};
+    size_t from = query.eventual ? 0 : h->truth.need;
+    sim_note(&h->sim, "%s read begins, state %zu or later", query.eventual ? "eventual" : "strong", from);
+    enum dp_status status = open_reader(a, call);
+    if (status == DP_OK)
+        status = index_query(call, a->reader, &query, &answer);
+    check_status(a, status, "query");
+    if (status == DP_NOT_FOUND)
+        close_reader(a);
+    else if (status != DP_OK)
+        return;
+    if (status == DP_OK)
+        state_of_answer(h, &answer, &seen);
+    h->truth.counts.absent_reads += status == DP_NOT_FOUND;
+    h->truth.counts.strong_reads += !query.eventual;
+    h->truth.counts.eventual_reads += query.eventual;
+    truth_check_read(&h->truth, &seen, from, a->name);
+}
+
+static void act_reader(struct actor *a)
+{
+    read_rows(a, sim_chance(&a->history->sim, 1, 4));
+}
+
+/* ---- loads and upkeep -------------------------------------------------------------------------------- */
+
+static enum dp_status load_rows(struct call *call, struct actor *a, const struct sim_op *op)
+{
+    struct index_loader *loader;
+    const struct index_vectors vectors = {.dim = SIM_DIM, .metric = INDEX_EUCLIDEAN_SQUARED};
+    enum dp_status status =
+        load_begin(call, &a->node.base, span_str(NAME), &vectors, NULL, &a->node.clock, &loader);
+    if (status)
+        return status;
+    for (size_t i = 0; i < op->count && status == DP_OK; i++) {
+        char document[32];
+        float vector[SIM_DIM];
+        snprintf(document, sizeof document, "{\"v\":%" PRIu32 "}", op->requests[i].value);
+        sim_vector(op->requests[i].value, vector);
+        status = index_load_row(call, loader, sim_id(op->requests[i].id), vector, 1, span_str(document));
+    }
+    struct index_load_summary summary;
+    if (status == DP_OK)
+        return index_load_commit(call, loader, &summary);
+    index_load_abort(loader);
+    return status;
+}
+
+static void act_loader(struct actor *a)
+{
+    struct history *h = a->history;
+    struct sim_op *op = truth_begin(&h->truth, SIM_LOAD, a->name);
+    unsigned first = (unsigned)sim_below(&h->sim, SIM_IDS);
+    op->count = 1 + sim_below(&h->sim, SIM_REQUESTS_MAX);
+    for (size_t i = 0; i < op->count; i++)
+        op->requests[i] = (struct sim_request){
+            .kind = SIM_UPSERT, .id = (first + (unsigned)i) % SIM_IDS, .value = ++h->last_value};
+    h->sim.current->op = op;
+    sim_note(&h->sim, "loads %zu rows from value %" PRIu32, op->count, op->requests[0].value);
+    enum dp_status status = load_rows(begin_call(a), a, op);
+    check_status(a, status, "load");
+    sim_note(&h->sim, "the load ends: %s", dp_status_name(status));
+    truth_end(&h->truth, op, status, a->node.crashed);
+}
+
+static void act_merger(struct actor *a)
+{
+    struct index_merge_result result;
+    const struct index_merge_options options = {.clock = &a->node.clock,
+                                                .everything = sim_chance(&a->history->sim, 1, 2)};
+    struct sim_op *op = truth_begin(&a->history->truth, SIM_UPKEEP, a->name);
+    a->history->sim.current->op = op;
+    enum dp_status status = index_merge(begin_call(a), &a->node.base, span_str(NAME), &options, &result);
+    check_status(a, status, "merge");
+    sim_note(&a->history->sim, "the merge ends: %s", dp_status_name(status));
+}
+
+/* ---- the course of a history ------------------------------------------------------------------------- */
+
+/* When all is quiet: everybody must see the last state. */
+static void run_last_look(void *context)
+{
+    struct actor *a = context;
+    struct history *h = a->history;
+    if (h->sim.failed)
+        return;
+    h->truth.need = h->truth.count - 1;
+    read_rows(a, false);
+    if (h->truth.states[h->truth.count - 1].live) {
+        act_merger(a);
+        read_rows(a, false);
+    }
+    close_reader(a);
+    truth_check_end(&h->truth);
+}
+
+static void look_at_end(struct history *h)
+{
+    struct actor *last = h->actors[0];
+    if (h->sim.failed)
+        return;
+    h->store.calm = true;
+    if (last->node.crashed)
+        sim_node_restart(&last->node);
+    sim_spawn(&h->sim, "last look", run_last_look, last);
+    sim_run(&h->sim, STEPS_MAX);
+}
+
+static void add_actors(struct history *h)
+{
+    static const struct {
+        const char *name;
+        void (*act)(struct actor *);
+        unsigned least, most;
+    } cast[HISTORY_KINDS][4] = {
+        [HISTORY_LOADS] = {{"loader", act_loader, 2, 4},
+                           {"reader", act_reader, 1, 3},
+                           {"merger", act_merger, 0, 2}},
+    };
+    for (size_t i = 0; i < 4 && cast[h->kind][i].name; i++) {
+        unsigned most = cast[h->kind][i].most, least = cast[h->kind][i].least;
+        for (uint64_t n = least + sim_below(&h->sim, most - least + 1); n > 0; n--)
+            add_actor(h, cast[h->kind][i].name, cast[h->kind][i].act);
+    }
+}
+
+void history_run(uint64_t seed, bool trace, struct history_result *out)
+{
+    struct history h = {0};
+    sim_init(&h.sim, seed);
+    h.sim.trace = trace;
+    sim_store_init(&h.store, &h.sim);
+    truth_init(&h.truth, &h.store, NAME);
+    h.kind = (enum history_kind)(seed % HISTORY_KINDS);
+    add_actors(&h);
+    sim_run(&h.sim, STEPS_MAX);
+    look_at_end(&h);
+    *out = (struct history_result){.kind = h.kind,
+                                   .operations = h.operations,
+                                   .nodes = h.actor_count,
+                                   .faults = sim_store_faults(&h.store),
+                                   .steps = h.sim.steps,
+                                   .store = h.store.counts,
+                                   .truth = {.counts = h.truth.counts},
+                                   .failed = h.sim.failed};
+    memcpy(out->failure, h.sim.failure, sizeof out->failure);
+    for (size_t i = 0; i < h.actor_count; i++)
+        free_actor(h.actors[i]);
+    truth_deinit(&h.truth);
+    sim_store_deinit(&h.store);
+    sim_deinit(&h.sim);
+}

@@ -1,0 +1,28 @@
+/* history.h: one random history of a namespace: writers, readers, folders, mergers, collectors and others on several nodes,
+ * over a simulated store (sim_store.h), checked against a sequential model (sim_truth.h). */
+#ifndef HISTORY_H
+#define HISTORY_H
+
+#include "sim_truth.h"
+
+enum { HISTORY_OPERATIONS_MIN = 100, HISTORY_FAULTS_MIN = 5, HISTORY_ACTORS_MAX = 16 };
+
+enum history_kind {
+    HISTORY_LOADS, /* a namespace without a log: loads, merges, queries */
+    HISTORY_KINDS
+};
+
+struct history_result {
+    enum history_kind kind;
+    uint64_t operations, nodes, faults, steps;
+    struct sim_counts store;
+    struct sim_truth truth; /* its counts only */
+    bool failed;
+    char failure[1024];
+};
+
+/* Runs the history of a seed. `trace` prints each step to stderr. */
+void history_run(uint64_t seed, bool trace, struct history_result *out);
+const char *history_kind_name(enum history_kind kind);
+
+#endif

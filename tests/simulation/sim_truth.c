@@ -1,0 +1,396 @@
+/* sim_truth.c: makes states of the puts that the store carries out, and compares answers with them. */
+#include "sim_truth.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/manifest/manifest.h"
+#include "index/wal/entry.h"
+
+/* ---- rows -------------------------------------------------------------------------------------------- */
+
+struct index_id sim_id(unsigned id)
+{
+    return (struct index_id){.number = id + 1};
+}
+
+void sim_vector(sim_value value, float out[SIM_DIM])
+{
+    uint32_t v = (uint32_t)value;
+    for (unsigned i = 0; i < SIM_DIM; i++)
+        out[i] = (float)((v >> (4 * i)) & 15U);
+}
+
+static uint32_t number_after(struct span document, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i + len < document.len; i++) {
+        uint32_t number = 0;
+        if (memcmp(document.data + i, name, len) != 0)
+            continue;
+        for (i += len; i < document.len && document.data[i] >= '0' && document.data[i] <= '9'; i++)
+            number = 10 * number + (uint32_t)(document.data[i] - '0');
+        return number;
+    }
+    return 0;
+}
+
+sim_value sim_value_of(struct span document)
+{
+    return (sim_value)number_after(document, "\"p\":") << 32 | number_after(document, "\"v\":");
+}
+
+static bool holds(const struct sim_request *request, sim_value row)
+{
+    switch (request->condition) {
+    case SIM_IF_ABSENT: return row == 0;
+    case SIM_IF_V_BELOW: return row != 0 && (uint32_t)row < request->below;
+    default: return true;
+    }
+}
+
+void sim_apply(struct sim_state *state, const struct sim_op *op, bool applied[SIM_REQUESTS_MAX])
+{
+    for (size_t i = 0; i < op->count; i++) {
+        const struct sim_request *request = &op->requests[i];
+        sim_value *row = &state->rows[request->id];
+        applied[i] = holds(request, *row) && (request->kind == SIM_UPSERT || *row != 0);
+        if (!applied[i])
+            continue;
+        if (request->kind == SIM_UPSERT)
+            *row = request->value;
+        else if (request->kind == SIM_PATCH)
+            *row = (sim_value)request->value << 32 | (uint32_t)*row;
+        else
+            *row = 0;
+    }
+}
+
+/* ---- events ------------------------------------------------------------------------------------------ */
+
+static struct sim *sim_of(const struct sim_truth *truth)
+{
+    return truth->store->sim;
+}
+
+static const struct sim_state *state_now(const struct sim_truth *truth)
+{
+    return &truth->states[truth->count - 1];
+}
+
+/* Makes a moment: a copy of the state before, for the caller to change. */
+static struct sim_state *add_state(struct sim_truth *truth)
+{
+    if (truth->count == truth->room) {
+        truth->room = truth->room ? 2 * truth->room : 256;
+        truth->states = realloc(truth->states, truth->room * sizeof *truth->states);
+        assert(truth->states);
+    }
+    truth->states[truth->count] = truth->count ? truth->states[truth->count - 1] : (struct sim_state){0};
+    return &truth->states[truth->count++];
+}
+
+/* Notes that an operation is in the history now. */
+static void land_op(struct sim_truth *truth, struct sim_op *op)
+{
+    op->event = truth->count - 1;
+    if (++op->landed > 1)
+        sim_fail(sim_of(truth), "an operation of %s is in the history twice", op->who);
+}
+
+/* Applies the records of an entry to a state. Returns false for a key that no request named. */
+static bool apply_entry(const struct sim_truth *truth, const struct wal_entry *entry, struct sim_state *state)
+{
+    for (size_t i = 0; i < entry->count; i++) {
+        const struct wal_record *record = &entry->records[i];
+        unsigned id = 0;
+        while (id < SIM_IDS && !span_equal(record->key, id_key_span(&truth->keys[id])))
+            id++;
+        if (id == SIM_IDS || (record->kind != WAL_ROW && record->kind != WAL_DELETED))
+            return false;
+        state->rows[id] = record->kind == WAL_ROW ? sim_value_of(record->document) : 0;
+        float vector[SIM_DIM];
+        sim_vector(state->rows[id], vector);
+        if (record->kind == WAL_ROW &&
+            (record->windows != 1 || memcmp(record->vectors, vector, sizeof vector) != 0))
+            return false;
+    }
+    return true;
+}
+
+static void watch_entry(struct sim_truth *truth, struct sim_op *op, uint64_t number, struct span body)
+{
+    struct wal_entry *entry;
+    struct dp_error error;
+    bool applied[SIM_REQUESTS_MAX];
+    if (wal_entry_parse(body, &entry, &error)) {
+        sim_fail(sim_of(truth), "%s puts a log entry that nobody can read: %s", op ? op->who : "?", error.message);
+        return;
+    }
+    if (!ulid_equal(&entry->head.incarnation, &truth->incarnation) || !state_now(truth)->live) {
+        wal_entry_release(entry); /* an entry of an ended life, which nobody will read */
+        return;
+    }
+    if (number <= truth->entries) {
+        truth->counts.zombies++;
+        if (number > truth->gone)
+            sim_fail(sim_of(truth), "log entry %" PRIu64 " was put twice, though wal_gone is %" PRIu64, number,
+                     truth->gone);
+    } else if (number > truth->entries + 1) {
+        sim_fail(sim_of(truth), "%s puts log entry %" PRIu64 " behind a hole: the log ends with %" PRIu64,
+                 op ? op->who : "?", number, truth->entries);
+    } else if (!op || op->kind != SIM_WRITE) {
+        sim_fail(sim_of(truth), "a log entry by nobody who writes");
+    } else {
+        struct sim_state expected = *state_now(truth), *state = add_state(truth);
+        truth->entries++;
+        truth->counts.entries++;
+        sim_apply(&expected, op, applied);
+        bool known = apply_entry(truth, entry, state);
+        if (!known || memcmp(expected.rows, state->rows, sizeof expected.rows) != 0)
+            sim_fail(sim_of(truth),
+                     "log entry %" PRIu64 " of %s is not what its requests make of the state before it", number,
+                     op->who);
+        memcpy(op->applied, applied, sizeof applied);
+        op->number = number;
+        land_op(truth, op);
+    }
+    wal_entry_release(entry);
+}
+
+static bool lists_new_segment(const struct manifest *m, const struct manifest *before)
+{
+    for (size_t i = 0; i < m->segment_count; i++) {
+        bool old = false;
+        for (size_t k = 0; before && k < before->segment_count && !old; k++)
+            old = ulid_equal(&before->segments[k].id, &m->segments[i].id);
+        if (!old)
+            return true;
+    }
+    return false;
+}
+
+static void watch_lives(struct sim_truth *truth, const struct manifest *m, struct sim_op *op)
+{
+    bool was = state_now(truth)->live, is = m->state == NAMESPACE_LIVE;
+    bool another = truth->sequence && !ulid_equal(&m->incarnation, &truth->incarnation);
+    if (was && (!is || another)) {
+        *add_state(truth) = (struct sim_state){0};
+        truth->counts.deaths++;
+        if (op && op->kind == SIM_DROP)
+            land_op(truth, op);
+    }
+    if (is && (!was || another)) {
+        *add_state(truth) = (struct sim_state){.live = true};
+        truth->counts.lives++;
+        truth->entries = truth->floor = truth->gone = 0;
+        truth->incarnation = m->incarnation;
+        if (op && op->kind == SIM_CREATE)
+            land_op(truth, op);
+    }
+}
+
+static void watch_manifest(struct sim_truth *truth, struct sim_op *op, struct span key, struct span body)
+{
+    struct manifest m, before;
+    struct dp_error error;
+    struct span old = sim_store_get(truth->store, key);
+    if (manifest_parse(body, &m, &error)) {
+        sim_fail(sim_of(truth), "a manifest that nobody can read: %s", error.message);
+        return;
+    }
+    bool had = old.data && manifest_parse(old, &before, &error) == DP_OK;
+    if (m.sequence <= truth->sequence)
+        sim_fail(sim_of(truth), "manifest %" PRIu64 " after %" PRIu64, m.sequence, truth->sequence);
+    watch_lives(truth, &m, op);
+    if (op && op->kind == SIM_LOAD && lists_new_segment(&m, had ? &before : NULL)) {
+        sim_apply(add_state(truth), op, op->applied);
+        truth->counts.loads++;
+        land_op(truth, op);
+    }
+    if (m.state == NAMESPACE_LIVE) {
+        if (m.wal_floor < truth->floor || m.wal_gone < truth->gone || m.wal_floor > truth->entries)
+            sim_fail(sim_of(truth),
+                     "wal_floor %" PRIu64 " → %" PRIu64 ", wal_gone %" PRIu64 " → %" PRIu64 " of %" PRIu64,
+                     truth->floor, m.wal_floor, truth->gone, m.wal_gone, truth->entries);
+        truth->counts.floors += m.wal_floor > truth->floor;
+        truth->counts.gones += m.wal_gone > truth->gone;
+        truth->floor = m.wal_floor;
+        truth->gone = m.wal_gone;
+    }
+    truth->sequence = m.sequence;
+    truth->counts.swaps++;
+    manifest_deinit(&m);
+    if (had)
+        manifest_deinit(&before);
+}
+
+/* Finds the number in "<namespace>/<incarnation>/wal/<number>" of the present life. */
+static bool entry_number(struct span key, uint64_t *number)
+{
+    static const char FOLDER[] = "/wal/";
+    for (size_t i = 0; i + sizeof FOLDER - 1 < key.len; i++) {
+        if (memcmp(key.data + i, FOLDER, sizeof FOLDER - 1) != 0)
+            continue;
+        *number = 0;
+        for (i += sizeof FOLDER - 1; i < key.len; i++)
+            *number = 10 * *number + (uint64_t)(key.data[i] - '0');
+        return true;
+    }
+    return false;
+}
+
+static void watch_put(void *watcher, void *op, struct span key, struct span body)
+{
+    static const char MANIFEST[] = "/manifest.json";
+    struct sim_truth *truth = watcher;
+    uint64_t number;
+    bool is_manifest = key.len > sizeof MANIFEST - 1 &&
+                       memcmp(key.data + key.len - (sizeof MANIFEST - 1), MANIFEST, sizeof MANIFEST - 1) == 0;
+    if (is_manifest)
+        watch_manifest(truth, op, key, body);
+    else if (entry_number(key, &number))
+        watch_entry(truth, op, number, body);
+}
+
+static enum dp_status find_key(void *context, const struct manifest_object *object)
+{
+    struct {
+        const struct manifest *m;
+        const struct sim_truth *truth;
+        struct span key;
+    } *search = context;
+    struct object_key key;
+    key_of_object(&key, span_str(search->truth->name), &search->m->incarnation, object);
+    return span_equal(object_key_span(&key), search->key) ? DP_EXISTS : DP_OK;
+}
+
+/* Checks that nobody removes what the manifest lists, or an entry that may be needed. */
+static void watch_removal(void *watcher, struct span key)
+{
+    struct sim_truth *truth = watcher;
+    struct manifest m;
+    struct dp_error error;
+    struct object_key manifest_key;
+    uint64_t number;
+    key_of_manifest(&manifest_key, span_str(truth->name));
+    struct span body = sim_store_get(truth->store, object_key_span(&manifest_key));
+    bool of_life = span_starts_with(span_of(key.data + strlen(truth->name) + 1, key.len - strlen(truth->name) - 1),
+                                    ulid_span(&truth->incarnation));
+    if (!body.data || manifest_parse(body, &m, &error))
+        return;
+    struct {
+        const struct manifest *m;
+        const struct sim_truth *truth;
+        struct span key;
+    } search = {&m, truth, key};
+    if (m.state == NAMESPACE_LIVE && manifest_for_each_object(&m, find_key, &search))
+        sim_fail(sim_of(truth), "%.*s is removed, but the manifest lists it", SPAN_FMT(key));
+    if (entry_number(key, &number)) {
+        truth->counts.entries_deleted++;
+        if (m.state == NAMESPACE_LIVE && of_life && number > m.wal_gone)
+            sim_fail(sim_of(truth), "log entry %" PRIu64 " is removed, but wal_gone is %" PRIu64, number,
+                     m.wal_gone);
+    } else {
+        truth->counts.objects_deleted++;
+    }
+    manifest_deinit(&m);
+}
+
+/* ---- operations -------------------------------------------------------------------------------------- */
+
+void truth_init(struct sim_truth *truth, struct sim_store *store, const char *name)
+{
+    *truth = (struct sim_truth){.store = store, .name = name};
+    add_state(truth);
+    for (unsigned i = 0; i < SIM_IDS; i++) {
+        struct dp_error error;
+        enum dp_status status = id_encode(sim_id(i), &truth->keys[i], &error);
+        assert(status == DP_OK);
+        (void)status;
+    }
+    store->putting = watch_put;
+    store->removing = watch_removal;
+    store->watcher = truth;
+}
+
+void truth_deinit(struct sim_truth *truth)
+{
+    while (truth->ops) {
+        struct sim_op *op = truth->ops;
+        truth->ops = op->next;
+        free(op);
+    }
+    free(truth->states);
+}
+
+struct sim_op *truth_begin(struct sim_truth *truth, int kind, const char *who)
+{
+    struct sim_op *op = calloc(1, sizeof *op);
+    assert(op);
+    *op = (struct sim_op){.kind = (unsigned)kind, .who = who, .next = truth->ops};
+    truth->ops = op;
+    return op;
+}
+
+void truth_end(struct sim_truth *truth, struct sim_op *op, enum dp_status status, bool crashed)
+{
+    if (status == DP_OK) {
+        truth->counts.acknowledged++;
+        if (op->landed == 0 && (op->kind == SIM_LOAD || op->kind == SIM_WRITE))
+            sim_fail(sim_of(truth), "%s was told that an operation is done, and it is not in the history",
+                     op->who);
+        if (op->landed && op->event > truth->need)
+            truth->need = op->event;
+    } else if (crashed || status == DP_UNKNOWN || status == DP_NOT_DURABLE) {
+        truth->counts.unknown++;
+    } else {
+        truth->counts.refused++;
+        op->refused = true;
+    }
+}
+
+/* ---- reads ------------------------------------------------------------------------------------------- */
+
+static bool is_state(const struct sim_state *a, const struct sim_state *b)
+{
+    return a->live == b->live && (!a->live || memcmp(a->rows, b->rows, sizeof a->rows) == 0);
+}
+
+static void describe_state(const struct sim_state *state, char out[256])
+{
+    size_t len = 0;
+    out[0] = '\0';
+    if (!state->live)
+        snprintf(out, 256, "no namespace");
+    for (unsigned i = 0; i < SIM_IDS && state->live && len < 220; i++)
+        if (state->rows[i])
+            len += (size_t)snprintf(out + len, 256 - len, " %u=%" PRIu32 "/%" PRIu32, i + 1,
+                                    (uint32_t)state->rows[i], (uint32_t)(state->rows[i] >> 32));
+}
+
+void truth_check_read(struct sim_truth *truth, const struct sim_state *seen, size_t from, const char *who)
+{
+    for (size_t i = truth->count; i-- > from;)
+        if (is_state(&truth->states[i], seen))
+            return;
+    char got[256], now[256];
+    const char *ever = "never was";
+    for (size_t i = 0; i < from; i++)
+        if (is_state(&truth->states[i], seen))
+            ever = "was once, before the read began";
+    describe_state(seen, got);
+    describe_state(state_now(truth), now);
+    sim_fail(sim_of(truth), "%s read a state that %s:%s; states %zu to %zu were possible, the last is%s", who,
+             ever, got, from, truth->count - 1, now);
+}
+
+void truth_check_end(struct sim_truth *truth)
+{
+    for (const struct sim_op *op = truth->ops; op; op = op->next)
+        if (op->refused && op->landed)
+            sim_fail(sim_of(truth), "%s was told that an operation failed, but it was carried out", op->who);
+}

@@ -1,0 +1,82 @@
+/* sim_truth.h: what a namespace holds, as a sequential model: the oracle of the simulation.
+ *
+ * It watches the puts that the simulated store carries out, and turns them into a list of states, one for each moment at
+ * which something changed: an entry of the log got its number, a load's swap landed, a life of the name began or
+ * ended. Folds, merges and the collector change nothing. A state is what a strong read may answer.
+ */
+#ifndef SIM_TRUTH_H
+#define SIM_TRUTH_H
+
+#include "index/id.h"
+#include "index/object_name.h"
+#include "sim_store.h"
+
+enum { SIM_IDS = 10, SIM_DIM = 4, SIM_REQUESTS_MAX = 4 };
+
+/* A row's value: `v` of its last upsert in the low half, `p` of its last patch since then in the high half. 0: there is
+ * no row. The row's vector follows from v. */
+typedef uint64_t sim_value;
+
+struct sim_state {
+    bool live;
+    sim_value rows[SIM_IDS];
+};
+
+/* One change of one row. */
+struct sim_request {
+    enum { SIM_UPSERT, SIM_PATCH, SIM_DELETE } kind;
+    unsigned id;
+    uint32_t value;                                               /* of v or p */
+    enum { SIM_ALWAYS, SIM_IF_ABSENT, SIM_IF_V_BELOW } condition; /* on the row that is there */
+    uint32_t below;
+};
+
+/* Something that a task wants to do. It lives until the end of the history. */
+struct sim_op {
+    enum { SIM_WRITE, SIM_LOAD, SIM_DROP, SIM_CREATE, SIM_UPKEEP } kind;
+    const char *who;
+    struct sim_request requests[SIM_REQUESTS_MAX];
+    size_t count;
+    bool applied[SIM_REQUESTS_MAX]; /* which requests took effect, by the model */
+    unsigned landed;                /* how many times it is in the history */
+    size_t event;                   /* state that it made */
+    uint64_t number;                /* of its log entry */
+    bool refused;                   /* its caller was told that it is not, and never will be, carried out */
+    struct sim_op *next;
+};
+
+struct sim_truth {
+    struct sim_store *store;
+    const char *name;
+    struct sim_state *states; /* [count]; the last one is now */
+    size_t count, room;
+    size_t need;             /* newest state that somebody was told of */
+    struct ulid incarnation; /* of the present or last life */
+    uint64_t entries;        /* numbers of its log that were put */
+    uint64_t floor, gone, sequence;
+    struct id_key keys[SIM_IDS];
+    struct sim_op *ops;
+    struct {
+        uint64_t loads, entries, lives, deaths, floors, gones, entries_deleted, objects_deleted, zombies, swaps;
+        uint64_t acknowledged, unknown, refused, strong_reads, eventual_reads, absent_reads;
+    } counts;
+};
+
+void truth_init(struct sim_truth *truth, struct sim_store *store, const char *name);
+void truth_deinit(struct sim_truth *truth);
+struct sim_op *truth_begin(struct sim_truth *truth, int kind, const char *who);
+/* Checks what an operation answered, and notes what must be seen from now on. `status` as the product said it. */
+void truth_end(struct sim_truth *truth, struct sim_op *op, enum dp_status status, bool crashed);
+/* Checks what a read answered: it must have been the state at a moment since state `from`. */
+void truth_check_read(struct sim_truth *truth, const struct sim_state *seen, size_t from, const char *who);
+/* Checks the end of a history. */
+void truth_check_end(struct sim_truth *truth);
+
+/* Carries out the requests one after another. */
+void sim_apply(struct sim_state *state, const struct sim_op *op, bool applied[SIM_REQUESTS_MAX]);
+struct index_id sim_id(unsigned id);
+void sim_vector(sim_value value, float out[SIM_DIM]);
+/* Reads a value from a document, {"v":7,"p":8}. */
+sim_value sim_value_of(struct span document);
+
+#endif
