@@ -199,6 +199,61 @@ struct index_scan {
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out);
 
+/* ---- writing ---------------------------------------------------------------------------------------- */
+
+struct filter; /* a condition on rows, from the room filter/ */
+
+/* A row to write.
+ *
+ *   INDEX_UPSERT  writes the whole row: `attributes` is its document. A namespace of vectors wants some for each row
+ *   INDEX_PATCH   changes the attributes that it names; null takes one out. Vectors replace those of the row, if
+ *                 there are some. An id without a row is skipped
+ *   INDEX_DELETE  takes the row out; an id without a row is no mistake */
+enum index_write_kind { INDEX_UPSERT, INDEX_PATCH, INDEX_DELETE };
+
+struct index_write_row {
+    enum index_write_kind kind;
+    struct index_id id;
+    const float *vectors; /* float[windows][dim]; NULL: none */
+    uint32_t windows;
+    struct span attributes; /* a JSON object, each value in the normal form of its attribute's type; empty: {} */
+};
+
+/* A write: all of its rows count at one moment, or none does. Its conditions look at the row as it is just before. */
+struct index_write {
+    const struct index_write_row *rows; /* [count]; each id occurs once */
+    size_t count;
+    uint32_t dim; /* of the vectors of all rows; 0: no row has a vector */
+    /* NULL, or the condition of each row of that kind. An upsert of an id without a row needs none; a patch or a
+     * deletion of one is skipped. */
+    const struct filter *upsert_condition, *patch_condition, *delete_condition;
+    bool unthrottled; /* accept it when many rows wait to be folded; not for patches and conditions */
+};
+
+struct index_write_result {
+    uint64_t upserted, patched, deleted; /* rows that were written; deletions of ids without a row count */
+    bool *applied;                       /* [count], in the call's arena: whether the row was written */
+    uint64_t bytes;                      /* of the written rows in the log */
+    uint64_t number;                     /* of the log entry; 0: nothing was to be written */
+};
+
+/* Writes to an open namespace. On DP_OK the write is durable, and every later strong query sees it.
+ *
+ *   DP_INVALID      an id that occurs twice or is of another kind; a vector or an attribute that the namespace
+ *                   cannot take
+ *   DP_TOO_LARGE    the write, a row or a patched row is too large for one log entry; the message names the limit
+ *   DP_OVERLOADED   too many rows wait to be folded: try again later
+ *   DP_DENIED       the namespace is read-only
+ *   DP_CONFLICT     the namespace was deleted or made anew meanwhile, or other writers were first each time
+ *   DP_UNKNOWN      the write was sent, and nobody can tell whether it counts or will count
+ *   DP_NOT_DURABLE  it counts, but a crash of the host may undo it
+ *
+ * After DP_UNKNOWN and DP_NOT_DURABLE the caller may make the same write again, if it does no harm twice. */
+enum dp_status index_write(struct call *call, struct index_reader *reader, const struct index_write *write,
+                           struct index_write_result *out);
+
+/* ---- listing ---------------------------------------------------------------------------------------- */
+
 struct index_names {
     struct span *names; /* in the call's arena */
     size_t count;

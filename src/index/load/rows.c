@@ -4,13 +4,12 @@
  * they replace. Vectors and documents wait in spills.
  */
 #include <inttypes.h>
-#include <math.h>
 
 #include "base/alloc.h"
 #include "base/array.h"
 #include "index/id.h"
 #include "index/load/load.h"
-#include "vector/distance.h"
+#include "index/row_vector.h"
 
 enum { HOT_BYTES = 3 * 1024 * 1024 /* maximum of the estimate in segment_is_full */ };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
@@ -32,47 +31,25 @@ static bool reserve_row(struct index_loader *l)
 
 static enum dp_status add_vectors(struct call *call, struct index_loader *l, const float *vectors, size_t windows)
 {
-    for (size_t w = 0; w < windows; w++) {
-        memcpy(l->scaled, vectors + w * l->target.vectors.dim, (size_t)l->target.vectors.dim * sizeof(float));
-        if (l->target.vectors.metric == INDEX_COSINE)
-            vector_normalize(l->scaled, l->target.vectors.dim);
-        enum dp_status status = spill_append(
-            &l->waiting.vectors, span_of(l->scaled, (size_t)l->target.vectors.dim * sizeof(float)), &call->error);
-        if (status)
-            return status;
+    uint32_t dim = l->target.vectors.dim;
+    enum dp_status status = DP_OK;
+    for (size_t w = 0; w < windows && status == DP_OK; w++) {
+        status = row_vector_take(&l->target.vectors, vectors + w * dim, l->scaled, &call->error);
+        if (status == DP_OK)
+            status = spill_append(&l->waiting.vectors, span_of(l->scaled, dim * sizeof(float)), &call->error);
     }
-    return DP_OK;
+    return status;
 }
 
-/* Each component must be finite. For cosine, the vector's length must be a finite number above 0. */
 static enum dp_status check_row_vectors(struct index_loader *l, const float *vectors, size_t windows,
                                         struct dp_error *error)
 {
     if (windows == 0 || windows > INDEX_WINDOWS_MAX)
         return dp_fail(error, DP_INVALID, "a row has 1 to %d vectors, not %zu", INDEX_WINDOWS_MAX, windows);
-    for (size_t w = 0; w < windows; w++) {
-        const float *x = vectors + w * l->target.vectors.dim;
-        for (uint32_t d = 0; d < l->target.vectors.dim; d++) {
-            if (!isfinite(x[d]))
-                return dp_fail(error, DP_INVALID,
-                               "its vector has a component (number %" PRIu32 ") that is not finite", d);
-            if (l->target.vectors.metric != INDEX_COSINE && fabsf(x[d]) > INDEX_COMPONENT_MAX)
-                return dp_fail(error, DP_INVALID,
-                               "its vector has a component (number %" PRIu32
-                               ") of more than %g: squared distances "
-                               "would not fit a float",
-                               d, (double)INDEX_COMPONENT_MAX);
-        }
-        if (l->target.vectors.metric != INDEX_COSINE)
-            continue;
-        memcpy(l->scaled, x, (size_t)l->target.vectors.dim * sizeof(float));
-        if (!vector_normalize(l->scaled, l->target.vectors.dim))
-            return dp_fail(
-                error, DP_INVALID,
-                "its vector has length zero (or too large a length), so it has no direction, which cosine "
-                "distance needs");
-    }
-    return DP_OK;
+    enum dp_status status = DP_OK;
+    for (size_t w = 0; w < windows && status == DP_OK; w++)
+        status = row_vector_take(&l->target.vectors, vectors + w * l->target.vectors.dim, l->scaled, error);
+    return status;
 }
 
 /* Whether one more row might make the hot part larger than HOT_BYTES (an upper bound; see segment/write.c), or the

@@ -135,6 +135,7 @@ enum dp_status reader_open(struct call *call, struct store *store, struct span n
     reader->round_bytes = round_bytes;
     reader->clock = clock;
     pthread_mutex_init(&reader->lock, NULL);
+    commit_group_init(&reader->group);
     status = reader_reload(call, reader, &reader->current);
     if (status) {
         index_close(reader);
@@ -149,6 +150,7 @@ void index_close(struct index_reader *reader)
     if (!reader)
         return;
     view_release(reader->current);
+    commit_group_deinit(&reader->group);
     pthread_mutex_destroy(&reader->lock);
     mem_free((void *)(uintptr_t)reader->name.data);
     mem_free(reader);

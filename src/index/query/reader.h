@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "index/query/view.h"
+#include "index/wal/commit_group.h"
 
 /* How many times a reader reads the manifest again because a listed object is missing. After that, the namespace
  * counts as damaged. */
@@ -18,6 +19,10 @@ struct index_reader {
     const struct index_clock *clock;
     pthread_mutex_t lock; /* guards `current`, and `seen` of each view's snapshot */
     struct view *current;
+    struct commit_group group; /* its writes (index/write.c) */
+    /* Whether the next group of writes must bring the view up to date first: the manifest has changed, or an entry may be
+     * in the log that the view does not have. */
+    atomic_bool outdated;
 };
 
 /* Opens a namespace like index_open(), with a maximum of bytes per round (0: ROUND_BYTES_MAX) and by this clock. */

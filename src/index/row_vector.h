@@ -1,0 +1,13 @@
+/* index/row_vector.h: the vectors of rows, as segments and log entries hold them. */
+#ifndef INDEX_ROW_VECTOR_H
+#define INDEX_ROW_VECTOR_H
+
+#include "index/index.h"
+
+/* Checks one vector of a row and writes it to out[kind->dim], scaled to length 1 if the metric is cosine. Fails with
+ * DP_INVALID for a component that is not finite, for one beyond INDEX_COMPONENT_MAX (squared distances), and for a
+ * vector without a direction (cosine). */
+enum dp_status row_vector_take(const struct index_vectors *kind, const float *vector, float *out,
+                               struct dp_error *error);
+
+#endif

@@ -1,0 +1,54 @@
+/* index/wal/commit_group.h: writes of one namespace that come at the same time share a log entry.
+ *
+ * A write joins the queue of its namespace and waits. The first that finds no leader leads: it takes writes from the
+ * front, commits them, and tells each its outcome, while later ones gather for the next group. A write that is not
+ * taken yet leaves the queue when its call ends; one that is taken waits for the outcome, because its entry may be on
+ * its way to the store.
+ */
+#ifndef INDEX_WAL_COMMIT_GROUP_H
+#define INDEX_WAL_COMMIT_GROUP_H
+
+#include <pthread.h>
+
+#include "os/call.h"
+
+enum {
+    GROUP_ROWS_MAX = 64 * 1024,         /* maximum rows of a group of several writes */
+    GROUP_BYTES_MAX = 16 * 1024 * 1024, /* maximum bytes of a group of several writes */
+    GROUP_MS_MAX = 2 * 60 * 1000,       /* a group's commit ends after this time at the latest */
+    GROUP_ARENA_MAX = 512 * 1024 * 1024 /* maximum memory of a group's commit */
+};
+
+/* A write in the queue. Its owner embeds it. The group's lock guards `next` and `state`. */
+struct group_member {
+    struct group_member *next;
+    enum { MEMBER_WAITING, MEMBER_TAKEN, MEMBER_DONE } state;
+    size_t rows;
+    uint64_t bytes;      /* about what it adds to an entry */
+    int64_t deadline_ns; /* of its call */
+};
+
+/* The queue of one namespace. */
+struct commit_group {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a member is done, or the leader's place is free */
+    struct {
+        struct group_member *first, *last;
+        bool led; /* whether a thread commits a group now */
+    } locked;
+};
+
+/* Commits the writes from `first` on, which are linked by `next`, and records the outcome of each. Returns how many
+ * of them have an outcome, at least 1; the others go back to the front of the queue. `call` has the latest deadline
+ * of them all, and nobody can cancel it. */
+typedef size_t group_commit_fn(struct call *call, void *context, struct group_member *first);
+
+void commit_group_init(struct commit_group *group);
+void commit_group_deinit(struct commit_group *group);
+
+/* Queues the member and waits until it has its outcome. Costs of a group go to its leader's call. Fails with
+ * DP_DEADLINE or DP_CANCELLED when the call ended before a group took the member: then it was not committed. */
+enum dp_status commit_group_join(struct call *call, struct commit_group *group, struct group_member *member,
+                                 group_commit_fn *commit, void *context);
+
+#endif

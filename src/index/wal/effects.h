@@ -1,0 +1,36 @@
+/* index/wal/effects.h: what the writes of a group do, one after the other, to the rows of a view.
+ *
+ * Writes become the records of one log entry: whole rows and deleted ids. Patches and conditions see the row as the
+ * earlier writes of the group have left it; else as the view has it.
+ */
+#ifndef INDEX_WAL_EFFECTS_H
+#define INDEX_WAL_EFFECTS_H
+
+#include "base/map.h"
+#include "index/query/lookup.h"
+#include "index/wal/member.h"
+
+struct effects {
+    struct view *view;
+    struct view_position at;    /* the moment of the view over which the writes are judged */
+    struct wal_record *records; /* [count], in the call's arena */
+    size_t count, room;
+    uint64_t bytes;          /* of the records, by wal_row_bytes() */
+    struct map newest;       /* id key → position in `records` of its newest record */
+    struct span *asked;      /* [asked_count], ascending: ids whose rows the view was asked for */
+    struct found_row *found; /* [asked_count] */
+    size_t asked_count;
+    enum dp_status broken; /* DP_OK, or a failure after which no member can be judged */
+};
+
+/* Looks up the rows that patches and conditions of the members need. Fails as index_lookup() does. The caller deinits
+ * *out on any outcome. */
+enum dp_status effects_begin(struct call *call, struct view *view, const struct write_member *first,
+                             struct effects *out);
+void effects_deinit(struct effects *effects);
+
+/* Adds what a member does, and sets its status, error and result. Returns false if the entry has no room for it beside
+ * the earlier members: then the member keeps no outcome. */
+bool effects_add(struct call *call, struct effects *effects, struct write_member *member);
+
+#endif

@@ -1,0 +1,324 @@
+/* write.c: writes to a namespace.
+ *
+ * Each write is checked on its own thread and joins its reader's group (wal/commit_group.h). The leader of a group
+ * judges its writes over the view (wal/effects.h), puts one entry behind the view's last one (wal/append.h), and adds
+ * the entry to the view. When another node was first, it brings the view up to date and judges everything again.
+ *
+ * The put proves that the view was current: nobody else had put that number. A group that has nothing to put has no
+ * such proof, so its view must have been brought up to date since the group was taken.
+ */
+#include <inttypes.h>
+
+#include "index/query/follow.h"
+#include "index/query/reader.h"
+#include "index/wal/append.h"
+#include "index/wal/effects.h"
+
+enum {
+    COMMIT_TRIES = 64,       /* how often other writers may be first */
+    COMMIT_EAGER_TRIES = 3,  /* so many tries follow each other without a wait */
+    COMMIT_WAIT_STEP_MS = 5, /* the maximum wait grows by this with each try */
+    WRITE_LOOKS = 2,         /* how often a write is checked, over newer manifests */
+    /* More than this waits to be folded: new writes are refused. */
+    UNFOLDED_ENTRIES_MAX = 1024,
+    UNFOLDED_ROWS_MAX = 1000 * 1000
+};
+static const uint64_t unfolded_bytes_max = UINT64_C(2) * 1000 * 1000 * 1000;
+
+/* The commit of one group. */
+struct write_commit {
+    struct call *call;
+    struct index_reader *reader;
+    struct write_member *first;
+    struct view *view;
+    size_t judged; /* members that are judged, from the first on */
+    bool look;     /* the next try brings the view up to date first */
+    bool current;  /* it was brought up to date since the group was taken */
+    struct wal_encoder encoder;
+};
+
+static struct write_member *member_after(const struct write_member *m)
+{
+    return (struct write_member *)m->queued.next;
+}
+
+/* ---- the view ---------------------------------------------------------------------------------------- */
+
+/* Returns whether the view's manifest was read so long ago that a put might come too late. */
+static bool is_old(struct index_reader *reader, const struct view *view)
+{
+    pthread_mutex_lock(&reader->lock);
+    int64_t sent_ns = view->base->seen.sent_ns;
+    pthread_mutex_unlock(&reader->lock);
+    return reader_now_ns(reader) - sent_ns >= FOLLOW_GRACE_NS;
+}
+
+/* Brings *view up to date. */
+static enum dp_status refresh_view(struct call *call, struct index_reader *reader, struct view **view)
+{
+    struct view *newer = NULL;
+    atomic_store(&reader->outdated, false); /* before the look: what comes meanwhile sets it again */
+    enum dp_status status = view_refresh(call, reader, *view, &newer);
+    if (status) {
+        atomic_store(&reader->outdated, true);
+        return status;
+    }
+    view_release(*view);
+    *view = newer;
+    return DP_OK;
+}
+
+static enum dp_status take_view(struct write_commit *c)
+{
+    view_release(c->view);
+    c->view = reader_view(c->reader);
+    if (!c->look && !atomic_load(&c->reader->outdated) && !is_old(c->reader, c->view))
+        return DP_OK;
+    enum dp_status status = refresh_view(c->call, c->reader, &c->view);
+    c->look = status != DP_OK;
+    c->current = c->current || status == DP_OK;
+    return status;
+}
+
+/* ---- judging ----------------------------------------------------------------------------------------- */
+
+static bool is_plain(const struct index_write *write)
+{
+    if (write->upsert_condition || write->patch_condition || write->delete_condition)
+        return false;
+    for (size_t i = 0; i < write->count; i++) {
+        if (write->rows[i].kind == INDEX_PATCH)
+            return false;
+    }
+    return true;
+}
+
+/* Returns DP_OK if the namespace takes the write now. */
+static enum dp_status admit(struct call *call, const struct view *view, const struct view_counts *tail,
+                            const struct write_member *m)
+{
+    const struct manifest *manifest = &view->base->manifest;
+    const struct span name = view->reader->name;
+    if (!ulid_equal(&manifest->incarnation, &m->incarnation) || manifest->vectors.dim != m->vector.dim)
+        return call_fail(call, DP_CONFLICT, "namespace \"%.*s\" was deleted or made anew during the write",
+                         SPAN_FMT(name));
+    if (manifest->read_only)
+        return call_fail(call, DP_DENIED, "namespace \"%.*s\" is read-only", SPAN_FMT(name));
+    if (m->write->upsert_condition || m->write->patch_condition || m->write->delete_condition)
+        return call_fail(call, DP_UNSUPPORTED, "conditions of writes are not supported yet");
+    if (m->write->unthrottled && is_plain(m->write))
+        return DP_OK;
+    if (tail->tail_entries >= UNFOLDED_ENTRIES_MAX || tail->tail_rows > UNFOLDED_ROWS_MAX ||
+        tail->tail_bytes > unfolded_bytes_max)
+        return call_fail(call, DP_OVERLOADED,
+                         "namespace \"%.*s\" has %" PRIu64 " log entries with %" PRIu64 " rows (%" PRIu64
+                         " MB) that no segment holds yet: write again when they are folded",
+                         SPAN_FMT(name), tail->tail_entries, tail->tail_rows, tail->tail_bytes / 1000000);
+    return DP_OK;
+}
+
+/* Judges members until the entry is full. */
+static void judge_members(struct write_commit *c, struct effects *e)
+{
+    const struct view_counts tail = view_counts(c->view);
+    c->judged = 0;
+    for (struct write_member *m = c->first; m; m = member_after(m)) {
+        m->status = admit(c->call, c->view, &tail, m);
+        m->error = c->call->error;
+        dp_error_clear(&c->call->error);
+        if (m->status == DP_OK && !effects_add(c->call, e, m))
+            return;
+        c->judged++;
+    }
+}
+
+/* ---- the entry --------------------------------------------------------------------------------------- */
+
+static enum dp_status encode_entry(struct write_commit *c, const struct effects *e, struct wal_head *head,
+                                   struct span *bytes)
+{
+    const struct manifest *manifest = &c->view->base->manifest;
+    *head =
+        (struct wal_head){.incarnation = manifest->incarnation, .number = e->at.last + 1, .chain = e->at.chain};
+    for (size_t i = 0; i < e->count && !head->dim; i++)
+        head->dim = e->records[i].windows ? manifest->vectors.dim : 0;
+    enum dp_status status = ulid_new(c->reader->clock, &manifest->horizon, 0, &head->id, &c->call->error);
+    if (status)
+        return status;
+    wal_encode_begin(&c->encoder, head);
+    for (size_t i = 0; i < e->count; i++) {
+        const struct wal_record *r = &e->records[i];
+        if (r->kind == WAL_DELETED)
+            wal_encode_deleted(&c->encoder, r->key);
+        else
+            wal_encode_row(&c->encoder, r->key, r->vectors, r->windows, r->document);
+    }
+    return wal_encode_end(&c->encoder, bytes, &c->call->error);
+}
+
+/* Adds an acknowledged entry to the reader's view. When that fails, the next look reads the entry from the store. */
+static void show_entry(struct write_commit *c, struct span bytes)
+{
+    struct wal_entry *entry;
+    struct view *now = reader_view(c->reader);
+    enum dp_status status = wal_entry_parse(bytes, &entry, &c->call->error);
+    if (status == DP_OK)
+        status = view_apply(c->call, now, entry);
+    wal_entry_release(entry);
+    view_release(now);
+    if (status)
+        atomic_store(&c->reader->outdated, true);
+    dp_error_clear(&c->call->error);
+}
+
+static void number_members(struct write_commit *c, uint64_t number)
+{
+    struct write_member *m = c->first;
+    for (size_t i = 0; i < c->judged; i++, m = member_after(m)) {
+        const struct index_write_result *r = &m->result;
+        if (m->status == DP_OK && r->upserted + r->patched + r->deleted > 0)
+            m->result.number = number;
+    }
+}
+
+/* Puts the entry. *again: another node's entry has the number. */
+static enum dp_status put_entry(struct write_commit *c, const struct effects *e, bool *again)
+{
+    struct wal_head head;
+    struct wal_appended appended;
+    struct span bytes;
+    enum dp_status status = encode_entry(c, e, &head, &bytes);
+    if (status)
+        return status;
+    const struct wal_put put = {.name = c->reader->name,
+                                .incarnation = &head.incarnation,
+                                .number = head.number,
+                                .bytes = bytes,
+                                .known = &c->view->base->version,
+                                .clock = c->reader->clock};
+    status = wal_append(c->call, c->reader->store, &put, &appended);
+    *again = status == DP_OK && appended.lost;
+    c->look = *again;
+    if (status != DP_OK || !appended.unchanged)
+        atomic_store(&c->reader->outdated, true);
+    if (status != DP_OK || *again)
+        return status;
+    number_members(c, head.number);
+    show_entry(c, bytes);
+    return DP_OK;
+}
+
+/* ---- the group --------------------------------------------------------------------------------------- */
+
+/* Judges the members and puts their entry. *again: the view was not the newest. */
+static enum dp_status try_commit(struct write_commit *c, bool *again)
+{
+    struct effects e;
+    *again = false;
+    arena_reset(c->call->arena);
+    enum dp_status status = take_view(c);
+    if (status)
+        return status;
+    status = effects_begin(c->call, c->view, c->first, &e);
+    if (status == DP_STALE) { /* a listed object is gone */
+        c->look = *again = true;
+        status = DP_OK;
+    } else if (status == DP_OK) {
+        judge_members(c, &e);
+        if (e.count > 0)
+            status = put_entry(c, &e, again);
+        else {
+            *again = !c->current || view_position(c->view).last != e.at.last;
+            c->look = !c->current;
+        }
+    }
+    effects_deinit(&e);
+    return status;
+}
+
+static enum dp_status commit_wait(const struct write_commit *c, int tries)
+{
+    uint64_t random = 0;
+    if (tries < COMMIT_EAGER_TRIES)
+        return call_check(c->call);
+    index_random(c->reader->clock, &random, sizeof random, NULL);
+    return index_wait(c->reader->clock, c->call, (int64_t)(random % (uint64_t)(tries * COMMIT_WAIT_STEP_MS + 1)));
+}
+
+/* Gives members the outcome of the group: those that are judged and have no failure of their own. */
+static size_t end_members(struct write_commit *c, enum dp_status status)
+{
+    size_t count = 0;
+    for (struct write_member *m = c->first; m && (c->judged == 0 || count < c->judged); m = member_after(m)) {
+        if (status != DP_OK && (c->judged == 0 || m->status == DP_OK)) {
+            m->status = status;
+            m->error = c->call->error;
+        }
+        count++;
+    }
+    return count;
+}
+
+static size_t commit_writes(struct call *call, void *context, struct group_member *first)
+{
+    struct write_commit c = {.call = call, .reader = context, .first = (struct write_member *)first};
+    bool again = true;
+    enum dp_status status = DP_OK;
+    wal_encoder_init(&c.encoder);
+    for (int tries = 0; again && status == DP_OK && tries < COMMIT_TRIES; tries++) {
+        status = commit_wait(&c, tries);
+        dp_error_clear(&call->error);
+        if (status == DP_OK)
+            status = try_commit(&c, &again);
+    }
+    if (status == DP_OK && again)
+        status = call_fail(call, DP_CONFLICT,
+                           "namespace \"%.*s\": other writers were first %d times: try again when fewer write",
+                           SPAN_FMT(c.reader->name), COMMIT_TRIES);
+    wal_encoder_deinit(&c.encoder);
+    view_release(c.view);
+    return end_members(&c, status);
+}
+
+/* Checks the write over the reader's view; over a newer one if it does not suit. */
+static enum dp_status prepare_write(struct call *call, struct index_reader *reader,
+                                    const struct index_write *write, struct write_member *m)
+{
+    struct view *view = reader_view(reader);
+    enum dp_status status = DP_CONFLICT;
+    for (int looks = 0; looks < WRITE_LOOKS && status == DP_CONFLICT; looks++) {
+        bool learns = false;
+        if (looks)
+            status = refresh_view(call, reader, &view);
+        if (looks && status != DP_OK)
+            break;
+        const struct manifest *manifest = &view->base->manifest;
+        dp_error_clear(&call->error);
+        status = write_prepare(call, manifest, write, m, &learns);
+        if (status == DP_INVALID && write->dim != manifest->vectors.dim && looks + 1 < WRITE_LOOKS)
+            status = DP_CONFLICT; /* the namespace may have got its vectors meanwhile */
+        if (status == DP_OK && learns) {
+            status = write_learn(call, reader->store, reader->name, m, reader->clock);
+            atomic_store(&reader->outdated, true);
+        }
+    }
+    view_release(view);
+    return status;
+}
+
+enum dp_status index_write(struct call *call, struct index_reader *reader, const struct index_write *write,
+                           struct index_write_result *out)
+{
+    struct write_member m;
+    *out = (struct index_write_result){0};
+    enum dp_status status = prepare_write(call, reader, write, &m);
+    if (status == DP_OK && write->count > 0)
+        status = commit_group_join(call, &reader->group, &m.queued, commit_writes, reader);
+    if (status == DP_OK && m.status != DP_OK) {
+        status = m.status;
+        call->error = m.error;
+    }
+    if (status == DP_OK)
+        *out = m.result;
+    return status;
+}
