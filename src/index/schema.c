@@ -21,6 +21,15 @@ enum dp_status schema_check_name(struct span name, struct dp_error *error)
     return DP_OK;
 }
 
+/* Counts the vector attributes that no declaration has ended. */
+static size_t count_vectors(const struct schema *schema)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < schema->count; i++)
+        count += schema->attributes[i].type == ATTRIBUTE_VECTOR && !schema->attributes[i].dropped;
+    return count;
+}
+
 enum dp_status schema_add(struct schema *schema, struct arena *arena, const struct attribute *attribute,
                           struct dp_error *error)
 {
@@ -30,6 +39,10 @@ enum dp_status schema_add(struct schema *schema, struct arena *arena, const stru
     if (schema->count == SCHEMA_ATTRIBUTES_MAX)
         return dp_fail(error, DP_TOO_LARGE, "attribute \"%.*s\": a namespace has at most %d attributes",
                        SPAN_FMT(attribute->name), SCHEMA_ATTRIBUTES_MAX);
+    if (attribute->type == ATTRIBUTE_VECTOR && !attribute->dropped && count_vectors(schema) == SCHEMA_VECTORS_MAX)
+        return dp_fail(error, DP_TOO_LARGE,
+                       "attribute \"%.*s\": a namespace has at most %d vector attributes beside \"vector\"",
+                       SPAN_FMT(attribute->name), SCHEMA_VECTORS_MAX);
     struct attribute *list =
         arena_reserve(arena, schema->attributes, schema->count, &schema->room, sizeof *list, 16);
     if (!list)

@@ -14,7 +14,11 @@
 #include "filter/attribute.h"
 #include "index/index.h"
 
-enum { SCHEMA_ATTRIBUTES_MAX = 1024, SCHEMA_NAME_MAX = 128 };
+enum {
+    SCHEMA_ATTRIBUTES_MAX = 1024,
+    SCHEMA_NAME_MAX = 128,
+    SCHEMA_VECTORS_MAX = 8 /* vector attributes beside "vector" */
+};
 
 /* Fails with DP_INVALID for a name that is empty, too long, reserved or not UTF-8. */
 enum dp_status schema_check_name(struct span name, struct dp_error *error);

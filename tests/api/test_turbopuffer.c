@@ -242,6 +242,53 @@ static void test_turbopuffer_lists_namespaces(void **state)
     }
 }
 
+/* Begins a body with `count` names. */
+static char *body_of_names(const char *field, size_t count)
+{
+    static char body[20000];
+    size_t len = (size_t)snprintf(body, sizeof body, "{" EMBED("cat") ",\"%s\":[\"a0\"", field);
+    for (size_t i = 1; i < count; i++)
+        len += (size_t)snprintf(body + len, sizeof body - len, ",\"a%zu\"", i);
+    snprintf(body + len, sizeof body - len, "]}");
+    return body;
+}
+
+/* docs/limits.md lists these limits. */
+static void test_turbopuffer_limits_of_queries(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *most, *beyond, *says;
+    } cases[] = {
+        {"\"top_k\":10000", "\"top_k\":10001", "top_k must be an integer from 1 to 10000"},
+        {"\"limit\":10000", "\"limit\":10001", "limit must be an integer from 1 to 10000"},
+        {"\"limit\":{\"total\":10000}", "\"limit\":{\"total\":10001}",
+         "limit.total must be an integer from 1 to 10000"},
+        {"\"limit\":1,\"offset\":9999", "\"limit\":1,\"offset\":10000",
+         "offset must be an integer from 0 to 9999"},
+        {"\"limit\":9000,\"offset\":1000", "\"limit\":9000,\"offset\":1001",
+         "offset and limit together exceed 10000"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[300];
+        snprintf(body, sizeof body, "{" EMBED("cat") ",%s}", cases[i].most);
+        assert_answer(ask(api_service, turbopuffer_query, "things", body), 200, "\"rows\":[");
+        snprintf(body, sizeof body, "{" EMBED("cat") ",%s}", cases[i].beyond);
+        assert_answer(ask(api_service, turbopuffer_query, "things", body), 400, cases[i].says);
+    }
+    static const char *const fields[] = {"include_attributes", "exclude_attributes"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_answer(ask(api_service, turbopuffer_query, "things", body_of_names(fields[i], 1024)), 200,
+                      "\"rows\":[");
+        assert_answer(ask(api_service, turbopuffer_query, "things", body_of_names(fields[i], 1025)), 400,
+                      "more than 1024 names");
+    }
+    assert_answer(ask_bytes(api_service, turbopuffer_namespaces, NULL, "page_size=1000", span_str("")), 200,
+                  "things");
+    assert_answer(ask_bytes(api_service, turbopuffer_namespaces, NULL, "page_size=1001", span_str("")), 400,
+                  "page_size must be a number from 1 to 1000");
+}
+
 static void test_turbopuffer_describes_a_namespace(void **state)
 {
     (void)state;
@@ -282,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_answers_several_queries),
         cmocka_unit_test(test_turbopuffer_refuses_bad_queries),
         cmocka_unit_test(test_turbopuffer_lists_namespaces),
+        cmocka_unit_test(test_turbopuffer_limits_of_queries),
         cmocka_unit_test(test_turbopuffer_describes_a_namespace),
         cmocka_unit_test(test_turbopuffer_survives_every_failed_allocation),
     };

@@ -125,6 +125,13 @@ def test_the_limit_and_one_byte_beyond(dipper, root):
         assert status == 413 and str(32 * MIB) in answer["error"]
 
 
+def test_the_default_limit(dipper, root):
+    with serving_process(dipper, root) as (url, _):
+        assert Client(url, Content_Length=256 * MIB).send_blanks(256 * MIB).answer()[0] in TAKEN
+        status, _, answer = post(url, gzip.compress(bytes(256 * MIB + 1), 1), Content_Encoding="gzip")
+        assert status == 413 and str(256 * MIB) in answer["error"]
+
+
 def test_a_declared_length_beyond_the_limit_is_refused_at_once(dipper, root):
     with serving_process(dipper, root) as (url, process):
         status, headers, answer = Client(url, Content_Length=256 * MIB + 1).answer()
