@@ -1,10 +1,11 @@
 /* clock.c: the system's clock, and the memory of this process. */
 #include "index/clock.h"
 
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "os/clock.h"
-#include "os/random.h"
 
 enum { SLICE_MS = 20, NS_PER_MS = 1000000 };
 
@@ -85,4 +86,41 @@ int64_t index_ulid_ms(const struct index_clock *clock, int64_t now_ms)
     process->locked.ulid_ms = ms;
     pthread_mutex_unlock(&process->lock);
     return ms;
+}
+
+/* Forgets the writers that a fork has from its parent. */
+static void own_writers(struct index_process *process)
+{
+    int64_t self = getpid();
+    if (process->locked.owner != self)
+        process->locked.writer_count = 0;
+    process->locked.owner = self;
+}
+
+bool index_take_writer(const struct index_clock *clock, char out[ULID_LEN + 1])
+{
+    struct index_process *process = or_system(clock)->process;
+    bool found = false;
+    if (!process)
+        return false;
+    pthread_mutex_lock(&process->lock);
+    own_writers(process);
+    if (process->locked.writer_count) {
+        memcpy(out, process->locked.writers[--process->locked.writer_count], ULID_LEN + 1);
+        found = true;
+    }
+    pthread_mutex_unlock(&process->lock);
+    return found;
+}
+
+void index_give_writer(const struct index_clock *clock, const char writer[ULID_LEN + 1])
+{
+    struct index_process *process = or_system(clock)->process;
+    if (!process)
+        return;
+    pthread_mutex_lock(&process->lock);
+    own_writers(process);
+    if (process->locked.writer_count < INDEX_WRITERS_MAX)
+        memcpy(process->locked.writers[process->locked.writer_count++], writer, ULID_LEN + 1);
+    pthread_mutex_unlock(&process->lock);
 }

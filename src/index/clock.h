@@ -9,12 +9,19 @@
 #include <pthread.h>
 
 #include "os/call.h"
+#include "os/random.h"
+
+enum { INDEX_WRITERS_MAX = 32 };
 
 /* What one process remembers, for all its namespaces. Zeroed, with an initialised lock. */
 struct index_process {
     pthread_mutex_t lock;
     struct {
         int64_t ulid_ms; /* time of the latest ULID that was made by the clock */
+        /* ULIDs of writers (glossary) that no swap uses now. A fork has none: those belong to its parent. */
+        char writers[INDEX_WRITERS_MAX][ULID_LEN + 1];
+        size_t writer_count;
+        int64_t owner; /* the process id that put them there */
     } locked;
 };
 
@@ -41,5 +48,11 @@ enum dp_status index_random(const struct index_clock *clock, void *out, size_t l
 /* Returns now_ms, raised to the millisecond after the previous one that the clock's process got here. So the times
  * of the process's ULIDs rise. */
 int64_t index_ulid_ms(const struct index_clock *clock, int64_t now_ms);
+
+/* Takes a writer that an earlier swap of the clock's process has given back. Returns false if there is none. */
+bool index_take_writer(const struct index_clock *clock, char out[ULID_LEN + 1]);
+/* Gives back the writer of a swap whose outcome is known, so that the process's next swap replaces its place in the
+ * manifest's list of writers. */
+void index_give_writer(const struct index_clock *clock, const char writer[ULID_LEN + 1]);
 
 #endif

@@ -25,6 +25,9 @@ static void fill(struct manifest *m)
     put_ulid(&m->incarnation, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
     put_ulid(&writers[0].id, "01BX5ZZKBKACTAV9WEVGEMMVRZ");
     put_ulid(&writers[1].id, "01BX5ZZKBKACTAV9WEVGEMMVS0");
+    writers[0].sequence = 5;
+    writers[1].sequence = 7;
+    m->writers_gone = 3;
     writers[0].at_ms = 1699999999000;
     writers[1].at_ms = 1700000000001;
     m->writer_count = 2;
@@ -126,8 +129,10 @@ static void test_index_manifest_comes_back(void **state)
     assert_int_equal(back.pending_count, 2);
     assert_true(ulid_equal(&back.pending[1].load, &m.pending[1].load));
     assert_true(ulid_equal(&back.pending[1].segments[0].id, &m.pending[1].segments[0].id));
-    assert_true(manifest_has_writer(&back, &m.writers[0].id));
-    assert_false(manifest_has_writer(&back, &m.incarnation));
+    assert_int_equal(back.writers[0].sequence, 5);
+    assert_int_equal(back.writers_gone, 3);
+    assert_ptr_equal(manifest_find_writer(&back, &m.writers[0].id), &back.writers[0]);
+    assert_null(manifest_find_writer(&back, &m.incarnation));
     assert_int_equal(manifest_write(&back, &second, &error), DP_OK);
     assert_true(span_equal(buffer_span(&first), buffer_span(&second)));
     manifest_deinit(&back);
@@ -296,7 +301,13 @@ static void test_index_manifest_whose_numbers_do_not_fit_is_refused(void **state
     expect_refusal(", \"at_ms\": 1700000000001", "", DP_CORRUPT, "\"at_ms\" is missing");
     expect_refusal("\"at_ms\": 1700000000001", "\"at_ms\": 1, \"at_ms\": 1", DP_CORRUPT, "twice");
     expect_refusal("\"at_ms\": 1700000000001", "\"at_ms\": 18446744073709551615", DP_CORRUPT, "out of range");
-    expect_refusal("\"sequence\": 7", "\"sequence\": 0", DP_CORRUPT, "sequence");
+    expect_refusal("\"sequence\": 7,\n", "\"sequence\": 0,\n", DP_CORRUPT, "sequence");
+    expect_refusal("\"sequence\": 5", "\"sequence\": 3", DP_CORRUPT, "writers' sequences");
+    expect_refusal("\"sequence\": 5", "\"sequence\": 7", DP_CORRUPT, "writers' sequences");
+    expect_refusal("\"sequence\": 5", "\"sequence\": 8", DP_CORRUPT, "writers' sequences");
+    expect_refusal("\"sequence\": 5", "\"sequence\": 0", DP_CORRUPT, "sequence is 0");
+    expect_refusal("\"writers_gone\": 3", "\"writers_gone\": 5", DP_CORRUPT, "writers' sequences");
+    expect_refusal("\"sequence\": 5, ", "", DP_CORRUPT, "writers' sequences");
     expect_refusal("\"sequence\": 7,", "", DP_CORRUPT, "\"sequence\" is missing");
     expect_refusal("\"sequence\": 7,", "\"sequence\": 7, \"sequence\": 7,", DP_CORRUPT, "twice");
     expect_refusal("\"sequence\": 7", "\"sequence\": \"7\"", DP_CORRUPT, "expected");
@@ -329,7 +340,8 @@ static void test_index_manifest_too_large_is_refused(void **state)
     buffer_deinit(&out);
 }
 
-/* Version 1 listed its writers without times: they count as made by the latest swap. */
+/* Version 1 listed the writers of the latest swaps, without times and sequences: the times count as that of the latest
+ * swap. */
 static void test_index_manifest_of_version_1_opens(void **state)
 {
     (void)state;
@@ -337,7 +349,7 @@ static void test_index_manifest_of_version_1_opens(void **state)
     struct buffer text;
     struct dp_error error = {0};
     static const char old[] =
-        "{\n  \"format\": \"dipper-namespace\",\n  \"version\": 1,\n  \"features\": [],\n  \"sequence\": 2,\n"
+        "{\n  \"format\": \"dipper-namespace\",\n  \"version\": 1,\n  \"features\": [],\n  \"sequence\": 9,\n"
         "  \"incarnation\": \"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\n"
         "  \"writers\": [\"01BX5ZZKBKACTAV9WEVGEMMVRZ\", \"01BX5ZZKBKACTAV9WEVGEMMVS0\"],\n"
         "  \"created_ms\": 5,\n  \"updated_ms\": 7,\n  \"wal_floor\": 0,\n"
@@ -351,6 +363,9 @@ static void test_index_manifest_of_version_1_opens(void **state)
         fail_msg("%s", error.message);
     assert_int_equal(m.writer_count, 2);
     assert_int_equal(m.writers[0].at_ms, 7);
+    assert_int_equal(m.writers[0].sequence, 8);
+    assert_int_equal(m.writers[1].sequence, 9);
+    assert_int_equal(m.writers_gone, 7);
     assert_int_equal(m.state, NAMESPACE_LIVE); /* fields that are missing */
     assert_int_equal(m.features, 0);
     assert_int_equal(m.wal_gone, 0);
@@ -393,7 +408,10 @@ static void add_writers(struct manifest *m, unsigned from, unsigned to, int64_t 
 static bool remembers(const struct manifest *m, unsigned n)
 {
     struct ulid u = numbered(n);
-    return manifest_has_writer(m, &u);
+    const struct manifest_writer *writer = manifest_find_writer(m, &u);
+    if (writer)
+        assert_int_equal(writer->sequence, n + 1);
+    return writer != NULL;
 }
 
 static void test_index_manifest_remembers_its_writers_for_ten_minutes(void **state)
@@ -401,21 +419,44 @@ static void test_index_manifest_remembers_its_writers_for_ten_minutes(void **sta
     (void)state;
     struct manifest m;
     manifest_init(&m);
-    add_writers(&m, 0, 500, 1000); /* one swap a second: all are younger than ten minutes */
-    assert_int_equal(m.writer_count, 500);
+    add_writers(&m, 0, 150, 3000); /* one swap in three seconds: all are younger than ten minutes */
+    assert_int_equal(m.writer_count, 150);
     assert_true(manifest_covers(&m, 0));
-    add_writers(&m, 500, 800, 1000);
-    assert_int_equal(m.writer_count, 600);
+    add_writers(&m, 150, 400, 3000);
+    assert_int_equal(m.writer_count, 200);
     assert_true(remembers(&m, 200));
     assert_false(remembers(&m, 199));
-    assert_true(manifest_covers(&m, 200)); /* swaps 201 to 800 */
+    assert_true(manifest_covers(&m, 200)); /* swaps 201 to 400 */
     assert_false(manifest_covers(&m, 199));
+    add_writers(&m, 400, 800, 0);
     add_writers(&m, 800, 2000, 0); /* more than a manifest may have */
     assert_int_equal(m.writer_count, MANIFEST_WRITERS_MAX);
     assert_true(remembers(&m, 2000 - MANIFEST_WRITERS_MAX));
     add_writers(&m, 2000, 2040, INT64_C(86400000)); /* one swap a day: the latest few stay */
     assert_int_equal(m.writer_count, MANIFEST_WRITERS_MIN);
     assert_true(remembers(&m, 2040 - MANIFEST_WRITERS_MIN));
+    manifest_deinit(&m);
+}
+
+/* A writer has one place, that of its latest swap, however often it swaps. Nothing is forgotten by that. */
+static void test_index_manifest_gives_a_writer_one_place(void **state)
+{
+    (void)state;
+    struct manifest m;
+    manifest_init(&m);
+    add_writers(&m, 0, 5, 1000);
+    for (int i = 0; i < 2000; i++) {
+        struct ulid u = numbered((unsigned)i % 2);
+        struct dp_error error;
+        m.sequence++;
+        m.updated_ms += 50;
+        assert_int_equal(manifest_add_writer(&m, &u, &error), DP_OK);
+    }
+    assert_int_equal(m.writer_count, 5);
+    assert_int_equal(m.writers[0].sequence, 3);
+    assert_int_equal(m.writers[3].sequence, 2004);
+    assert_int_equal(m.writers[4].sequence, 2005);
+    assert_true(manifest_covers(&m, 0));
     manifest_deinit(&m);
 }
 
@@ -510,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_index_manifest_too_large_is_refused),
         cmocka_unit_test(test_index_manifest_of_version_1_opens),
         cmocka_unit_test(test_index_manifest_remembers_its_writers_for_ten_minutes),
+        cmocka_unit_test(test_index_manifest_gives_a_writer_one_place),
         cmocka_unit_test(test_index_manifest_has_room_beside_its_writers),
         cmocka_unit_test(test_index_ulids_come_after_what_they_must),
         cmocka_unit_test(test_index_ulids_of_a_process_rise),

@@ -310,11 +310,14 @@ static void storm_acts(void *ctx, const struct test_store_op *op)
 static void weather(struct world *w, size_t loads)
 {
     struct storm storm = {.own = *w, .loads = loads, .next = 5000};
+    struct index_clock strangers = index_system_clock; /* each load by another process */
     struct index_load_summary summary;
     struct index_answer answer;
     float query[FIXTURE_DIM];
     fresh_store(w);
+    strangers.process = NULL;
     storm.own.store = w->store;
+    storm.own.clock = &strangers;
     arena_init(&storm.own.arena, 512 << 20);
     call_init(&storm.own.call, &storm.own.arena);
     test_store_hook(w->store, storm_acts, &storm);
@@ -384,14 +387,17 @@ struct crowd {
     size_t swaps;
 };
 
+/* Each of these swaps is made by another process. */
 static void crowd_acts(void *ctx, size_t wait)
 {
     struct crowd *r = ctx;
     struct counted others = {0};
+    struct index_clock strangers = index_system_clock;
+    strangers.process = NULL;
     (void)wait;
     for (size_t i = 0; i < r->swaps; i++) {
         arena_reset(r->call.arena);
-        assert_int_equal(swap_nothing(&r->call, r->w->store, NULL, &others), DP_OK);
+        assert_int_equal(swap_nothing(&r->call, r->w->store, &strangers, &others), DP_OK);
     }
 }
 
@@ -494,6 +500,81 @@ static void test_index_a_change_beyond_a_limit_is_too_large(void **state)
     assert_int_equal(ours.sent, 0);
 }
 
+/* ---- writers of a process ---------------------------------------------------------------------------------------- */
+
+/* Loads, nested or not, of one process have one place for each swap that runs at a time. */
+static void test_index_a_process_has_one_place_among_the_writers(void **state)
+{
+    struct world *w = *state;
+    struct manifest m;
+    struct storm storm = {.own = *w, .loads = 40, .next = 5000};
+    struct index_load_summary summary;
+    fresh_store(w);
+    storm.own.store = w->store;
+    arena_init(&storm.own.arena, 512 << 20);
+    call_init(&storm.own.call, &storm.own.arena);
+    test_store_hook(w->store, storm_acts, &storm);
+    test_store_fail_at(w->store, TEST_STORE_PUT, 4, DP_UNKNOWN, true); /* .ivf, .dpr, .del; the manifest landed */
+    assert_int_equal(fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary), DP_OK);
+    test_store_hook(w->store, NULL, NULL);
+    for (uint64_t i = 0; i < 40; i++)
+        fixture_must_load(w, "rows", 7000 + i, 7001 + i, 0);
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    assert_int_equal(m.sequence, 1 + 1 + 40 + 40);
+    assert_int_equal(m.writer_count, 2);
+    assert_int_equal(m.writers_gone, 0);
+    manifest_deinit(&m);
+    arena_deinit(&storm.own.arena);
+}
+
+/* The put of a swap that ended as unknown comes while the process makes its next swap, on the same version and with the
+ * same sequence: that is not the next swap's own. */
+static void test_index_a_writer_of_an_unknown_swap_is_not_used_again(void **state)
+{
+    struct world *w = *state;
+    struct fake_clock c;
+    struct counted first = {0}, second = {0};
+    struct manifest m;
+    fresh_store(w);
+    fake_clock_init(&c);
+    c.at_wait = let_time_pass;
+    c.ctx = &c;
+    test_store_fate_at(w->store, "manifest.json", 1, TEST_STORE_LATE, DP_UNKNOWN);
+    assert_int_equal(swap_nothing(&w->call, w->store, &c.clock, &first), DP_UNKNOWN);
+    struct courier courier = {.w = w, .delivered = DP_NOT_FOUND, .puts = 1};
+    call_init(&courier.call, &w->arena);
+    call_init(&w->call, &w->arena);
+    fake_clock_init(&c);
+    test_store_hook(w->store, deliver_before_second, &courier);
+    assert_int_equal(swap_nothing(&w->call, w->store, &c.clock, &second), DP_OK);
+    test_store_hook(w->store, NULL, NULL);
+    assert_int_equal(courier.delivered, DP_OK);
+    assert_int_equal(second.applied, 2);
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    assert_int_equal(m.sequence, 3); /* the load, the late swap, the next one */
+    manifest_deinit(&m);
+}
+
+/* A fork must not swap under the name of its parent. */
+static void test_index_a_fork_has_its_own_writers(void **state)
+{
+    (void)state;
+    struct index_process process = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct index_clock clock = index_system_clock;
+    char writer[ULID_LEN + 1];
+    clock.process = &process;
+    assert_false(index_take_writer(&clock, writer));
+    index_give_writer(&clock, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    assert_true(index_take_writer(&clock, writer));
+    assert_string_equal(writer, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    index_give_writer(&clock, writer);
+    process.locked.owner++; /* as if a parent had put it there */
+    assert_false(index_take_writer(&clock, writer));
+    for (int i = 0; i < 2 * INDEX_WRITERS_MAX; i++)
+        index_give_writer(&clock, writer);
+    assert_int_equal(process.locked.writer_count, INDEX_WRITERS_MAX);
+}
+
 /* ---- contention ------------------------------------------------------------------------------------------------ */
 
 struct rude {
@@ -558,6 +639,9 @@ int main(void)
         IN_MEMORY(test_index_a_forgotten_swap_that_was_sent_twice_is_not_made_again),
         IN_MEMORY(test_index_a_late_look_decides_nothing),
         IN_MEMORY(test_index_a_change_beyond_a_limit_is_too_large),
+        IN_MEMORY(test_index_a_process_has_one_place_among_the_writers),
+        IN_MEMORY(test_index_a_writer_of_an_unknown_swap_is_not_used_again),
+        IN_MEMORY(test_index_a_fork_has_its_own_writers),
         IN_MEMORY(test_index_swaps_wait_longer_each_time),
     };
     return test_run(tests);

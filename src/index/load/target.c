@@ -10,7 +10,7 @@ enum {
      * line. */
     MANIFEST_START_LEN = 2048,
     MANIFEST_SEGMENT_LEN = 256,
-    MANIFEST_WRITER_LEN = 64
+    MANIFEST_WRITER_LEN = 128
 };
 
 enum dp_status target_check_vectors(const struct load_target *t, const struct manifest *m, struct dp_error *error)

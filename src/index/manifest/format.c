@@ -7,14 +7,14 @@
 #include "base/checksum.h"
 
 const char *const manifest_top_fields[TOP_FIELDS] = {
-    [TOP_FORMAT] = "format",       [TOP_VERSION] = "version",       [TOP_STATE] = "state",
-    [TOP_FEATURES] = "features",   [TOP_SEQUENCE] = "sequence",     [TOP_INCARNATION] = "incarnation",
-    [TOP_WRITERS] = "writers",     [TOP_CREATED] = "created_ms",    [TOP_UPDATED] = "updated_ms",
-    [TOP_WAL_FLOOR] = "wal_floor", [TOP_WAL_GONE] = "wal_gone",     [TOP_WAL_CHAIN] = "wal_chain",
-    [TOP_HORIZON] = "horizon",     [TOP_CLAIMS] = "claims",         [TOP_PINS] = "pins",
-    [TOP_READ_ONLY] = "read_only", [TOP_NUM_SHARDS] = "num_shards", [TOP_VECTOR] = "vector",
-    [TOP_ID_TYPE] = "id_type",     [TOP_SCHEMA] = "schema",         [TOP_SEGMENTS] = "segments",
-    [TOP_PENDING] = "pending",
+    [TOP_FORMAT] = "format",       [TOP_VERSION] = "version",           [TOP_STATE] = "state",
+    [TOP_FEATURES] = "features",   [TOP_SEQUENCE] = "sequence",         [TOP_INCARNATION] = "incarnation",
+    [TOP_WRITERS] = "writers",     [TOP_WRITERS_GONE] = "writers_gone", [TOP_CREATED] = "created_ms",
+    [TOP_UPDATED] = "updated_ms",  [TOP_WAL_FLOOR] = "wal_floor",       [TOP_WAL_GONE] = "wal_gone",
+    [TOP_WAL_CHAIN] = "wal_chain", [TOP_HORIZON] = "horizon",           [TOP_CLAIMS] = "claims",
+    [TOP_PINS] = "pins",           [TOP_READ_ONLY] = "read_only",       [TOP_NUM_SHARDS] = "num_shards",
+    [TOP_VECTOR] = "vector",       [TOP_ID_TYPE] = "id_type",           [TOP_SCHEMA] = "schema",
+    [TOP_SEGMENTS] = "segments",   [TOP_PENDING] = "pending",
 };
 const char *const manifest_state_names[] = {[NAMESPACE_LIVE] = "live", [NAMESPACE_DELETED] = "deleted"};
 const char *const manifest_claim_kinds[] = {
@@ -24,7 +24,8 @@ const char *const manifest_claim_fields[] = {
     [CLAIM_FIELD_KIND] = "kind", [CLAIM_FIELD_NODE] = "node", [CLAIM_FIELD_UNTIL] = "until_ms"};
 const char *const manifest_pending_fields[] = {
     [PENDING_LOAD] = "load", [PENDING_AT] = "at_ms", [PENDING_SEGMENTS] = "segments"};
-const char *const manifest_writer_fields[] = {[WRITER_ID] = "id", [WRITER_AT] = "at_ms"};
+const char *const manifest_writer_fields[] = {
+    [WRITER_ID] = "id", [WRITER_SEQUENCE] = "sequence", [WRITER_AT] = "at_ms"};
 const char *const manifest_vector_fields[] = {[VECTOR_NUMBER] = "attribute",        [VECTOR_DIM] = "dim",
                                               [VECTOR_METRIC] = "metric",           [VECTOR_MODEL] = "model",
                                               [VECTOR_FINGERPRINT] = "fingerprint", [VECTOR_ELEMENT] = "element"};

@@ -27,6 +27,7 @@ enum top_field {
     TOP_SEQUENCE,
     TOP_INCARNATION,
     TOP_WRITERS,
+    TOP_WRITERS_GONE,
     TOP_CREATED,
     TOP_UPDATED,
     TOP_WAL_FLOOR,
@@ -44,7 +45,7 @@ enum top_field {
     TOP_PENDING,
     TOP_FIELDS
 };
-enum writer_field { WRITER_ID, WRITER_AT, WRITER_FIELDS };
+enum writer_field { WRITER_ID, WRITER_SEQUENCE, WRITER_AT, WRITER_FIELDS };
 enum claim_field { CLAIM_FIELD_KIND, CLAIM_FIELD_NODE, CLAIM_FIELD_UNTIL, CLAIM_FIELDS };
 enum pending_field { PENDING_LOAD, PENDING_AT, PENDING_SEGMENTS, PENDING_FIELDS };
 enum vector_field {
@@ -91,7 +92,7 @@ extern const char *const manifest_deleted_fields[DELETED_FIELDS];
 /* Fields that version 1, and the first manifests of version 2, did not have. */
 #define TOP_OPTIONAL                                                                                  \
     (1u << TOP_STATE | 1u << TOP_WAL_GONE | 1u << TOP_WAL_CHAIN | 1u << TOP_CLAIMS | 1u << TOP_PINS | \
-     1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING)
+     1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING | 1u << TOP_WRITERS_GONE)
 
 extern const char *const manifest_state_names[NAMESPACE_STATES];
 extern const char *const manifest_claim_kinds[CLAIM_KINDS];

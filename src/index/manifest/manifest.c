@@ -61,37 +61,37 @@ uint64_t manifest_rows(const struct manifest *m)
     return rows;
 }
 
-bool manifest_has_writer(const struct manifest *m, const struct ulid *writer)
+const struct manifest_writer *manifest_find_writer(const struct manifest *m, const struct ulid *id)
 {
     for (size_t i = 0; i < m->writer_count; i++) {
-        if (ulid_equal(&m->writers[i].id, writer))
-            return true;
+        if (ulid_equal(&m->writers[i].id, id))
+            return &m->writers[i];
     }
-    return false;
+    return NULL;
 }
 
 enum dp_status manifest_add_writer(struct manifest *m, const struct ulid *writer, struct dp_error *error)
 {
-    size_t first = 0, kept = m->writer_count;
-    while (kept >= MANIFEST_WRITERS_MIN &&
-           (kept >= MANIFEST_WRITERS_MAX || m->updated_ms - m->writers[first].at_ms >= MANIFEST_WRITERS_MS)) {
-        first++;
-        kept--;
-    }
-    struct manifest_writer *writers = arena_array(&m->arena, kept + 1, sizeof *writers);
+    struct manifest_writer *writers = arena_array(&m->arena, m->writer_count + 1, sizeof *writers);
+    size_t count = 0, first = 0;
     if (!writers)
         return dp_fail_nomem(error, "a manifest's writers");
-    if (kept)
-        memcpy(writers, m->writers + first, kept * sizeof *writers);
-    writers[kept] = (struct manifest_writer){*writer, m->updated_ms};
-    m->writers = writers;
-    m->writer_count = kept + 1;
+    for (size_t i = 0; i < m->writer_count; i++) {
+        if (!ulid_equal(&m->writers[i].id, writer))
+            writers[count++] = m->writers[i];
+    }
+    while (count - first >= MANIFEST_WRITERS_MIN &&
+           (count - first >= MANIFEST_WRITERS_MAX || m->updated_ms - writers[first].at_ms >= MANIFEST_WRITERS_MS))
+        m->writers_gone = writers[first++].sequence;
+    writers[count++] = (struct manifest_writer){*writer, m->sequence, m->updated_ms};
+    m->writers = writers + first;
+    m->writer_count = count - first;
     return DP_OK;
 }
 
 bool manifest_covers(const struct manifest *m, uint64_t sequence)
 {
-    return m->sequence <= sequence || m->sequence - sequence <= m->writer_count;
+    return m->writers_gone <= sequence;
 }
 
 /* ---- checks ------------------------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@
 enum {
     MANIFEST_BYTES_MAX = 256 * 1024,
     MANIFEST_WRITERS_MIN = 32,            /* the manifest keeps this many latest writers, however old */
-    MANIFEST_WRITERS_MAX = 640,           /* maximum; more than one swap per second reaches it */
+    MANIFEST_WRITERS_MAX = 256,           /* maximum; so many processes that swap within ten minutes reach it */
     MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* the manifest keeps all writers younger than this */
     MANIFEST_SEGMENTS_MAX = 4096,
     MANIFEST_PENDING_MAX = 256,  /* maximum pending loads */
@@ -34,10 +34,11 @@ struct manifest_segment {
     uint64_t deleted_rows, deleted_size;    /* rows that the .del object lists, and its bytes */
 };
 
-/* The writer of a swap, and the time of the swap. */
+/* A writer and its latest swap. */
 struct manifest_writer {
     struct ulid id;
-    int64_t at_ms; /* updated_ms of the manifest that the swap put */
+    uint64_t sequence; /* of the manifest that the swap put */
+    int64_t at_ms;     /* updated_ms of that manifest */
 };
 
 /* A load whose segments are in the store, and whose "attach" entry in the log makes them count. The fold that passes
@@ -74,8 +75,9 @@ struct manifest {
     uint32_t features;       /* bits of enum manifest_feature */
     uint64_t sequence;       /* number of swaps so far, at least 1; it goes on through all lives of the name */
     struct ulid incarnation; /* of a tombstone: the life that was deleted */
-    struct manifest_writer *writers; /* [writer_count]: writers of the latest swaps, newest last */
+    struct manifest_writer *writers; /* [writer_count], ascending by sequence */
     size_t writer_count;
+    uint64_t writers_gone;          /* greatest sequence of a writer that was dropped; 0: none was */
     int64_t created_ms, updated_ms; /* Unix time in ms */
     uint64_t wal_floor;             /* segments hold all log entries up to this number */
     uint64_t wal_gone;              /* log entries up to this number may have been deleted; ≤ wal_floor */
@@ -90,6 +92,8 @@ struct manifest {
     size_t segment_count;
     struct manifest_pending *pending; /* [pending_count] */
     size_t pending_count;
+    /* Not part of the text: the store's clock when it sent this manifest, in Unix milliseconds; 0: unknown. */
+    int64_t date_ms;
 };
 
 void manifest_init(struct manifest *m);
@@ -115,14 +119,14 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
 /* Checks the numbers of a manifest against each other. Fails with DP_CORRUPT when they contradict. */
 enum dp_status manifest_check(const struct manifest *m, struct dp_error *error);
 
-/* Returns whether the manifest still has this writer. */
-bool manifest_has_writer(const struct manifest *m, const struct ulid *writer);
-/* Adds the writer of the swap that makes `m`, with the time m->updated_ms. Drops each old writer that is neither
- * among the latest MANIFEST_WRITERS_MIN nor younger than MANIFEST_WRITERS_MS, and all beyond MANIFEST_WRITERS_MAX.
- * Fails with DP_NOMEM. */
+/* Returns the writer of this id, or NULL. */
+const struct manifest_writer *manifest_find_writer(const struct manifest *m, const struct ulid *id);
+/* Adds the writer of the swap that makes `m`, with the sequence and the time of `m`, in place of its earlier swap. Drops
+ * each old writer that is neither among the latest MANIFEST_WRITERS_MIN nor younger than MANIFEST_WRITERS_MS, and all
+ * beyond MANIFEST_WRITERS_MAX. Fails with DP_NOMEM. */
 enum dp_status manifest_add_writer(struct manifest *m, const struct ulid *writer, struct dp_error *error);
-/* Returns whether `m` still has the writers of all swaps after swap number `sequence`. If so, a writer that `m`
- * does not have made none of these swaps. */
+/* Returns whether `m` still has the writers of all swaps after swap number `sequence`, but for those whose writer has
+ * swapped again. If so, a writer that has made one of these swaps, and none after it, is in `m`. */
 bool manifest_covers(const struct manifest *m, uint64_t sequence);
 
 /* ---- objects (manifest/objects.c) ---------------------------------------------------------------------- */

@@ -58,6 +58,14 @@ static uint64_t read_number(struct manifest_parser *p)
     return v;
 }
 
+static int64_t read_time(struct manifest_parser *p)
+{
+    uint64_t ms = read_number(p);
+    if (ms > INT64_MAX)
+        json_reject(&p->r, DP_CORRUPT, "a time is out of range");
+    return ms > INT64_MAX ? 0 : (int64_t)ms;
+}
+
 /* Reads a string of at most `max` bytes into the manifest's arena. Rejects a longer one. */
 static struct span read_short_text(struct manifest_parser *p, size_t max)
 {
@@ -137,13 +145,13 @@ static void read_pins(struct manifest_parser *p)
 
 enum { NO_TIME = -1 };
 
-/* Reads a writer: a JSON object, or in format version 1 a ULID without a time. */
+/* Reads a writer: a JSON object, or in format version 1 a ULID. Early manifests of version 2 have no sequence: it stays
+ * 0. */
 static void read_writer(struct manifest_parser *p, struct manifest_writer *w)
 {
     struct span key;
     unsigned seen = 0;
-    uint64_t at = 0;
-    w->at_ms = NO_TIME;
+    *w = (struct manifest_writer){.at_ms = NO_TIME};
     if (json_peek(&p->r) == JSON_STRING) {
         read_ulid(p, &w->id);
         return;
@@ -152,15 +160,14 @@ static void read_writer(struct manifest_parser *p, struct manifest_writer *w)
     while (json_next_key(&p->r, p->arena, &key)) {
         switch (field_of(p, key, manifest_writer_fields, WRITER_FIELDS, &seen)) {
         case WRITER_ID: read_ulid(p, &w->id); break;
-        case WRITER_AT: at = read_number(p); break;
+        case WRITER_SEQUENCE: w->sequence = read_number(p); break;
+        case WRITER_AT: w->at_ms = read_time(p); break;
         default: return;
         }
     }
-    all_seen(p, manifest_writer_fields, WRITER_FIELDS, seen, 0);
-    if (at > INT64_MAX)
-        json_reject(&p->r, DP_CORRUPT, "a writer's time is out of range");
-    else
-        w->at_ms = (int64_t)at;
+    all_seen(p, manifest_writer_fields, WRITER_FIELDS, seen, 1u << WRITER_SEQUENCE);
+    if (!json_failed(&p->r) && (seen & 1u << WRITER_SEQUENCE) && w->sequence == 0)
+        json_reject(&p->r, DP_CORRUPT, "a writer's sequence is 0");
 }
 
 static void read_writers(struct manifest_parser *p)
@@ -187,20 +194,40 @@ static void read_writers(struct manifest_parser *p)
     }
 }
 
-/* Rejects writers whose times do not rise or are after updated_ms. A writer without a time gets updated_ms. */
+/* Completes writers without a sequence: each made one of the latest swaps, and no swap has another writer. */
+static void complete_writers(struct manifest *m)
+{
+    size_t n = m->writer_count;
+    for (size_t i = 0; i < n; i++)
+        m->writers[i].sequence = m->sequence - n + i + 1;
+    m->writers_gone = m->sequence - n;
+}
+
+/* Rejects writers whose times or sequences do not rise or are after the manifest's. A writer without a time gets
+ * updated_ms. */
 static void check_writers(struct manifest_parser *p)
 {
     struct manifest *m = p->m;
-    int64_t before = 0;
-    for (size_t i = 0; i < m->writer_count; i++) {
-        if (m->writers[i].at_ms == NO_TIME)
-            m->writers[i].at_ms = m->updated_ms;
-        if (m->writers[i].at_ms < before || m->writers[i].at_ms > m->updated_ms) {
-            json_reject(&p->r, DP_CORRUPT, "its writers' times are not in order");
-            return;
-        }
-        before = m->writers[i].at_ms;
+    const char *wrong = NULL;
+    int64_t time = 0;
+    uint64_t sequence = m->writers_gone;
+    bool old = m->writer_count && m->writers[0].sequence == 0;
+    if (sequence > m->sequence || (old && m->writer_count > m->sequence))
+        wrong = "sequences";
+    for (size_t i = 0; i < m->writer_count && !wrong; i++) {
+        struct manifest_writer *w = &m->writers[i];
+        w->at_ms = w->at_ms == NO_TIME ? m->updated_ms : w->at_ms;
+        if (w->at_ms < time || w->at_ms > m->updated_ms)
+            wrong = "times";
+        if (old ? w->sequence != 0 : w->sequence <= sequence || w->sequence > m->sequence)
+            wrong = "sequences";
+        time = w->at_ms;
+        sequence = w->sequence;
     }
+    if (wrong)
+        json_reject(&p->r, DP_CORRUPT, "its writers' %s are not in order", wrong);
+    else if (old)
+        complete_writers(m);
 }
 
 /* Reads the type of the elements of "vector": "f16" or "i8". */
@@ -383,14 +410,6 @@ static void read_segments(struct manifest_parser *p, struct manifest_segment **o
     *out_count = count;
 }
 
-static int64_t read_time(struct manifest_parser *p)
-{
-    uint64_t ms = read_number(p);
-    if (ms > INT64_MAX)
-        json_reject(&p->r, DP_CORRUPT, "a time is out of range");
-    return ms > INT64_MAX ? 0 : (int64_t)ms;
-}
-
 static void read_claim(struct manifest_parser *p)
 {
     struct manifest_claim claim = {0};
@@ -481,6 +500,7 @@ static void read_top_value(struct manifest_parser *p, enum top_field field, stru
     case TOP_SEQUENCE: m->sequence = read_number(p); break;
     case TOP_INCARNATION: read_ulid(p, &m->incarnation); break;
     case TOP_WRITERS: read_writers(p); break;
+    case TOP_WRITERS_GONE: m->writers_gone = read_number(p); break;
     case TOP_CREATED: m->created_ms = read_time(p); break;
     case TOP_UPDATED: m->updated_ms = read_time(p); break;
     case TOP_WAL_FLOOR: m->wal_floor = read_number(p); break;

@@ -45,6 +45,8 @@ enum dp_status manifest_load_any(struct call *call, struct store *store, struct 
     status = manifest_parse(req.bytes.span, out, &call->error);
     if (status)
         dp_error_prefix(&call->error, "%s", key.text);
+    else
+        out->date_ms = req.date_ms;
     store_read_release(&req, 1);
     return status;
 }

@@ -2,7 +2,7 @@
  *
  * A put without a clear answer is "lost". A look, which reads the manifest again, tells whether the store carried
  * it out:
- *   made       the manifest has the writer, or lists something that only this change adds;
+ *   made       the manifest has the writer with the sequence of the put, or lists something that only this change adds;
  *   not made   the manifest has another version than the put expected, and has the writers of all swaps since;
  *   open       the manifest has the expected version, so the put may still be on its way. The swap sends the
  *              change once more, since at most one put on one version can succeed;
@@ -46,8 +46,9 @@ struct swap {
     struct manifest manifest;     /* as read, then as edited */
     bool exists;                  /* whether the last read found a manifest */
     struct store_version version; /* version of the manifest that the last read found */
-    int64_t date_ms;              /* the store's clock when it answered that read; 0: unknown */
     struct lost_put lost;
+    bool sent;  /* whether a put was sent */
+    bool made;  /* whether it is known that the store carried the change out, once and for all */
     bool full;  /* the store refused the last put as full */
     bool stale; /* an object that the manifest of version stale_version lists is missing */
     struct store_version stale_version;
@@ -75,10 +76,14 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
                             const struct store_version *version, int64_t begun_ns)
 {
     const struct lost_put *lost = &s->lost;
-    if (exists && (manifest_has_writer(m, &s->writer) || s->edit->shows(s->context, m)))
+    if (exists && s->edit->shows(s->context, m))
         return LOOK_MADE;
     if (!lost->is)
         return LOOK_NOT_MADE;
+    const struct manifest_writer *writer = exists ? manifest_find_writer(m, &s->writer) : NULL;
+    if (writer &&
+        writer->sequence > lost->sequence) /* a greater one: a copy of this process, it uses our writer */
+        return writer->sequence == lost->sequence + 1 ? LOOK_MADE : LOOK_UNDECIDED;
     if (!lost->refused && begun_ns - lost->sent_ns > (int64_t)SWAP_LOOK_MAX_MS * NS_PER_MS)
         return LOOK_UNDECIDED;
     if (lost->expects == exists && (!exists || store_version_equal(&lost->expected, version)))
@@ -98,6 +103,7 @@ static enum dp_status read_manifest(struct call *call, const struct swap *s, str
         return status;
     dp_error_clear(&call->error);
     manifest_init(m);
+    m->date_ms = answer->date_ms;
     return DP_OK;
 }
 
@@ -136,7 +142,10 @@ static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp
     }
     arena_deinit(&arena);
     switch (look) {
-    case LOOK_MADE: dp_error_clear(&call->error); return DP_OK;
+    case LOOK_MADE:
+        s->made = true;
+        dp_error_clear(&call->error);
+        return DP_OK;
     case LOOK_NOT_MADE: return status == DP_UNKNOWN ? call_restatus(call, DP_UNAVAILABLE) : status;
     default: return fail_unknown(call, s);
     }
@@ -173,7 +182,9 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
     if (status)
         return status; /* nothing was sent */
     int64_t sent = index_now_ns(s->clock);
+    s->sent = true;
     status = store_put(call, s->store, &put);
+    s->made = status == DP_OK;
     s->full = status == DP_FULL;
     if (!s->full)
         s->edit->sent(s->context);
@@ -194,7 +205,7 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
 {
     struct manifest *m = &s->manifest;
     struct buffer bytes;
-    int64_t now = s->date_ms ? s->date_ms : index_wall_ms(s->clock);
+    int64_t now = m->date_ms ? m->date_ms : index_wall_ms(s->clock);
     m->sequence++;
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
     if (m->created_ms == 0)
@@ -239,9 +250,8 @@ static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
     if (status)
         return status;
     s->version = answer.version;
-    s->date_ms = answer.date_ms;
     switch (judge_look(s, &s->manifest, s->exists, &s->version, begun)) {
-    case LOOK_MADE: return DP_OK;
+    case LOOK_MADE: s->made = true; return DP_OK;
     case LOOK_UNDECIDED: return DP_UNKNOWN; /* manifest_swap() calls settle_lost_put() */
     case LOOK_NOT_MADE: s->lost.is = false; break;
     case LOOK_OPEN: break;
@@ -265,7 +275,9 @@ enum dp_status manifest_swap(struct call *call, struct store *store, struct span
     struct swap s = {.store = store, .name = name, .edit = edit, .context = context, .clock = clock};
     static const struct ulid zero = {"00000000000000000000000000"};
     bool again = true;
-    enum dp_status status = ulid_new(clock, &zero, 0, &s.writer, &call->error);
+    enum dp_status status = DP_OK;
+    if (!index_take_writer(clock, s.writer.text))
+        status = ulid_new(clock, &zero, 0, &s.writer, &call->error);
     if (status)
         return status;
     manifest_init(&s.manifest);
@@ -289,6 +301,8 @@ enum dp_status manifest_swap(struct call *call, struct store *store, struct span
         status = settle_lost_put(call, &s, status);
     if (s.full && status != DP_FULL)
         edit->sent(context);
+    if (s.made || !s.sent) /* a writer whose put may come late is never used again */
+        index_give_writer(clock, s.writer.text);
     if (status == DP_OK)
         *out = s.manifest;
     else

@@ -7,9 +7,10 @@
  *   "features": [],                      names of features ("log"); a parser refuses a manifest with an unknown one
  *   "sequence": 3,                       swaps so far
  *   "incarnation": ULID,                 one life of the namespace; folder of its objects
- *   "writers": [                         writers of the latest swaps, newest last; at most 640
- *     {"id": ULID, "at_ms": 1700000000000}, …
+ *   "writers": [                         writers and their latest swaps, newest last; at most 256
+ *     {"id": ULID, "sequence": 3, "at_ms": 1700000000000}, …
  *   ],
+ *   "writers_gone": 0,                   sequence of the latest swap whose writer was dropped
  *   "created_ms": 1700000000000,         Unix time in ms
  *   "updated_ms": 1700000000000,
  *   "wal_floor": 0,
@@ -96,6 +97,8 @@ static void put_writers(struct buffer *out, const struct manifest *m)
         buffer_append_str(out, i ? ",\n    " : "\n    ");
         put_field(out, fields, WRITER_ID);
         put_ulid(out, &m->writers[i].id);
+        put_field(out, fields, WRITER_SEQUENCE);
+        put_number(out, m->writers[i].sequence);
         put_field(out, fields, WRITER_AT);
         put_number(out, (uint64_t)m->writers[i].at_ms);
         buffer_append_str(out, "}");
@@ -258,6 +261,7 @@ static void put_value(struct buffer *out, const struct manifest *m, enum top_fie
     case TOP_SEQUENCE: put_number(out, m->sequence); break;
     case TOP_INCARNATION: put_ulid(out, &m->incarnation); break;
     case TOP_WRITERS: put_writers(out, m); break;
+    case TOP_WRITERS_GONE: put_number(out, m->writers_gone); break;
     case TOP_CREATED: put_number(out, (uint64_t)m->created_ms); break;
     case TOP_UPDATED: put_number(out, (uint64_t)m->updated_ms); break;
     case TOP_WAL_FLOOR: put_number(out, m->wal_floor); break;
