@@ -48,8 +48,9 @@ struct attribute {
     bool learned;    /* a value of the present request made it, so its type may still widen */
 };
 
-/* The kind of the ids of a namespace. ID_ANY: unknown, or several kinds. */
-enum id_kind { ID_ANY, ID_UINT, ID_STRING, ID_UUID };
+/* The kind of the ids of a namespace. ID_ANY: unknown, or several kinds. An id key (index/id.h) begins with the
+ * number of its kind. */
+enum id_kind { ID_ANY = 0, ID_UINT = 1, ID_STRING = 2, ID_UUID = 3 };
 
 /* Attributes, ascending by number. An arena of the owner holds them and their spans. */
 struct schema {

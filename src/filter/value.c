@@ -2,10 +2,10 @@
 #include "filter/value.h"
 
 #include "base/base64.h"
-#include "base/json_number.h"
 #include "filter/datetime.h"
 #include "filter/uuid.h"
 #include "filter/vector_value.h"
+#include "filter/whole_number.h"
 
 enum { BASE64_CHUNK = 4096 }; /* characters that are checked at once; a multiple of 4 */
 
@@ -75,40 +75,6 @@ static enum dp_status put_string(const struct value_printing *p)
         json_string(&w, text);
     }
     return status;
-}
-
-enum whole { WHOLE, WHOLE_NOT, WHOLE_OUT_OF_RANGE };
-
-/* Sets *magnitude to the absolute value of a whole number, without rounding: 7, 7.0 and 0.7e1 are all whole. */
-static enum whole whole_of_number(const struct json_number *n, uint64_t *magnitude)
-{
-    uint64_t value = 0;
-    int64_t exponent = n->exponent;
-    *magnitude = 0;
-    if (n->integer) {
-        for (size_t i = n->negative; i < n->text.len; i++) {
-            if (__builtin_mul_overflow(value, 10, &value) ||
-                __builtin_add_overflow(value, (uint64_t)(n->text.data[i] - '0'), &value))
-                return WHOLE_OUT_OF_RANGE;
-        }
-        *magnitude = value;
-        return WHOLE;
-    }
-    value = n->digits;
-    if (value == 0)
-        return WHOLE;
-    if (n->truncated)
-        return exponent >= 0 ? WHOLE_OUT_OF_RANGE : WHOLE_NOT;
-    for (; exponent < 0 && value % 10 == 0; exponent++)
-        value /= 10;
-    if (exponent < 0)
-        return WHOLE_NOT;
-    for (; exponent > 0; exponent--) {
-        if (__builtin_mul_overflow(value, 10, &value))
-            return WHOLE_OUT_OF_RANGE;
-    }
-    *magnitude = value;
-    return WHOLE;
 }
 
 /* Consumes a whole number of the range of int, or of uint. */

@@ -6,7 +6,7 @@
 
 #include "base/utf8.h"
 
-enum { TAG_NUMBER = 1, TAG_STRING = 2, TAG_UUID = 3, NUMBER_KEY_LEN = 9, UUID_KEY_LEN = 1 + UUID_BYTES };
+enum { NUMBER_KEY_LEN = 9, UUID_KEY_LEN = 1 + UUID_BYTES };
 
 enum dp_status index_check_name(struct span name, struct dp_error *error)
 {
@@ -31,14 +31,14 @@ enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error
 {
     if (!id.is_string) {
         out->len = NUMBER_KEY_LEN;
-        out->bytes[0] = TAG_NUMBER;
+        out->bytes[0] = ID_UINT;
         for (int i = 0; i < 8; i++)
             out->bytes[1 + i] = (uint8_t)(id.number >> (56 - 8 * i));
         return DP_OK;
     }
     if (id.is_uuid) {
         out->len = UUID_KEY_LEN;
-        out->bytes[0] = TAG_UUID;
+        out->bytes[0] = ID_UUID;
         if (!uuid_parse(id.text, out->bytes + 1))
             return dp_fail(error, DP_INVALID, "the id \"%.*s\" is not a UUID, as the ids of this namespace are",
                            id.text.len > INDEX_ID_MAX ? INDEX_ID_MAX : (int)id.text.len,
@@ -50,7 +50,7 @@ enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error
     if (!utf8_valid(id.text))
         return dp_fail(error, DP_INVALID, "an id is not valid UTF-8");
     out->len = (uint8_t)(1 + id.text.len);
-    out->bytes[0] = TAG_STRING;
+    out->bytes[0] = ID_STRING;
     memcpy(out->bytes + 1, id.text.data, id.text.len);
     return DP_OK;
 }
@@ -58,18 +58,18 @@ enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error
 bool id_decode(struct span key, char uuid[UUID_TEXT_LEN], struct index_id *out)
 {
     *out = (struct index_id){0};
-    if (key.len == NUMBER_KEY_LEN && key.data[0] == TAG_NUMBER) {
+    if (key.len == NUMBER_KEY_LEN && key.data[0] == ID_UINT) {
         for (int i = 0; i < 8; i++)
             out->number = out->number << 8 | key.data[1 + i];
         return true;
     }
-    if (key.len == UUID_KEY_LEN && key.data[0] == TAG_UUID) {
+    if (key.len == UUID_KEY_LEN && key.data[0] == ID_UUID) {
         uuid_format(key.data + 1, uuid);
         out->is_string = out->is_uuid = true;
         out->text = span_of(uuid, UUID_TEXT_LEN);
         return true;
     }
-    if (key.len < ID_KEY_MIN || key.len > ID_KEY_MAX || key.data[0] != TAG_STRING)
+    if (key.len < ID_KEY_MIN || key.len > ID_KEY_MAX || key.data[0] != ID_STRING)
         return false;
     out->is_string = true;
     out->text = span_of(key.data + 1, key.len - 1);
@@ -85,7 +85,7 @@ bool id_key_valid(struct span key)
 
 enum id_kind id_key_kind(struct span key)
 {
-    return key.data[0] == TAG_NUMBER ? ID_UINT : key.data[0] == TAG_STRING ? ID_STRING : ID_UUID;
+    return (enum id_kind)key.data[0];
 }
 
 enum dp_status id_kind_join(enum id_kind *kind, struct span key, struct dp_error *error)

@@ -1,0 +1,59 @@
+/* filter/filter_node.h: a parsed filter, as filter_parse.c makes it and filter_match.c walks it. */
+#ifndef FILTER_FILTER_NODE_H
+#define FILTER_FILTER_NODE_H
+
+#include "filter/filter.h"
+#include "filter/scalar.h"
+
+enum filter_operator {
+    FILTER_AND,
+    FILTER_OR,
+    FILTER_NOT,
+    FILTER_EQ,
+    FILTER_IN, /* also ContainsAny: of an array attribute, some element is in the list */
+    FILTER_LT,
+    FILTER_LTE,
+    FILTER_GT,
+    FILTER_GTE,
+    FILTER_CONTAINS,
+    FILTER_ANY_LT,
+    FILTER_ANY_LTE,
+    FILTER_ANY_GT,
+    FILTER_ANY_GTE
+};
+
+/* An attribute that the filter names. */
+struct filter_slot {
+    struct span name;
+    enum attribute_type type;
+    bool known; /* whether the schema has the attribute, and it was not dropped; else it is null in every row */
+    bool is_id;
+};
+
+/* What an attribute is compared with. */
+struct filter_operand {
+    enum { OPERAND_SCALAR, OPERAND_LIST, OPERAND_NEW } kind;
+    struct scalar scalar;
+    struct scalar *list; /* [count]: sorted, but for Eq in the order of the array */
+    size_t count;
+    const struct filter_slot **news; /* [new_count]: {"$ref_new": …} among the elements of the list */
+    size_t new_count;
+    const struct filter_slot *new_value; /* of OPERAND_NEW */
+};
+
+struct filter_node {
+    enum filter_operator op;
+    bool negated;
+    const struct filter_slot *slot;
+    struct filter_operand operand;
+    struct filter_node **children; /* [count], of And, Or, Not */
+    size_t count;
+};
+
+struct filter {
+    struct filter_node *root;
+    struct filter_slot *slots; /* [FILTER_ATTRIBUTES_MAX], of which slot_count are used */
+    size_t slot_count, node_count;
+};
+
+#endif

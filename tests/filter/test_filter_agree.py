@@ -1,0 +1,288 @@
+"""Filters and orders over random rows agree with a second reading of their rules, written here in Python's own values."""
+import datetime
+import json
+import random
+import subprocess
+import uuid
+from fractions import Fraction
+
+import pytest
+
+ROWS, FILTERS, ROUNDS = 40, 120, 40
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+SCALARS = ["string", "int", "uint", "float", "bool", "uuid", "datetime"]
+TYPES = SCALARS + ["[]" + t for t in SCALARS]
+NUMBERS = {"int", "uint", "float"}
+
+INTS = [-(2**63), -(2**53) - 1, -3, -1, 0, 1, 2, 3, 2**53, 2**53 + 1, 2**63 - 1]
+UINTS = [0, 1, 2, 3, 2**53, 2**53 + 1, 2**63, 2**64 - 1]
+FLOATS = [-1e300, -1.5, -1.0, -0.0, 0.0, 0.1, 1.0, 1.5, 2.0, 2.0**53, 2.0**63, 2.0**64, 1e300]
+STRINGS = ["", "a", "A", "ab", "b", "é", "z\n\"\\", "\u0000", "\U0001f600", "\uffff", "a" * 300, "1", "null"]
+UUIDS = [uuid.UUID(int=n) for n in (0, 1, 2**127, 2**128 - 1, 0x769C134D07B84225954AB6CC5FFC320C)]
+TIMES = [EPOCH + datetime.timedelta(milliseconds=ms) for ms in (-62135596800000, -1, 0, 1, 1709251200000, 253402300799999)]
+
+
+def spell_text(rng, text):
+    """A JSON string with some of its characters as escapes."""
+    out = json.dumps(text, ensure_ascii=rng.random() < 0.5)
+    return out.replace("a", "\\u0061") if rng.random() < 0.2 else out
+
+
+def spell_whole(rng, n):
+    way = rng.random()
+    if way < 0.8 or abs(n) >= 10**19:
+        return str(n)
+    return f"{n}.0" if way < 0.9 or n == 0 else f"{n}0e-1" if abs(n) < 10**17 else str(n)
+
+
+def spell_time(rng, t):
+    if rng.random() < 0.3 and t.year not in (1, 9999):
+        zone = datetime.timezone(datetime.timedelta(minutes=rng.choice([-570, -60, 0, 330])))
+        return t.astimezone(zone).isoformat()
+    plain = t.replace(tzinfo=None).isoformat(sep=rng.choice("T "), timespec="milliseconds")
+    return f"{t.year:04d}" + plain[4:] + rng.choice(["", "Z", "999"])
+
+
+def make(rng, kind):
+    """A value of a scalar type: (Python's, JSON's)."""
+    if kind == "string":
+        v = rng.choice(STRINGS)
+        return v, spell_text(rng, v)
+    if kind in ("int", "uint"):
+        v = rng.choice(INTS if kind == "int" else UINTS)
+        return v, spell_whole(rng, v)
+    if kind == "float":
+        v = rng.choice(FLOATS + [float(rng.choice(INTS))])
+        return v, rng.choice([repr(v), f"{v:.25e}"])
+    if kind == "bool":
+        v = rng.random() < 0.5
+        return v, json.dumps(v)
+    if kind == "uuid":
+        v = rng.choice(UUIDS)
+        return v, json.dumps(rng.choice([str(v), str(v).upper(), v.hex]))
+    v = rng.choice(TIMES)
+    return v, json.dumps(spell_time(rng, v))
+
+
+def make_value(rng, kind):
+    if not kind.startswith("[]"):
+        return make(rng, kind)
+    items = [make(rng, kind[2:]) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
+    return [v for v, _ in items], "[" + rng.choice([",", " , "]).join(t for _, t in items) + "]"
+
+
+def key(v):
+    """Sorts as the rules say: null, false, true, numbers by value, texts by code points."""
+    if v is None:
+        return (0,)
+    if isinstance(v, bool):
+        return (1, v)
+    if isinstance(v, (int, float, Fraction)):
+        return (2, Fraction(v))
+    if isinstance(v, uuid.UUID):
+        return (3, str(v))
+    if isinstance(v, datetime.datetime):
+        return (3, v.isoformat(), v)
+    return (3, v)
+
+
+def order(a, b):
+    if isinstance(a, datetime.datetime) and isinstance(b, datetime.datetime):
+        return (a > b) - (a < b)
+    return (key(a) > key(b)) - (key(a) < key(b))
+
+
+COMPARE = {"Lt": lambda o: o < 0, "Lte": lambda o: o <= 0, "Gt": lambda o: o > 0, "Gte": lambda o: o >= 0}
+
+
+class Filters:
+    """Makes filters: the JSON, and a function of (row, incoming) that says whether it matches."""
+
+    def __init__(self, rng, schema, id_kind):
+        self.rng, self.schema, self.id_kind = rng, schema, id_kind
+        self.valid = True
+
+    def literal(self, kind):
+        """An operand for an attribute of this scalar type; now and then of another type."""
+        rng = self.rng
+        other = kind
+        if rng.random() < 0.02:
+            other = rng.choice(SCALARS)
+        elif kind in NUMBERS:
+            other = rng.choice(["int", "uint", "float"])
+        value, text = make(rng, other)
+        if kind in NUMBERS and other in NUMBERS:
+            exact = Fraction(text)
+            whole = kind != "float" and exact.denominator == 1 and abs(exact) < 2**64
+            value = exact if whole else float(value)
+        elif other == "string" and kind in ("uuid", "datetime"):
+            self.valid = False
+        elif kind == "string" and other in ("uuid", "datetime"):
+            value = json.loads(text)
+        elif other != kind:
+            self.valid = False
+        return value, text
+
+    def reference(self, kind, array):
+        """{"$ref_new": …} to an attribute that compares with the type, or None."""
+        fits = [n for n, t in self.schema.items()
+                if t.startswith("[]") == array and (t.removeprefix("[]") == kind or {t.removeprefix("[]"), kind} <= NUMBERS)]
+        if not fits or self.rng.random() > 0.15:
+            return None
+        name = self.rng.choice(fits)
+        return (lambda row, new: new.get(name) if new else None), json.dumps({"$ref_new": name})
+
+    def one(self, kind):
+        made = self.reference(kind, False)
+        if made:
+            return made
+        value, text = self.literal(kind)
+        return (lambda row, new: value), text
+
+    def leaf(self):
+        rng = self.rng
+        if rng.random() < 0.1:
+            return self.leaf_of_id()
+        name = rng.choice(list(self.schema))
+        kind = self.schema[name]
+        array, item = kind.startswith("[]"), kind.removeprefix("[]")
+        ops = ["Eq", "NotEq", "In", "NotIn"]
+        ops += ["Contains", "NotContains", "ContainsAny", "NotContainsAny"] if array else []
+        ops += ["Any" + c for c in COMPARE] if array else list(COMPARE)
+        op = rng.choice(ops)
+        if op.startswith("Not"):
+            text, match = self.comparison(name, kind, item, array, op.removeprefix("Not"))
+            return text.replace(json.dumps(op.removeprefix("Not")), json.dumps(op), 1), lambda row, new: not match(row, new)
+        return self.comparison(name, kind, item, array, op)
+
+    def leaf_of_id(self):
+        def literal():
+            value, text = make(self.rng, self.id_kind)
+            return value, str(value) if self.id_kind == "uint" else text
+        op = self.rng.choice(["Eq", "In", *COMPARE])
+        if op == "In":
+            items = [literal() for _ in range(3)]
+            return f'["id","In",[{",".join(t for _, t in items)}]]', lambda row, new: row["id"] in [v for v, _ in items]
+        if self.rng.random() < 0.2:
+            text, value = self.rng.choice([("null", lambda new: None), ('{"$ref_new":"id"}', lambda new: new and new["id"])])
+        else:
+            own, text = literal()
+            value = lambda new: own  # noqa: E731
+        fits = COMPARE.get(op, lambda o: o == 0)
+        return f'["id","{op}",{text}]', lambda row, new: fits(order(row["id"], value(new)))
+
+    def comparison(self, name, kind, item, array, op):
+        rng, quoted = self.rng, json.dumps([name, op])[:-1]
+        if op in ("Eq", *COMPARE) and rng.random() < 0.15:
+            value, text = (lambda row, new: None), "null"
+        elif op == "Eq" and array:
+            value, text = self.reference(item, True) or self.listed(item, references=False)
+        elif op in ("Eq", "Contains", *COMPARE) or op.startswith("Any"):
+            value, text = self.one(item)
+        elif array and rng.random() < 0.1:
+            one, text = self.one(item)
+            value = lambda row, new: [v for v in [one(row, new)] if v is not None]  # noqa: E731
+        else:
+            value, text = self.reference(item, True) or self.listed(item, references=True)
+
+        def match(row, new):
+            have, want = row.get(name), value(row, new)
+            if op == "Eq" and array:
+                if have is None or want is None:
+                    return have is None and want is None
+                return len(have) == len(want) and all(order(a, b) == 0 for a, b in zip(have, want))
+            if op == "Eq":
+                return order(have, want) == 0
+            if op in COMPARE:
+                return COMPARE[op](order(have, want))
+            if op.startswith("Any"):
+                return want is not None and any(COMPARE[op[3:]](order(v, want)) for v in have or [])
+            if op == "Contains":
+                return any(order(v, want) == 0 for v in have or [])
+            wanted = want if want is not None else []
+            values = (have or []) if array else [have]
+            return any(order(v, w) == 0 for v in values for w in wanted)
+        return f"{quoted},{text}]", match
+
+    def listed(self, item, references):
+        items = []
+        for _ in range(self.rng.choice([0, 1, 2, 5, 30])):
+            if self.rng.random() < 0.05 and references:
+                items.append(((lambda row, new: None), "null"))
+            elif references:
+                items.append(self.one(item))
+            else:
+                value, text = self.literal(item)
+                items.append(((lambda row, new, value=value: value), text))
+        return (lambda row, new: [v(row, new) for v, _ in items]), "[" + ",".join(t for _, t in items) + "]"
+
+    def tree(self, depth=0):
+        way = self.rng.random()
+        if depth > 4 or way < 0.55:
+            return self.leaf()
+        if way < 0.7:
+            text, match = self.tree(depth + 1)
+            return f'["Not",{text}]', lambda row, new: not match(row, new)
+        parts = [self.tree(depth + 1) for _ in range(self.rng.choice([0, 1, 2, 3]))]
+        name, every = ("And", all) if way < 0.85 else ("Or", any)
+        return f'["{name}",[{",".join(t for t, _ in parts)}]]', lambda row, new: every(m(row, new) for _, m in parts)
+
+
+@pytest.fixture(scope="module")
+def tool(build):
+    subprocess.run(["ninja", "-C", str(build), "tests/filter_tool"], check=True, stdout=subprocess.DEVNULL)
+    return build / "tests" / "filter_tool"
+
+
+def make_row(rng, schema):
+    values, texts = {}, []
+    for name, kind in schema.items():
+        way = rng.random()
+        if way < 0.2:
+            continue
+        if way < 0.3:
+            texts.append(f"{json.dumps(name)}: null")
+            continue
+        values[name], text = make_value(rng, kind)
+        texts.append(f"{json.dumps(name)}: {text}")
+    rng.shuffle(texts)
+    return values, "{" + ", ".join(texts) + "}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_filters_agree_with_their_rules(tool, seed):
+    rng = random.Random(seed)
+    lines, wanted = [], []
+    for _ in range(ROUNDS // 4):
+        schema = {f"a{i}": t for i, t in enumerate(rng.sample(TYPES, 7))} | {'odd "ä\\': "int", "b": rng.choice(TYPES)}
+        id_kind = rng.choice(["uint", "string", "uuid"])
+        lines.append(json.dumps({"schema": schema | {"id": id_kind}}))
+        schema = schema | {"id": id_kind}
+        rows = []
+        for _ in range(ROWS):
+            own_id = make(rng, id_kind)
+            while own_id[0] == "" or len(str(own_id[0])) > 100:
+                own_id = make(rng, id_kind)
+            attributes = {n: t for n, t in schema.items() if n != "id"}
+            values, text = make_row(rng, attributes)
+            new, new_text = make_row(rng, attributes) if rng.random() < 0.9 else (None, "null")
+            id_text = str(own_id[0]) if id_kind == "uint" else own_id[1]
+            lines.append(f'{{"id": {id_text}, "row": {text}, "incoming": {new_text}}}')
+            rows.append((values | {"id": own_id[0]}, None if new is None else new | {"id": own_id[0]}))
+        for name, kind in schema.items():
+            if name != "id" and not kind.startswith("[]"):
+                lines.append(json.dumps({"order": name}))
+                numbers = sorted(range(ROWS), key=lambda i, n=name: key(rows[i][0].get(n)))
+                wanted.append((lines[-1], " ".join(map(str, numbers))))
+        for _ in range(FILTERS):
+            filters = Filters(rng, {n: t for n, t in schema.items() if n != "id"}, id_kind)
+            text, match = filters.tree()
+            lines.append(f'{{"filter": {text}}}')
+            wanted.append((text, "".join(str(int(match(*row))) for row in rows) if filters.valid else "error"))
+    out = subprocess.run([tool], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+    found = out.splitlines()
+    assert len(found) == len(wanted)
+    for (text, want), have in zip(wanted, found):
+        assert have.startswith("error: ") if want == "error" else have == want, f"{text}\nwanted {want}\nfound  {have}"
+    matched = sum(have.count("1") for (_, want), have in zip(wanted, found) if want and not have.startswith("error"))
+    assert matched > 1000
