@@ -11,6 +11,7 @@ extern const struct cli_command cli_serve_command;
 extern const struct cli_command cli_faiss_command;
 extern const struct cli_command cli_model_command;
 extern const struct cli_command cli_key_command;
+extern const struct cli_command cli_index_worker_command;
 extern const struct cli_command cli_namespace_command;
 extern const struct cli_command cli_usage_command;
 extern const struct cli_command cli_bench_command;

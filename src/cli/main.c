@@ -14,9 +14,9 @@
 #include "simd/simd.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_index_command, &cli_search_command,    &cli_serve_command,  &cli_embed_command,
-    &cli_faiss_command, &cli_namespace_command, &cli_model_command,  &cli_key_command,
-    &cli_usage_command, &cli_bench_command,     &cli_config_command,
+    &cli_index_command, &cli_search_command,    &cli_serve_command,        &cli_embed_command,
+    &cli_faiss_command, &cli_namespace_command, &cli_index_worker_command, &cli_model_command,
+    &cli_key_command,   &cli_usage_command,     &cli_bench_command,        &cli_config_command,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
@@ -24,7 +24,7 @@ static void print_commands(FILE *out)
 {
     fputs("Dipper: semantic search served straight from the bucket.\n\nusage: dipper COMMAND …\n\n", out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-13s %s\n", commands[i]->name, commands[i]->summary);
     fputs(
         "\nA first try:\n\n"
         "  dipper index notes notes.jsonl --root ./bucket    # lines of {\"id\": 1, \"text\": \"…\"}\n"

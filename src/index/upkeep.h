@@ -8,10 +8,32 @@
 
 #include "index/clock.h"
 #include "index/index.h"
+#include "index/object_name.h"
+
+enum {
+    /* How long a fold or merge keeps its kind of work for its node, so that two nodes seldom do the same. */
+    INDEX_CLAIM_MS = 60 * 1000
+};
+
+/* What waits to be done in an open namespace. */
+struct index_backlog {
+    uint64_t entries, rows,
+        bytes;         /* log entries that no segment holds yet, their rows and deletions, their bytes */
+    uint64_t sequence; /* of the manifest */
+    uint64_t segments;
+    bool merge_due;                   /* index_merge() would merge */
+    bool fold_claimed, merge_claimed; /* another node does this work */
+};
+
+/* Tells what waits, as far as the reader knows. ask_store: brings the reader up to the newest state first. `node` (or NULL) is
+ * the caller, whose own claims do not count. */
+enum dp_status index_backlog(struct call *call, struct index_reader *reader, const struct ulid *node,
+                             bool ask_store, struct index_backlog *out);
 
 struct index_merge_options {
     struct team *team; /* clusters the vectors; or NULL */
     const struct index_clock *clock;
+    const struct ulid *node; /* claims further merges for this node; NULL: no claim */
     /* Makes as few segments as possible. False: merges only what the tiers ask for (index/fold/choose.h). */
     bool everything;
 };
@@ -31,7 +53,8 @@ enum dp_status index_merge(struct call *call, struct store *store, struct span n
 /* ---- folding ---------------------------------------------------------------------------------------- */
 
 struct index_fold_options {
-    struct team *team; /* clusters the vectors; or NULL */
+    struct team *team;       /* clusters the vectors; or NULL */
+    const struct ulid *node; /* claims further folds for this node; NULL: no claim */
 };
 
 struct index_fold_result {

@@ -11,7 +11,7 @@
 #include "store/store_cache.h"
 #include "store/transport.h"
 
-enum { OPEN_ARENA_MAX = 1 << 20, ALIASES_MAX = 64 };
+enum { OPEN_ARENA_MAX = 1 << 20, ALIASES_MAX = 64, WORKER_READERS_MAX = 1024 };
 
 static enum dp_status open_onnx_model(const struct config *config, struct model **out, struct dp_error *error)
 {
@@ -182,6 +182,7 @@ static enum dp_status open_root_store(const struct config *config, const struct 
 static void serve_clients(const struct config *config, struct service_options *options)
 {
     options->batch_max = config->max_batch_size;
+    options->upkeep = UPKEEP_OPEN;
     options->token_input = config->allow_token_input;
     options->cache = (struct embed_cache_options){
         .enabled = true,
@@ -218,6 +219,10 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
         indexes.store = store;
         indexes.schemes = &schemes;
         options.indexes = &indexes;
+    }
+    if (what & OPEN_UPKEEP) {
+        options.upkeep = UPKEEP_ROOT;
+        options.readers_max = WORKER_READERS_MAX;
     }
     if (status == DP_OK && (what & OPEN_STORE)) {
         store.create = what & OPEN_CREATE;

@@ -24,8 +24,9 @@ enum dp_status open_model(struct open_inputs in, enum model_precision precision,
 enum {
     OPEN_MODEL = 1,
     OPEN_STORE = 2,
-    OPEN_CREATE = 4, /* with OPEN_STORE: creates a missing root */
-    OPEN_SERVER = 8, /* adds limits for clients, the embedding cache, and FAISS files that clients open */
+    OPEN_CREATE = 4,  /* with OPEN_STORE: creates a missing root */
+    OPEN_UPKEEP = 16, /* with OPEN_STORE: looks after all namespaces of the root in the background */
+    OPEN_SERVER = 8,  /* adds limits for clients, the embedding cache, and FAISS files that clients open */
 };
 
 /* Opens a service with the parts that `what` names (OPEN_… flags). */

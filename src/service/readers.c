@@ -123,6 +123,35 @@ void readers_forget(struct readers *r, struct span name)
         readers_give_back(r, slot, true);
 }
 
+struct reader_slot *readers_borrow_open(struct readers *r, struct span name)
+{
+    struct reader_slot *found = NULL;
+    pthread_mutex_lock(&r->locked.lock);
+    for (size_t i = 0; i < r->locked.count && !found; i++) {
+        struct reader_slot *slot = r->locked.slots[i];
+        if (span_equal(span_of(slot->name, slot->name_len), name))
+            found = slot;
+    }
+    if (found)
+        found->locked.borrowed++;
+    pthread_mutex_unlock(&r->locked.lock);
+    return found;
+}
+
+size_t readers_names(struct readers *r, struct arena *arena, struct span *names, size_t max)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&r->locked.lock);
+    for (size_t i = 0; i < r->locked.count && count < max; i++) {
+        names[count] = arena_copy(arena, span_of(r->locked.slots[i]->name, r->locked.slots[i]->name_len));
+        if (!names[count].data)
+            break;
+        count++;
+    }
+    pthread_mutex_unlock(&r->locked.lock);
+    return count;
+}
+
 void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget)
 {
     pthread_mutex_lock(&r->locked.lock);

@@ -43,6 +43,10 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
                               struct span name, struct reader_slot **out);
 /* Takes the slot of this name out of the cache: the namespace is gone. */
 void readers_forget(struct readers *r, struct span name);
+/* Borrows the slot of a namespace only if the cache has it, and does not count as its use. Returns NULL if not. */
+struct reader_slot *readers_borrow_open(struct readers *r, struct span name);
+/* Copies the names of the open namespaces to names[max] (in the arena), and returns how many; fewer when out of memory. */
+size_t readers_names(struct readers *r, struct arena *arena, struct span *names, size_t max);
 /* Gives a slot back. `forget`: the namespace is gone or its cached state is wrong, so the next call opens it
  * anew. */
 void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget);

@@ -131,6 +131,13 @@ enum dp_status service_new(const struct service_options *options, struct service
         status = store_cache_metrics(options->indexes->store.cache, &s->metrics, error);
     if (status == DP_OK)
         status = indexes_init(&s->indexes, options->indexes, error);
+    if (status == DP_OK && s->store && options->upkeep != UPKEEP_NONE)
+        status = upkeep_new(&(struct upkeep_options){.store = s->store,
+                                                     .readers = &s->readers,
+                                                     .team = s->team,
+                                                     .scope = options->upkeep,
+                                                     .metrics = &s->metrics},
+                            &s->upkeep, error);
     if (status != DP_OK) {
         service_free(s);
         return status;
@@ -143,6 +150,7 @@ void service_free(struct service *s)
 {
     if (!s)
         return;
+    upkeep_free(s->upkeep);
     readers_deinit(&s->readers);
     known_names_deinit(&s->known_names);
     indexes_deinit(&s->indexes);

@@ -20,6 +20,7 @@
 #include "index/index.h"
 #include "os/call.h"
 #include "os/team.h"
+#include "service/upkeep.h"
 #include "store/store.h"
 
 struct model;
@@ -57,7 +58,8 @@ struct service_options {
     const struct span *model_aliases;      /* more names of the model; copied */
     size_t model_alias_count;
     struct embed_cache_options cache;
-    bool token_input; /* clients may send the model's token ids in place of texts */
+    enum upkeep_scope upkeep; /* which namespaces the service looks after in the background */
+    bool token_input;         /* clients may send the model's token ids in place of texts */
 };
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error);

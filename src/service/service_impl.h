@@ -32,6 +32,7 @@ struct service {
     struct readers readers;
     struct known_names known_names;
     struct indexes indexes;
+    struct upkeep *upkeep; /* NULL: none */
 };
 
 enum dp_status service_need_model(struct call *call, const struct service *service);

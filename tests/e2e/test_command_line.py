@@ -10,12 +10,12 @@ import pytest
 
 pytestmark = pytest.mark.quick
 
-COMMANDS = ["index", "search", "serve", "embed", "faiss", "namespace", "model", "key", "usage", "bench", "config"]
+COMMANDS = ["index", "search", "serve", "embed", "faiss", "namespace", "index-worker", "model", "key", "usage", "bench", "config"]
 
 
 def test_help_names_every_command(run):
     help_text = run("--help").stdout
-    assert re.findall(r"^  (\w+)  ", help_text, re.M) == COMMANDS
+    assert re.findall(r"^  ([\w-]+)  ", help_text, re.M) == COMMANDS
     assert run("help").stdout == run("-h").stdout == help_text
     assert run(status=2).stderr == help_text
 

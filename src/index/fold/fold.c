@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "index/fold/backlog.h"
 #include "index/load/load.h"
 #include "index/load/row_change.h"
 #include "index/query/reader.h"
@@ -162,6 +163,7 @@ static enum dp_status apply_fold(struct call *call, void *context, struct manife
     enum dp_status status = row_change_apply(call, &f->change, m);
     m->wal_floor = f->at.last;
     m->wal_chain = f->at.chain;
+    claim_work(m, CLAIM_FOLD, f->options->node, f->reader->clock);
     return object_log_status(call, status);
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/alloc.h"
 #include "base/array.h"
+#include "index/fold/backlog.h"
 #include "index/fold/choose.h"
 #include "index/fold/row_scan.h"
 #include "index/load/load.h"
@@ -29,6 +30,7 @@ struct merge {
     struct store *store;
     struct span name;
     const struct index_clock *clock;
+    const struct ulid *node;      /* or NULL */
     struct manifest seen;         /* the manifest in which the inputs were chosen */
     struct row_scan scan;         /* its segments are the inputs */
     struct index_loader *loader;  /* its keys are the id keys of all live rows of the inputs, in their order */
@@ -232,6 +234,7 @@ static enum dp_status apply_merge(struct call *call, void *context, struct manif
                                 .segment_count = m->out_count};
     status = row_change_apply(call, &change, now);
     row_change_deinit(&change);
+    claim_work(now, CLAIM_MERGE, m->node, m->clock);
     return object_log_status(call, status);
 }
 
@@ -301,7 +304,7 @@ static enum dp_status try_merge(struct call *call, struct store *store, struct s
                                 const struct index_merge_options *options, struct index_merge_result *result,
                                 bool *again)
 {
-    struct merge m = {.store = store, .name = name, .clock = options->clock};
+    struct merge m = {.store = store, .name = name, .clock = options->clock, .node = options->node};
     struct manifest_segment *inputs = NULL;
     size_t count = 0;
     *again = false;
