@@ -1,5 +1,5 @@
 /* test_index_limits.c: each limit of a namespace holds at its value, and not one beyond. docs/limits.md lists them. */
-#include "index_fixture.h"
+#include "log_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,6 +308,102 @@ static void test_index_limit_of_an_entry(void **state)
     free(document);
 }
 
+/* Puts `count` records into the log, with the ids from `from` on: deletions, or rows without vectors. */
+static void put_records(struct fixture_log *log, uint64_t from, uint64_t count, bool deletions)
+{
+    for (uint64_t i = 0; i < count;) {
+        log_entry(log);
+        for (uint64_t in_entry = 0; in_entry < 200000 && i < count; in_entry++, i++) {
+            struct id_key key;
+            assert_int_equal(id_encode((struct index_id){.number = from + i}, &key, NULL), DP_OK);
+            if (deletions)
+                wal_encode_deleted(&log->encoder, id_key_span(&key));
+            else
+                wal_encode_row(&log->encoder, id_key_span(&key), NULL, 0, span_str("{}"));
+        }
+        log_put(log);
+    }
+}
+
+static enum dp_status write_row(struct world *w, struct index_reader *reader, uint64_t id)
+{
+    const struct index_write_row row = {
+        .kind = INDEX_UPSERT, .id = {.number = id}, .vectors = ones, .windows = 1, .attributes = span_str("{}")};
+    const struct index_write write = {.rows = &row, .count = 1, .dim = w->dim};
+    struct index_write_result result;
+    world_reset(w);
+    return index_write(&w->call, reader, &write, &result);
+}
+
+/* Writes are refused while more than a million rows and deletions wait for a fold. */
+static void test_index_limit_of_unfolded_rows(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    fixture_must_load(w, "rows", 0, 10, 0);
+    log_init(&log, w, "rows");
+    put_records(&log, 1000, 999999, true);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(write_row(w, reader, 1), DP_OK);
+    assert_int_equal(write_row(w, reader, 2), DP_OK); /* over exactly a million */
+    expect_refusal(w, write_row(w, reader, 3), DP_OVERLOADED, "1000001 rows");
+    index_close(reader);
+    log_deinit(&log);
+}
+
+/* Asks for the first row by its id, so every row is looked at. */
+static enum dp_status scan_all(struct world *w, struct index_reader *reader, const char *order_by)
+{
+    const struct index_scan scan = {.query = {.top_k = 1}, .order_by = span_str(order_by)};
+    struct index_answer answer;
+    world_reset(w);
+    enum dp_status status = index_scan(&w->call, reader, &scan, &answer);
+    assert_true(status != DP_OK || answer.count == 1);
+    return status;
+}
+
+static void test_index_limit_of_scanned_rows(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    fixture_must_load(w, "rows", 0, 10, 0);
+    log_init(&log, w, "rows");
+    put_records(&log, 1000, 1000000 - 10, false);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(scan_all(w, reader, "id"), DP_OK);
+    put_records(&log, 2000000, 1, false);
+    expect_refusal(w, scan_all(w, reader, "id"), DP_INVALID, "the namespace has 1000001 rows");
+    index_close(reader);
+    log_deinit(&log);
+}
+
+/* Documents count with a few bytes of their frame, so the limit lies between 31 and 33 documents of 8 MiB. */
+static void test_index_limit_of_scanned_documents(void **state)
+{
+    struct world *w = *state;
+    char *document = malloc(INDEX_DOCUMENT_MAX);
+    assert_non_null(document);
+    memset(document, 'x', INDEX_DOCUMENT_MAX);
+    memcpy(document, "{\"a\":1,\"b\":\"", 12);
+    memcpy(document + INDEX_DOCUMENT_MAX - 2, "\"}", 2);
+    for (uint64_t count = 31, from = 0; count <= 33; from = count, count += 2) {
+        struct index_load_summary summary;
+        struct index_loader *loader = fixture_begin(w, "rows");
+        for (uint64_t i = from; i < count; i++)
+            assert_int_equal(index_load_row(&w->call, loader, (struct index_id){.number = i}, ones, 1,
+                                            span_of(document, INDEX_DOCUMENT_MAX)),
+                             DP_OK);
+        assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+        struct index_reader *reader = fixture_open(w, "rows");
+        if (count == 31)
+            assert_int_equal(scan_all(w, reader, "id"), DP_OK);
+        else
+            expect_refusal(w, scan_all(w, reader, "id"), DP_INVALID, "at most 1000000 rows and 256 MiB");
+        index_close(reader);
+    }
+    free(document);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -323,6 +419,9 @@ int main(void)
         cmocka_unit_test(test_index_limit_of_a_manifest),
         cmocka_unit_test(test_index_limit_of_pending_loads),
         cmocka_unit_test(test_index_limit_of_an_entry),
+        IN_MEMORY(test_index_limit_of_unfolded_rows),
+        IN_MEMORY(test_index_limit_of_scanned_rows),
+        IN_MEMORY(test_index_limit_of_scanned_documents),
     };
     return test_run(tests);
 }

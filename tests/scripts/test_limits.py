@@ -23,9 +23,10 @@ def number_of(cell):
 
 def value_of(name, text):
     """Returns the value of an enumerator or macro in C source. The expression may have only numbers, * and <<."""
-    found = re.search(rf"\b{name} = ([^,}}\n]+?)\s*(?:[,}}/\n]|$)", text, re.M) or re.search(rf"#define {name} (.+)$", text, re.M)
+    found = (re.search(rf"\b{name} = ([^,;}}\n]+?)\s*(?:[,;}}/\n]|$)", text, re.M) or
+             re.search(rf"#define {name}\s+(.+)$", text, re.M))
     assert found, f"there is no {name}"
-    expression = re.sub(r"\(size_t\)|UINT64_C|/\*.*", "", found[1])
+    expression = re.sub(r"\((?:size_t|uint64_t)\)|UINT64_C|/\*.*", "", found[1])
     assert re.fullmatch(r"[\d\s()*<]+", expression), f"{name} = {found[1]}"
     return eval(expression)  # noqa: S307: numbers, blanks, * and << only
 
@@ -44,6 +45,6 @@ def test_each_limit_has_a_test(source):
                      for path in sorted((source / "tests").rglob(f"*.{suffix}")))
     for what, _, _, _, tests in rows(source):
         names = re.findall(r"`(\w+)`", tests)
-        assert names, what
+        assert names or tests.startswith("none, because "), what
         for name in names:
             assert re.search(rf"^(?:static void|def) {name}\(", code, re.M), f"{what}: there is no {name}"
