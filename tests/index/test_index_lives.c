@@ -463,6 +463,35 @@ static void test_index_objects_are_made_after_the_horizon(void **state)
     assert_int_equal(stock_of(w), 5);
 }
 
+static int64_t first_of_january_1970(void *ctx)
+{
+    (void)ctx;
+    return 1;
+}
+
+/* A host whose clock is wrong names its objects by the store's. Else a collector would take them for old ones. */
+static void test_index_objects_are_made_at_the_time_of_the_store(void **state)
+{
+    struct world *w = *state;
+    struct index_clock wrong = index_system_clock;
+    struct index_process process = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct manifest m;
+    wrong.wall_ms = first_of_january_1970;
+    wrong.process = &process;
+    w->clock = &wrong;
+    int64_t before = os_wall_ms() - 1000; /* a store may tell whole seconds */
+    fixture_must_load(w, "rows", 0, OLD_ROWS, 0);
+    fixture_must_load(w, "rows", 200, 420, 1);
+    load_manifest(w, &m, NULL);
+    assert_true(ulid_ms(&m.incarnation) >= before);
+    assert_true(ulid_ms(&m.segments[0].id) >= before);
+    assert_true(ulid_ms(&m.segments[0].deletion) >= before);
+    assert_true(ulid_ms(&m.segments[1].id) >= before);
+    assert_true(m.created_ms >= before && m.writers[0].at_ms >= before);
+    manifest_deinit(&m);
+    w->clock = NULL;
+}
+
 /* A horizon that passes the segments of a running load ends the load. */
 static void test_index_a_load_that_the_horizon_passes_is_refused(void **state)
 {
@@ -495,6 +524,7 @@ int main(void)
         IN_MEMORY(test_index_a_segment_without_its_lists_is_never_committed),
         IN_MEMORY(test_index_a_full_manifest_is_refused_at_once),
         IN_MEMORY(test_index_objects_are_made_after_the_horizon),
+        IN_MEMORY(test_index_objects_are_made_at_the_time_of_the_store),
         IN_MEMORY(test_index_a_load_that_the_horizon_passes_is_refused),
     };
     return test_run(tests);

@@ -69,6 +69,8 @@ static enum dp_status begin_merge(struct call *call, struct merge *m, const stru
     m->loader->target.incarnation = m->seen.incarnation;
     m->loader->target.joins = true;
     m->loader->target.horizon = m->seen.horizon;
+    m->loader->target.store_ms = m->seen.date_ms;
+    m->loader->target.at_ns = index_now_ns(m->clock);
     m->loader->target.segments_listed = m->seen.segment_count;
     m->loader->target.segments_max = MANIFEST_SEGMENTS_MAX;
     m->loader->segment_rows = SEGMENT_ROWS_MAX;
@@ -166,7 +168,7 @@ static enum dp_status finish_output(struct call *call, struct merge *m, const st
     *out = *built;
     enum dp_status status = m->lost_count ? supersede_find(call, &place, m->lost, m->lost_count, &rows) : DP_OK;
     if (status == DP_OK && rows.count && rows.count < built->rows)
-        status = put_deleted_rows(call, m->clock, &place, &now->horizon, &rows, &m->loader->log, out);
+        status = put_deleted_rows(call, m->clock, &place, now, &rows, &m->loader->log, out);
     if (status == DP_OK && rows.count < built->rows)
         m->out_count++;
     row_set_deinit(&rows);

@@ -309,7 +309,8 @@ enum dp_status load_build_segment(struct call *call, struct index_loader *l)
         l->waiting.vector_count < LISTS_FROM ? 1 : LISTS_FACTOR * ivf_auto_nlist(l->waiting.vector_count);
     enum dp_status status = target_check_room(&l->target, l->segment_count, &call->error);
     if (status == DP_OK)
-        status = ulid_new(l->clock, &l->target.horizon, 0, &b.id, &call->error);
+        status =
+            ulid_new(l->clock, &l->target.horizon, target_store_ms(&l->target, l->clock), &b.id, &call->error);
     if (status == DP_OK)
         status = spill_view(&l->waiting.vectors, &vectors, &call->error);
     if (status == DP_OK)

@@ -53,7 +53,7 @@ static enum dp_status find_superseded(struct call *call, struct row_change *c, c
 }
 
 enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clock,
-                                const struct segment_place *place, const struct ulid *horizon,
+                                const struct segment_place *place, const struct manifest *m,
                                 const struct row_set *all, struct object_log *log, struct manifest_segment *out)
 {
     struct object_key key;
@@ -62,7 +62,7 @@ enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clo
     deleted_write(all, &place->listed->id, &bytes);
     enum dp_status status = buffer_check(&bytes, "deleted rows", &call->error);
     if (status == DP_OK)
-        status = ulid_new(clock, horizon, 0, &out->deletion, &call->error);
+        status = ulid_new(clock, &m->horizon, m->date_ms, &out->deletion, &call->error);
     if (status == DP_OK) {
         key_of_del(&key, place->name, &place->incarnation, &place->listed->id, &out->deletion);
         status = object_log_note(call, log, &key);
@@ -85,7 +85,7 @@ enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clo
 /* Computes the new entry of a segment, and puts its .del object: the rows deleted before, and those that the change
  * supersedes. */
 static enum dp_status write_deleted(struct call *call, struct row_change *c, const struct segment_place *place,
-                                    const struct ulid *horizon, struct superseded *s)
+                                    const struct manifest *m, struct superseded *s)
 {
     struct row_set all;
     enum dp_status status = supersede_read_deleted(call, place, &all);
@@ -103,7 +103,7 @@ static enum dp_status write_deleted(struct call *call, struct row_change *c, con
     s->base = place->listed->deletion;
     /* The manifest no longer lists a segment without a row left, so such a segment needs no .del object. */
     if (s->fresh != 0 && all.count != all.rows)
-        status = put_deleted_rows(call, c->clock, place, horizon, &all, c->log, &s->after);
+        status = put_deleted_rows(call, c->clock, place, m, &all, c->log, &s->after);
     s->written = status == DP_OK;
     row_set_deinit(&all);
     return status;
@@ -133,7 +133,7 @@ static enum dp_status supersede_rows(struct call *call, struct row_change *c, st
             continue;
         }
         if (!still_holds(s, &m->segments[i], &m->horizon))
-            status = write_deleted(call, c, &place, &m->horizon, s);
+            status = write_deleted(call, c, &place, m, s);
         if (status)
             return status;
         c->replaced += s->fresh;

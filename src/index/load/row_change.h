@@ -44,10 +44,10 @@ enum dp_status row_change_apply(struct call *call, struct row_change *change, st
 bool row_change_shows(const struct row_change *change, const struct manifest *m);
 void row_change_deinit(struct row_change *change);
 
-/* Puts a .del object with the rows `all` of the segment, under a ULID after the horizon, and sets the fields of *out
- * that describe it. The horizon cannot move before the swap. */
+/* Puts a .del object with the rows `all` of a segment of `m`, under a ULID after its horizon, and sets the fields of
+ * *out that describe it. The horizon cannot move before the swap. */
 enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clock,
-                                const struct segment_place *place, const struct ulid *horizon,
+                                const struct segment_place *place, const struct manifest *m,
                                 const struct row_set *all, struct object_log *log, struct manifest_segment *out);
 
 #endif

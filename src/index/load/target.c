@@ -106,16 +106,24 @@ enum dp_status target_check_writable(struct call *call, struct store *store, con
     return status;
 }
 
+int64_t target_store_ms(const struct load_target *t, const struct index_clock *clock)
+{
+    return t->store_ms ? t->store_ms + (index_now_ns(clock) - t->at_ns) / 1000000 : 0;
+}
+
 enum dp_status target_look(struct call *call, struct store *store, const struct index_clock *clock,
                            struct load_target *t, struct schema *schema, struct arena *arena)
 {
     struct manifest m;
-    enum dp_status status = manifest_load_any(call, store, t->name, &m, NULL);
+    struct manifest_answer answer;
+    enum dp_status status = manifest_load_any(call, store, t->name, &m, &answer);
+    t->store_ms = answer.date_ms;
+    t->at_ns = index_now_ns(clock);
     if (status == DP_NOT_FOUND) {
         dp_error_clear(&call->error);
         memset(t->horizon.text, '0', ULID_LEN);
         count_room(t, MANIFEST_START_LEN);
-        return ulid_new(clock, &t->horizon, 0, &t->incarnation, &call->error);
+        return ulid_new(clock, &t->horizon, t->store_ms, &t->incarnation, &call->error);
     }
     if (status)
         return status;
@@ -124,7 +132,7 @@ enum dp_status target_look(struct call *call, struct store *store, const struct 
     t->horizon = m.horizon;
     status = check_room_beside(&m, t, &call->error);
     if (status == DP_OK && !t->joins)
-        status = ulid_new(clock, &t->horizon, 0, &t->incarnation, &call->error);
+        status = ulid_new(clock, &t->horizon, t->store_ms, &t->incarnation, &call->error);
     if (status == DP_OK && t->joins)
         status = target_check_writable(call, store, t, &m);
     if (status == DP_OK && t->joins)

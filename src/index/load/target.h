@@ -9,6 +9,7 @@ struct load_target {
     struct index_vectors vectors; /* of the rows to load */
     struct ulid incarnation;      /* the load writes its objects into this incarnation */
     bool joins;                   /* whether `incarnation` is that of a live namespace */
+    int64_t store_ms, at_ns;      /* the store's clock when the load began (0: unknown), and when that was */
     struct ulid horizon;          /* the name's horizon; the load's objects get later ULIDs */
     size_t segments_listed;       /* number of segments that the manifest listed when the load began */
     size_t segments_max;          /* number of further segments for which the manifest has room */
@@ -19,6 +20,8 @@ struct load_target {
  * vectors. */
 enum dp_status target_look(struct call *call, struct store *store, const struct index_clock *clock,
                            struct load_target *target, struct schema *schema, struct arena *arena);
+/* Returns what the store's clock shows now, in Unix milliseconds, or 0 if that is unknown. */
+int64_t target_store_ms(const struct load_target *target, const struct index_clock *clock);
 /* Checks that the rows' vectors are of the namespace's kind; DP_INVALID if not. */
 enum dp_status target_check_vectors(const struct load_target *target, const struct manifest *m,
                                     struct dp_error *error);
