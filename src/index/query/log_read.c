@@ -118,6 +118,8 @@ enum dp_status log_read_take(struct round *round, const struct log_read *read, s
     struct arena *arena = round->call->arena;
     *out = (struct log_run){.first = read->first, .ended = read->count == 0};
     enum dp_status status = count_entries(round, read, out);
+    if (status)
+        *out = (struct log_run){0};
     if (status || out->count == 0)
         return status;
     struct store_read_req *rests = arena_calloc(arena, out->count, sizeof *rests);
