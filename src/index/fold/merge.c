@@ -210,11 +210,21 @@ static enum dp_status find_lost(struct call *call, struct merge *m, const struct
     return status;
 }
 
+/* Returns whether the merge took so long that a collector may have removed an output. */
+static bool is_passed(const struct merge *m, const struct ulid *horizon)
+{
+    for (size_t i = 0; i < m->loader->segment_count; i++) {
+        if (memcmp(m->loader->segments[i].id.text, horizon->text, ULID_LEN) <= 0)
+            return true;
+    }
+    return false;
+}
+
 static enum dp_status apply_merge(struct call *call, void *context, struct manifest *now, bool exists,
                                   bool *needed)
 {
     struct merge *m = context;
-    m->beaten = !exists || !ulid_equal(&now->incarnation, &m->seen.incarnation);
+    m->beaten = !exists || !ulid_equal(&now->incarnation, &m->seen.incarnation) || is_passed(m, &now->horizon);
     *needed = !m->beaten;
     enum dp_status status = m->beaten ? DP_OK : find_lost(call, m, now);
     if (status || m->beaten)
