@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "index/lives.h"
 #include "index/load/load.h"
 #include "index/query/reader.h"
+#include "index/schema_declare.h"
 #include "index/upkeep.h"
 
 enum { ARENA_MAX = 64 << 20, STEPS_MAX = 400000, OPERATIONS_MAX = 400 };
@@ -28,6 +30,8 @@ struct actor {
     struct arena arena;
     struct call call;
     struct index_reader *reader;
+    struct index_collector *collector;
+    int64_t rest_ms; /* how long the actor rests now; 0: as long as it likes */
     void (*act)(struct actor *);
     char name[24];
 };
@@ -45,7 +49,7 @@ struct history {
 
 const char *history_kind_name(enum history_kind kind)
 {
-    static const char *const names[HISTORY_KINDS] = {"loads"};
+    static const char *const names[HISTORY_KINDS] = {"loads", "log", "lives"};
     return names[kind];
 }
 
@@ -69,6 +73,10 @@ static void check_status(struct actor *a, enum dp_status status, const char *wha
     case DP_UNKNOWN:
     case DP_CONFLICT:
     case DP_OVERLOADED: break;
+    case DP_UNSUPPORTED: /* a load meets a namespace with a log */
+        if (a->history->kind == HISTORY_LIVES)
+            break;
+        /* fall through */
     default:
         if (!a->node.crashed)
             sim_fail(&a->history->sim, "%s: %s: %s: %s", a->name, what, dp_status_name(status),
@@ -76,10 +84,13 @@ static void check_status(struct actor *a, enum dp_status status, const char *wha
     }
 }
 
+/* Forgets what the process had in memory. */
 static void close_reader(struct actor *a)
 {
     index_close(a->reader);
     a->reader = NULL;
+    index_collector_free(a->collector);
+    a->collector = NULL;
 }
 
 /* Opens the actor's reader unless it is open. */
@@ -98,12 +109,22 @@ static bool goes_on(const struct history *h)
     return !h->sim.failed && !enough && h->operations < OPERATIONS_MAX;
 }
 
+/* Half of the pauses are short, so that actors meet; the others let the collector's grace pass. */
+static void rest(struct actor *a)
+{
+    struct sim *sim = &a->history->sim;
+    int64_t ns = a->rest_ms ? a->rest_ms * SIM_NS_PER_MS
+                            : sim_span(sim, SECOND_NS / 100, (sim_chance(sim, 1, 2) ? 2 : 1800) * SECOND_NS);
+    a->rest_ms = 0;
+    sim_sleep(sim, ns);
+}
+
 static void run_actor(void *context)
 {
     struct actor *a = context;
     struct history *h = a->history;
     while (goes_on(h)) {
-        sim_sleep(&h->sim, sim_span(&h->sim, SECOND_NS / 100, 120 * SECOND_NS));
+        rest(a);
         if (a->node.crashed) {
             close_reader(a);
             sim_node_restart(&a->node);
@@ -195,6 +216,97 @@ static void act_reader(struct actor *a)
     read_rows(a, sim_chance(&a->history->sim, 1, 4));
 }
 
+/* ---- writing ----------------------------------------------------------------------------------------- */
+
+static enum dp_status make_namespace(struct call *call, struct actor *a)
+{
+    static const char DECLARED[] = "{\"v\":\"uint\",\"p\":\"uint\"}";
+    const struct index_vectors vectors = {.dim = SIM_DIM, .metric = INDEX_EUCLIDEAN_SQUARED};
+    struct schema schema = {0};
+    struct schema_changes changes;
+    enum dp_status status = schema_declare(&schema, NULL, call->arena, span_str(DECLARED), &changes, &call->error);
+    if (status == DP_OK)
+        status = lives_create(call, &a->node.base, span_str(NAME), &vectors, &schema, &a->node.clock);
+    return status;
+}
+
+/* Makes the namespace, or deletes it. */
+static void act_keeper(struct actor *a)
+{
+    struct history *h = a->history;
+    bool drops = h->kind == HISTORY_LIVES && sim_chance(&h->sim, 1, 2);
+    struct sim_op *op = truth_begin(&h->truth, drops ? SIM_DROP : SIM_CREATE, a->name);
+    struct call *call = begin_call(a);
+    h->sim.current->op = op;
+    sim_note(&h->sim, drops ? "deletes the namespace" : "makes the namespace");
+    enum dp_status status =
+        drops ? lives_delete(call, &a->node.base, span_str(NAME), &a->node.clock) : make_namespace(call, a);
+    check_status(a, status, drops ? "delete" : "create");
+    sim_note(&h->sim, "%s: %s", drops ? "deletes the namespace" : "makes the namespace", dp_status_name(status));
+    truth_end(&h->truth, op, status, a->node.crashed);
+}
+
+/* Makes requests for different ids. */
+static void choose_requests(struct history *h, struct sim_op *op)
+{
+    unsigned first = (unsigned)sim_below(&h->sim, SIM_IDS);
+    op->count = 1 + sim_below(&h->sim, SIM_REQUESTS_MAX);
+    for (size_t i = 0; i < op->count; i++) {
+        uint64_t kind = sim_below(&h->sim, 5);
+        op->requests[i] = (struct sim_request){.kind = kind < 3   ? SIM_UPSERT
+                                                       : kind < 4 ? SIM_PATCH
+                                                                  : SIM_DELETE,
+                                               .id = (first + (unsigned)i) % SIM_IDS,
+                                               .value = ++h->last_value};
+    }
+}
+
+static enum dp_status write_rows(struct call *call, struct actor *a, const struct sim_op *op,
+                                 struct index_write_result *result)
+{
+    struct index_write_row rows[SIM_REQUESTS_MAX];
+    char documents[SIM_REQUESTS_MAX][32];
+    float vectors[SIM_REQUESTS_MAX][SIM_DIM];
+    for (size_t i = 0; i < op->count; i++) {
+        const struct sim_request *request = &op->requests[i];
+        const char *name = request->kind == SIM_PATCH ? "p" : "v";
+        snprintf(documents[i], sizeof documents[i], "{\"%s\":%" PRIu32 "}", name, request->value);
+        sim_vector(request->value, vectors[i]);
+        rows[i] = (struct index_write_row){.kind = request->kind == SIM_UPSERT  ? INDEX_UPSERT
+                                                   : request->kind == SIM_PATCH ? INDEX_PATCH
+                                                                                : INDEX_DELETE,
+                                           .id = sim_id(request->id)};
+        if (request->kind != SIM_DELETE)
+            rows[i].attributes = span_str(documents[i]);
+        if (request->kind == SIM_UPSERT) {
+            rows[i].vectors = vectors[i];
+            rows[i].windows = 1;
+        }
+    }
+    const struct index_write write = {.rows = rows, .count = op->count, .dim = SIM_DIM};
+    enum dp_status status = open_reader(a, call);
+    return status == DP_OK ? index_write(call, a->reader, &write, result) : status;
+}
+
+static void act_writer(struct actor *a)
+{
+    struct history *h = a->history;
+    struct index_write_result result = {0};
+    struct sim_op *op = truth_begin(&h->truth, SIM_WRITE, a->name);
+    size_t from = h->truth.need;
+    choose_requests(h, op);
+    h->sim.current->op = op;
+    sim_note(&h->sim, "writes %zu rows from value %" PRIu32, op->count, op->requests[0].value);
+    enum dp_status status = write_rows(begin_call(a), a, op, &result);
+    check_status(a, status, "write");
+    sim_note(&h->sim, "the write ends: %s, entry %" PRIu64, dp_status_name(status), result.number);
+    truth_end(&h->truth, op, status, a->node.crashed);
+    if (status == DP_OK)
+        truth_check_write(&h->truth, op, result.number, result.applied, from);
+    else if (status == DP_NOT_FOUND || status == DP_CONFLICT)
+        close_reader(a);
+}
+
 /* ---- loads and upkeep -------------------------------------------------------------------------------- */
 
 static enum dp_status load_rows(struct call *call, struct actor *a, const struct sim_op *op)
@@ -248,6 +360,45 @@ static void act_merger(struct actor *a)
     sim_note(&a->history->sim, "the merge ends: %s", dp_status_name(status));
 }
 
+static void act_folder(struct actor *a)
+{
+    struct history *h = a->history;
+    struct index_fold_result result;
+    struct call *call = begin_call(a);
+    h->sim.current->op = truth_begin(&h->truth, SIM_UPKEEP, a->name);
+    sim_note(&h->sim, "folds");
+    enum dp_status status = open_reader(a, call);
+    if (status == DP_OK && sim_chance(&h->sim, 1, 2))
+        status = index_refresh(call, a->reader);
+    if (status == DP_OK)
+        status = index_fold(call, a->reader, NULL, &result);
+    check_status(a, status, "fold");
+    sim_note(&h->sim, "the fold ends: %s", dp_status_name(status));
+    if (status == DP_NOT_FOUND)
+        close_reader(a);
+}
+
+static void act_collector(struct actor *a)
+{
+    struct history *h = a->history;
+    struct call *call = begin_call(a);
+    struct index_collect_result result = {0};
+    const struct index_collect_options options = {
+        .clock = &a->node.clock, .lag_ms = 30 * 60 * 1000, .at_once = sim_chance(&h->sim, 1, 2)};
+    h->sim.current->op = truth_begin(&h->truth, SIM_UPKEEP, a->name);
+    sim_note(&h->sim, "collects");
+    enum dp_status status = DP_OK;
+    if (!a->collector)
+        status = index_collector_new(&a->node.base, span_str(NAME), &a->collector, &call->error);
+    if (status == DP_OK)
+        status = index_collect(call, a->collector, &options, &result);
+    check_status(a, status, "collect");
+    sim_note(&h->sim, "the collection ends: %s, %" PRIu64 " entries, %" PRIu64 " objects, due in %" PRIi64 " ms",
+             dp_status_name(status), result.entries, result.objects, result.due_ms);
+    if (status == DP_OK && result.due_ms > 0 && sim_chance(&h->sim, 3, 4))
+        a->rest_ms = result.due_ms;
+}
+
 /* ---- the course of a history ------------------------------------------------------------------------- */
 
 /* When all is quiet: everybody must see the last state. */
@@ -259,8 +410,12 @@ static void run_last_look(void *context)
         return;
     h->truth.need = h->truth.count - 1;
     read_rows(a, false);
-    if (h->truth.states[h->truth.count - 1].live) {
-        act_merger(a);
+    static void (*const upkeep[])(struct actor *) = {act_folder, act_merger, act_collector, act_collector};
+    for (size_t i = 0; i < sizeof upkeep / sizeof *upkeep && h->truth.states[h->truth.count - 1].live; i++) {
+        if (i == 0 && h->kind == HISTORY_LOADS)
+            continue;
+        upkeep[i](a);
+        rest(a);
         read_rows(a, false);
     }
     close_reader(a);
@@ -285,12 +440,25 @@ static void add_actors(struct history *h)
         const char *name;
         void (*act)(struct actor *);
         unsigned least, most;
-    } cast[HISTORY_KINDS][4] = {
+    } cast[HISTORY_KINDS][6] = {
         [HISTORY_LOADS] = {{"loader", act_loader, 2, 4},
                            {"reader", act_reader, 1, 3},
-                           {"merger", act_merger, 0, 2}},
+                           {"merger", act_merger, 0, 2},
+                           {"collector", act_collector, 0, 2}},
+        [HISTORY_LOG] = {{"keeper", act_keeper, 1, 1},
+                         {"writer", act_writer, 2, 4},
+                         {"reader", act_reader, 1, 3},
+                         {"folder", act_folder, 1, 2},
+                         {"merger", act_merger, 0, 2},
+                         {"collector", act_collector, 1, 2}},
+        [HISTORY_LIVES] = {{"keeper", act_keeper, 1, 3},
+                           {"writer", act_writer, 2, 3},
+                           {"reader", act_reader, 1, 2},
+                           {"folder", act_folder, 0, 2},
+                           {"merger", act_merger, 0, 1},
+                           {"collector", act_collector, 0, 2}},
     };
-    for (size_t i = 0; i < 4 && cast[h->kind][i].name; i++) {
+    for (size_t i = 0; i < 6 && cast[h->kind][i].name; i++) {
         unsigned most = cast[h->kind][i].most, least = cast[h->kind][i].least;
         for (uint64_t n = least + sim_below(&h->sim, most - least + 1); n > 0; n--)
             add_actor(h, cast[h->kind][i].name, cast[h->kind][i].act);

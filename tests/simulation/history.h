@@ -8,7 +8,9 @@
 enum { HISTORY_OPERATIONS_MIN = 100, HISTORY_FAULTS_MIN = 5, HISTORY_ACTORS_MAX = 16 };
 
 enum history_kind {
-    HISTORY_LOADS, /* a namespace without a log: loads, merges, queries */
+    HISTORY_LOADS, /* a namespace without a log: loads, merges, collectors, queries */
+    HISTORY_LOG,   /* one with a log: writes, folds, merges, collectors, queries */
+    HISTORY_LIVES, /* the same, and the namespace is deleted and made again */
     HISTORY_KINDS
 };
 

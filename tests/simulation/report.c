@@ -56,10 +56,12 @@ static void print_report(const struct report *r, double seconds, FILE *out)
             r->truth.counts.floors, r->truth.counts.gones, r->truth.counts.lives, r->truth.counts.deaths,
             r->truth.counts.entries_deleted, r->truth.counts.objects_deleted);
     fprintf(out,
-            "operations: %" PRIu64 " acknowledged, %" PRIu64 " unknown, %" PRIu64 " refused; reads: %" PRIu64
-            " strong, %" PRIu64 " eventual, %" PRIu64 " found no namespace\n",
-            r->truth.counts.acknowledged, r->truth.counts.unknown, r->truth.counts.refused,
-            r->truth.counts.strong_reads, r->truth.counts.eventual_reads, r->truth.counts.absent_reads);
+            "operations: %" PRIu64 " acknowledged, %" PRIu64 " unknown, %" PRIu64 " refused, %" PRIu64
+            " died with their namespace; reads: %" PRIu64 " strong, %" PRIu64 " eventual, %" PRIu64
+            " found no namespace, %" PRIu64 " saw an entry of an ended life\n",
+            r->truth.counts.acknowledged, r->truth.counts.unknown, r->truth.counts.refused, r->truth.counts.died,
+            r->truth.counts.strong_reads, r->truth.counts.eventual_reads, r->truth.counts.absent_reads,
+            r->truth.counts.ghosts_seen);
 }
 
 uint64_t report_run(struct report *report, uint64_t first, uint64_t count, FILE *out)

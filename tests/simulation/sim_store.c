@@ -152,6 +152,12 @@ static int64_t travel_ns(struct sim_store *store)
     return sim_span(store->sim, SIM_NS_PER_MS, 200 * SIM_NS_PER_MS);
 }
 
+/* The same without stalls. */
+static int64_t short_travel_ns(struct sim_store *store)
+{
+    return sim_span(store->sim, SIM_NS_PER_MS, 200 * SIM_NS_PER_MS);
+}
+
 static enum dp_status fail_crashed(struct call *call)
 {
     return call_fail(call, DP_CANCELLED, "the process has crashed");
@@ -265,7 +271,9 @@ static void sim_read(struct call *call, struct store *base, struct store_read_re
     assert(n <= BATCH_MAX);
     perhaps_crash(node);
     for (size_t i = 0; i < n; i++)
-        order[i] = (struct travelling_read){i, sim->now_ns + (node->crashed ? 0 : travel_ns(store))};
+        order[i] = (struct travelling_read){i, sim->now_ns + (node->crashed ? 0 : short_travel_ns(store))};
+    if (!node->crashed) /* one of them may stall, so that hours lie between two reads of a round */
+        order[sim_below(sim, n)].arrives_ns = sim->now_ns + travel_ns(store);
     qsort(order, n, sizeof *order, compare_travelling);
     for (size_t i = 0; i < n; i++) {
         struct store_read_req *req = &reqs[order[i].at];
@@ -274,14 +282,15 @@ static void sim_read(struct call *call, struct store *base, struct store_read_re
         store->counts.requests++;
         if (order[i].arrives_ns > sim->now_ns)
             sim_sleep(sim, order[i].arrives_ns - sim->now_ns);
-        if (!store->calm && sim_chance(sim, 1, 200)) {
+        if (!store->calm && sim_chance(sim, 1, 100 + 8 * n)) {
             store->counts.errors++;
             fail_read(req, DP_UNAVAILABLE, "the store does not answer");
         } else {
             answer_read(store, req);
         }
-        sim_note(sim, "GET %.*s: %s%s, %zu bytes", SPAN_FMT(req->key), dp_status_name(req->status),
-                 req->unchanged ? " unchanged" : "", req->bytes.span.len);
+        if (n < 8 || req->status != DP_NOT_FOUND)
+            sim_note(sim, "GET %.*s: %s%s, %zu bytes", SPAN_FMT(req->key), dp_status_name(req->status),
+                     req->unchanged ? " unchanged" : "", req->bytes.span.len);
     }
     if (!node->crashed)
         sim_sleep(sim, travel_ns(store));

@@ -97,6 +97,7 @@ static struct sim_state *add_state(struct sim_truth *truth)
 static void land_op(struct sim_truth *truth, struct sim_op *op)
 {
     op->event = truth->count - 1;
+    op->life = truth->counts.lives;
     if (++op->landed > 1)
         sim_fail(sim_of(truth), "an operation of %s is in the history twice", op->who);
 }
@@ -121,6 +122,23 @@ static bool apply_entry(const struct sim_truth *truth, const struct wal_entry *e
     return true;
 }
 
+/* Adds the state that a read may see for whom the last life has not ended yet. */
+static void add_ghost(struct sim_truth *truth, const struct wal_entry *entry)
+{
+    if (truth->ghost_count == truth->ghost_room) {
+        truth->ghost_room = truth->ghost_room ? 2 * truth->ghost_room : 16;
+        truth->ghosts = realloc(truth->ghosts, truth->ghost_room * sizeof *truth->ghosts);
+        assert(truth->ghosts);
+    }
+    struct sim_ghost *ghost = &truth->ghosts[truth->ghost_count];
+    *ghost = (struct sim_ghost){truth->states[truth->end - 1], truth->end};
+    if (truth->ghost_count && ghost[-1].end == truth->end)
+        ghost->state = ghost[-1].state; /* the entry follows another one of the ended life */
+    apply_entry(truth, entry, &ghost->state);
+    truth->ghost_count++;
+    truth->ended_entries++;
+}
+
 static void watch_entry(struct sim_truth *truth, struct sim_op *op, uint64_t number, struct span body)
 {
     struct wal_entry *entry;
@@ -131,7 +149,9 @@ static void watch_entry(struct sim_truth *truth, struct sim_op *op, uint64_t num
         return;
     }
     if (!ulid_equal(&entry->head.incarnation, &truth->incarnation) || !state_now(truth)->live) {
-        wal_entry_release(entry); /* an entry of an ended life, which nobody will read */
+        if (op && ulid_equal(&entry->head.incarnation, &truth->ended) && number == truth->ended_entries + 1)
+            add_ghost(truth, entry);
+        wal_entry_release(entry);
         return;
     }
     if (number <= truth->entries) {
@@ -180,6 +200,9 @@ static void watch_lives(struct sim_truth *truth, const struct manifest *m, struc
     if (was && (!is || another)) {
         *add_state(truth) = (struct sim_state){0};
         truth->counts.deaths++;
+        truth->end = truth->count - 1;
+        truth->ended = truth->incarnation;
+        truth->ended_entries = truth->entries;
         if (op && op->kind == SIM_DROP)
             land_op(truth, op);
     }
@@ -324,6 +347,7 @@ void truth_deinit(struct sim_truth *truth)
         truth->ops = op->next;
         free(op);
     }
+    free(truth->ghosts);
     free(truth->states);
 }
 
@@ -340,16 +364,46 @@ void truth_end(struct sim_truth *truth, struct sim_op *op, enum dp_status status
 {
     if (status == DP_OK) {
         truth->counts.acknowledged++;
-        if (op->landed == 0 && (op->kind == SIM_LOAD || op->kind == SIM_WRITE))
+        if (op->landed == 0 && op->kind == SIM_LOAD)
             sim_fail(sim_of(truth), "%s was told that an operation is done, and it is not in the history",
                      op->who);
         if (op->landed && op->event > truth->need)
             truth->need = op->event;
+    } else if (status == DP_CONFLICT && op->landed &&
+               (op->life != truth->counts.lives || !state_now(truth)->live)) {
+        truth->counts.died++; /* its namespace was deleted, and the operation with it */
     } else if (crashed || status == DP_UNKNOWN || status == DP_NOT_DURABLE) {
         truth->counts.unknown++;
     } else {
         truth->counts.refused++;
         op->refused = true;
+    }
+}
+
+void truth_check_write(struct sim_truth *truth, const struct sim_op *op, uint64_t number, const bool *applied,
+                       size_t from)
+{
+    bool expected[SIM_REQUESTS_MAX];
+    if (number != 0 && (op->landed != 1 || op->number != number)) {
+        sim_fail(sim_of(truth),
+                 "%s was told that its write is entry %" PRIu64 ", but it is entry %" PRIu64 " (%u times)",
+                 op->who, number, op->number, op->landed);
+    } else if (number == 0 && op->landed) {
+        sim_fail(sim_of(truth), "%s was told that it wrote nothing, but it wrote entry %" PRIu64, op->who,
+                 op->number);
+    } else if (number != 0) {
+        for (size_t i = 0; i < op->count; i++)
+            if (applied[i] != op->applied[i] && op->requests[i].kind != SIM_DELETE)
+                sim_fail(sim_of(truth), "%s was told that request %zu of entry %" PRIu64 " was %scarried out",
+                         op->who, i, number, applied[i] ? "" : "not ");
+    } else {
+        for (size_t at = from; at < truth->count; at++) {
+            struct sim_state after = truth->states[at];
+            sim_apply(&after, op, expected);
+            if (after.live && memcmp(&after, &truth->states[at], sizeof after) == 0)
+                return;
+        }
+        sim_fail(sim_of(truth), "%s was told that it had nothing to write, and that was never so", op->who);
     }
 }
 
@@ -377,6 +431,11 @@ void truth_check_read(struct sim_truth *truth, const struct sim_state *seen, siz
     for (size_t i = truth->count; i-- > from;)
         if (is_state(&truth->states[i], seen))
             return;
+    for (size_t i = 0; i < truth->ghost_count; i++)
+        if (from < truth->ghosts[i].end && is_state(&truth->ghosts[i].state, seen)) {
+            truth->counts.ghosts_seen++;
+            return;
+        }
     char got[256], now[256];
     const char *ever = "never was";
     for (size_t i = 0; i < from; i++)

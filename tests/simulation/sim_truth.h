@@ -40,9 +40,17 @@ struct sim_op {
     bool applied[SIM_REQUESTS_MAX]; /* which requests took effect, by the model */
     unsigned landed;                /* how many times it is in the history */
     size_t event;                   /* state that it made */
+    uint64_t life;                  /* the life of the namespace in which it landed */
     uint64_t number;                /* of its log entry */
     bool refused;                   /* its caller was told that it is not, and never will be, carried out */
     struct sim_op *next;
+};
+
+/* A state that was never acknowledged: an entry was put into a life that had just ended, by a writer who did not know
+ * that yet and is told so. A read that began before anybody knew of the end may see it. */
+struct sim_ghost {
+    struct sim_state state;
+    size_t end; /* the state that ended the life */
 };
 
 struct sim_truth {
@@ -50,15 +58,21 @@ struct sim_truth {
     const char *name;
     struct sim_state *states; /* [count]; the last one is now */
     size_t count, room;
+    struct sim_ghost *ghosts; /* [ghost_count] */
+    size_t ghost_count, ghost_room;
+    size_t end;              /* the newest state that ended a life */
     size_t need;             /* newest state that somebody was told of */
     struct ulid incarnation; /* of the present or last life */
-    uint64_t entries;        /* numbers of its log that were put */
+    struct ulid ended;       /* the life before, and the numbers of its log that were put */
+    uint64_t ended_entries;
+    uint64_t entries; /* numbers of its log that were put */
     uint64_t floor, gone, sequence;
     struct id_key keys[SIM_IDS];
     struct sim_op *ops;
     struct {
-        uint64_t loads, entries, lives, deaths, floors, gones, entries_deleted, objects_deleted, zombies, swaps;
-        uint64_t acknowledged, unknown, refused, strong_reads, eventual_reads, absent_reads;
+        uint64_t loads, entries, lives, deaths, floors, gones, entries_deleted, objects_deleted, zombies, swaps,
+            ghosts_seen;
+        uint64_t acknowledged, unknown, refused, died, strong_reads, eventual_reads, absent_reads;
     } counts;
 };
 
@@ -67,6 +81,9 @@ void truth_deinit(struct sim_truth *truth);
 struct sim_op *truth_begin(struct sim_truth *truth, int kind, const char *who);
 /* Checks what an operation answered, and notes what must be seen from now on. `status` as the product said it. */
 void truth_end(struct sim_truth *truth, struct sim_op *op, enum dp_status status, bool crashed);
+/* Checks the number and the outcomes that an acknowledged write got. `from`: the oldest state that it may have seen. */
+void truth_check_write(struct sim_truth *truth, const struct sim_op *op, uint64_t number, const bool *applied,
+                       size_t from);
 /* Checks what a read answered: it must have been the state at a moment since state `from`. */
 void truth_check_read(struct sim_truth *truth, const struct sim_state *seen, size_t from, const char *who);
 /* Checks the end of a history. */
