@@ -1,6 +1,8 @@
 /* follow.c: reads the log behind a manifest. */
 #include "index/query/follow.h"
 
+#include "base/alloc.h"
+#include "base/array.h"
 #include "index/query/reader.h"
 
 /* Fails with DP_STALE unless the log after the view's floor is whole under the manifest in `bytes` too. */
@@ -60,26 +62,66 @@ static enum dp_status fail_hole(struct call *call, const struct view *view, uint
     return call_fail(call, DP_STALE, "%s: the log lacks this entry, but has later ones", key.text);
 }
 
-enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run, int64_t sent_ns)
+/* Entries that a view lacks, in order, from several rounds of reads. */
+struct followed {
+    struct wal_entry **entries; /* [count], retained */
+    size_t count, room;
+};
+
+static void followed_release(struct followed *f)
 {
-    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < f->count; i++)
+        wal_entry_release(f->entries[i]);
+    mem_free(f->entries);
+}
+
+/* Moves the entries of a run to the others. */
+static enum dp_status add_run(struct call *call, struct followed *f, struct log_run *run)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        struct wal_entry **entries =
+            array_reserve(f->entries, f->count, &f->room, sizeof(struct wal_entry *), LOG_READ_FIRST);
+        if (!entries)
+            return call_nomem(call, "a log");
+        f->entries = entries;
+        f->entries[f->count++] = wal_entry_retain(run->entries[i]);
+    }
+    return DP_OK;
+}
+
+/* Reads entries from number `next` on, until one does not exist. `run`: those that are there already. */
+static enum dp_status read_to_end(struct call *call, struct view *view, uint64_t next, struct log_run *run,
+                                  struct followed *out)
+{
     size_t count = run->count < LOG_READ_FIRST ? LOG_READ_FIRST : LOG_READ_MORE;
     /* The reads of a round are no single moment, so the first hole may be an entry that came meanwhile. */
     int holes = 0;
-    for (bool ended = false; !ended && status == DP_OK;) {
-        bool fits = run->first != 0 && run->first <= view_position(view).last + 1;
-        if (fits && run->count)
-            status = view_apply_all(call, view, run->entries, run->count);
-        if (status == DP_OK && fits && run->hole && holes++)
-            status = fail_hole(call, view, run->first + run->count);
-        ended = fits && run->ended && !run->hole;
+    for (;;) {
+        bool fits = run->first != 0 && run->first <= next; /* another thread may have brought the view further */
+        enum dp_status status = fits ? add_run(call, out, run) : DP_OK;
+        if (fits && next < run->first + run->count)
+            next = run->first + run->count;
+        bool hole = fits && run->hole, ended = fits && run->ended && !hole;
         log_run_release(run);
-        if (!ended && status == DP_OK) {
-            status = read_entries(call, view, view_position(view).last + 1, count, run);
-            count = LOG_READ_MORE;
-        }
+        if (status == DP_OK && hole && holes++)
+            status = fail_hole(call, view, next);
+        if (status || ended)
+            return status;
+        status = read_entries(call, view, next, count, run);
+        if (status)
+            return status;
+        count = LOG_READ_MORE;
     }
+}
+
+enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run, int64_t sent_ns)
+{
+    struct followed f = {0};
+    enum dp_status status = read_to_end(call, view, view_position(view).last + 1, run, &f);
     log_run_release(run);
+    if (status == DP_OK && f.count)
+        status = view_apply_all(call, view, f.entries, f.count);
+    followed_release(&f);
     if (status == DP_OK && reader_now_ns(view->reader) - sent_ns > FOLLOW_GRACE_NS)
         status = confirm_log(call, view);
     return status;

@@ -2,7 +2,6 @@
 #include "index/wal/entry.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 #include "base/alloc.h"
 #include "base/checksum.h"
@@ -107,16 +106,15 @@ static bool parse_wal_record(struct cursor *c, uint32_t dim, struct wal_record *
     return !c->failed;
 }
 
-/* Reads little-endian floats to `to`. Returns false when one is not finite. */
+/* Copies floats, which are little endian as this machine's are. Returns false when one is not finite. */
 static bool take_wal_floats(struct span bytes, float *to)
 {
-    struct cursor c = cursor_over(bytes);
-    bool finite = true;
-    for (size_t i = 0; i < bytes.len / sizeof(float); i++) {
-        to[i] = cursor_f32(&c);
-        finite = finite && isfinite(to[i]);
-    }
-    return finite;
+    size_t count = bytes.len / sizeof(float), finite = 0;
+    if (count)
+        memcpy(to, bytes.data, bytes.len);
+    for (size_t i = 0; i < count; i++)
+        finite += to[i] - to[i] == 0.0F; /* a NaN for the others */
+    return finite == count;
 }
 
 static enum dp_status parse_wal_records(struct cursor *c, struct wal_entry *entry, struct dp_error *error)
@@ -219,8 +217,7 @@ void wal_encode_row(struct wal_encoder *e, struct span key, const float *vectors
     encode_wal_key(e, WAL_ROW, key);
     buffer_varint(&e->out, windows);
     buffer_varint(&e->out, document.len);
-    for (size_t i = 0; i < (size_t)windows * e->dim; i++)
-        buffer_f32(&e->out, vectors[i]);
+    buffer_append(&e->out, span_of(vectors, (size_t)windows * e->dim * sizeof(float))); /* little endian */
     buffer_append(&e->out, document);
 }
 
