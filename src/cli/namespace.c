@@ -1,7 +1,9 @@
-/* namespace.c: `dipper namespace` lists, describes, verifies and tidies the namespaces of a root. Each verb ends with
+/* namespace.c: `dipper namespace` lists, describes, deletes, verifies and tidies the namespaces of a root. Each verb ends with
  * what it cost. */
 #include <inttypes.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -10,13 +12,14 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/linked_model.h"
+#include "filter/attribute.h"
 #include "index/upkeep.h"
 #include "index/verify.h"
 
 enum { ARENA_MAX = 1 << 30, OUTPUT_MAX = 256 << 20, NAMES_PAGE = 1000, PAUSE_MS = 100 };
 
 struct namespace_options {
-    bool json, wait;
+    bool json, wait, yes;
 };
 
 /* One run of the command: its settings, the open root, and its output. */
@@ -103,6 +106,63 @@ static enum dp_status show_namespace(struct namespace_run *run)
     return status;
 }
 
+/* ---- rm -------------------------------------------------------------------------------------------------- */
+
+/* Reads an id as the namespace's ids are written. Where they are mixed or unknown, digits are an integer. */
+static struct index_id read_id(const char *text, enum id_kind kind)
+{
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    bool digits = *text >= '0' && *text <= '9' && *end == 0 && errno == 0;
+    if (digits && (kind == ID_ANY || kind == ID_UINT))
+        return (struct index_id){.number = number};
+    return (struct index_id){.is_string = true, .is_uuid = kind == ID_UUID, .text = span_str(text)};
+}
+
+static enum dp_status remove_rows(struct namespace_run *run, struct index_reader *reader)
+{
+    struct index_write_row rows[CLI_POSITIONS_MAX];
+    struct index_write write = {.rows = rows, .count = run->args->position_count - 1, .unthrottled = true};
+    struct index_write_result result;
+    struct schema schema;
+    enum dp_status status = index_schema(&run->call, reader, &schema);
+    for (size_t i = 0; i < write.count && status == DP_OK; i++)
+        rows[i] = (struct index_write_row){.kind = INDEX_DELETE,
+                                           .id = read_id(run->args->positions[i + 1], schema.id_kind)};
+    if (status == DP_OK)
+        status = index_write(&run->call, reader, &write, &result);
+    if (status)
+        return status;
+    if (run->options->json) {
+        json_field_u64(&run->json, "deleted", result.deleted);
+        json_field_u64(&run->json, "entry", result.number);
+    } else
+        buffer_printf(&run->out, "%.*s: deleted %" PRIu64 " ids in log entry %" PRIu64 "\n", SPAN_FMT(run->name),
+                      result.deleted, result.number);
+    return DP_OK;
+}
+
+static enum dp_status remove_namespace(struct namespace_run *run)
+{
+    struct index_reader *reader = NULL;
+    enum dp_status status;
+    if (run->args->position_count > 1) {
+        status = index_open(&run->call, run->store, run->name, &reader);
+        if (status == DP_OK)
+            status = remove_rows(run, reader);
+        index_close(reader);
+        return status;
+    }
+    status = index_delete(&run->call, run->store, run->name);
+    if (status == DP_OK && run->options->json)
+        json_field_bool(&run->json, "deleted", true);
+    else if (status == DP_OK)
+        buffer_printf(&run->out, "%.*s: deleted; a collector removes its objects after a day\n",
+                      SPAN_FMT(run->name));
+    return status;
+}
+
 /* ---- verify ---------------------------------------------------------------------------------------------- */
 
 static void print_fault(void *context, const char *object, const char *fault)
@@ -147,13 +207,29 @@ static enum dp_status verify_namespace(struct namespace_run *run)
 
 /* ---- compact, gc ----------------------------------------------------------------------------------------- */
 
+/* Folds the log of the namespace. */
+static enum dp_status fold_namespace(struct namespace_run *run, struct index_fold_result *result)
+{
+    const struct index_fold_options options = {.team = service_team(run->service)};
+    struct index_reader *reader = NULL;
+    enum dp_status status = index_open(&run->call, run->store, run->name, &reader);
+    if (status == DP_OK)
+        status = index_fold(&run->call, reader, &options, result);
+    index_close(reader);
+    return status;
+}
+
 static enum dp_status compact_namespace(struct namespace_run *run)
 {
+    struct index_fold_result folded = {0};
     const struct index_merge_options options = {.team = service_team(run->service), .everything = true};
     struct index_merge_result sum = {0}, one = {.inputs = 1};
     uint64_t merges = 0;
+    enum dp_status status = fold_namespace(run, &folded);
+    if (status)
+        return status;
     while (one.inputs) {
-        enum dp_status status = index_merge(&run->call, run->store, run->name, &options, &one);
+        status = index_merge(&run->call, run->store, run->name, &options, &one);
         if (status)
             return status;
         sum.inputs += one.inputs;
@@ -162,11 +238,16 @@ static enum dp_status compact_namespace(struct namespace_run *run)
         merges += one.inputs > 0;
     }
     if (run->options->json) {
+        json_field_u64(&run->json, "folded_entries", folded.entries);
         json_field_u64(&run->json, "merges", merges);
         json_field_u64(&run->json, "inputs", sum.inputs);
         json_field_u64(&run->json, "outputs", sum.outputs);
         json_field_u64(&run->json, "rows", sum.rows);
-    } else if (merges)
+        return DP_OK;
+    }
+    if (folded.entries)
+        buffer_printf(&run->out, "%.*s: folded %" PRIu64 " log entries\n", SPAN_FMT(run->name), folded.entries);
+    if (merges)
         buffer_printf(&run->out, "%.*s: merged %" PRIu64 " segments into %" PRIu64 ", %" PRIu64 " rows\n",
                       SPAN_FMT(run->name), sum.inputs, sum.outputs, sum.rows);
     else
@@ -295,6 +376,15 @@ static int run_namespace_info(const struct cli_args *args)
     return run_namespace(args, show_namespace);
 }
 
+static int run_namespace_rm(const struct cli_args *args)
+{
+    const struct namespace_options *given = args->options;
+    if (args->position_count == 1 && !given->yes)
+        return cli_usage(args, "this deletes the whole namespace %s: add --yes, or name the ids to delete",
+                         args->positions[0]);
+    return run_namespace(args, remove_namespace);
+}
+
 static int run_namespace_verify(const struct cli_args *args)
 {
     return run_namespace(args, verify_namespace);
@@ -311,19 +401,23 @@ static int run_namespace_gc(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
+    {"yes", CLI_FLAG, offsetof(struct namespace_options, yes), .help = "rm: delete the whole namespace"},
     {"json", CLI_FLAG, offsetof(struct namespace_options, json), .help = "print one JSON object"},
     {"wait", CLI_FLAG, offsetof(struct namespace_options, wait),
      .help = "gc: wait the 15 minutes until what was let go may be removed, and remove it"},
 };
-static const struct namespace_options defaults = {false, false};
+static const struct namespace_options defaults = {false, false, false};
 
 static const struct cli_verb verbs[] = {
     {"list", "[PREFIX]", "print the names of all namespaces, or of those that begin with PREFIX", 0, 1,
      run_namespace_list},
     {"info", "NAMESPACE", "print what a namespace holds", 1, 1, run_namespace_info},
+    {"rm", "NAMESPACE ID…|--yes", "delete rows by their ids, or the whole namespace", 1, CLI_POSITIONS_MAX,
+     run_namespace_rm},
     {"verify", "NAMESPACE", "read every object, check every checksum and reference, and name what is wrong", 1, 1,
      run_namespace_verify},
-    {"compact", "NAMESPACE", "merge the segments into as few as possible", 1, 1, run_namespace_compact},
+    {"compact", "NAMESPACE", "fold the log, and merge the segments into as few as possible", 1, 1,
+     run_namespace_compact},
     {"gc", "NAMESPACE [--wait]", "remove log entries and objects that the namespace no longer needs", 1, 1,
      run_namespace_gc},
 };
@@ -331,7 +425,7 @@ static const struct cli_verb verbs[] = {
 const struct cli_command cli_namespace_command = {
     .name = "namespace",
     .alias = "ns",
-    .summary = "list, describe, verify, compact namespaces",
+    .summary = "list, describe, delete, verify, compact namespaces",
     .details = "`verify` ends with status 1 if it finds a fault. `gc` removes a thing only 15 minutes after the\n"
                "namespace has let it go, because a reader may still use it, and an object that no manifest lists\n"
                "only after a day, because a load may still be at work. `dipper serve` and `dipper index-worker`\n"

@@ -42,6 +42,20 @@ def test_compact_makes_one_segment_with_the_same_answers(run, ask, bucket):
     assert "nothing to merge" in run("ns", "compact", "notes", "--root", bucket).stdout
 
 
+def test_rm_deletes_rows_or_the_whole_namespace(run, ask, bucket):
+    assert namespace(run, "rm", "notes", "1", "3", root=bucket)["deleted"] == 2
+    assert {row["id"] for row in ask("notes", "a note", bucket)} == {0, 2}
+    assert namespace(run, "info", "notes", root=bucket)["rows"] == 2
+    verified = namespace(run, "verify", "notes", root=bucket)
+    assert (verified["log_entries"], verified["faults"]) == (1, [])
+    assert namespace(run, "compact", "notes", root=bucket)["folded_entries"] == 1
+    assert {row["id"] for row in ask("notes", "a note", bucket)} == {0, 2}
+    assert "add --yes" in run("namespace", "rm", "notes", "--root", bucket, status=2).stderr
+    assert namespace(run, "rm", "notes", "--yes", root=bucket)["deleted"] is True
+    assert namespace(run, "list", root=bucket)["namespaces"] == ["other"]
+    assert "no namespace" in run("ns", "info", "notes", "--root", bucket, status=1).stderr
+
+
 def test_gc_waits_for_what_is_young(run, bucket):
     run("namespace", "compact", "notes", "--root", bucket)
     stored = objects(bucket)
