@@ -20,7 +20,7 @@ struct document_member {
 
 static inline struct document_walk document_begin(struct span document)
 {
-    return (struct document_walk){document.data, document.data + document.len};
+    return (struct document_walk){document.data, document.len ? document.data + document.len : document.data};
 }
 
 /* Gives the next member. Returns false at the end. */
