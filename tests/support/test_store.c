@@ -165,13 +165,15 @@ static enum dp_status test_head(struct call *call, struct store *store, struct s
     return status;
 }
 
-/* Returns whether this put meets the scripted fate. */
-static bool is_fated(struct test_store *t, struct span key)
+/* Returns whether this put meets the scripted fate, and gives that fate. */
+static bool is_fated(struct test_store *t, struct span key, enum test_store_fate *fate, enum dp_status *status)
 {
+    pthread_mutex_lock(&t->lock);
     size_t len = strlen(t->fate_suffix);
     bool suits = key.len >= len && memcmp(key.data + key.len - len, t->fate_suffix, len) == 0;
-    pthread_mutex_lock(&t->lock);
     bool fated = t->fate_in && suits && --t->fate_in == 0;
+    *fate = t->fate;
+    *status = t->fate_status;
     pthread_mutex_unlock(&t->lock);
     return fated;
 }
@@ -179,40 +181,47 @@ static bool is_fated(struct test_store *t, struct span key)
 static void keep_late(struct test_store *t, const struct store_put *put)
 {
     struct late_put *late = &t->late;
+    uint8_t *body = malloc(put->body.len + 1);
+    assert(body);
+    memcpy(body, put->body.data, put->body.len);
+    pthread_mutex_lock(&t->lock);
     free(late->body);
-    *late = (struct late_put){.is = true, .len = put->body.len, .condition = put->condition};
+    *late = (struct late_put){.is = true, .body = body, .len = put->body.len, .condition = put->condition};
     if (put->expected)
         late->expected = *put->expected;
     snprintf(late->key, sizeof late->key, "%.*s", SPAN_FMT(put->key));
-    late->body = malloc(put->body.len + 1);
-    assert(late->body);
-    memcpy(late->body, put->body.data, put->body.len);
+    pthread_mutex_unlock(&t->lock);
 }
 
-static enum dp_status meet_fate(struct call *call, struct test_store *t, struct store_put *put)
+static enum dp_status meet_fate(struct call *call, struct test_store *t, struct store_put *put,
+                                enum test_store_fate fate, enum dp_status status)
 {
-    if (t->fate == TEST_STORE_TWICE) {
+    if (fate == TEST_STORE_TWICE) {
         t->inner->ops->put(call, t->inner, put);
         dp_error_clear(&call->error);
         return t->inner->ops->put(call, t->inner, put);
     }
-    if (t->fate == TEST_STORE_LATE)
+    if (fate == TEST_STORE_LATE)
         keep_late(t, put);
-    return dp_fail(&call->error, t->fate_status, "scripted fate (test)");
+    return dp_fail(&call->error, status, "scripted fate (test)");
 }
 
 enum dp_status test_store_deliver(struct store *s, struct call *call)
 {
     struct test_store *t = of(s);
-    struct late_put *late = &t->late;
-    if (!late->is)
+    pthread_mutex_lock(&t->lock);
+    struct late_put late = t->late;
+    t->late = (struct late_put){0};
+    pthread_mutex_unlock(&t->lock);
+    if (!late.is)
         return DP_NOT_FOUND;
-    struct store_put put = {.key = span_str(late->key),
-                            .body = span_of(late->body, late->len),
-                            .condition = late->condition,
-                            .expected = &late->expected};
-    late->is = false;
-    return t->inner->ops->put(call, t->inner, &put);
+    struct store_put put = {.key = span_str(late.key),
+                            .body = span_of(late.body, late.len),
+                            .condition = late.condition,
+                            .expected = &late.expected};
+    enum dp_status status = t->inner->ops->put(call, t->inner, &put);
+    free(late.body);
+    return status;
 }
 
 void test_store_date(struct store *s, int64_t (*now_ms)(void *ctx), void *ctx)
@@ -229,8 +238,10 @@ static enum dp_status test_put(struct call *call, struct store *store, struct st
     op.bytes = put->body.len;
     enum verdict verdict = begin(t, &op, &op.status);
     enum dp_status status = op.status;
-    if (verdict == GO && is_fated(t, put->key))
-        status = meet_fate(call, t, put);
+    enum test_store_fate fate;
+    enum dp_status fate_status;
+    if (verdict == GO && is_fated(t, put->key, &fate, &fate_status))
+        status = meet_fate(call, t, put, fate, fate_status);
     else if (reaches(call, verdict, &status))
         status = answer(call, verdict, op.status, t->inner->ops->put(call, t->inner, put));
     if (t->now_ms)
