@@ -201,7 +201,7 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
 
-struct filter; /* a condition on rows, from the room filter/ */
+struct filter; /* filter/filter.h */
 
 /* A row to write.
  *

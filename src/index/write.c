@@ -104,8 +104,6 @@ static enum dp_status admit(struct call *call, const struct view *view, const st
                          SPAN_FMT(name));
     if (manifest->read_only)
         return call_fail(call, DP_DENIED, "namespace \"%.*s\" is read-only", SPAN_FMT(name));
-    if (m->write->upsert_condition || m->write->patch_condition || m->write->delete_condition)
-        return call_fail(call, DP_UNSUPPORTED, "conditions of writes are not supported yet");
     if (m->write->unthrottled && is_plain(m->write))
         return DP_OK;
     if (tail->tail_entries >= UNFOLDED_ENTRIES_MAX || tail->tail_rows > UNFOLDED_ROWS_MAX ||

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "filter/filter.h"
 #include "index/id.h"
 #include "index/manifest/swap.h"
 #include "index/query/lookup.h"
@@ -179,6 +180,80 @@ static void test_index_write_upserts_patches_and_deletes(void **state)
     expect_document(w, 7, NULL);
     expect_document(w, 1000, "{\"a\":1}");
     index_close(reader);
+}
+
+/* ---- conditions ------------------------------------------------------------------------------------------------- */
+
+static const struct filter *parse_condition(struct world *w, struct index_reader *reader, const char *json)
+{
+    struct view *view = reader_view(reader);
+    struct filter *filter;
+    if (filter_parse(&w->arena, span_str(json), &view->base->manifest.schema, true, &filter, &w->call.error) !=
+        DP_OK)
+        fail_msg("%s: %s", json, w->call.error.message);
+    view_release(view);
+    return filter;
+}
+
+/* Writes under one condition for all kinds; returns the rows that were written. */
+static uint64_t write_if(struct world *w, struct index_reader *reader, const char *condition,
+                         enum index_write_kind kind, uint64_t id, const char *document)
+{
+    struct one o;
+    struct index_write_result r;
+    call_init(&w->call, &w->arena);
+    one_row(w, &o, kind, id, document);
+    o.write.upsert_condition = o.write.patch_condition = o.write.delete_condition =
+        parse_condition(w, reader, condition);
+    if (index_write(&w->call, reader, &o.write, &r) != DP_OK)
+        fail_msg("writing: %s", w->call.error.message);
+    assert_int_equal(r.upserted + r.patched + r.deleted, r.applied[0]);
+    return r.applied[0];
+}
+
+static void test_index_write_if_a_condition_holds(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w);
+    static const char newer[] = "[\"a\",\"Lt\",{\"$ref_new\":\"a\"}]", absent[] = "[\"id\",\"Eq\",null]";
+    /* A row that is missing: an upsert is written, a patch and a deletion are not. */
+    assert_int_equal(write_if(w, reader, newer, INDEX_PATCH, 3000, "{\"a\":1}"), 0);
+    assert_int_equal(write_if(w, reader, newer, INDEX_DELETE, 3000, ""), 0);
+    assert_int_equal(write_if(w, reader, newer, INDEX_UPSERT, 3000, "{\"a\":5}"), 1);
+    expect_document(w, 3000, "{\"a\":5}");
+    assert_int_equal(write_if(w, reader, absent, INDEX_UPSERT, 3000, "{\"a\":9}"), 0); /* insert if absent */
+    assert_int_equal(write_if(w, reader, newer, INDEX_UPSERT, 3000, "{\"a\":5}"), 0);
+    assert_int_equal(write_if(w, reader, newer, INDEX_PATCH, 3000, "{\"a\":4}"), 0);
+    assert_int_equal(write_if(w, reader, newer, INDEX_PATCH, 3000, "{\"a\":6}"), 1);
+    expect_document(w, 3000, "{\"a\":6}");
+    assert_int_equal(write_if(w, reader, newer, INDEX_UPSERT, 3000, "{\"a\":7}"), 1);
+    expect_document(w, 3000, "{\"a\":7}");
+    /* For a deletion the incoming row is null, and nothing is less than null. */
+    assert_int_equal(write_if(w, reader, newer, INDEX_DELETE, 3000, ""), 0);
+    assert_int_equal(write_if(w, reader, "[\"a\",\"Gt\",7]", INDEX_DELETE, 3000, ""), 0);
+    assert_int_equal(write_if(w, reader, "[\"a\",\"Gte\",7]", INDEX_DELETE, 3000, ""), 1);
+    expect_document(w, 3000, NULL);
+    /* A row of a segment. */
+    assert_int_equal(write_if(w, reader, "[\"title\",\"Eq\",\"row 9\"]", INDEX_DELETE, 10, ""), 0);
+    assert_int_equal(write_if(w, reader, "[\"title\",\"Eq\",\"row 10\"]", INDEX_DELETE, 10, ""), 1);
+    expect_document(w, 10, NULL);
+    index_close(reader);
+}
+
+/* The condition is judged over another node's entry, whichever came first. */
+static void test_index_write_judges_conditions_over_the_newest_row(void **state)
+{
+    struct world *w = *state;
+    static const char newer[] = "[\"a\",\"Lt\",{\"$ref_new\":\"a\"}]";
+    struct index_reader *first = begin_rows(w), *second = open_reader(w);
+    must_write(w, first, INDEX_UPSERT, 5, "{\"a\":10}");
+    assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 5, "{\"a\":9}"), 0); /* there was a row 5 before */
+    must_write(w, first, INDEX_UPSERT, 3001, "{\"a\":10}");
+    assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 3001, "{\"a\":9}"), 0); /* as it saw it, new */
+    assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 3001, "{\"a\":11}"), 1);
+    expect_document(w, 3001, "{\"a\":11}");
+    index_close(first);
+    index_close(second);
 }
 
 static void test_index_write_alone_costs_two_round_trips(void **state)
@@ -592,6 +667,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_index_write_upserts_patches_and_deletes),
+        IN_MEMORY(test_index_write_if_a_condition_holds),
+        IN_MEMORY(test_index_write_judges_conditions_over_the_newest_row),
         IN_MEMORY(test_index_write_alone_costs_two_round_trips),
         IN_MEMORY(test_index_write_nothing_costs_nothing),
         IN_MEMORY(test_index_write_brings_new_attributes_into_the_manifest_first),

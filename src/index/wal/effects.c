@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "filter/filter.h"
 #include "index/id.h"
 #include "index/wal/patch.h"
 
@@ -120,7 +121,8 @@ static bool is_wanted(const struct write_member *m, size_t i, const struct row_s
         return kind == INDEX_UPSERT || (kind == INDEX_DELETE && !condition);
     if (!condition)
         return true;
-    return false;
+    const struct filter_row row = {m->keys[i], state->document}, incoming = {m->keys[i], m->documents[i]};
+    return filter_match(condition, &row, kind == INDEX_DELETE ? NULL : &incoming);
 }
 
 /* Sets *out to the record of row i over `state`. */
