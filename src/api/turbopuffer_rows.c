@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/base64.h"
 
+enum { ID_RAW_MAX = 6 * INDEX_ID_MAX + 2 }; /* each byte as \u00xx, and the quotes */
 enum { ROWS_FIRST = 64, NAMES_FIRST = 16, NUMBERS_FIRST = 2048, NAME_SHOWN = 60 };
 
 void rows_parse_init(struct rows_parse *p, struct body_parse *body)
@@ -26,6 +27,17 @@ static void refuse_memory(struct rows_parse *p)
 }
 
 /* ---- ids ---------------------------------------------------------------------------------------------- */
+
+/* Reads a string. A long one would need much memory if it had escapes, so its raw length is looked at first. */
+static void read_text_id(struct rows_parse *p, struct json_reader *r, struct span *out)
+{
+    struct json_reader ahead = *r;
+    struct span raw;
+    if (json_read_raw(&ahead, &raw) && raw.len > ID_RAW_MAX)
+        body_refuse(p->body, DP_INVALID, "an id has 1 to %d bytes", INDEX_ID_MAX);
+    else
+        json_read_string(r, p->call->arena, out);
+}
 
 static void read_row_id(struct rows_parse *p, struct json_reader *r, struct index_id *out)
 {
@@ -44,11 +56,15 @@ static void read_row_id(struct rows_parse *p, struct json_reader *r, struct inde
         json_reject(r, DP_INVALID, "an id must be an unsigned integer, a UUID or a string, not %s",
                     json_type_name(type));
     else
-        json_read_string(r, p->call->arena, &out->text);
+        read_text_id(p, r, &out->text);
 }
 
 static struct write_row *add_row(struct rows_parse *p, const struct write_row *row)
 {
+    if (p->row_count == TURBOPUFFER_ROWS_MAX) {
+        body_refuse(p->body, DP_TOO_LARGE, "the request has more than %d rows: split it", TURBOPUFFER_ROWS_MAX);
+        return NULL;
+    }
     struct write_row *rows =
         arena_reserve(p->call->arena, p->rows, p->row_count, &p->row_capacity, sizeof *rows, ROWS_FIRST);
     if (!rows) {
@@ -82,10 +98,21 @@ static bool are_finite(const float *numbers, size_t count)
     return true;
 }
 
+/* Counts the numbers of vectors before there is memory for them. Returns false after a refusal. */
+static bool count_numbers(struct rows_parse *p, size_t count)
+{
+    if (count <= (TURBOPUFFER_VECTORS_MAX - p->vector_bytes) / sizeof(float))
+        return true;
+    body_refuse(p->body, DP_TOO_LARGE, "the vectors of the request have more than %d bytes as float32: split it",
+                TURBOPUFFER_VECTORS_MAX);
+    return false;
+}
+
 /* Copies `count` numbers of p->floats to the arena. */
 static const float *keep_floats(struct rows_parse *p, size_t count)
 {
     float *kept = arena_array(p->call->arena, count, sizeof *kept);
+    p->vector_bytes += count * sizeof *kept;
     if (kept)
         memcpy(kept, p->floats, count * sizeof *kept);
     else
@@ -100,6 +127,8 @@ static size_t read_numbers(struct rows_parse *p, struct json_reader *r)
     if (!fields_expect(r, JSON_ARRAY, "\"vector\"") || !json_enter_array(r))
         return 0;
     while (json_next_item(r)) {
+        if (!count_numbers(p, count + 1))
+            return 0;
         float *floats =
             arena_reserve(p->call->arena, p->floats, count, &p->float_capacity, sizeof *floats, NUMBERS_FIRST);
         if (!floats) {
@@ -120,8 +149,11 @@ static const float *read_base64(struct rows_parse *p, struct json_reader *r, siz
 {
     struct span text;
     size_t len = 0;
-    struct json_reader before = *r;
-    if (!json_read_string(r, p->call->arena, &text))
+    struct json_reader before = *r, ahead = *r;
+    /* Even if each character had a backslash, as some clients put before '/'. */
+    if (json_read_raw(&ahead, &text) && !count_numbers(p, text.len / 8 * 3 / sizeof(float)))
+        return NULL;
+    if (!json_read_string(r, p->call->arena, &text) || !count_numbers(p, text.len / 4 * 3 / sizeof(float)))
         return NULL;
     uint8_t *bytes = arena_alloc(p->call->arena, text.len / 4 * 3 + 3);
     if (!bytes) {
@@ -134,6 +166,7 @@ static const float *read_base64(struct rows_parse *p, struct json_reader *r, siz
         return NULL;
     }
     *count = len / sizeof(float);
+    p->vector_bytes += len;
     const float *numbers = (const float *)bytes; /* arenas align to 16 bytes */
     if (are_finite(numbers, *count))
         return numbers;
@@ -194,6 +227,11 @@ static size_t intern_attribute(struct rows_parse *p, struct span name)
 
 static struct write_value *add_values(struct rows_parse *p, size_t count)
 {
+    if (count > TURBOPUFFER_VALUES_MAX - p->value_count) {
+        body_refuse(p->body, DP_TOO_LARGE, "the rows of the request have more than %d values: split it",
+                    TURBOPUFFER_VALUES_MAX);
+        return NULL;
+    }
     size_t room = p->value_capacity - p->value_count;
     if (!p->values || room < count) {
         size_t wanted = p->value_count + count, capacity = p->value_capacity ? p->value_capacity : ROWS_FIRST;

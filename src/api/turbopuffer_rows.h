@@ -6,6 +6,13 @@
 #include "api/turbopuffer_body.h"
 #include "service/write.h"
 
+/* Bounds of one request, so that a large body needs little memory. One entry of the log could not hold more vectors. */
+enum {
+    TURBOPUFFER_ROWS_MAX = 128 * 1024,
+    TURBOPUFFER_VALUES_MAX = 1024 * 1024,
+    TURBOPUFFER_VECTORS_MAX = 16 * 1024 * 1024 /* bytes of all vectors, as float32 */
+};
+
 /* Collects the rows of one request. Everything lies in the call's arena. */
 struct rows_parse {
     struct body_parse *body;
@@ -18,6 +25,7 @@ struct rows_parse {
     float *floats;     /* the vector that is being read */
     size_t row_count, row_capacity, value_count, value_capacity;
     size_t attribute_count, attribute_capacity, last_capacity, float_capacity;
+    size_t vector_bytes;   /* of all vectors so far */
     size_t next_attribute; /* most rows have the same keys in the same order: the next one's position */
 };
 

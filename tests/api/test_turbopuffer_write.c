@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "api/turbopuffer_rows.h"
 #include "api/turbopuffer_write.h"
 
 static struct arena arena;
@@ -302,6 +303,90 @@ static void test_turbopuffer_write_bounds_vectors_and_attributes(void **state)
     assert_non_null(strstr(call.error.message, "more than 1024 different attributes"));
 }
 
+/* Fills `body` with upsert_columns of `rows` ids and `columns` columns of 0, and then the text `more`. */
+static void columns_body(struct buffer *body, size_t rows, size_t columns, const char *more)
+{
+    buffer_clear(body);
+    buffer_append_str(body, "{\"upsert_columns\":{\"id\":[");
+    for (size_t i = 0; i < rows; i++)
+        buffer_printf(body, i ? ",%zu" : "%zu", i);
+    for (size_t c = 0; c < columns; c++) {
+        buffer_printf(body, "],\"c%zu\":[0", c);
+        for (size_t i = 1; i < rows; i++)
+            buffer_append_str(body, ",0");
+    }
+    buffer_printf(body, "]}%s}", more);
+    buffer_u8(body, 0);
+}
+
+static void test_turbopuffer_write_bounds_rows_and_values(void **state)
+{
+    (void)state;
+    struct buffer body;
+    buffer_init(&body, (size_t)64 << 20);
+    columns_body(&body, TURBOPUFFER_ROWS_MAX, 0, "");
+    assert_int_equal(parse_good((const char *)body.data)->row_count, TURBOPUFFER_ROWS_MAX);
+    static const char *const more[] = {",\"deletes\":[\"x\"]", ",\"patch_rows\":[{\"id\":\"x\"}]",
+                                       ",\"patch_columns\":{\"id\":[\"x\"]}"};
+    for (size_t i = 0; i < 3; i++) {
+        columns_body(&body, TURBOPUFFER_ROWS_MAX, 0, more[i]);
+        assert_int_equal(parse((const char *)body.data), DP_TOO_LARGE);
+        assert_non_null(strstr(call.error.message, "more than 131072 rows"));
+        columns_body(&body, TURBOPUFFER_ROWS_MAX - 1, 0, more[i]);
+        assert_int_equal(parse((const char *)body.data), DP_OK);
+    }
+    const char *eight = "\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0";
+    for (size_t beyond = 0; beyond < 2; beyond++) {
+        char rest[200];
+        snprintf(rest, sizeof rest, ",\"upsert_rows\":[{\"id\":\"x\",%s%s}]", eight, beyond ? ",\"i\":0" : "");
+        columns_body(&body, TURBOPUFFER_ROWS_MAX - 1, 8, rest);
+        assert_int_equal(parse((const char *)body.data), beyond ? DP_TOO_LARGE : DP_OK);
+    }
+    assert_non_null(strstr(call.error.message, "more than 1048576 values"));
+    columns_body(&body, TURBOPUFFER_ROWS_MAX, 9, "");
+    assert_int_equal(parse((const char *)body.data), DP_TOO_LARGE);
+    buffer_deinit(&body);
+}
+
+/* Fills `body` with a column of vectors, in one text: an array of numbers, or base 64. */
+static void flat_body(struct buffer *body, size_t rows, size_t numbers, bool base64)
+{
+    buffer_clear(body);
+    buffer_append_str(body, "{\"upsert_columns\":{\"id\":[");
+    for (size_t i = 0; i < rows; i++)
+        buffer_printf(body, i ? ",%zu" : "%zu", i);
+    buffer_append_str(body, base64 ? "],\"vector\":\"" : "],\"vector\":[0");
+    const size_t bytes = numbers * sizeof(float);
+    for (size_t i = base64 ? 0 : 1; i < (base64 ? bytes / 3 * 4 : numbers); i++)
+        buffer_append_str(body, base64 ? "A" : ",0");
+    if (base64)
+        buffer_append_str(body, bytes % 3 == 1 ? "AA==\"" : bytes % 3 == 2 ? "AAA=\"" : "\"");
+    buffer_append_str(body, base64 ? "}}" : "]}}");
+    buffer_u8(body, 0);
+}
+
+static void test_turbopuffer_write_bounds_the_bytes_of_vectors(void **state)
+{
+    (void)state;
+    enum { NUMBERS = TURBOPUFFER_VECTORS_MAX / 4 };
+    struct buffer body;
+    buffer_init(&body, (size_t)64 << 20);
+    for (int base64 = 0; base64 < 2; base64++) {
+        flat_body(&body, 256, NUMBERS, base64);
+        assert_int_equal(parse_good((const char *)body.data)->rows[255].dim, NUMBERS / 256);
+        flat_body(&body, 257, NUMBERS + 1, base64);
+        assert_int_equal(parse((const char *)body.data), DP_TOO_LARGE);
+        assert_non_null(strstr(call.error.message, "more than 16777216 bytes as float32"));
+    }
+    /* One vector more, beside a full column. */
+    flat_body(&body, 256, NUMBERS, true);
+    body.len -= 2; /* the last brace, and the NUL */
+    buffer_append_str(&body, ",\"upsert_rows\":[{\"id\":\"x\",\"vector\":[1]}]}");
+    buffer_u8(&body, 0);
+    assert_int_equal(parse((const char *)body.data), DP_TOO_LARGE);
+    buffer_deinit(&body);
+}
+
 static void test_turbopuffer_write_survives_every_failed_allocation(void **state)
 {
     (void)state;
@@ -341,6 +426,8 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_write_refuses_what_is_no_write),
         cmocka_unit_test(test_turbopuffer_write_refuses_broken_rules),
         cmocka_unit_test(test_turbopuffer_write_bounds_vectors_and_attributes),
+        cmocka_unit_test(test_turbopuffer_write_bounds_rows_and_values),
+        cmocka_unit_test(test_turbopuffer_write_bounds_the_bytes_of_vectors),
         cmocka_unit_test(test_turbopuffer_write_survives_every_failed_allocation),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, tear_down));
