@@ -76,8 +76,14 @@ void turbopuffer_schema(struct call *, const struct api_context *, const struct 
                         struct http_response *);
 void turbopuffer_warm(struct call *, const struct api_context *, const struct http_request *,
                       struct http_response *);
-/* Answers writes with 400, and says how to index rows instead. */
+/* Requests that change a namespace. */
 void turbopuffer_write(struct call *, const struct api_context *, const struct http_request *,
                        struct http_response *);
+void turbopuffer_delete(struct call *, const struct api_context *, const struct http_request *,
+                        struct http_response *);
+void turbopuffer_change_metadata(struct call *, const struct api_context *, const struct http_request *,
+                                 struct http_response *);
+void turbopuffer_change_schema(struct call *, const struct api_context *, const struct http_request *,
+                               struct http_response *);
 
 #endif

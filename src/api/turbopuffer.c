@@ -101,43 +101,63 @@ static void print_time(struct json_writer *w, const char *key, int64_t wall_ms)
     json_field_str(w, key, text);
 }
 
-void turbopuffer_metadata(struct call *call, const struct api_context *api, const struct http_request *http,
-                          struct http_response *response)
+/* Says how much of the namespace only the log has. */
+static void print_index_status(struct json_writer *w, const struct index_stats *stats)
 {
-    struct namespace_info info;
-    struct json_writer w;
-    if (service_namespace_info(call, api->service, http->args[0], &info) != DP_OK) {
-        api_fail(call, &api_turbopuffer, response);
-        return;
+    json_field_object(w, "index");
+    json_field_str(w, "status", stats->unindexed_rows ? "updating" : "up-to-date");
+    if (stats->unindexed_rows) {
+        json_field_u64(w, "unindexed_bytes", stats->unindexed_bytes);
+        json_field_u64(w, "unindexed_rows", stats->unindexed_rows);
     }
+    json_end_object(w);
+}
+
+void turbopuffer_print_metadata(struct call *call, struct span name, const struct namespace_info *info,
+                                struct http_response *response)
+{
+    const struct index_stats *stats = &info->stats;
+    struct json_writer w;
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_field_span(&w, "id", http->args[0]);
-    json_field_raw(&w, "schema", info.schema);
-    json_field_u64(&w, "approx_logical_bytes", info.stats.bytes);
-    json_field_u64(&w, "approx_row_count", info.stats.rows);
-    print_time(&w, "created_at", info.stats.created_ms);
-    print_time(&w, "updated_at", info.stats.updated_ms);
+    json_field_span(&w, "id", name);
+    json_field_raw(&w, "schema", info->schema);
+    json_field_u64(&w, "approx_logical_bytes", stats->bytes + stats->unindexed_bytes);
+    json_field_u64(&w, "approx_row_count", stats->rows);
+    print_time(&w, "created_at", stats->created_ms);
+    print_time(&w, "updated_at", stats->updated_ms);
     json_field_raw(&w, "encryption", span_str("{\"mode\":\"default\"}"));
-    json_field_raw(&w, "index", span_str("{\"status\":\"up-to-date\"}"));
-    json_field_u64(&w, "segments", info.stats.segments);
-    json_field_u64(&w, "dimensions", info.stats.vectors.dim);
+    print_index_status(&w, stats);
+    if (stats->read_only)
+        json_field_bool(&w, "read_only", true);
+    json_field_u64(&w, "segments", stats->segments);
+    json_field_u64(&w, "dimensions", stats->vectors.dim);
     json_field_str(&w, "distance_metric",
-                   info.stats.vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
+                   stats->vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
     json_key(&w, "model");
-    if (info.stats.vectors.model.len)
-        json_string(&w, info.stats.vectors.model);
+    if (stats->vectors.model.len)
+        json_string(&w, stats->vectors.model);
     else
         json_null(&w);
     json_end_object(&w);
     turbopuffer_finish(call, response);
 }
 
+void turbopuffer_metadata(struct call *call, const struct api_context *api, const struct http_request *http,
+                          struct http_response *response)
+{
+    struct namespace_info info;
+    if (service_namespace_info(call, api->service, GATE_READ, http->args[0], &info) == DP_OK)
+        turbopuffer_print_metadata(call, http->args[0], &info, response);
+    else
+        api_fail(call, &api_turbopuffer, response);
+}
+
 void turbopuffer_schema(struct call *call, const struct api_context *api, const struct http_request *http,
                         struct http_response *response)
 {
     struct namespace_info info;
-    if (service_namespace_info(call, api->service, http->args[0], &info) != DP_OK) {
+    if (service_namespace_info(call, api->service, GATE_READ, http->args[0], &info) != DP_OK) {
         api_fail(call, &api_turbopuffer, response);
         return;
     }
@@ -154,14 +174,4 @@ void turbopuffer_warm(struct call *call, const struct api_context *api, const st
     }
     buffer_append_str(&response->body, "{\"status\":\"ACCEPTED\",\"message\":\"the namespace is open\"}");
     turbopuffer_finish(call, response);
-}
-
-void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,
-                       struct http_response *response)
-{
-    (void)api;
-    (void)http;
-    call_fail(call, DP_UNSUPPORTED,
-              "writing over HTTP is not supported yet by this server; add rows with `dipper index`");
-    api_fail(call, &api_turbopuffer, response);
 }

@@ -8,6 +8,8 @@
 void turbopuffer_fail(const struct call *call, bool malformed, struct http_response *response);
 /* Ends an answer whose JSON is written; it may have grown too large. */
 void turbopuffer_finish(struct call *call, struct http_response *response);
+void turbopuffer_print_metadata(struct call *call, struct span name, const struct namespace_info *info,
+                                struct http_response *response);
 /* Nanoseconds as milliseconds with three digits. */
 double turbopuffer_ms(uint64_t ns);
 

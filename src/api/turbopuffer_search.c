@@ -17,9 +17,9 @@ static void print_stages(struct json_writer *w, const struct call_cost *cost)
     json_end_object(w);
 }
 
-/* `last`: the answer to the last query, whose time covers all of them. */
+/* `last`: the answer to the last query, whose time covers all of them. `exhaustive`: rows that were looked at one by one. */
 static void print_performance(struct json_writer *w, const struct call *call, const struct query_response *last,
-                              bool embedded)
+                              uint64_t exhaustive, bool embedded)
 {
     const struct call_cost *cost = &call->cost;
     uint64_t lookups = cost->requests + cost->cache_hits;
@@ -30,7 +30,7 @@ static void print_performance(struct json_writer *w, const struct call *call, co
     json_field_str(w, "cache_temperature", ratio >= 1.0 ? "hot" : last->answer.from_cache ? "warm" : "cold");
     json_field_u64(w, "server_total_ms", total / 1000000);
     json_field_u64(w, "query_execution_ms", total / 1000000);
-    json_field_u64(w, "exhaustive_search_count", 0);
+    json_field_u64(w, "exhaustive_search_count", exhaustive);
     json_field_u64(w, "approx_namespace_size", last->answer.approx_rows);
     if (embedded) {
         json_field_u64(w, "embedding_ms", (cost->embed_ns + cost->tokenize_ns) / 1000000);
@@ -65,6 +65,7 @@ static enum dp_status print_answers(struct json_writer *w, struct call *call,
                                     const struct turbopuffer_queries *all, const struct query_response *answers)
 {
     enum dp_status status = DP_OK;
+    uint64_t exhaustive = 0;
     bool embedded = false;
     json_begin_object(w);
     if (all->is_multi)
@@ -75,6 +76,7 @@ static enum dp_status print_answers(struct json_writer *w, struct call *call,
         status = print_rows(w, call, &all->queries[i], all->base64, &answers[i]);
         if (all->is_multi)
             json_end_object(w);
+        exhaustive += answers[i].answer.exhaustive_rows;
         embedded = embedded || all->queries[i].query.text.data;
     }
     if (all->is_multi)
@@ -83,7 +85,7 @@ static enum dp_status print_answers(struct json_writer *w, struct call *call,
     json_field_u64(w, "billable_logical_bytes_queried", call->cost.bytes);
     json_field_u64(w, "billable_logical_bytes_returned", w->out->len);
     json_end_object(w);
-    print_performance(w, call, &answers[all->count - 1], embedded);
+    print_performance(w, call, &answers[all->count - 1], exhaustive, embedded);
     json_end_object(w);
     return status;
 }

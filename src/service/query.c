@@ -1,13 +1,14 @@
 /* query.c: answers queries for nearest rows, and requests for namespaces' names and metadata. */
 #include "os/clock.h"
 #include "os/gate.h"
+#include "service/query_scan.h"
 #include "service/service_impl.h"
 
 /* Borrows the slot of a namespace. If the namespace does not exist, the error lists names that exist. */
-static enum dp_status borrow_namespace(struct call *call, struct service *s, struct span name,
+static enum dp_status borrow_namespace(struct call *call, struct service *s, enum gate_use use, struct span name,
                                        struct reader_slot **out)
 {
-    enum dp_status status = readers_borrow(call, &s->readers, s->store, GATE_READ, name, out);
+    enum dp_status status = readers_borrow(call, &s->readers, s->store, use, name, out);
     if (status == DP_NOT_FOUND)
         known_names_tell(call, &s->known_names, s->store);
     return status;
@@ -49,22 +50,37 @@ static bool may_be_stale(const struct reader_slot *slot, const struct query_requ
     return request->rows.eventual && now - atomic_load(&slot->fresh_ns) <= seconds * 1000000000;
 }
 
-/* Refuses what namespaces cannot do yet. */
 static enum dp_status check_query(struct call *call, const struct query_request *request)
 {
-    const char *what = NULL;
     if (request->rows.top_k == 0 || request->rows.top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX,
                          request->rows.top_k);
-    if (request->rank == QUERY_ORDERED)
-        what = "ordering by an attribute";
-    else if (request->rank == QUERY_EXACT)
-        what = "rank_by \"kNN\"";
-    else if (request->rank_attribute.len && !span_equal_str(request->rank_attribute, "vector"))
-        what = "ranking by another attribute than \"vector\"";
-    else if (request->filters.len)
-        what = "filters";
-    return what ? call_fail(call, DP_UNSUPPORTED, "%s is not supported yet by this server", what) : DP_OK;
+    if (request->rank != QUERY_ORDERED && request->rank_attribute.len &&
+        !span_equal_str(request->rank_attribute, "vector"))
+        return call_fail(call, DP_UNSUPPORTED,
+                         "ranking by another attribute than \"vector\" is not supported yet by this server");
+    return DP_OK;
+}
+
+/* Embeds the query's text if it has one. */
+static enum dp_status find_vector(struct call *call, struct service *s, struct served_model *m,
+                                  const struct query_request *request, struct index_query *query)
+{
+    return request->rank == QUERY_ORDERED || request->rows.vector ? DP_OK
+                                                                  : embed_query(call, s, m, request, query);
+}
+
+/* Runs a query over the slot's state, which is brought up to date first unless the query is eventual. */
+static enum dp_status search_slot(struct call *call, struct reader_slot *slot, const struct query_request *request,
+                                  const struct index_query *query, struct query_response *response)
+{
+    if (!query_needs_scan(request))
+        return index_query(call, slot->reader, query, &response->answer);
+    /* The filter is parsed with the newest types, so the state must be new before. */
+    enum dp_status status = query->eventual ? DP_OK : index_refresh(call, slot->reader);
+    struct index_query settled = *query;
+    settled.eventual = true;
+    return status == DP_OK ? query_scan(call, slot->reader, request, &settled, &response->answer) : status;
 }
 
 /* Answers one query. Unless it may be stale, it asks the store whether there is something newer. */
@@ -72,19 +88,24 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
                                 const struct query_request *request, bool first, struct query_response *response)
 {
     struct index_query query = request->rows;
+    struct index_stats stats;
     enum dp_status status = check_metric(call, slot->reader, request);
     struct served_model *m = request->rows.vector ? NULL : served_model_retain(s->model);
-    if (status == DP_OK && !request->rows.vector)
-        status = embed_query(call, s, m, request, &query);
+    if (status == DP_OK)
+        status = find_vector(call, s, m, request, &query);
     if (status == DP_OK) {
         int64_t now = os_now_ns();
         query.eventual = !first || may_be_stale(slot, request, now);
-        response->dim = query.dim;
-        status = index_query(call, slot->reader, &query, &response->answer);
+        status = search_slot(call, slot, request, &query, response);
         if (status == DP_OK && !query.eventual)
             atomic_store(&slot->fresh_ns, now);
     }
     served_model_release(m); /* only now, because the query points to its fingerprint */
+    response->dim = query.dim;
+    if (status == DP_OK && query.with_vectors && request->rank == QUERY_ORDERED) {
+        status = index_stats(call, slot->reader, &stats);
+        response->dim = status == DP_OK ? stats.vectors.dim : 0;
+    }
     return status;
 }
 
@@ -98,7 +119,7 @@ static enum dp_status run_queries(struct call *call, struct service *s, const st
         status = check_query(call, &requests[i]);
     /* Opens the namespace first, so that a wrong name costs no embedding. */
     if (status == DP_OK)
-        status = borrow_namespace(call, s, requests->namespace, &slot);
+        status = borrow_namespace(call, s, GATE_READ, requests->namespace, &slot);
     if (status != DP_OK)
         return status;
     bool opened = call->cost.rounds != rounds;
@@ -146,16 +167,20 @@ enum dp_status service_namespaces(struct call *call, struct service *s, struct s
     return status == DP_OK ? index_list(call, s->store, prefix, after, max, out) : status;
 }
 
-enum dp_status service_namespace_info(struct call *call, struct service *s, struct span namespace,
-                                      struct namespace_info *out)
+enum dp_status service_namespace_info(struct call *call, struct service *s, enum gate_use use,
+                                      struct span namespace, struct namespace_info *out)
 {
     struct reader_slot *slot;
+    uint64_t rounds = call->cost.rounds;
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
-        status = borrow_namespace(call, s, namespace, &slot);
+        status = borrow_namespace(call, s, use, namespace, &slot);
     if (status != DP_OK)
         return status;
-    status = index_stats(call, slot->reader, &out->stats);
+    if (call->cost.rounds == rounds) /* it was open */
+        status = index_refresh(call, slot->reader);
+    if (status == DP_OK)
+        status = index_stats(call, slot->reader, &out->stats);
     if (status == DP_OK)
         status = index_schema_json(call, slot->reader, &out->schema);
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
@@ -167,7 +192,7 @@ enum dp_status service_warm(struct call *call, struct service *s, struct span na
     struct reader_slot *slot;
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
-        status = borrow_namespace(call, s, namespace, &slot);
+        status = borrow_namespace(call, s, GATE_READ, namespace, &slot);
     if (status == DP_OK)
         readers_give_back(&s->readers, slot, false);
     return status;

@@ -19,6 +19,7 @@
 #include "embed/vector_cache.h"
 #include "index/index.h"
 #include "os/call.h"
+#include "os/gate.h"
 #include "os/team.h"
 #include "service/upkeep.h"
 #include "store/store.h"
@@ -185,8 +186,10 @@ struct namespace_info {
     struct index_stats stats;
     struct span schema; /* a JSON object in turbopuffer's shape */
 };
-enum dp_status service_namespace_info(struct call *call, struct service *service, struct span namespace,
-                                      struct namespace_info *out);
+/* Describes the newest state of a namespace. `use`: the right that the client needs; a client that may write is told what
+ * it has changed. */
+enum dp_status service_namespace_info(struct call *call, struct service *service, enum gate_use use,
+                                      struct span namespace, struct namespace_info *out);
 
 /* Opens the namespace, so that its first query is fast. */
 enum dp_status service_warm(struct call *call, struct service *service, struct span namespace);

@@ -2,7 +2,7 @@
 #ifndef SERVICE_WRITE_H
 #define SERVICE_WRITE_H
 
-#include "index/index.h"
+#include "service/service.h"
 
 enum { WRITE_ATTRIBUTES_MAX = 1024 }; /* maximum different attributes in one request */
 
@@ -45,5 +45,32 @@ struct write_request {
     enum { CREATE_FOR_ROWS, CREATE_ALWAYS, CREATE_NEVER } create;
     bool disable_backpressure;
 };
+
+struct write_response {
+    struct index_write_result rows; /* which rows were written */
+    uint64_t embedded;              /* texts that were embedded */
+    int64_t total_ns;               /* duration of service_write */
+};
+
+/* Writes rows, and creates the namespace when it is missing and the request may. On DP_OK the rows are durable, and every
+ * later strong query sees all of them. Texts of attributes with "embed" are embedded first; the call's gate counts them.
+ *
+ *   DP_NOT_FOUND    no such namespace, and the request does not create it
+ *   DP_INVALID      the rows, the schema or a condition do not fit the namespace; the sentence names the row
+ *   DP_UNSUPPORTED  the request needs something that this version, or this server without a model, lacks
+ *   DP_TOO_LARGE    more than one log entry can hold
+ *   DP_OVERLOADED   too many rows wait to be indexed; the client tries again later
+ *   DP_DENIED       the namespace is read-only, or the gate refuses it
+ *   others          as index_write() */
+enum dp_status service_write(struct call *call, struct service *service, const struct write_request *request,
+                             struct write_response *response);
+
+/* ---- namespaces ----------------------------------------------------------------------------------------- */
+
+/* Deletes a namespace with all rows. Its name is free at once. DP_NOT_FOUND: there is none. */
+enum dp_status service_delete_namespace(struct call *call, struct service *service, struct span namespace);
+/* Makes a namespace read-only, or writable again. */
+enum dp_status service_set_read_only(struct call *call, struct service *service, struct span namespace,
+                                     bool read_only);
 
 #endif

@@ -66,6 +66,37 @@ static void test_turbopuffer_ranks_by_vector(void **state)
     buffer_deinit(&text);
 }
 
+static void test_turbopuffer_filters_and_orders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *rows;
+    } cases[] = {
+        {"{" EMBED("cat dog") ",\"filters\":[\"legs\",\"Eq\",4]}", "\"rows\":[{\"id\":1,\"$dist\":"},
+        {"{" EMBED("cat dog") ",\"filters\":[\"legs\",\"Eq\",5]}", "\"rows\":[]"},
+        {"{" EMBED("wing wind sail") ",\"filters\":[\"Not\",[\"kind\",\"In\",[\"air\",\"spice\"]]]}",
+         "\"rows\":[{\"id\":1,\"$dist\":"},
+        {"{\"rank_by\":[\"vector\",\"kNN\",[\"Embed\",\"cat dog\"]],\"limit\":1}",
+         "\"rows\":[{\"id\":1,\"$dist\":"},
+        {"{\"rank_by\":[\"kind\",\"asc\"]}", "\"rows\":[{\"id\":\"two\"},{\"id\":1},{\"id\":3}]"},
+        {"{\"rank_by\":[\"kind\",\"desc\"],\"limit\":2,\"include_attributes\":[\"kind\"]}",
+         "\"rows\":[{\"id\":3,\"kind\":\"spice\"},{\"id\":1,\"kind\":\"animal\"}]"},
+        {"{\"rank_by\":[\"legs\",\"asc\"]}", "\"rows\":[{\"id\":3},{\"id\":\"two\"},{\"id\":1}]"},
+        {"{\"rank_by\":[[\"legs\",\"desc\"]],\"offset\":1}", "\"rows\":["},
+        {"{\"rank_by\":[\"id\",\"asc\"],\"filters\":[\"id\",\"Gt\",1]}", "\"rows\":[{\"id\":3}"},
+        {"{\"rank_by\":[\"id\",\"asc\"],\"filters\":[\"tags\",\"Contains\",\"white\"]}", "\"rows\":[{\"id\":3}]"},
+        {"{\"rank_by\":[\"id\",\"asc\"],\"limit\":1}", "\"rows\":[{\"id\":1}]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct answer *a = ask(api_service, turbopuffer_query, "things", cases[i].query);
+        assert_answer(a, 200, cases[i].rows);
+        assert_answer(a, 200, "\"exhaustive_search_count\":3");
+    }
+    assert_answer(ask(api_service, turbopuffer_query, "own",
+                      "{\"rank_by\":[\"id\",\"desc\"],\"limit\":1,\"include_attributes\":[\"vector\"]}"),
+                  200, "\"rows\":[{\"id\":18446744073709551615,\"vector\":[-0.8,0.6]}]");
+}
+
 static void test_turbopuffer_returns_vectors(void **state)
 {
     (void)state;
@@ -170,9 +201,13 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"\"]]}", 400, "the text is empty"},
         {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"cat\",{}]]}", 400, "not supported yet"},
         {"{\"rank_by\":[\"vector\",\"ANN\",[\"Other\",\"cat\"]]}", 422, "expected a vector or"},
-        {"{\"rank_by\":[\"vector\",\"kNN\",[1]]}", 400, "rank_by \\\"kNN\\\" is not supported yet"},
+        {"{\"rank_by\":[\"vector\",\"kNN\",[1]]}", 400, "has 1 dimensions"},
+        {"{\"rank_by\":[\"vector\",\"kNN\"]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"text\",\"BM25\",\"cat\"]}", 400, "rank_by \\\"BM25\\\" is not supported yet"},
-        {"{\"rank_by\":[\"legs\",\"desc\"]}", 400, "ordering by an attribute is not supported yet"},
+        {"{\"rank_by\":[\"wings\",\"desc\"]}", 400, "no attribute \\\"wings\\\""},
+        {"{\"rank_by\":[\"tags\",\"asc\"]}", 400, "of type []string cannot order rows"},
+        {"{\"rank_by\":[\"legs\",\"desc\",1]}", 422, "rank_by must be ["},
+        {"{\"rank_by\":[\"legs\",\"down\"]}", 400, "rank_by \\\"down\\\" is not supported yet"},
         {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\",\"asc\"]]}", 400, "several attributes is not supported yet"},
         {"{\"rank_by\":[\"text\",\"ANN\",[1]]}", 400, "ranking by another attribute"},
         {"{" EMBED("cat") ",\"top_k\":0}", 400, "top_k must be an integer from 1 to 10000"},
@@ -182,8 +217,11 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{" EMBED("cat") ",\"limit\":{}}", 422, "limit.total is missing"},
         {"{" EMBED("cat") ",\"limit\":{\"total\":1,\"per\":{}}}", 400, "limit.per is not supported yet"},
         {"{" EMBED("cat") ",\"limit\":10000,\"offset\":9}", 400, "offset and limit together"},
-        {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",4]}", 400,
-         "filters is not supported yet by this server\"}"},
+        {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",\"4\"]}", 400, "filters: "},
+        {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Is\",4]}", 400, "filters: "},
+        {"{" EMBED("cat") ",\"filters\":[\"kind\",\"Glob\",\"a*\"]}", 400, "filters: "},
+        {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",{\"$ref_new\":\"legs\"}]}", 400, "filters: "},
+        {"{" EMBED("cat") ",\"filters\":{}}", 422, "filters must be an array"},
         {"{" EMBED("cat") ",\"aggregate_by\":{}}", 400, "aggregate_by is not supported yet"},
         {"{" EMBED("cat") ",\"group_by\":[]}", 400, "group_by is not supported yet"},
         {"{" EMBED("cat") ",\"compute_attributes\":{}}", 400, "compute_attributes is not supported yet"},
@@ -213,7 +251,6 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
     assert_refusals(api_service, turbopuffer_query, "things", refusals, sizeof refusals / sizeof refusals[0]);
     assert_answer(ask(api_service, turbopuffer_query, "nowhere", "{" EMBED("cat") "}"), 404, "nowhere");
     assert_answer(ask(api_service, turbopuffer_query, "..", "{" EMBED("cat") "}"), 400, "\"status\":\"error\"");
-    assert_answer(ask(api_service, turbopuffer_write, "things", "{}"), 400, "dipper index");
 }
 
 static void test_turbopuffer_lists_namespaces(void **state)
@@ -323,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turbopuffer_ranks_by_text),
         cmocka_unit_test(test_turbopuffer_ranks_by_vector),
+        cmocka_unit_test(test_turbopuffer_filters_and_orders),
         cmocka_unit_test(test_turbopuffer_returns_vectors),
         cmocka_unit_test(test_turbopuffer_chooses_attributes),
         cmocka_unit_test(test_turbopuffer_skips_and_limits),

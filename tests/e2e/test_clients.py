@@ -156,8 +156,10 @@ def test_turbopuffer_errors(turbopuffer_client):
         packages.query(rank_by=("vector", "ANN", ("Embed", "x")), top_k=1, filters=("size", "Gt", 5))
     with pytest.raises(turbopuffer.BadRequestError, match="BM25"):
         packages.query(rank_by=("text", "BM25", "disk"), top_k=1)
-    with pytest.raises(turbopuffer.BadRequestError, match="dipper index"):
+    with pytest.raises(turbopuffer.BadRequestError, match="has 1 dimensions; those of the namespace have 384"):
         packages.write(upsert_rows=[{"id": 1, "vector": [0.1]}])
+    with pytest.raises(turbopuffer.UnprocessableEntityError, match="unknown field"):
+        packages.write(extra_body={"upserts": []})
 
 
 def test_fastembed(url):

@@ -120,8 +120,11 @@ static void test_exchange_routes_requests(void **state)
         {"GET", "*", 404, ""},
         {"GET", "/a b", 400, "malformed"},
         {"GET", "/v1/embed", 405, "method_not_allowed"},
-        {"DELETE", "/v2/namespaces/things", 405, "{\"status\":\"error\""},
-        {"POST", "/v2/namespaces/things", 400, "dipper index"},
+        {"PUT", "/v2/namespaces/things", 405, "{\"status\":\"error\""},
+        {"DELETE", "/v2/namespaces/nothing", 404, "{\"status\":\"error\""},
+        {"POST", "/v2/namespaces/things", 422, "{\"status\":\"error\""},
+        {"PATCH", "/v1/namespaces/things/metadata", 422, "{\"status\":\"error\""},
+        {"POST", "/v1/namespaces/things/schema", 422, "{\"status\":\"error\""},
         {"BREW", "/health", 405, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -96,7 +96,7 @@ static void touch(struct call *call, const struct api_context *api, const struct
                   struct http_response *response)
 {
     struct namespace_info info;
-    if (service_namespace_info(call, api->service, http->body, &info) != DP_OK)
+    if (service_namespace_info(call, api->service, GATE_READ, http->body, &info) != DP_OK)
         api_fail(call, &api_turbopuffer, response);
 }
 

@@ -11,7 +11,7 @@ static uint64_t rows_of(struct service *s, const char *namespace)
 {
     struct namespace_info info;
     struct call *call = fixture_call();
-    if (service_namespace_info(call, s, span_str(namespace), &info) != DP_OK)
+    if (service_namespace_info(call, s, GATE_READ, span_str(namespace), &info) != DP_OK)
         fail_msg("%s", call->error.message);
     return info.stats.rows;
 }

@@ -311,7 +311,7 @@ static void test_service_keeps_few_namespaces_open(void **state)
         snprintf(name, sizeof name, "n%d", i % 5);
         call = fixture_call();
         assert_int_equal(service_warm(call, small, span_str(name)), DP_OK);
-        assert_int_equal(service_namespace_info(call, small, span_str(name), &info), DP_OK);
+        assert_int_equal(service_namespace_info(call, small, GATE_READ, span_str(name), &info), DP_OK);
         assert_int_equal(info.stats.rows, 3);
         assert_true(span_equal_str(info.stats.vectors.model, "tiny"));
         assert_non_null(memchr(info.schema.data, '{', info.schema.len));

@@ -1,0 +1,298 @@
+/* write.c: carries out a write: opens or creates the namespace, plans, teaches the manifest, embeds, writes.
+ *
+ * The manifest learns new attributes and the kind of vectors before the first row that has them is written. The plan is
+ * made over the schema in memory. If that plan fails, or would change the schema, the schema in memory may be old, so it
+ * is read again first.
+ */
+#include "service/write.h"
+
+#include "filter/filter.h"
+#include "index/schema_declare.h"
+#include "os/clock.h"
+#include "os/gate.h"
+#include "service/service_impl.h"
+#include "service/write_plan.h"
+
+enum { WRITE_TRIES = 3, EMBEDDED_BYTES_MAX = 15 << 20 };
+
+/* A write on its way. */
+struct write_run {
+    struct call *call;
+    struct service *service;
+    const struct write_request *request;
+    struct served_model *model; /* NULL: none */
+    struct reader_slot *slot;   /* NULL: the namespace does not exist yet */
+    bool fresh;                 /* the slot's state was read from the store during this write */
+    struct write_base base;
+    struct write_plan plan;
+    struct write_batch batch;
+    const float **embedded; /* [batch.text_count]: vectors; NULL: not embedded yet */
+    struct index_write write;
+};
+
+/* ---- opening ------------------------------------------------------------------------------------------ */
+
+/* Whether the request makes a namespace that is missing. */
+static bool may_create(const struct write_request *q)
+{
+    for (size_t i = 0; q->create == CREATE_FOR_ROWS && i < q->row_count; i++)
+        if (q->rows[i].kind == WRITE_UPSERT)
+            return true;
+    return q->create == CREATE_ALWAYS;
+}
+
+/* Borrows the namespace's slot; leaves it NULL if the namespace is missing and the request may create it. */
+static enum dp_status open_slot(struct write_run *run)
+{
+    struct call *call = run->call;
+    uint64_t rounds = call->cost.rounds;
+    enum dp_status status = readers_borrow(call, &run->service->readers, run->service->store, GATE_WRITE,
+                                           run->request->namespace, &run->slot);
+    run->fresh = call->cost.rounds != rounds;
+    if (status != DP_NOT_FOUND)
+        return status;
+    if (may_create(run->request)) {
+        dp_error_clear(&call->error);
+        return DP_OK;
+    }
+    known_names_tell(call, &run->service->known_names, run->service->store);
+    return status;
+}
+
+static enum dp_status read_base(struct write_run *run)
+{
+    struct index_stats stats;
+    run->base = (struct write_base){.exists = run->slot != NULL};
+    if (!run->slot)
+        return DP_OK;
+    enum dp_status status = index_stats(run->call, run->slot->reader, &stats);
+    if (status == DP_OK)
+        status = index_schema(run->call, run->slot->reader, &run->base.schema);
+    if (status != DP_OK)
+        return status;
+    run->base.vectors = stats.vectors;
+    run->base.has_rows = stats.rows > 0;
+    run->base.has_log = stats.has_log;
+    return stats.read_only ? call_fail(run->call, DP_DENIED, "the namespace is read-only") : DP_OK;
+}
+
+/* ---- planning ----------------------------------------------------------------------------------------- */
+
+static enum dp_status parse_condition(struct write_run *run, struct span json, const char *name,
+                                      const struct filter **out)
+{
+    struct filter *filter = NULL;
+    *out = NULL;
+    if (json.len == 0)
+        return DP_OK;
+    enum dp_status status =
+        filter_parse(run->call->arena, json, &run->plan.schema, true, &filter, &run->call->error);
+    if (status != DP_OK)
+        dp_error_prefix(&run->call->error, "%s", name);
+    *out = filter;
+    return status;
+}
+
+static enum dp_status parse_conditions(struct write_run *run)
+{
+    const struct write_request *q = run->request;
+    struct index_write *w = &run->write;
+    enum dp_status status = parse_condition(run, q->upsert_condition, "upsert_condition", &w->upsert_condition);
+    if (status == DP_OK)
+        status = parse_condition(run, q->patch_condition, "patch_condition", &w->patch_condition);
+    if (status == DP_OK)
+        status = parse_condition(run, q->delete_condition, "delete_condition", &w->delete_condition);
+    return status;
+}
+
+static enum dp_status plan_once(struct write_run *run)
+{
+    enum dp_status status = read_base(run);
+    if (status == DP_OK)
+        status = write_plan_schema(run->call, run->request, &run->base, run->model, &run->plan);
+    if (status == DP_OK)
+        status = write_plan_rows(run->call, run->request, &run->plan, &run->batch);
+    return status == DP_OK ? parse_conditions(run) : status;
+}
+
+static enum dp_status plan_write(struct write_run *run)
+{
+    const struct write_request *q = run->request;
+    enum dp_status status = plan_once(run);
+    const bool doubtful = status == DP_INVALID || status == DP_UNSUPPORTED || status == DP_DENIED ||
+                          (status == DP_OK && run->plan.changed);
+    if (run->slot && !run->fresh && doubtful) {
+        dp_error_clear(&run->call->error);
+        run->fresh = true;
+        status = index_refresh(run->call, run->slot->reader);
+        if (status == DP_OK)
+            status = plan_once(run);
+    }
+    if (status == DP_OK && !run->slot && q->row_count == 0 && run->plan.schema.id_kind == ID_ANY)
+        return call_fail(run->call, DP_INVALID,
+                         "create_namespace without rows needs a schema that gives the type of \"id\"");
+    return status;
+}
+
+/* Makes the plan's changes in a newer schema. For index_alter. */
+static enum dp_status edit_schema(void *context, struct schema *schema, struct arena *arena,
+                                  struct dp_error *error)
+{
+    const struct write_run *run = context;
+    struct schema_changes changes;
+    enum dp_status status = DP_OK;
+    if (run->request->schema.len)
+        status = schema_declare(schema, &run->plan.vectors, arena, run->request->schema, &changes, error);
+    return status == DP_OK ? schema_join(schema, arena, &run->plan.schema, error) : status;
+}
+
+/* Teaches the manifest what the plan changes, and opens a new namespace. */
+static enum dp_status teach_manifest(struct write_run *run)
+{
+    struct call *call = run->call;
+    struct store *store = run->service->store;
+    struct span name = run->request->namespace;
+    const struct index_alteration change = {
+        .vectors = &run->plan.vectors, .edit_schema = edit_schema, .context = run};
+    enum dp_status status = DP_OK;
+    if (!run->plan.changed)
+        return DP_OK;
+    if (!run->base.has_log)
+        status = index_create(call, store, name, &run->plan.vectors, &run->plan.schema);
+    if (status == DP_OK && run->base.exists)
+        status = index_alter(call, store, name, &change);
+    if (status != DP_OK)
+        return status;
+    if (run->slot)
+        return index_refresh(call, run->slot->reader);
+    return readers_borrow(call, &run->service->readers, store, GATE_WRITE, name, &run->slot);
+}
+
+/* ---- embedding ---------------------------------------------------------------------------------------- */
+
+/* Embeds the batch's texts, once for a write. */
+static enum dp_status embed_texts(struct write_run *run)
+{
+    struct call *call = run->call;
+    const struct write_batch *b = &run->batch;
+    const size_t most = run->service->batch_max;
+    enum dp_status status = DP_OK;
+    if (b->text_count == 0 || run->embedded)
+        return DP_OK;
+    if (b->bytes + (uint64_t)b->text_count * run->plan.vectors.dim * sizeof(float) > EMBEDDED_BYTES_MAX)
+        return call_fail(call, DP_TOO_LARGE, "the rows and their embeddings have more than %d bytes; send fewer",
+                         EMBEDDED_BYTES_MAX);
+    const float **vectors = arena_array(call->arena, b->text_count, sizeof *vectors);
+    if (!vectors)
+        return call_nomem(call, "the vectors of a write");
+    for (size_t at = 0, part; at < b->text_count && status == DP_OK; at += part) {
+        struct embed_response answer;
+        part = b->text_count - at < most ? b->text_count - at : most;
+        struct embed_request request = {
+            .inputs = b->texts + at, .count = part, .kind = TEXT_DOCUMENT, .normalize = true};
+        status = service_embed_by(call, run->service, run->model, &request, &answer);
+        for (size_t i = 0; i < part && status == DP_OK; i++)
+            vectors[at + i] = answer.vectors + i * answer.dim;
+    }
+    if (status == DP_OK)
+        run->embedded = vectors;
+    return status;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------ */
+
+static enum dp_status write_rows(struct write_run *run, struct index_write_result *result)
+{
+    struct write_batch *b = &run->batch;
+    struct index_write *w = &run->write;
+    *result = (struct index_write_result){0};
+    if (run->request->row_count == 0)
+        return DP_OK;
+    for (size_t i = 0; i < b->text_count; i++) {
+        b->rows[b->text_rows[i]].vectors = run->embedded[i];
+        b->rows[b->text_rows[i]].windows = 1;
+    }
+    w->rows = b->rows;
+    w->count = run->request->row_count;
+    w->dim = run->plan.vectors.dim;
+    w->unthrottled = run->request->disable_backpressure;
+    return index_write(run->call, run->slot->reader, w, result);
+}
+
+static enum dp_status write_once(struct write_run *run, struct write_response *response)
+{
+    enum dp_status status = open_slot(run);
+    if (status == DP_OK)
+        status = plan_write(run);
+    if (status == DP_OK)
+        status = embed_texts(run);
+    if (status == DP_OK)
+        status = teach_manifest(run);
+    if (status == DP_OK)
+        status = write_rows(run, &response->rows);
+    if (run->slot)
+        readers_give_back(&run->service->readers, run->slot, status == DP_NOT_FOUND || status == DP_CONFLICT);
+    return status;
+}
+
+enum dp_status service_write(struct call *call, struct service *s, const struct write_request *request,
+                             struct write_response *response)
+{
+    struct write_run run = {.call = call, .service = s, .request = request};
+    int64_t began = os_now_ns();
+    enum dp_status status = service_need_store(call, s);
+    if (status != DP_OK)
+        return status;
+    *response = (struct write_response){.total_ns = 0};
+    run.model = s->model ? served_model_retain(s->model) : NULL;
+    for (int i = 0; i < WRITE_TRIES; i++) {
+        bool existed = false;
+        dp_error_clear(&call->error);
+        run.slot = NULL;
+        status = write_once(&run, response);
+        existed = run.slot != NULL;
+        /* Somebody has deleted the namespace, and perhaps made it anew, since it was opened. */
+        if (!existed || (status != DP_CONFLICT && status != DP_NOT_FOUND))
+            break;
+    }
+    served_model_release(run.model);
+    response->embedded = run.embedded ? run.batch.text_count : 0;
+    response->total_ns = os_now_ns() - began;
+    return status;
+}
+
+/* ---- namespaces --------------------------------------------------------------------------------------- */
+
+enum dp_status service_delete_namespace(struct call *call, struct service *s, struct span namespace)
+{
+    enum dp_status status = service_need_store(call, s);
+    if (status == DP_OK)
+        status = index_check_name(namespace, &call->error);
+    if (status == DP_OK)
+        status = gate_enter(call, GATE_WRITE, namespace);
+    if (status != DP_OK)
+        return status;
+    status = index_delete(call, s->store, namespace);
+    readers_forget(&s->readers, namespace);
+    if (status == DP_NOT_FOUND)
+        known_names_tell(call, &s->known_names, s->store);
+    return status;
+}
+
+enum dp_status service_set_read_only(struct call *call, struct service *s, struct span namespace, bool read_only)
+{
+    const struct index_alteration change = {.sets_read_only = true, .read_only = read_only};
+    struct reader_slot *slot;
+    enum dp_status status = service_need_store(call, s);
+    if (status == DP_OK)
+        status = readers_borrow(call, &s->readers, s->store, GATE_WRITE, namespace, &slot);
+    if (status == DP_NOT_FOUND)
+        known_names_tell(call, &s->known_names, s->store);
+    if (status != DP_OK)
+        return status;
+    status = index_alter(call, s->store, namespace, &change);
+    if (status == DP_OK)
+        status = index_refresh(call, slot->reader);
+    readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
+    return status;
+}

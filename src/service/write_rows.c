@@ -1,0 +1,219 @@
+/* write_rows.c: makes the rows of a write as the index takes them: ids of one kind, vectors of one dimension, documents
+ * in normal form. */
+#include <math.h>
+
+#include "base/array.h"
+#include "base/map.h"
+#include "filter/vector_value.h"
+#include "index/id.h"
+#include "index/schema_row.h"
+#include "service/write_plan.h"
+
+enum { OBJECT_MAX = 1 << 30, TEXTS_FIRST = 64 };
+
+struct row_planning {
+    struct call *call;
+    const struct write_request *request;
+    struct write_plan *plan;
+    struct write_batch *batch;
+    struct map ids;       /* id keys of the request */
+    struct buffer object; /* attributes of the row that is being made */
+    size_t text_room;
+};
+
+/* ---- ids ---------------------------------------------------------------------------------------------- */
+
+/* Checks the kind of an id, and that the request has it once. */
+static enum dp_status plan_id(struct row_planning *p, const struct write_row *row, struct index_id *out)
+{
+    struct call *call = p->call;
+    const enum id_kind kind = p->plan->schema.id_kind;
+    struct id_key key;
+    bool existing;
+    char text[ID_TEXT_MAX];
+    *out = row->id;
+    out->is_uuid = kind == ID_UUID && row->id.is_string;
+    enum dp_status status = id_encode(*out, &key, &call->error);
+    if (status != DP_OK)
+        return status;
+    if (kind != ID_ANY && id_key_kind(id_key_span(&key)) != kind)
+        return call_fail(call, DP_INVALID, "the id %s is not of type %s, which the ids of the namespace have",
+                         id_describe(id_key_span(&key), text), id_kind_name(kind));
+    struct span kept = arena_copy(call->arena, id_key_span(&key));
+    if (!kept.data)
+        return call_nomem(call, "the ids of a write");
+    status = map_put(&p->ids, kept, 0, NULL, &existing, &call->error);
+    if (status == DP_OK && existing)
+        return call_fail(call, DP_INVALID, "the id %s occurs twice in the request", id_describe(kept, text));
+    p->batch->bytes += kept.len;
+    return status;
+}
+
+/* ---- vectors ------------------------------------------------------------------------------------------ */
+
+/* Rounds a vector to the elements that the namespace stores. */
+static enum dp_status round_vector(struct row_planning *p, const float *vector, uint32_t dim, const float **out)
+{
+    const enum vector_element element = p->plan->schema.vector_element;
+    *out = vector;
+    if (element == ELEMENT_F32)
+        return DP_OK;
+    float *rounded = arena_array(p->call->arena, dim, sizeof *rounded);
+    if (!rounded)
+        return call_nomem(p->call, "a vector");
+    for (uint32_t d = 0; d < dim; d++) {
+        uint16_t half = 0;
+        if (element == ELEMENT_F16 && !half_of_float(vector[d], &half))
+            return call_fail(p->call, DP_INVALID, "\"vector\" has a component that is too large for f16");
+        if (element == ELEMENT_I8 && !(vector[d] >= -128 && vector[d] <= 127 && vector[d] == truncf(vector[d])))
+            return call_fail(p->call, DP_INVALID,
+                             "\"vector\" has a component that is no whole number from -128 to 127");
+        rounded[d] = element == ELEMENT_F16 ? float_of_half_bits(half) : vector[d];
+    }
+    *out = rounded;
+    return DP_OK;
+}
+
+/* Fails for a vector that has no distance to others. */
+static enum dp_status check_vector(struct call *call, const float *x, uint32_t dim, enum index_metric metric)
+{
+    double sum = 0;
+    float largest = 0;
+    for (uint32_t d = 0; d < dim; d++) {
+        sum += (double)x[d] * (double)x[d];
+        largest = fmaxf(largest, fabsf(x[d]));
+    }
+    if (metric == INDEX_COSINE && !(sum > 0 && (float)sum > 0 && isfinite((float)sum)))
+        return call_fail(call, DP_INVALID,
+                         "\"vector\" has length zero (or too large or small a length), so it has no direction, "
+                         "which cosine_distance needs");
+    if (metric != INDEX_COSINE && largest > INDEX_COMPONENT_MAX)
+        return call_fail(call, DP_INVALID, "\"vector\" has a component of more than %g",
+                         (double)INDEX_COMPONENT_MAX);
+    return DP_OK;
+}
+
+static enum dp_status plan_vector(struct row_planning *p, const struct write_row *row, bool embedded,
+                                  struct index_write_row *out)
+{
+    struct call *call = p->call;
+    const uint32_t dim = p->plan->vectors.dim;
+    if (row->vector && embedded)
+        return call_fail(call, DP_INVALID, "\"vector\" is given, but it is embedded from \"%.*s\"",
+                         SPAN_FMT(p->request->attributes[p->plan->source]));
+    if (!row->vector) {
+        if (row->kind == WRITE_UPSERT && dim && !embedded)
+            return call_fail(call, DP_INVALID,
+                             "\"vector\" is missing; each row of a namespace with vectors needs it");
+        return DP_OK;
+    }
+    if (row->dim != dim)
+        return call_fail(call, DP_INVALID, "\"vector\" has %u dimensions; those of the namespace have %u",
+                         row->dim, dim);
+    out->windows = 1;
+    p->batch->bytes += (uint64_t)dim * sizeof(float);
+    enum dp_status status = round_vector(p, row->vector, dim, &out->vectors);
+    return status == DP_OK ? check_vector(call, out->vectors, dim, p->plan->vectors.metric) : status;
+}
+
+/* ---- documents ---------------------------------------------------------------------------------------- */
+
+/* Notes the text that is embedded for a row. */
+static enum dp_status add_text(struct row_planning *p, struct span json, size_t row)
+{
+    struct write_batch *b = p->batch;
+    struct json_reader r;
+    struct span text;
+    size_t room = p->text_room;
+    struct embed_input *texts =
+        arena_reserve(p->call->arena, b->texts, b->text_count, &room, sizeof *texts, TEXTS_FIRST);
+    room = p->text_room;
+    size_t *rows = arena_reserve(p->call->arena, b->text_rows, b->text_count, &room, sizeof *rows, TEXTS_FIRST);
+    if (!texts || !rows)
+        return call_nomem(p->call, "the texts of a write");
+    p->text_room = room;
+    b->texts = texts;
+    b->text_rows = rows;
+    json_reader_init(&r, json);
+    if (!json_read_string(&r, p->call->arena, &text))
+        return json_error(&r, &p->call->error);
+    if (text.len == 0)
+        return call_fail(p->call, DP_INVALID, "a text that is embedded is empty");
+    texts[b->text_count] = (struct embed_input){.text = text};
+    rows[b->text_count++] = row;
+    return DP_OK;
+}
+
+static enum dp_status plan_document(struct row_planning *p, const struct write_row *row, size_t position,
+                                    struct span *out)
+{
+    struct json_writer w;
+    const struct write_value *text = NULL;
+    buffer_clear(&p->object);
+    json_writer_init(&w, &p->object);
+    json_begin_object(&w);
+    for (size_t i = 0; i < row->value_count; i++) {
+        const struct write_value *value = &p->request->values[row->first_value + i];
+        json_key_span(&w, p->request->attributes[value->attribute]);
+        json_raw(&w, write_value_span(value));
+        if (value->attribute == p->plan->source && value->raw[0] != 'n')
+            text = value;
+    }
+    json_end_object(&w);
+    enum dp_status status = buffer_check(&p->object, "a row", &p->call->error);
+    if (status == DP_OK)
+        status = schema_normalize(&p->plan->schema, p->call->arena, buffer_span(&p->object),
+                                  row->kind == WRITE_PATCH, out, &p->call->error);
+    if (status == DP_OK && text)
+        status = add_text(p, write_value_span(text), position);
+    p->batch->bytes += status == DP_OK ? out->len : 0;
+    return status;
+}
+
+static enum dp_status plan_row(struct row_planning *p, size_t position)
+{
+    static const enum index_write_kind kinds[] = {
+        [WRITE_UPSERT] = INDEX_UPSERT, [WRITE_PATCH] = INDEX_PATCH, [WRITE_DELETE] = INDEX_DELETE};
+    const struct write_row *row = &p->request->rows[position];
+    struct index_write_row *out = &p->batch->rows[position];
+    size_t texts = p->batch->text_count;
+    *out = (struct index_write_row){.kind = kinds[row->kind]};
+    enum dp_status status = plan_id(p, row, &out->id);
+    if (status != DP_OK || row->kind == WRITE_DELETE)
+        return status;
+    status = plan_document(p, row, position, &out->attributes);
+    return status == DP_OK ? plan_vector(p, row, p->batch->text_count > texts, out) : status;
+}
+
+/* Puts the row's id before the error's sentence. */
+static void name_row(struct row_planning *p, const struct write_row *row)
+{
+    if (row->id.is_string)
+        dp_error_prefix(&p->call->error, "row \"%.*s\"", row->id.text.len < 64 ? (int)row->id.text.len : 64,
+                        (const char *)row->id.text.data);
+    else
+        dp_error_prefix(&p->call->error, "row %llu", (unsigned long long)row->id.number);
+}
+
+enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
+                               struct write_batch *out)
+{
+    struct row_planning p = {.call = call, .request = request, .plan = plan, .batch = out};
+    const size_t known = plan->schema.count;
+    enum dp_status status = DP_OK;
+    *out = (struct write_batch){.bytes = 0};
+    out->rows = arena_array(call->arena, request->row_count + 1, sizeof *out->rows);
+    if (!out->rows)
+        return call_nomem(call, "the rows of a write");
+    map_init(&p.ids, request->row_count + 1);
+    buffer_init(&p.object, OBJECT_MAX);
+    for (size_t i = 0; i < request->row_count && status == DP_OK; i++) {
+        status = plan_row(&p, i);
+        if (status == DP_INVALID || status == DP_TOO_LARGE)
+            name_row(&p, &request->rows[i]);
+    }
+    plan->changed |= plan->schema.count != known;
+    map_deinit(&p.ids);
+    buffer_deinit(&p.object);
+    return status;
+}

@@ -1,0 +1,212 @@
+/* write_schema.c: what a write declares, which texts it embeds, and what its first id and vector decide. */
+#include "index/schema_declare.h"
+#include "index/schema_options.h"
+#include "service/write_plan.h"
+
+struct schema_planning {
+    struct call *call;
+    const struct write_request *request;
+    const struct write_base *base;
+    struct write_plan *plan;
+    bool has_metric; /* the request or its schema says which */
+    enum index_metric metric;
+};
+
+static const char *metric_name(enum index_metric metric)
+{
+    return metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared";
+}
+
+/* ---- declarations ------------------------------------------------------------------------------------- */
+
+/* Joins the request's "schema". */
+static enum dp_status declare_schema(struct schema_planning *p)
+{
+    struct write_plan *plan = p->plan;
+    struct schema_changes changes = {.changed = false};
+    enum id_kind ids = plan->schema.id_kind;
+    p->has_metric = p->request->has_metric;
+    p->metric = p->request->metric;
+    if (p->request->schema.len == 0)
+        return DP_OK;
+    enum dp_status status = schema_declare(&plan->schema, &p->base->vectors, p->call->arena, p->request->schema,
+                                           &changes, &p->call->error);
+    if (status != DP_OK)
+        return status;
+    plan->changed |= changes.changed;
+    if (ids != plan->schema.id_kind && p->base->has_rows)
+        return call_fail(p->call, DP_INVALID, "the type of \"id\" can be declared only before the first row");
+    if (changes.has_metric && p->has_metric && changes.metric != p->metric)
+        return call_fail(p->call, DP_INVALID, "distance_metric and the metric of \"vector\" in the schema differ");
+    if (changes.has_metric)
+        p->metric = changes.metric;
+    p->has_metric |= changes.has_metric;
+    if (changes.dim && plan->vectors.dim == 0) {
+        plan->vectors.dim = changes.dim;
+        plan->changed = true;
+    }
+    return DP_OK;
+}
+
+/* ---- embedding ---------------------------------------------------------------------------------------- */
+
+/* What the option "embed" of an attribute says. */
+struct embed_option {
+    struct span model, target; /* target empty: the server chooses the attribute of the vectors */
+    uint64_t dims;             /* 0: the model's */
+    bool other_type;           /* "dtype" other than f32 */
+};
+
+static void read_embed_option(struct call *call, struct span json, struct embed_option *out)
+{
+    struct json_reader r;
+    struct span key, type;
+    *out = (struct embed_option){.dims = 0};
+    json_reader_init(&r, json);
+    if (json_peek(&r) == JSON_STRING) {
+        json_read_string(&r, call->arena, &out->model);
+        return;
+    }
+    json_enter_object(&r);
+    while (json_next_key(&r, call->arena, &key)) {
+        if (span_equal_str(key, "model"))
+            json_read_string(&r, call->arena, &out->model);
+        else if (span_equal_str(key, "attribute"))
+            json_read_string(&r, call->arena, &out->target);
+        else if (span_equal_str(key, "dims"))
+            json_read_u64(&r, &out->dims);
+        else if (span_equal_str(key, "dtype") && json_read_string(&r, call->arena, &type))
+            out->other_type = !span_equal_str(type, "f32");
+        else
+            json_skip(&r);
+    }
+}
+
+/* Fails unless this server can embed what the option asks for. */
+static enum dp_status check_embed_option(struct schema_planning *p, struct span name,
+                                         const struct embed_option *option, const struct served_model *model)
+{
+    if (!model || !served_model_is(model, option->model))
+        return call_fail(p->call, DP_UNSUPPORTED,
+                         "attribute \"%.*s\" is embedded by model \"%.*s\", which this server has not loaded",
+                         SPAN_FMT(name), SPAN_FMT(option->model));
+    if (option->target.len && !span_equal_str(option->target, "vector"))
+        return call_fail(p->call, DP_UNSUPPORTED,
+                         "attribute \"%.*s\": embeddings can go to the attribute \"vector\" only", SPAN_FMT(name));
+    if ((option->dims && option->dims != model->facts.dim) || option->other_type)
+        return call_fail(p->call, DP_UNSUPPORTED,
+                         "attribute \"%.*s\": the model's vectors have %u dimensions of type f32, and are kept so",
+                         SPAN_FMT(name), model->facts.dim);
+    return DP_OK;
+}
+
+/* Finds the attribute whose texts are embedded. */
+static enum dp_status plan_embedding(struct schema_planning *p, const struct served_model *model)
+{
+    struct write_plan *plan = p->plan;
+    const struct attribute *source = NULL;
+    struct embed_option option;
+    struct span json, value;
+    plan->source = WRITE_NO_ATTRIBUTE;
+    for (size_t i = 0; i < plan->schema.count; i++) {
+        const struct attribute *a = &plan->schema.attributes[i];
+        if (a->dropped || !schema_option(a, "embed", &value))
+            continue;
+        if (source)
+            return call_fail(p->call, DP_UNSUPPORTED,
+                             "attributes \"%.*s\" and \"%.*s\" both have \"embed\"; one is possible",
+                             SPAN_FMT(source->name), SPAN_FMT(a->name));
+        source = a;
+        json = value;
+    }
+    if (!source)
+        return DP_OK;
+    read_embed_option(p->call, json, &option);
+    for (uint32_t i = 0; i < p->request->attribute_count; i++)
+        if (span_equal(p->request->attributes[i], source->name))
+            plan->source = i;
+    /* A write that embeds nothing, a deletion for example, needs no model. */
+    if (plan->source == WRITE_NO_ATTRIBUTE && p->request->schema.len == 0)
+        return DP_OK;
+    enum dp_status status = check_embed_option(p, source->name, &option, model);
+    if (status != DP_OK)
+        return status;
+    if (plan->vectors.dim == 0 || (!p->base->has_rows && plan->vectors.fingerprint.len == 0)) {
+        if (plan->vectors.dim && plan->vectors.dim != model->facts.dim)
+            return call_fail(p->call, DP_INVALID, "\"vector\" has %u dimensions, but the model's vectors have %u",
+                             plan->vectors.dim, model->facts.dim);
+        plan->vectors.dim = model->facts.dim;
+        plan->vectors.model = model->facts.name;
+        plan->vectors.fingerprint = model->facts.fingerprint;
+        p->metric = p->has_metric ? p->metric : INDEX_COSINE;
+        p->has_metric = true;
+        plan->changed = true;
+        return DP_OK;
+    }
+    if (!span_equal(plan->vectors.fingerprint, model->facts.fingerprint))
+        return call_fail(p->call, DP_INVALID,
+                         "the namespace holds vectors of another model%s%.*s; this server would embed by \"%.*s\"",
+                         plan->vectors.model.len ? ", " : "", SPAN_FMT(plan->vectors.model),
+                         SPAN_FMT(model->facts.name));
+    return DP_OK;
+}
+
+/* ---- ids and vectors ---------------------------------------------------------------------------------- */
+
+/* In a namespace without rows, the first id decides the kind of all ids. */
+static void plan_ids(struct schema_planning *p)
+{
+    const struct write_request *q = p->request;
+    if (p->plan->schema.id_kind != ID_ANY || p->base->has_rows)
+        return;
+    for (size_t i = 0; i < q->row_count; i++) {
+        if (q->rows[i].kind != WRITE_UPSERT)
+            continue;
+        p->plan->schema.id_kind = q->rows[i].id.is_string ? ID_STRING : ID_UINT;
+        p->plan->changed = true;
+        return;
+    }
+}
+
+/* The first vector decides the dimension. */
+static enum dp_status plan_vectors(struct schema_planning *p)
+{
+    const struct write_request *q = p->request;
+    struct index_vectors *v = &p->plan->vectors;
+    for (size_t i = 0; i < q->row_count && v->dim == 0; i++)
+        if (q->rows[i].vector) {
+            v->dim = q->rows[i].dim;
+            p->plan->changed = true;
+        }
+    if (p->base->vectors.dim) {
+        if (p->has_metric && p->metric != v->metric)
+            return call_fail(p->call, DP_INVALID,
+                             "distance_metric differs from that of the namespace, which is %s",
+                             metric_name(v->metric));
+        return DP_OK;
+    }
+    if (v->dim && !p->has_metric)
+        return call_fail(p->call, DP_INVALID,
+                         "distance_metric is missing: the first vectors of a namespace need "
+                         "\"cosine_distance\" or \"euclidean_squared\"");
+    if (p->has_metric)
+        v->metric = p->metric;
+    return DP_OK;
+}
+
+enum dp_status write_plan_schema(struct call *call, const struct write_request *request,
+                                 const struct write_base *base, const struct served_model *model,
+                                 struct write_plan *out)
+{
+    struct schema_planning p = {.call = call, .request = request, .base = base, .plan = out};
+    *out = (struct write_plan){.vectors = base->vectors, .changed = !base->has_log};
+    enum dp_status status = schema_copy(&base->schema, call->arena, &out->schema, &call->error);
+    if (status == DP_OK)
+        status = declare_schema(&p);
+    if (status == DP_OK)
+        status = plan_embedding(&p, model);
+    if (status != DP_OK)
+        return status;
+    plan_ids(&p);
+    return plan_vectors(&p);
+}
