@@ -21,7 +21,7 @@ struct index_backlog {
         bytes;         /* log entries that no segment holds yet, their rows and deletions, their bytes */
     uint64_t sequence; /* of the manifest */
     uint64_t segments;
-    bool merge_due;                   /* index_merge() would merge */
+    bool merge_due, idle_due;         /* index_merge() would merge; it would with `idle` */
     bool fold_claimed, merge_claimed; /* another node does this work */
 };
 
@@ -36,6 +36,7 @@ struct index_merge_options {
     const struct ulid *node; /* claims further merges for this node; NULL: no claim */
     /* Makes as few segments as possible. False: merges only what the tiers ask for (index/fold/choose.h). */
     bool everything;
+    bool idle; /* the namespace rests: merges small segments, too, so that three are left */
 };
 
 struct index_merge_result {

@@ -19,6 +19,7 @@ enum {
     RETRY_MIN_MS = 1000, /* wait after the first failure; each further one doubles it */
     RETRY_MAX_MS = 5 * 60000,
     FORBIDDEN_MS = 30 * 60000, /* wait when the store takes no writes */
+    REST_MS = 30000,           /* a namespace without a change for so long rests */
     COLLECT_AFTER_MS = 60000,  /* time from a change of the manifest to a look for garbage */
     ROOT_PERIOD_MS = 30000,    /* UPKEEP_ROOT: time between two lists of the root */
     LOOK_MIN_MS = 2000,        /* UPKEEP_ROOT: minimum and maximum time between two looks at a namespace */
@@ -46,6 +47,8 @@ struct upkeep_item {
     struct { /* owned by the thread that merges and collects */
         struct upkeep_pause merge_pause, collect_pause;
         struct index_collector *collector;
+        uint64_t seen;                                      /* the manifest at the latest look */
+        int64_t seen_ns;                                    /* when it was first seen */
         uint64_t sequence;                                  /* the manifest that the latest collection has seen */
         int64_t collect_ns;                                 /* time of the next collection; 0: none is planned */
         enum { TIDY_NEW, TIDY_OPEN, TIDY_CLOSED } was_open; /* the reader at the latest look */
@@ -299,9 +302,10 @@ static enum dp_status merge_reader(struct upkeep *u, struct call *call, const st
                                    struct index_reader *reader, const struct index_backlog *b)
 {
     struct index_backlog after;
-    const struct index_merge_options options = {.team = u->options.team, .node = &u->node};
+    bool rests = b->entries == 0 && os_now_ns() - item->tidy.seen_ns >= REST_MS * (int64_t)MS;
+    const struct index_merge_options options = {.team = u->options.team, .node = &u->node, .idle = rests};
     struct index_merge_result result = {0};
-    if (!b->merge_due || b->merge_claimed)
+    if ((!b->merge_due && !(rests && b->idle_due)) || b->merge_claimed)
         return DP_OK;
     enum dp_status status = index_merge(call, u->options.store, item->name, &options, &result);
     metric_add(u->merges, result.inputs > 0);
@@ -323,6 +327,10 @@ static void merge_item(struct upkeep *u, struct upkeep_item *item)
     slot = readers_borrow_open(u->options.readers, item->name);
     if (slot) {
         status = index_backlog(call, slot->reader, &u->node, false, &backlog);
+        if (status == DP_OK && backlog.sequence != item->tidy.seen) {
+            item->tidy.seen = backlog.sequence;
+            item->tidy.seen_ns = os_now_ns();
+        }
         if (status == DP_OK && backlog.sequence != item->tidy.sequence && item->tidy.collect_ns == 0)
             item->tidy.collect_ns = os_now_ns() + COLLECT_AFTER_MS * (int64_t)MS;
         if (status == DP_OK && !is_paused(&item->tidy.merge_pause))

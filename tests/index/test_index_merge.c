@@ -345,17 +345,20 @@ static void test_index_the_choice_follows_the_tiers(void **state)
     size_t chosen[40];
     struct manifest m = {.segments = segments_of(40, 100), .vectors.dim = 24};
     m.segment_count = TIER_WIDTH - 1;
-    assert_int_equal(merge_choose(&m, false, chosen), 0);
+    assert_int_equal(merge_choose(&m, MERGE_DUE, chosen), 0);
     m.segment_count = TIER_WIDTH;
-    assert_int_equal(merge_choose(&m, false, chosen), TIER_WIDTH);
+    assert_int_equal(merge_choose(&m, MERGE_DUE, chosen), TIER_WIDTH);
     m.segments[3] = (struct manifest_segment){.rows = 5000, .vectors = 5000, .hot_len = 9000, .dpr_size = 500000};
-    assert_int_equal(merge_choose(&m, false, chosen), 0);
+    assert_int_equal(merge_choose(&m, MERGE_DUE, chosen), 0);
     m.segments[3].deleted_rows = 4500; /* 500 live rows */
-    assert_int_equal(merge_choose(&m, false, chosen), TIER_WIDTH);
+    assert_int_equal(merge_choose(&m, MERGE_DUE, chosen), TIER_WIDTH);
+    m.segment_count = TIER_WIDTH - 1;
+    assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), TIER_WIDTH - 1 - MERGE_IDLE_LISTED + 1);
     m.segment_count = 3;
-    assert_int_equal(merge_choose(&m, true, chosen), 3);
+    assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), 0);
+    assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
     m.segment_count = 1;
-    assert_int_equal(merge_choose(&m, true, chosen), 0);
+    assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 0);
     free(m.segments);
 }
 
@@ -368,9 +371,9 @@ static void test_index_the_choice_fits_one_segment_and_ends(void **state)
         struct manifest m = {.segments = segments_of(64, rows), .vectors.dim = 384, .segment_count = 64};
         size_t merges = 0, count;
         for (;;) {
-            count = merge_choose(&m, merges % 2, chosen);
+            count = merge_choose(&m, merges % 2 ? MERGE_IDLE : MERGE_DUE, chosen);
             if (!count)
-                count = merge_choose(&m, true, chosen);
+                count = merge_choose(&m, MERGE_ALL, chosen);
             if (!count)
                 break;
             struct manifest_segment sum = {0};

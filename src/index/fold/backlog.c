@@ -44,7 +44,8 @@ enum dp_status index_backlog(struct call *call, struct index_reader *reader, con
                                       .bytes = counts.tail_bytes,
                                       .sequence = m->sequence,
                                       .segments = m->segment_count,
-                                      .merge_due = merge_choose(m, false, chosen) > 0,
+                                      .merge_due = merge_choose(m, MERGE_DUE, chosen) > 0,
+                                      .idle_due = merge_choose(m, MERGE_IDLE, chosen) > 0,
                                       .fold_claimed = is_claimed(m, CLAIM_FOLD, node, now_ms),
                                       .merge_claimed = is_claimed(m, CLAIM_MERGE, node, now_ms)};
     view_release(view);

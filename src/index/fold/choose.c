@@ -93,10 +93,22 @@ static size_t choose_half_deleted(const struct manifest *m, size_t *chosen)
     return keep_fitting(m, chosen, count, count);
 }
 
-size_t merge_choose(const struct manifest *m, bool everything, size_t *chosen)
+/* Chooses the smallest segments, so that MERGE_IDLE_LISTED are left, within MERGE_IDLE_ROWS. */
+static size_t choose_idle(const struct manifest *m, size_t *chosen)
+{
+    uint64_t rows = 0;
+    if (m->segment_count <= MERGE_IDLE_LISTED)
+        return 0;
+    size_t count = choose_all(m, m->segment_count - MERGE_IDLE_LISTED + 1, chosen);
+    for (size_t i = 0; i < count; i++)
+        rows += live_rows(&m->segments[chosen[i]]);
+    return count > 1 && rows <= MERGE_IDLE_ROWS ? count : 0;
+}
+
+size_t merge_choose(const struct manifest *m, enum merge_effort effort, size_t *chosen)
 {
     enum { TIERS = 8 }; /* the last one is beyond SEGMENT_ROWS_MAX */
-    if (everything) {
+    if (effort == MERGE_ALL) {
         size_t all = choose_all(m, m->segment_count, chosen);
         return all > 1 || (all == 1 && m->segments[chosen[0]].deleted_rows) ? all : 0;
     }
@@ -110,5 +122,6 @@ size_t merge_choose(const struct manifest *m, bool everything, size_t *chosen)
         if (count > 1)
             return count;
     }
-    return choose_half_deleted(m, chosen);
+    size_t small = effort == MERGE_IDLE ? choose_idle(m, chosen) : 0;
+    return small ? small : choose_half_deleted(m, chosen);
 }

@@ -297,7 +297,7 @@ static void free_merge(struct merge *m)
 }
 
 /* Copies the chosen segments to the arena of the manifest. */
-static enum dp_status choose_inputs(struct call *call, struct merge *m, bool everything,
+static enum dp_status choose_inputs(struct call *call, struct merge *m, enum merge_effort effort,
                                     struct manifest_segment **inputs, size_t *count)
 {
     size_t n = m->seen.segment_count;
@@ -305,7 +305,7 @@ static enum dp_status choose_inputs(struct call *call, struct merge *m, bool eve
     *inputs = arena_array(&m->seen.arena, n + 1, sizeof **inputs);
     if (!chosen || !*inputs)
         return call_nomem(call, "a merge");
-    *count = merge_choose(&m->seen, everything, chosen);
+    *count = merge_choose(&m->seen, effort, chosen);
     for (size_t i = 0; i < *count; i++)
         (*inputs)[i] = m->seen.segments[chosen[i]];
     return DP_OK;
@@ -323,7 +323,8 @@ static enum dp_status try_merge(struct call *call, struct store *store, struct s
     enum dp_status status = manifest_load(call, store, name, &m.seen, NULL);
     if (status)
         return status;
-    status = choose_inputs(call, &m, options->everything, &inputs, &count);
+    enum merge_effort effort = options->everything ? MERGE_ALL : options->idle ? MERGE_IDLE : MERGE_DUE;
+    status = choose_inputs(call, &m, effort, &inputs, &count);
     if (status == DP_OK && count) {
         status = begin_merge(call, &m, options, inputs, count);
         if (status == DP_OK)
