@@ -66,8 +66,10 @@ enum dp_status schema_copy(const struct schema *from, struct arena *arena, struc
     *out = (struct schema){.id_kind = from->id_kind, .vector_element = from->vector_element};
     for (size_t i = 0; i < from->count && status == DP_OK; i++) {
         status = schema_add(out, arena, &from->attributes[i], error);
-        if (status == DP_OK)
+        if (status == DP_OK) {
             out->attributes[i].number = from->attributes[i].number;
+            out->attributes[i].learned = false;
+        }
     }
     return status;
 }
@@ -200,9 +202,10 @@ enum dp_status schema_learn(struct schema *schema, struct arena *arena, struct s
 static enum dp_status join_attribute(struct schema *into, struct arena *arena, const struct attribute *from,
                                      struct dp_error *error)
 {
-    struct attribute *known = schema_find(into, from->name);
+    struct attribute *known = schema_find(into, from->name), added = *from;
+    added.learned = false;
     if (!known)
-        return schema_add(into, arena, from, error);
+        return schema_add(into, arena, &added, error);
     if (from->dropped)
         return DP_OK;
     if (known->dropped)
@@ -227,6 +230,8 @@ enum dp_status schema_join(struct schema *into, struct arena *arena, const struc
         status = join_attribute(into, arena, &from->attributes[i], error);
     if (status == DP_OK && into->id_kind == ID_ANY)
         into->id_kind = from->id_kind;
+    if (status == DP_OK && into->vector_element == ELEMENT_F32)
+        into->vector_element = from->vector_element;
     return status;
 }
 

@@ -23,7 +23,7 @@ enum {
 /* Fails with DP_INVALID for a name that is empty, too long, reserved or not UTF-8. */
 enum dp_status schema_check_name(struct span name, struct dp_error *error);
 
-/* Makes *out a copy of `from` whose memory is all in `arena`. */
+/* Makes *out a copy of `from` whose memory is all in `arena`, and none of whose attributes counts as learned. */
 enum dp_status schema_copy(const struct schema *from, struct arena *arena, struct schema *out,
                            struct dp_error *error);
 /* Adds an attribute, which gets the next number; the schema has none of its name. Name and options are copied to
@@ -37,7 +37,8 @@ enum dp_status schema_add(struct schema *schema, struct arena *arena, const stru
 enum dp_status schema_learn(struct schema *schema, struct arena *arena, struct span object, struct arena *scratch,
                             struct dp_error *error);
 /* Joins the attributes of `from` to `into`, which keeps its numbers and options, and gives the next numbers to new
- * attributes. If one of the two has a kind of ids or of elements, `into` gets it; DP_INVALID if they differ. */
+ * attributes. If `from` alone has a kind of ids, or elements of "vector" other than f32, `into` gets them. DP_INVALID if
+ * the kinds of ids or the types of an attribute differ. */
 enum dp_status schema_join(struct schema *into, struct arena *arena, const struct schema *from,
                            struct dp_error *error);
 

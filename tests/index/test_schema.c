@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "index_fixture.h"
+
 #include "index/id.h"
 #include "index/schema_declare.h"
 #include "index/schema_options.h"
@@ -238,6 +240,10 @@ static void test_schema_joins_kinds_and_types(void **state)
     assert_int_equal(schema_join(&a, &test_arena, &b, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "ids have type uint, not string"));
     b = (struct schema){0};
+    declare(&b, "{\"vector\": \"[3]f16\"}", &changes);
+    assert_int_equal(schema_join(&a, &test_arena, &b, &error), DP_OK);
+    assert_int_equal(a.vector_element, ELEMENT_F16);
+    b = (struct schema){0};
     declare(&b, "{\"y\": {\"type\": \"datetime\"}}", &changes);
     assert_int_equal(schema_join(&a, &test_arena, &b, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "\"y\" has type int"));
@@ -354,6 +360,49 @@ static void test_schema_documents_have_a_maximum(void **state)
     buffer_deinit(&row);
 }
 
+static enum dp_status drop_title(void *context, struct schema *schema, struct arena *arena, struct dp_error *error)
+{
+    struct schema_changes changes;
+    (void)context;
+    return schema_declare(schema, NULL, arena, span_str("{\"title\": {\"drop\": true}}"), &changes, error);
+}
+
+/* Old documents still hold the values; no answer shows them. */
+static void test_schema_dropped_attributes_leave_answers(void **state)
+{
+    struct world *w = *state;
+    const struct index_alteration change = {.edit_schema = drop_title};
+    static const struct span names[] = {{(const uint8_t *)"title", 5}, {(const uint8_t *)"edition", 7}};
+    struct index_answer answer;
+    float vector[FIXTURE_DIM];
+    fixture_must_load(w, "rows", 0, 20, 0);
+    struct index_reader *reader = fixture_open(w, "rows");
+    fixture_query(w, 0, vector);
+    for (int dropped = 0; dropped <= 1; dropped++) {
+        if (dropped)
+            assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &change), DP_OK);
+        for (int all = 0; all <= 1; all++) {
+            const struct index_query q = {.vector = vector,
+                                          .dim = FIXTURE_DIM,
+                                          .top_k = 5,
+                                          .all_attributes = all,
+                                          .attributes = names,
+                                          .attribute_count = 2};
+            const struct index_scan scan = {.query = q, .order_by = span_str("id")};
+            for (int scans = 0; scans <= 1; scans++) {
+                enum dp_status status = scans ? index_scan(&w->call, reader, &scan, &answer)
+                                              : index_query(&w->call, reader, &q, &answer);
+                assert_int_equal(status, DP_OK);
+                assert_int_equal(answer.count, 5);
+                const struct span shown = answer.hits[0].attributes;
+                assert_int_equal(memmem(shown.data, shown.len, "\"title\"", 7) != NULL, !dropped);
+                assert_non_null(memmem(shown.data, shown.len, "\"edition\"", 9));
+            }
+        }
+    }
+    index_close(reader);
+}
+
 static void test_id_keys_come_back_and_sort(void **state)
 {
     (void)state;
@@ -416,6 +465,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_schema_loads_obey_declarations, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_schema_rows_become_documents, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_schema_documents_have_a_maximum, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_schema_dropped_attributes_leave_answers, world_in_memory,
+                                        world_close),
         cmocka_unit_test(test_id_keys_come_back_and_sort),
     };
     return test_run(tests);

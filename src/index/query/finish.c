@@ -18,6 +18,7 @@
 #include "index/id.h"
 #include "index/query/exact.h"
 #include "index/query/fetch.h"
+#include "index/schema_row.h"
 #include "os/clock.h"
 
 enum { RUN_ARENA_MAX = 64 * 1024 * 1024 };
@@ -160,12 +161,16 @@ static bool is_included(const struct index_query *q, struct span name)
     return false;
 }
 
-enum dp_status query_project(struct call *call, const struct index_query *q, struct span json, struct span *out)
+enum dp_status query_project(struct call *call, const struct index_query *q, const struct schema *schema,
+                             struct span json, struct span *out)
 {
     struct json_reader r;
     struct json_writer w;
     struct buffer text;
     struct span key, value;
+    enum dp_status status = schema_hide_dropped(schema, call->arena, json, &json, &call->error);
+    if (status)
+        return status;
     if (q->all_attributes || q->attribute_count == 0) {
         *out = q->all_attributes ? arena_copy(call->arena, json) : span_str("{}");
         return out->data ? DP_OK : call_nomem(call, "attributes");
@@ -182,8 +187,7 @@ enum dp_status query_project(struct call *call, const struct index_query *q, str
         json_raw(&w, value);
     }
     json_end_object(&w);
-    enum dp_status status =
-        json_failed(&r) ? json_error(&r, &call->error) : buffer_check(&text, "attributes", &call->error);
+    status = json_failed(&r) ? json_error(&r, &call->error) : buffer_check(&text, "attributes", &call->error);
     if (status == DP_OK) {
         *out = arena_copy(call->arena, buffer_span(&text));
         if (!out->data)
@@ -215,7 +219,8 @@ static enum dp_status find_document(struct finish *f, const struct fetched *befo
     if (status)
         return status;
     r->key = arena_copy(call->arena, document.key);
-    return r->key.data ? query_project(f->run->call, f->run->query, document.json, &r->attributes)
+    return r->key.data ? query_project(f->run->call, f->run->query, &f->run->snapshot->manifest.schema,
+                                       document.json, &r->attributes)
                        : call_nomem(call, "an answer");
 }
 
@@ -296,7 +301,8 @@ static enum dp_status take_tail_rows(struct finish *f, size_t from, size_t to)
     for (size_t i = from; i < to && status == DP_OK; i++) {
         struct fetched *r = &f->rows[i];
         r->key = arena_copy(f->run->call->arena, r->record->key);
-        status = r->key.data ? query_project(f->run->call, f->run->query, r->record->document, &r->attributes)
+        status = r->key.data ? query_project(f->run->call, f->run->query, &f->run->snapshot->manifest.schema,
+                                             r->record->document, &r->attributes)
                              : call_nomem(f->run->call, "an answer");
         if (status == DP_OK)
             status = include_vector(f, r->record->vectors, r);

@@ -48,8 +48,10 @@ struct query_run {
 enum dp_status query_check(struct call *call, const struct index_query *q, const struct manifest *m);
 /* Sets run->vector: a copy of the query's vector, for cosine scaled to length 1. */
 enum dp_status query_prepare(struct query_run *run);
-/* Copies the attributes that the query includes, as the document `json` has them, into the call's arena. */
-enum dp_status query_project(struct call *call, const struct index_query *q, struct span json, struct span *out);
+/* Copies the attributes that the query includes, as the document `json` has them, into the call's arena. Attributes
+ * that the schema has dropped stay out. */
+enum dp_status query_project(struct call *call, const struct index_query *q, const struct schema *schema,
+                             struct span json, struct span *out);
 
 /* Decodes an id key of the call's arena for an answer. */
 enum dp_status query_id(struct call *call, struct span key, struct index_id *out);

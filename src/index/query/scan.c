@@ -224,7 +224,7 @@ static enum dp_status fill_hit(struct scan_run *s, struct span key, struct span 
         memcpy(floats, vector, len);
         hit->vector = floats;
     }
-    return query_project(s->call, &s->scan->query, document, &hit->attributes);
+    return query_project(s->call, &s->scan->query, &s->run.snapshot->manifest.schema, document, &hit->attributes);
 }
 
 static enum dp_status take_ordered(void *context, size_t i, const struct fetched_row *row)
