@@ -1,6 +1,8 @@
 /* test_index_delete.c: namespaces that are created, altered and deleted, and names that live again. */
 #include "index_fixture.h"
 
+#include <stdio.h>
+
 #include "index/lives.h"
 #include "index/wal/entry.h"
 
@@ -468,12 +470,58 @@ static void test_index_a_read_only_namespace_changes_in_that_alone(void **state)
     must(w, index_delete(&w->call, w->store, name)); /* read-only guards rows and schema, not the name */
 }
 
+/* ---- failed allocations ------------------------------------------------------------------------------------------ */
+
+static enum dp_status live_and_die(struct world *w, const struct index_clock *clock)
+{
+    struct index_vectors vectors = fixture_vectors(w);
+    struct renaming renaming = {.w = w};
+    struct index_alteration schema = {.edit_schema = add_colour, .context = &renaming};
+    enum dp_status status = lives_create(&w->call, w->store, name, &vectors, NULL, clock);
+    if (status == DP_OK)
+        status = lives_alter(&w->call, w->store, name, &schema, clock);
+    return status == DP_OK ? lives_delete(&w->call, w->store, name, clock) : status;
+}
+
+static void test_index_lives_survive_failed_allocations(void **state)
+{
+    struct world *w = *state;
+    struct meanwhile r;
+    size_t n = 1, unknown = 0;
+    for (bool fired = true; fired; n++) {
+        fresh_store(w);
+        meanwhile_init(&r, w, LET_TIME_PASS);
+        r.done = true; /* its waits take no time, and nobody acts in them */
+        arena_deinit(&r.own.arena);
+        arena_deinit(&w->arena);
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = live_and_die(w, &r.clock);
+        fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        arena_deinit(&w->arena);
+        assert_true(test_alloc_live() <= before + 16); /* the store keeps the manifest */
+        if (status != DP_OK && status != DP_NOMEM && status != DP_UNKNOWN)
+            fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), w->call.error.message);
+        unknown += status == DP_UNKNOWN;
+        if (!fired)
+            assert_int_equal(status, DP_OK);
+        call_init(&w->call, &w->arena);
+        size_t live = listed(w);
+        assert_true(live == 0 || (live == 1 && status != DP_OK));
+    }
+    printf("%zu allocations, %zu with an unknown outcome\n", n - 2, unknown);
+    assert_true(n > 20);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, world_in_folder, world_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_index_a_deleted_namespace_leaves_a_tombstone),
+        IN_FOLDER(test_index_a_deleted_namespace_leaves_a_tombstone),
         IN_MEMORY(test_index_a_deletion_spares_the_next_life),
         IN_MEMORY(test_index_a_deletion_is_done_whoever_made_it),
         IN_MEMORY(test_index_a_load_does_not_outlive_its_namespace),
@@ -484,6 +532,7 @@ int main(void)
         IN_MEMORY(test_index_an_entry_of_an_earlier_life_is_not_read),
         IN_MEMORY(test_index_an_alteration_edits_the_newest_schema),
         IN_MEMORY(test_index_a_read_only_namespace_changes_in_that_alone),
+        IN_MEMORY(test_index_lives_survive_failed_allocations),
     };
     return test_run(tests);
 }
