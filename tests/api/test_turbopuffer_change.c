@@ -296,6 +296,37 @@ static void test_turbopuffer_writes_embed_texts(void **state)
     assert_answer(ask(api_service, turbopuffer_schema, "more-texts", ""), 404, "");
 }
 
+static void test_turbopuffer_conditions_skip_rows(void **state)
+{
+    (void)state;
+    write_rows("cond", "{\"upsert_rows\":[{\"id\":1,\"vector\":[1,0],\"v\":5},{\"id\":2,\"vector\":[1,0]}]" COSINE,
+               "");
+    write_rows("cond",
+               "{\"upsert_rows\":[{\"id\":1,\"vector\":[0,1],\"v\":4},{\"id\":2,\"vector\":[0,1],\"v\":1},"
+               "{\"id\":3,\"vector\":[0,1],\"v\":1}],\"upsert_condition\":[\"v\",\"Lt\",{\"$ref_new\":\"v\"}],"
+               "\"return_affected_ids\":true}",
+               "\"rows_affected\":2,\"rows_upserted\":2,\"upserted_ids\":[2,3],");
+    write_rows("cond",
+               "{\"upsert_rows\":[{\"id\":2,\"vector\":[1,1]},{\"id\":4,\"vector\":[1,1]}],\"upsert_condition\":"
+               "[\"id\",\"Eq\",null],\"return_affected_ids\":true}",
+               "\"upserted_ids\":[4],");
+    write_rows(
+        "cond",
+        "{\"patch_rows\":[{\"id\":1,\"v\":6},{\"id\":3,\"v\":6},{\"id\":9,\"v\":6}],\"patch_condition\":"
+        "[\"v\",\"Gt\",4],\"deletes\":[2,4,8],\"delete_condition\":[\"v\",\"Eq\",null],"
+        "\"return_affected_ids\":true}",
+        "\"rows_affected\":2,\"rows_patched\":1,\"rows_deleted\":1,\"patched_ids\":[1],\"deleted_ids\":[4],");
+    assert_rows("cond", "{\"rank_by\":[\"id\",\"asc\"],\"include_attributes\":[\"v\"]}",
+                "\"rows\":[{\"id\":1,\"v\":6},{\"id\":2,\"v\":1},{\"id\":3,\"v\":1}]");
+    static const struct refusal refusals[] = {
+        {"{\"deletes\":[1],\"delete_condition\":[\"v\",\"Eq\",\"x\"]}", 400, "delete_condition: "},
+        {"{\"deletes\":[1],\"delete_condition\":[\"v\"]}", 400, "delete_condition: "},
+        {"{\"patch_rows\":[{\"id\":1}],\"patch_condition\":[\"v\",\"Glob\",\"x\"]}", 400, "patch_condition: "},
+        {"{\"upsert_rows\":[],\"upsert_condition\":[\"v\",\"Is\",1]}", 400, "upsert_condition: "},
+    };
+    assert_refusals(api_service, turbopuffer_write, "cond", refusals, sizeof refusals / sizeof refusals[0]);
+}
+
 static void test_turbopuffer_changes_survive_every_failed_allocation(void **state)
 {
     (void)state;
@@ -319,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_changes_metadata),
         cmocka_unit_test(test_turbopuffer_changes_schemas),
         cmocka_unit_test(test_turbopuffer_writes_embed_texts),
+        cmocka_unit_test(test_turbopuffer_conditions_skip_rows),
         cmocka_unit_test(test_turbopuffer_changes_survive_every_failed_allocation),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, api_set_up, api_tear_down));

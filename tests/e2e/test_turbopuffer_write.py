@@ -110,6 +110,23 @@ def test_two_servers_write_and_see_each_other(dipper, root):
         assert query(one, "shared", EVERYTHING) == [{"id": "a", "vector": [1]}]
 
 
+def test_counting_up_under_a_condition_loses_nothing(dipper, root):
+    """Each of four clients on two servers reads a counter and writes it back, one higher, if nobody was faster."""
+    with serving(dipper, root) as one, serving(dipper, root) as two:
+        write(one, "count", {"upsert_rows": [{"id": 1, "n": 0}]})
+
+        def count(worker):
+            url, done = (one, two)[worker % 2], 0
+            while done < 8:
+                before = query(url, "count", EVERYTHING)[0]["n"]
+                done += write(url, "count", {"patch_rows": [{"id": 1, "n": before + 1}],
+                                             "patch_condition": ["n", "Eq", before]})["rows_patched"]
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(count, range(4)))
+        assert query(two, "count", EVERYTHING) == [{"id": 1, "n": 32}]
+
+
 def test_random_writes_equal_a_model(dipper, root):
     choice, model = random.Random(15), {}
     with serving(dipper, root) as url:
@@ -222,6 +239,19 @@ def test_client_several_queries(namespace):
         {"rank_by": ("n", "desc"), "limit": 3, "filters": ("id", "Lt", 10), "include_attributes": ["n"]}])
     assert [row.id for row in answer.results[0].rows] == [0, 1]
     assert [row.n for row in answer.results[1].rows] == [2, 2, 2]
+
+
+def test_client_conditions(namespace):
+    namespace.write(upsert_rows=[{"id": 1, "vector": [1.0, 0.0], "version": 5}], distance_metric=COSINE)
+
+    def newer(version):
+        return namespace.write(upsert_rows=[{"id": 1, "vector": [1.0, 0.0], "version": version}],
+                               upsert_condition=("version", "Lt", {"$ref_new": "version"})).rows_upserted
+
+    assert [newer(version) for version in (4, 5, 6, 6, 9, 7)] == [0, 0, 1, 0, 1, 0]
+    assert namespace.query(rank_by=("id", "asc"), limit=1, include_attributes=["version"]).rows[0].version == 9
+    assert namespace.write(deletes=[1], delete_condition=("version", "NotEq", 9)).rows_deleted == 0
+    assert namespace.write(deletes=[1], delete_condition=("version", "Eq", 9)).rows_deleted == 1
 
 
 def test_client_errors(namespace):
