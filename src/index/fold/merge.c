@@ -31,6 +31,7 @@ struct merge {
     struct span name;
     const struct index_clock *clock;
     const struct ulid *node;      /* or NULL */
+    int64_t seen_ns;              /* when it read the manifest */
     struct manifest seen;         /* the manifest in which the inputs were chosen */
     struct row_scan scan;         /* its segments are the inputs */
     struct index_loader *loader;  /* its keys are the id keys of all live rows of the inputs, in their order */
@@ -71,6 +72,8 @@ static enum dp_status begin_merge(struct call *call, struct merge *m, const stru
     m->loader->target.horizon = m->seen.horizon;
     m->loader->target.store_ms = m->seen.date_ms;
     m->loader->target.at_ns = index_now_ns(m->clock);
+    m->loader->target.store_ms = m->seen.date_ms;
+    m->loader->target.at_ns = m->seen_ns;
     m->loader->target.segments_listed = m->seen.segment_count;
     m->loader->target.segments_max = MANIFEST_SEGMENTS_MAX;
     m->loader->segment_rows = SEGMENT_ROWS_MAX;
@@ -324,6 +327,7 @@ static enum dp_status try_merge(struct call *call, struct store *store, struct s
     if (status)
         return status;
     enum merge_effort effort = options->everything ? MERGE_ALL : options->idle ? MERGE_IDLE : MERGE_DUE;
+    m.seen_ns = index_now_ns(m.clock);
     status = choose_inputs(call, &m, effort, &inputs, &count);
     if (status == DP_OK && count) {
         status = begin_merge(call, &m, options, inputs, count);
