@@ -2,6 +2,7 @@
  * answers are lost and others write, too.
  */
 #include "index_fixture.h"
+#include "test_alloc.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -591,7 +592,7 @@ struct gathering {
     struct index_reader *reader;
     size_t waiting;
     _Atomic bool *cancel; /* then set, until one writer has left; or NULL */
-    bool done;
+    atomic_bool done;
 };
 
 static void gather(void *ctx, const struct test_store_op *op)
@@ -661,6 +662,38 @@ static void test_index_write_that_waits_leaves_when_it_is_cancelled(void **state
     index_close(reader);
 }
 
+/* ---- no memory -------------------------------------------------------------------------------------------------- */
+
+/* A write that has no memory is not made. When the memory ends behind the acknowledgement, it is made, and the view
+ * reads its entry later. */
+static void test_index_write_without_memory(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w);
+    size_t refused = 0, n = 1;
+    uint64_t last = 1;
+    must_write(w, reader, INDEX_UPSERT, 8, "{\"a\":1}");
+    for (bool fired = true; fired; n++) {
+        struct index_write_result r;
+        char text[32], expected[32];
+        snprintf(text, sizeof text, "{\"a\":%zu}", n);
+        arena_reset(&w->arena);
+        test_alloc_fail_at(n);
+        enum dp_status status = write_one(w, reader, INDEX_PATCH, 8, text, &r);
+        fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        if (status != DP_OK && status != DP_NOMEM)
+            fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), w->call.error.message);
+        refused += status == DP_NOMEM;
+        last = status == DP_OK ? n : last;
+        snprintf(expected, sizeof expected, "{\"a\":%" PRIu64 "}", last);
+        expect_document(w, 8, expected);
+    }
+    printf("%zu of %zu failed allocations end the write\n", refused, n - 2);
+    assert_true(refused > 5 && n > refused + 5);
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -682,6 +715,7 @@ int main(void)
         IN_MEMORY(test_index_write_that_is_not_durable_is_told_so),
         IN_MEMORY(test_index_write_many_share_an_entry),
         IN_MEMORY(test_index_write_that_waits_leaves_when_it_is_cancelled),
+        IN_MEMORY(test_index_write_without_memory),
     };
     return test_run(tests);
 }
