@@ -2,6 +2,7 @@
 #include "index/wal/commit_group.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "os/clock.h"
 #include "os/thread.h"
@@ -10,13 +11,14 @@ void commit_group_init(struct commit_group *g)
 {
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
-    g->locked.first = g->locked.last = NULL;
-    g->locked.led = false;
+    pthread_cond_init(&g->arrived, NULL);
+    memset(&g->locked, 0, sizeof g->locked);
 }
 
 void commit_group_deinit(struct commit_group *g)
 {
     assert(!g->locked.first && !g->locked.led);
+    pthread_cond_destroy(&g->arrived);
     pthread_cond_destroy(&g->changed);
     pthread_mutex_destroy(&g->lock);
 }
@@ -30,6 +32,8 @@ static void queue_member(struct commit_group *g, struct group_member *m)
     else
         g->locked.first = m;
     g->locked.last = m;
+    g->locked.waiting++;
+    pthread_cond_signal(&g->arrived);
 }
 
 /* Takes a waiting member out of the queue. */
@@ -44,6 +48,17 @@ static void leave_queue(struct commit_group *g, const struct group_member *m)
         g->locked.first = m->next;
     if (g->locked.last == m)
         g->locked.last = before;
+    g->locked.waiting--;
+}
+
+/* Waits a little for the writers that the last group left at work. The caller holds the lock. */
+static void gather_members(struct commit_group *g)
+{
+    int64_t wait_ns = g->locked.commit_ns / GROUP_GATHER_PART, max_ns = GROUP_GATHER_MS_MAX * 1000000;
+    int64_t until_ns = os_now_ns() + (wait_ns < max_ns ? wait_ns : max_ns);
+    bool late = false;
+    while (!late && g->locked.waiting < g->locked.expected)
+        late = os_wait_until(&g->arrived, &g->lock, until_ns);
 }
 
 /* Takes the members of the next group from the front of the queue. *last is the last of them. */
@@ -60,6 +75,7 @@ static struct group_member *take_group(struct commit_group *g, struct group_memb
         if (*last && (rows > GROUP_ROWS_MAX || bytes > GROUP_BYTES_MAX))
             break;
         m->state = MEMBER_TAKEN;
+        g->locked.waiting--;
         if (m->deadline_ns > *deadline_ns)
             *deadline_ns = m->deadline_ns;
         *last = m;
@@ -86,8 +102,11 @@ static void end_group(struct commit_group *g, struct group_member *first, struct
         if (!g->locked.last)
             g->locked.last = last;
     }
-    for (; m && m->state == MEMBER_TAKEN; m = m->next)
+    for (; m && m->state == MEMBER_TAKEN; m = m->next) {
         m->state = MEMBER_WAITING;
+        g->locked.waiting++;
+    }
+    g->locked.expected = done + g->locked.waiting;
     g->locked.led = false;
     pthread_cond_broadcast(&g->changed);
 }
@@ -99,8 +118,10 @@ static void lead_group(struct call *call, struct commit_group *g, group_commit_f
     struct call own;
     struct group_member *last;
     int64_t deadline_ns;
-    struct group_member *first = take_group(g, &last, &deadline_ns);
     g->locked.led = true;
+    gather_members(g);
+    struct group_member *first = take_group(g, &last, &deadline_ns);
+    int64_t began_ns = os_now_ns();
     pthread_mutex_unlock(&g->lock);
     arena_init(&arena, GROUP_ARENA_MAX);
     call_child(call, &own, &arena);
@@ -114,6 +135,7 @@ static void lead_group(struct call *call, struct commit_group *g, group_commit_f
     own.cost.rounds += call->cost.rounds; /* the group came after whatever the call did before */
     call_merge(call, &own);
     pthread_mutex_lock(&g->lock);
+    g->locked.commit_ns = os_now_ns() - began_ns;
     end_group(g, first, last, done);
 }
 

@@ -1,7 +1,9 @@
 /* index/wal/commit_group.h: writes of one namespace that come at the same time share a log entry.
  *
  * A write joins the queue of its namespace and waits. The first that finds no leader leads: it takes writes from the
- * front, commits them, and tells each its outcome, while later ones gather for the next group. A write that is not
+ * front, commits them, and tells each its outcome, while later ones gather for the next group. Writers that have just
+ * got an outcome often write again at once, so a leader waits for them, for a small part of the time that a commit
+ * takes; if not, two halves of the writers would take turns. A write alone never waits. A write that is not
  * taken yet leaves the queue when its call ends; one that is taken waits for the outcome, because its entry may be on
  * its way to the store.
  */
@@ -15,6 +17,8 @@
 enum {
     GROUP_ROWS_MAX = 64 * 1024,         /* maximum rows of a group of several writes */
     GROUP_BYTES_MAX = 16 * 1024 * 1024, /* maximum bytes of a group of several writes */
+    GROUP_GATHER_PART = 16,             /* a leader waits for others this part of the last commit's time */
+    GROUP_GATHER_MS_MAX = 2,            /* and no longer than this */
     GROUP_MS_MAX = 2 * 60 * 1000,       /* a group's commit ends after this time at the latest */
     GROUP_ARENA_MAX = 512 * 1024 * 1024 /* maximum memory of a group's commit */
 };
@@ -32,9 +36,14 @@ struct group_member {
 struct commit_group {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a member is done, or the leader's place is free */
+    pthread_cond_t arrived; /* a member has joined the queue */
     struct {
         struct group_member *first, *last;
-        bool led; /* whether a thread commits a group now */
+        size_t waiting; /* members in the queue */
+        bool led;       /* whether a thread commits a group now */
+        /* When the last group ended, so many writes were at work: those of the group, and those that waited. */
+        size_t expected;
+        int64_t commit_ns; /* duration of the last group's commit */
     } locked;
 };
 
