@@ -5,7 +5,8 @@
  *   2024-03-01 10:20:30.123456789    the fraction has up to nine digits, of which milliseconds are kept
  *   2024-03-01T10:20:30+05:30        or +0530, +05, Z
  *
- * The date is mandatory. Years go from 0001 to 9999, in UTC too. A minute has 60 seconds: leap seconds are refused.
+ * The date is mandatory. Years go from 0001 to 9999, in UTC too. A minute has 60 seconds: leap seconds are
+ * refused.
  */
 #ifndef FILTER_DATETIME_H
 #define FILTER_DATETIME_H

@@ -1,7 +1,8 @@
-/* filter/document.h: walks over a document, which is a JSON object that a segment or the log has taken in before.
+/* filter/document.h: walks over a document, which is a JSON object that a segment or the log has taken in
+ * before.
  *
- * The walk trusts the syntax, which was checked then, and stays within its bytes whatever they are: of bytes that are no
- * JSON it gives some pairs, or none.
+ * The walk trusts the syntax, which was checked then, and stays within its bytes whatever they are: of bytes
+ * that are no JSON it gives some pairs, or none.
  */
 #ifndef FILTER_DOCUMENT_H
 #define FILTER_DOCUMENT_H
@@ -32,7 +33,8 @@ bool document_find(struct span document, struct span name, struct span *value);
 /* Gives the next element of an array that document_begin() was given. Returns false at its end. */
 bool document_next_item(struct document_walk *walk, struct span *out);
 
-/* Compares the characters of two texts as bytes of UTF-8. Each may have JSON's escapes, and stands between quotes then. */
+/* Compares the characters of two texts as bytes of UTF-8. Each may have JSON's escapes, and stands between
+ * quotes then. */
 int text_compare(struct span a, bool a_escaped, struct span b, bool b_escaped);
 
 #endif

@@ -8,9 +8,10 @@
  *   Lt Lte Gt Gte        null is the smallest value: Lt and Lte match rows without one; Lt null matches none
  *   Contains NotContains, ContainsAny NotContainsAny, AnyLt AnyLte AnyGt AnyGte    of array attributes
  *
- * The Not* operators are plain negation, so they match rows without a value. Operands become normal forms of the
- * attribute's type. Numbers compare by their exact values, whatever their types; a float attribute compares as doubles.
- * An attribute that the schema lacks, or that was dropped, is null in every row. "id" is an attribute.
+ * The Not* operators are plain negation, so they match rows without a value. Operands become normal forms of
+ * the attribute's type. Numbers compare by their exact values, whatever their types; a float attribute compares
+ * as doubles. An attribute that the schema lacks, or that was dropped, is null in every row. "id" is an
+ * attribute.
  */
 #ifndef FILTER_FILTER_H
 #define FILTER_FILTER_H
@@ -33,10 +34,10 @@ struct filter_row {
     struct span document; /* a JSON object, or empty */
 };
 
-/* Parses a filter, into `arena`; it may point into `json`, which must live as long. `allow_new`: operands may be
- * {"$ref_new": attribute}, the attribute of the incoming row. The schema is needed while parsing only. Fails with
- * DP_INVALID (no filter, an operand of another type, an attribute that is not filterable), DP_UNSUPPORTED (an operator
- * that needs an index) or DP_NOMEM. */
+/* Parses a filter, into `arena`; it may point into `json`, which must live as long. `allow_new`: operands may
+ * be {"$ref_new": attribute}, the attribute of the incoming row. The schema is needed while parsing only. Fails
+ * with DP_INVALID (no filter, an operand of another type, an attribute that is not filterable), DP_UNSUPPORTED
+ * (an operator that needs an index) or DP_NOMEM. */
 enum dp_status filter_parse(struct arena *arena, struct span json, const struct schema *schema, bool allow_new,
                             struct filter **out, struct dp_error *error);
 /* Returns whether the row matches. `incoming` NULL: each {"$ref_new": …} is null. Needs no memory; thread-safe. */

@@ -1,7 +1,7 @@
 /* filter/filter_match.c: matches rows with a parsed filter.
  *
- * A match walks the document once and notes where the values of the filter's attributes are. It reads a value only when
- * a condition needs it, and needs no memory. */
+ * A match walks the document once and notes where the values of the filter's attributes are. It reads a value
+ * only when a condition needs it, and needs no memory. */
 #include "filter/document.h"
 #include "filter/filter_node.h"
 

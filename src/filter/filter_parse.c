@@ -259,7 +259,7 @@ static enum dp_status read_list(struct filter_parser *p, struct filter_node *nod
                            SPAN_FMT(node->slot->name), FILTER_LIST_MAX);
         if (json_peek(r) == JSON_OBJECT && sorted) {
             const struct filter_slot **news =
-                arena_reserve(p->arena, o->news, o->new_count, &new_room, sizeof *news, 4);
+                arena_reserve(p->arena, o->news, o->new_count, &new_room, sizeof(void *), 4);
             if (!news)
                 return dp_fail_nomem(p->error, "a filter");
             o->news = news;
@@ -375,8 +375,7 @@ static enum dp_status parse_comparison(struct filter_parser *p, struct span name
 
 static enum dp_status add_child(struct filter_parser *p, struct filter_node *node, size_t *room)
 {
-    struct filter_node **children =
-        arena_reserve(p->arena, node->children, node->count, room, sizeof *children, 4);
+    struct filter_node **children = arena_reserve(p->arena, node->children, node->count, room, sizeof(void *), 4);
     if (!children)
         return dp_fail_nomem(p->error, "a filter");
     node->children = children;

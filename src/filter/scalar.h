@@ -19,8 +19,8 @@ struct scalar {
     struct span text;
 };
 
-/* Reads a value of a document (not an array) as the type compares it: of float as a double, of int and uint exactly.
- * null, [] and whatever is no scalar give SCALAR_NULL. */
+/* Reads a value of a document (not an array) as the type compares it: of float as a double, of int and uint
+ * exactly. null, [] and whatever is no scalar give SCALAR_NULL. */
 struct scalar scalar_of_json(enum attribute_type type, struct span value);
 /* Reads the value of an attribute of a document: SCALAR_NULL if it has none. */
 struct scalar scalar_of_document(const struct attribute *attribute, struct span document);

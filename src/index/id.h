@@ -28,8 +28,8 @@ static inline struct span id_key_span(const struct id_key *key)
 /* Encodes an id as an id key. Fails with DP_INVALID for a string that is empty, too long or not UTF-8, and for a
  * text that is no UUID where one is due. */
 enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error *error);
-/* Decodes an id key. Returns false for bytes that id_encode never makes. A string's text points into `key`, a UUID's
- * into `uuid`. */
+/* Decodes an id key. Returns false for bytes that id_encode never makes. A string's text points into `key`, a
+ * UUID's into `uuid`. */
 bool id_decode(struct span key, char uuid[UUID_TEXT_LEN], struct index_id *out);
 /* Returns whether id_encode() makes this key. */
 bool id_key_valid(struct span key);

@@ -1,10 +1,10 @@
 /* index/schema.h: the schema of a namespace: how rows and declarations change it.
  *
- * A load learns the types from its rows. An attribute has one type; null fits all types, and an empty array fits
- * all array types. An int attribute becomes float when a row of a load has a fraction, and []int becomes []float. A
- * row that would need any other change is an error. Types that no value shows (uint, uuid, datetime, bytes, vectors)
- * come by declaration (index/schema_declare.h); a load then brings their values in normal form. The first commit of
- * an attribute gives it a number, which never changes. Number 1 is the vector.
+ * A load learns the types from its rows. An attribute has one type; null fits all types, and an empty array
+ * fits all array types. An int attribute becomes float when a row of a load has a fraction, and []int becomes
+ * []float. A row that would need any other change is an error. Types that no value shows (uint, uuid, datetime,
+ * bytes, vectors) come by declaration (index/schema_declare.h); a load then brings their values in normal form.
+ * The first commit of an attribute gives it a number, which never changes. Number 1 is the vector.
  */
 #ifndef INDEX_SCHEMA_H
 #define INDEX_SCHEMA_H
@@ -36,9 +36,9 @@ enum dp_status schema_add(struct schema *schema, struct arena *arena, const stru
  * change. */
 enum dp_status schema_learn(struct schema *schema, struct arena *arena, struct span object, struct arena *scratch,
                             struct dp_error *error);
-/* Joins the attributes of `from` to `into`, which keeps its numbers and options, and gives the next numbers to new
- * attributes. If `from` alone has a kind of ids, or elements of "vector" other than f32, `into` gets them. DP_INVALID if
- * the kinds of ids or the types of an attribute differ. */
+/* Joins the attributes of `from` to `into`, which keeps its numbers and options, and gives the next numbers to
+ * new attributes. If `from` alone has a kind of ids, or elements of "vector" other than f32, `into` gets them.
+ * DP_INVALID if the kinds of ids or the types of an attribute differ. */
 enum dp_status schema_join(struct schema *into, struct arena *arena, const struct schema *from,
                            struct dp_error *error);
 
@@ -47,8 +47,8 @@ enum dp_status schema_join(struct schema *into, struct arena *arena, const struc
 enum dp_status schema_widen(struct attribute *known, enum attribute_type seen, bool may_widen,
                             struct dp_error *error);
 
-/* Writes the schema as turbopuffer does: {"name": {"type": "string", "filterable": true, …}, …}, with "id" if its
- * kind is known, and with "vector" if `vectors` is not NULL and has dimensions. */
+/* Writes the schema as turbopuffer does: {"name": {"type": "string", "filterable": true, …}, …}, with "id" if
+ * its kind is known, and with "vector" if `vectors` is not NULL and has dimensions. */
 void schema_print(const struct schema *schema, const struct index_vectors *vectors, struct json_writer *w);
 
 #endif

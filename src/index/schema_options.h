@@ -16,9 +16,10 @@
 #include "base/error.h"
 #include "filter/attribute.h"
 
-/* Reads the options that the JSON object `config` names, beside "type", over those that the attribute has, and sets
- * options (in `arena`), unfiltered and checked. With `in_place`, options that cannot change later may not. Fails with
- * DP_INVALID (an unknown option, a wrong value, an option of another type), DP_UNSUPPORTED or DP_NOMEM. */
+/* Reads the options that the JSON object `config` names, beside "type", over those that the attribute has, and
+ * sets options (in `arena`), unfiltered and checked. With `in_place`, options that cannot change later may not.
+ * Fails with DP_INVALID (an unknown option, a wrong value, an option of another type), DP_UNSUPPORTED or
+ * DP_NOMEM. */
 enum dp_status schema_set_options(struct attribute *attribute, struct span config, bool in_place,
                                   struct arena *arena, struct dp_error *error);
 /* Finds an option of the attribute; *value is its JSON. Returns false if it is not set. */

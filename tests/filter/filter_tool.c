@@ -3,7 +3,7 @@
  *   {"schema": {…}}                                          begins anew, with this declaration
  *   {"id": 7, "row": {…}, "incoming": {…} or null}           adds a row
  *   {"filter": […]}                                          prints a line: 0 or 1 for each row, or "error: …"
- *   {"order": "name"}                                        prints the rows' numbers in the order of this attribute
+ *   {"order": "name"}                                        prints the numbers of the rows in this order
  */
 #include <stdio.h>
 #include <stdlib.h>

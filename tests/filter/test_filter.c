@@ -1,5 +1,5 @@
-/* test_filter.c: what filters match at the edges, and what is refused by name. tests/filter/test_filter_agree.py compares
- * thousands of random filters with a second reading of the rules. */
+/* test_filter.c: what filters match at the edges, and what is refused by name.
+ * tests/filter/test_filter_agree.py compares thousands of random filters with a second reading of the rules. */
 #include "test_support.h"
 
 #include <stdio.h>

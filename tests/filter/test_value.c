@@ -1,4 +1,5 @@
-/* test_value.c: values of attributes become their normal forms, and values that fit no type are refused by name. */
+/* test_value.c: values of attributes become their normal forms, and values that fit no type are refused by
+ * name. */
 #include "test_support.h"
 
 #include <math.h>
@@ -288,7 +289,8 @@ static void test_value_sizes_have_maxima(void **state)
     buffer_deinit(&text);
 }
 
-/* Between each two neighbours: the middle goes to the even one, and a float beside the middle to the nearer one. */
+/* Between each two neighbours: the middle goes to the even one, and a float beside the middle to the nearer
+ * one. */
 static void test_value_halves_round_to_the_nearest(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* fuzz_filter.c: three lines: a schema (names and types apart by blanks), a filter, a document. Beyond memory safety: a
- * filter and its negation never agree, and matching twice gives the same.
+/* fuzz_filter.c: three lines: a schema (names and types apart by blanks), a filter, a document. Beyond memory
+ * safety: a filter and its negation never agree, and matching twice gives the same.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* fuzz_schema.c: two declarations and a row, a line each. What a declaration makes can be declared again from its print
- * without a change, and a row's document is its own document.
+/* fuzz_schema.c: two declarations and a row, a line each. What a declaration makes can be declared again from
+ * its print without a change, and a row's document is its own document.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* fuzz_value.c: a type, a newline, and any text as a value of it. A normal form is one for value_is_normal() too, and
- * it is its own normal form; that of a vector decodes. */
+/* fuzz_value.c: a type, a newline, and any text as a value of it. A normal form is one for value_is_normal()
+ * too, and it is its own normal form; that of a vector decodes. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* test_schema.c: declarations make and change attributes, or are refused by name; ids become id keys and come back.
+/* test_schema.c: declarations make and change attributes, or are refused by name; ids become id keys and come
+ * back.
  */
 #include "test_support.h"
 
