@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "base/checksum.h"
+#include "base/splitmix.h"
 #include "index/id.h"
+#include "index/query/exact.h"
 #include "index/wal/tail.h"
+#include "vector/distance.h"
 
 enum { DIM = 3 };
 
@@ -248,6 +251,43 @@ static void test_index_wal_tail_without_memory_stays_as_it_is(void **state)
     wal_encoder_deinit(&e);
 }
 
+/* Whatever the vectors, no bound is larger than the distance that an answer gives. */
+static void test_index_wal_codes_bound_each_distance(void **state)
+{
+    (void)state;
+    enum { CODES_DIM = 37, VECTORS = 64 };
+    static const float scales[] = {1.0F, 1e-6F, 1e6F, 1e15F, 0.0F};
+    static float x[VECTORS][CODES_DIM], query[CODES_DIM], bounds[VECTORS];
+    uint64_t random = 5;
+    double gap = 0;
+    for (size_t step = 0; step < 400; step++) {
+        enum index_metric metric = step % 2 ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
+        float scale = scales[step / 2 % 5];
+        for (uint32_t i = 0; i < VECTORS * CODES_DIM; i++)
+            x[i / CODES_DIM][i % CODES_DIM] =
+                ((float)(splitmix64_next(&random) >> 40) / 8388608.0F - 1.0F) * scale;
+        for (uint32_t i = 0; i < CODES_DIM; i++)
+            query[i] =
+                step % 3 ? x[step % VECTORS][i] : (float)(splitmix64_next(&random) >> 40) / 8388608.0F - 1.0F;
+        for (size_t v = 0; v < VECTORS && metric == INDEX_COSINE; v++)
+            vector_normalize(x[v], CODES_DIM);
+        if (metric == INDEX_COSINE && !vector_normalize(query, CODES_DIM))
+            continue;
+        struct wal_codes codes;
+        assert_int_equal(wal_codes_init(&codes, x[0], VECTORS, CODES_DIM, NULL), DP_OK);
+        struct wal_code_query q = wal_code_query_of(metric, query, CODES_DIM);
+        wal_codes_bound(&codes, &q, bounds);
+        for (size_t v = 0; v < VECTORS; v++) {
+            float dist = exact_distance(metric, query, x[v], 1, CODES_DIM);
+            assert_false(bounds[v] > dist);
+            if (metric == INDEX_COSINE)
+                gap = dist - bounds[v] > gap ? dist - bounds[v] : gap;
+        }
+        wal_codes_deinit(&codes);
+    }
+    assert_true(gap < 0.02); /* and it is worth something */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_index_wal_entry_keeps_to_its_maximum),
         cmocka_unit_test(test_index_wal_tail_knows_the_newest_row_of_each_id),
         cmocka_unit_test(test_index_wal_tail_without_memory_stays_as_it_is),
+        cmocka_unit_test(test_index_wal_codes_bound_each_distance),
     };
     return test_run(tests);
 }

@@ -26,6 +26,7 @@ void wal_entry_release(struct wal_entry *entry)
         return;
     mem_free(entry->records);
     mem_free(entry->vectors);
+    wal_codes_deinit(&entry->codes);
     mem_free((void *)(uintptr_t)entry->bytes.data);
     mem_free(entry);
 }
@@ -134,7 +135,8 @@ static enum dp_status parse_wal_records(struct cursor *c, struct wal_entry *entr
     }
     if (c->rest.len != 0)
         return dp_fail(error, DP_CORRUPT, "%zu bytes follow its records", c->rest.len);
-    return DP_OK;
+    size_t vectors = dim ? (size_t)(next - entry->vectors) / dim : 0;
+    return wal_codes_init(&entry->codes, entry->vectors, vectors, dim, error);
 }
 
 enum dp_status wal_entry_parse(struct span bytes, struct wal_entry **out, struct dp_error *error)

@@ -32,6 +32,7 @@
 
 #include "base/buffer.h"
 #include "index/object_name.h"
+#include "index/wal/codes.h"
 
 #define WAL_MAGIC "DPRWAL1\n"
 
@@ -71,8 +72,9 @@ struct wal_entry {
     uint64_t hash;
     struct wal_record *records; /* [count]; spans point into `bytes` */
     size_t count;
-    float *vectors;    /* the vectors of all records */
-    struct span bytes; /* the object; owned */
+    float *vectors;         /* the vectors of all records, in their order */
+    struct wal_codes codes; /* of these vectors */
+    struct span bytes;      /* the object; owned */
 };
 
 /* Returns the chain of entry 1: a hash of the incarnation's ULID. */
