@@ -76,6 +76,10 @@ void turbopuffer_schema(struct call *, const struct api_context *, const struct 
                         struct http_response *);
 void turbopuffer_warm(struct call *, const struct api_context *, const struct http_request *,
                       struct http_response *);
+void turbopuffer_explain(struct call *, const struct api_context *, const struct http_request *,
+                         struct http_response *);
+void turbopuffer_recall(struct call *, const struct api_context *, const struct http_request *,
+                        struct http_response *);
 /* Requests that change a namespace. */
 void turbopuffer_write(struct call *, const struct api_context *, const struct http_request *,
                        struct http_response *);

@@ -253,6 +253,49 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
     assert_answer(ask(api_service, turbopuffer_query, "..", "{" EMBED("cat") "}"), 400, "\"status\":\"error\"");
 }
 
+static void test_turbopuffer_explains_queries(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *plan;
+    } cases[] = {
+        {"{" EMBED("cat") "}", "{\"plan_text\":\"read the lists of 1 segments"},
+        {"{\"rank_by\":[\"kind\",\"desc\"],\"limit\":2,\"offset\":1,\"filters\":[\"legs\",\"Eq\",4]}",
+         "look at all 3 rows and keep those that pass the filter; order them by \\\"kind\\\", the largest first; "
+         "answer 2 "
+         "rows after the first 1\"}"},
+        {"{\"queries\":[{\"rank_by\":[\"vector\",\"kNN\",[1]]},{\"rank_by\":[\"id\",\"asc\"]}]}",
+         "look at all 3 rows; rank them by exact distance; answer 10 rows\\nlook at"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_answer(ask(api_service, turbopuffer_explain, "things", cases[i].query), 200, cases[i].plan);
+    assert_answer(ask(api_service, turbopuffer_explain, "things", "{}"), 400, "rank_by is missing");
+    assert_answer(ask(api_service, turbopuffer_explain, "things", "[]"), 422, "the request must be an object");
+    assert_answer(ask(api_service, turbopuffer_explain, "nowhere", "{" EMBED("cat") "}"), 404, "nowhere");
+}
+
+static void test_turbopuffer_measures_recall(void **state)
+{
+    (void)state;
+    assert_answer(ask(api_service, turbopuffer_recall, "things", ""), 200,
+                  "{\"avg_recall\":1,\"avg_exhaustive_count\":3,\"avg_ann_count\":3}");
+    assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":2,\"top_k\":1,\"rank_by\":null}"), 200,
+                  "{\"avg_recall\":1,\"avg_exhaustive_count\":1,\"avg_ann_count\":1}");
+    assert_answer(
+        ask(api_service, turbopuffer_recall, "own",
+            "{\"num\":1,\"include_ground_truth\":true,\"filters\":[\"text\",\"Eq\",\"a\"]}"),
+        200, ",\"ground_truth\":[{\"query_vector\":[0.6,0.8],\"nearest_neighbors\":[{\"id\":1,\"$dist\":0}]}]}");
+    static const struct refusal refusals[] = {
+        {"{\"num\":0}", 400, "num must be an integer from 1"},
+        {"{\"top_k\":\"x\"}", 422, "top_k must be a number"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1]]}", 400, "rank_by of a measurement"},
+        {"{\"filters\":[\"text\"]}", 400, "filters: "},
+        {"[]", 422, "the request must be an object"},
+    };
+    assert_refusals(api_service, turbopuffer_recall, "own", refusals, sizeof refusals / sizeof refusals[0]);
+    assert_answer(ask(api_service, turbopuffer_recall, "nowhere", "{}"), 404, "nowhere");
+}
+
 static void test_turbopuffer_lists_namespaces(void **state)
 {
     (void)state;
@@ -353,6 +396,8 @@ static void test_turbopuffer_survives_every_failed_allocation(void **state)
                                        "{\"queries\":[{" EMBED("cat") "},{" EMBED("dog") "}]}");
     assert_survives_failed_allocations(api_service, turbopuffer_metadata, "things", "");
     assert_survives_failed_allocations(api_service, turbopuffer_namespaces, NULL, "");
+    assert_survives_failed_allocations(api_service, turbopuffer_explain, "things", "{" EMBED("cat") "}");
+    assert_survives_failed_allocations(api_service, turbopuffer_recall, "own", "{\"num\":1}");
 }
 
 int main(void)
@@ -366,6 +411,8 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_skips_and_limits),
         cmocka_unit_test(test_turbopuffer_answers_several_queries),
         cmocka_unit_test(test_turbopuffer_refuses_bad_queries),
+        cmocka_unit_test(test_turbopuffer_explains_queries),
+        cmocka_unit_test(test_turbopuffer_measures_recall),
         cmocka_unit_test(test_turbopuffer_lists_namespaces),
         cmocka_unit_test(test_turbopuffer_limits_of_queries),
         cmocka_unit_test(test_turbopuffer_describes_a_namespace),

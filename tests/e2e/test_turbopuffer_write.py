@@ -241,6 +241,14 @@ def test_client_several_queries(namespace):
     assert [row.n for row in answer.results[1].rows] == [2, 2, 2]
 
 
+def test_client_explains_and_measures(namespace):
+    namespace.write(upsert_rows=[{"id": i, "vector": [1.0, float(i)]} for i in range(30)], distance_metric=COSINE)
+    assert "log" in namespace.explain_query(rank_by=("vector", "ANN", [1.0, 0.0]), limit=2).plan_text
+    recall = namespace.recall(num=5, top_k=3, include_ground_truth=True)
+    assert (recall.avg_recall, recall.avg_exhaustive_count, recall.avg_ann_count) == (1, 3, 3)
+    assert [row.id for row in recall.ground_truth[0].nearest_neighbors] == [0, 1, 2]
+
+
 def test_client_conditions(namespace):
     namespace.write(upsert_rows=[{"id": 1, "vector": [1.0, 0.0], "version": 5}], distance_metric=COSINE)
 

@@ -1,0 +1,129 @@
+/* turbopuffer_explain.c: POST …/explain_query says how a query would run; POST …/_debug/recall measures what queries miss. */
+#include "api/turbopuffer_handlers.h"
+#include "api/turbopuffer_query.h"
+#include "base/json.h"
+#include "service/recall.h"
+
+/* ---- plans -------------------------------------------------------------------------------------------- */
+
+static void explain_query(struct buffer *text, const struct turbopuffer_query *query,
+                          const struct index_stats *stats)
+{
+    const struct query_request *q = &query->query;
+    const unsigned long long rows = stats->rows, log = stats->unindexed_rows, segments = stats->segments;
+    if (q->rank == QUERY_NEAREST && !q->filters.len)
+        buffer_printf(text,
+                      "read the lists of %llu segments that are nearest to the vector, and all %llu rows of the "
+                      "log; rank the best again by exact distance",
+                      segments, log);
+    else if (q->rank == QUERY_ORDERED)
+        buffer_printf(text, "look at all %llu rows%s; order them by \"%.*s\", %s", rows,
+                      q->filters.len ? " and keep those that pass the filter" : "", SPAN_FMT(q->rank_attribute),
+                      q->descending ? "the largest first" : "the smallest first");
+    else
+        buffer_printf(text, "look at all %llu rows%s; rank them by exact distance", rows,
+                      q->filters.len ? " and keep those that pass the filter" : "");
+    buffer_printf(text, "; answer %u rows", q->rows.top_k - query->offset);
+    if (query->offset)
+        buffer_printf(text, " after the first %u", query->offset);
+}
+
+void turbopuffer_explain(struct call *call, const struct api_context *api, const struct http_request *http,
+                         struct http_response *response)
+{
+    struct turbopuffer_queries all;
+    struct namespace_info info;
+    struct json_writer w;
+    struct buffer text;
+    bool malformed;
+    if (turbopuffer_parse_query(call, http->body, &all, &malformed) != DP_OK) {
+        turbopuffer_fail(call, malformed, response);
+        return;
+    }
+    if (service_namespace_info(call, api->service, GATE_READ, http->args[0], &info) != DP_OK) {
+        turbopuffer_fail(call, false, response);
+        return;
+    }
+    buffer_init(&text, 1 << 16);
+    for (size_t i = 0; i < all.count; i++) {
+        if (i)
+            buffer_append_str(&text, "\n");
+        explain_query(&text, &all.queries[i], &info.stats);
+    }
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_field_span(&w, "plan_text", buffer_span(&text));
+    json_end_object(&w);
+    enum dp_status status = buffer_check(&text, "a plan", &call->error);
+    buffer_deinit(&text);
+    if (status == DP_OK)
+        turbopuffer_finish(call, response);
+    else
+        turbopuffer_fail(call, false, response);
+}
+
+/* ---- recall ------------------------------------------------------------------------------------------- */
+
+static void print_truth(struct json_writer *w, const struct recall_query *query, uint32_t dim)
+{
+    json_begin_object(w);
+    json_key(w, "query_vector");
+    json_floats(w, query->vector, dim);
+    json_field_array(w, "nearest_neighbors");
+    for (size_t i = 0; i < query->exact.count; i++) {
+        const struct index_hit *hit = &query->exact.hits[i];
+        json_begin_object(w);
+        json_key(w, "id");
+        if (hit->id.is_string)
+            json_string(w, hit->id.text);
+        else
+            json_u64(w, hit->id.number);
+        json_field_float(w, "$dist", hit->dist);
+        json_end_object(w);
+    }
+    json_end_array(w);
+    json_end_object(w);
+}
+
+static void print_recall(struct json_writer *w, const struct recall_response *answer, bool ground_truth)
+{
+    double found = 0, exact = 0;
+    for (size_t i = 0; i < answer->count; i++) {
+        found += (double)answer->queries[i].found.count;
+        exact += (double)answer->queries[i].exact.count;
+    }
+    const double count = answer->count ? (double)answer->count : 1;
+    json_begin_object(w);
+    json_field_double(w, "avg_recall", answer->recall);
+    json_field_double(w, "avg_exhaustive_count", exact / count);
+    json_field_double(w, "avg_ann_count", found / count);
+    if (ground_truth) {
+        json_field_array(w, "ground_truth");
+        for (size_t i = 0; i < answer->count; i++)
+            print_truth(w, &answer->queries[i], answer->dim);
+        json_end_array(w);
+    }
+    json_end_object(w);
+}
+
+void turbopuffer_recall(struct call *call, const struct api_context *api, const struct http_request *http,
+                        struct http_response *response)
+{
+    struct turbopuffer_recall parsed;
+    struct recall_response answer;
+    struct json_writer w;
+    bool malformed;
+    if (turbopuffer_parse_recall(call, http->body, &parsed, &malformed) != DP_OK) {
+        turbopuffer_fail(call, malformed, response);
+        return;
+    }
+    const struct recall_request request = {
+        .namespace = http->args[0], .num = parsed.num, .top_k = parsed.top_k, .filters = parsed.filters};
+    if (service_recall(call, api->service, &request, &answer) != DP_OK) {
+        turbopuffer_fail(call, false, response);
+        return;
+    }
+    json_writer_init(&w, &response->body);
+    print_recall(&w, &answer, parsed.ground_truth);
+    turbopuffer_finish(call, response);
+}
