@@ -2,6 +2,7 @@
 #include "os/thread.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <time.h>
 
 void os_signals_block(struct os_signals *kept)
@@ -34,4 +35,11 @@ int os_thread_start(pthread_t *out, const char *name, void *(*run)(void *context
     if (!failed)
         pthread_setname_np(*out, name);
     return failed;
+}
+
+void os_thread_yields(void)
+{
+    enum { NICE = 10 };
+    setpriority(PRIO_PROCESS, 0,
+                NICE); /* 0: this thread. Without the right to do so the thread keeps its priority. */
 }

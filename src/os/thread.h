@@ -26,4 +26,7 @@ bool os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until
 /* Starts a thread with all signals blocked and a name of at most 15 characters. Returns 0 or an errno. */
 int os_thread_start(pthread_t *out, const char *name, void *(*run)(void *context), void *context);
 
+/* Lets threads of normal priority go before the calling thread, for the rest of its life. */
+void os_thread_yields(void);
+
 #endif

@@ -134,7 +134,7 @@ enum dp_status service_new(const struct service_options *options, struct service
     if (status == DP_OK && s->store && options->upkeep != UPKEEP_NONE)
         status = upkeep_new(&(struct upkeep_options){.store = s->store,
                                                      .readers = &s->readers,
-                                                     .team = s->team,
+                                                     .team = options->upkeep == UPKEEP_ROOT ? s->team : NULL,
                                                      .scope = options->upkeep,
                                                      .metrics = &s->metrics},
                             &s->upkeep, error);

@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "os/gate.h"
 #include "os/log.h"
+#include "os/thread.h"
 #include "os/worker.h"
 
 enum {
@@ -66,6 +67,7 @@ struct upkeep {
         struct map names;   /* name → 0 */
         struct upkeep_item *items;
     } locked;
+    bool yields;       /* the thread that merges has set its priority */
     int64_t listed_ns; /* UPKEEP_ROOT: when the folding thread last listed the root; 0: never */
     struct metric *folds, *folded_rows, *merges, *merged_rows, *removed, *failures;
 };
@@ -383,8 +385,12 @@ void upkeep_tidy(struct upkeep *u)
 
 static enum dp_status run_tidying(struct call *call, void *ctx)
 {
+    struct upkeep *u = ctx;
     (void)call;
-    upkeep_tidy(ctx);
+    if (!u->yields && u->options.scope == UPKEEP_OPEN)
+        os_thread_yields(); /* to the requests of clients */
+    u->yields = true;
+    upkeep_tidy(u);
     return DP_OK;
 }
 

@@ -37,7 +37,8 @@ struct upkeep;
 struct upkeep_options {
     struct store *store;
     struct readers *readers; /* both outlive the upkeep */
-    struct team *team;
+    struct team
+        *team; /* clusters vectors; NULL: the upkeep's own threads do, so that no request waits for the team */
     enum upkeep_scope scope; /* not UPKEEP_NONE */
     struct metric_registry *metrics;
     bool no_threads; /* the caller calls upkeep_fold() and upkeep_tidy() itself */

@@ -23,7 +23,7 @@
 #include "index/load/load.h"
 #include "index/load/row_change.h"
 
-enum { MERGE_TRIES = 3 };
+enum { MERGE_TRIES = 3, VECTORS_MEMORY = 64 << 20, DOCUMENTS_MEMORY = 32 << 20 };
 
 /* A merge, from the choice of its inputs to its swap. */
 struct merge {
@@ -77,6 +77,10 @@ static enum dp_status begin_merge(struct call *call, struct merge *m, const stru
     m->loader->target.segments_listed = m->seen.segment_count;
     m->loader->target.segments_max = MANIFEST_SEGMENTS_MAX;
     m->loader->segment_rows = SEGMENT_ROWS_MAX;
+    spill_deinit(&m->loader->waiting.vectors); /* a merge is in no hurry, and leaves the memory to others */
+    spill_deinit(&m->loader->waiting.documents);
+    spill_init(&m->loader->waiting.vectors, VECTORS_MEMORY);
+    spill_init(&m->loader->waiting.documents, DOCUMENTS_MEMORY);
     return DP_OK;
 }
 
