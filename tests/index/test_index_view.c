@@ -12,6 +12,7 @@
 #include "index/id.h"
 #include "index/query/lookup.h"
 #include "index/query/reader.h"
+#include "index/upkeep.h"
 #include "vector/distance.h"
 
 enum { MODEL_ROWS = 260 };
@@ -458,6 +459,53 @@ static void run_folded_history(struct world *w, uint64_t seed)
     log_deinit(&f.log);
 }
 
+/* Folds and merges of the product, by the warm reader or by another node, between the entries. */
+static void run_kept_history(struct world *w, uint64_t seed)
+{
+    struct model m = {0};
+    struct fixture_log log;
+    uint64_t random = seed;
+    unsigned edition = 10;
+    w->metric = seed % 2 ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
+    w->windows = seed % 3 == 0;
+    store_free(w->store);
+    w->store = test_store_wrap(fixture_memory(w));
+    world_reset(w);
+    load_model(w, &m, 0, draw(&random, 150), 0);
+    load_model(w, &m, 100, 100 + draw(&random, 80), 1);
+    log_init(&log, w, "rows");
+    struct index_reader *warm = fixture_open(w, "rows"), *other = fixture_open(w, "rows");
+    for (int step = 0; step < 20; step++) {
+        struct index_fold_result folded;
+        struct index_merge_result merged;
+        for (uint64_t n = draw(&random, 4); n > 0; n--)
+            put_random_entry(&log, &m, &random, &edition);
+        if (draw(&random, 2))
+            ask_model(w, warm, &m, &random);
+        if (draw(&random, 3) == 0 && index_fold(&w->call, draw(&random, 2) ? warm : other, NULL, &folded) != DP_OK)
+            fail_msg("%s", w->call.error.message);
+        if (draw(&random, 5) == 0) {
+            const struct index_merge_options all = {.everything = true};
+            if (index_merge(&w->call, w->store, span_str("rows"), &all, &merged) != DP_OK)
+                fail_msg("%s", w->call.error.message);
+        }
+        ask_model(w, warm, &m, &random);
+        look_up_model(w, warm, &m, &random);
+        scan_model(w, warm, &m, &random);
+        check_stats(w, warm, &m);
+    }
+    ask_model(w, other, &m, &random);
+    index_close(warm);
+    index_close(other);
+    log_deinit(&log);
+}
+
+static void test_index_answers_beside_folds_and_merges_are_those_of_a_model(void **state)
+{
+    for (uint64_t seed = 1; seed <= 25; seed++)
+        run_kept_history(*state, seed);
+}
+
 static void test_index_answers_over_a_folded_log_are_those_of_a_model(void **state)
 {
     for (uint64_t seed = 1; seed <= 40; seed++)
@@ -630,6 +678,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_index_answers_over_a_log_are_those_of_a_model),
         IN_MEMORY(test_index_answers_over_a_folded_log_are_those_of_a_model),
+        IN_MEMORY(test_index_answers_beside_folds_and_merges_are_those_of_a_model),
         IN_MEMORY(test_index_a_log_costs_few_rounds),
         IN_MEMORY(test_index_long_entries_take_a_second_read),
         IN_MEMORY(test_index_a_damaged_log_is_named),
