@@ -87,6 +87,15 @@ static struct index_collect_result collect(struct world *w, struct index_collect
     return result;
 }
 
+/* A copy with room for one more character. */
+static char *test_copy(const char *text)
+{
+    char *copy = calloc(strlen(text) + 2, 1);
+    assert_non_null(copy);
+    memcpy(copy, text, strlen(text));
+    return copy;
+}
+
 static void merge(struct world *w)
 {
     const struct index_merge_options options = {.everything = true, .clock = &test_time.clock};
@@ -338,6 +347,45 @@ static void test_index_files_that_are_not_ours_stay(void **state)
     index_collector_free(collector);
 }
 
+/* ---- names ----------------------------------------------------------------------------------------------- */
+
+/* Whatever a store lists, only names that we make are taken for ours. */
+static void test_index_names_of_objects_are_parsed_strictly(void **state)
+{
+    (void)state;
+    static const char *const ours[] = {
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/wal/00000000000000000042",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/wal/18446744073709551615",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.1.ivf",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.dpr",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.01BX5ZZKBKACTAV9WEVGEMMVS0.del"};
+    static const enum object_kind kinds[] = {OBJECT_WAL, OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL};
+    struct parsed_name name;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        struct span whole = span_str(ours[i]);
+        assert_true(object_name_parse(whole, span_str("rows"), &name));
+        assert_int_equal(name.kind, kinds[i]);
+        assert_true(span_equal(object_key_span(&name.key), whole));
+        assert_false(object_name_parse(whole, span_str("row"), &name));
+        assert_false(object_name_parse(whole, span_str("rows/"), &name));
+        for (size_t len = 0; len < whole.len; len++)
+            assert_false(object_name_parse(span_of(whole.data, len), span_str("rows"), &name));
+        for (size_t at = 0; at < whole.len; at++) {
+            char *changed = test_copy(ours[i]);
+            changed[at] = '~';
+            assert_false(object_name_parse(span_str(changed), span_str("rows"), &name));
+            free(changed);
+        }
+        char *longer = test_copy(ours[i]);
+        longer[whole.len] = 'x';
+        assert_false(object_name_parse(span_of(longer, whole.len + 1), span_str("rows"), &name));
+        free(longer);
+    }
+    assert_false(object_name_parse(span_str("rows/manifest.json"), span_str("rows"), &name));
+    assert_false(object_name_parse(span_str("rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/wal/99999999999999999999"),
+                                   span_str("rows"), &name));
+}
+
 /* ---- entries --------------------------------------------------------------------------------------------- */
 
 static void set_floor_5(struct manifest *m)
@@ -511,6 +559,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_a_name_without_a_manifest_gets_a_tombstone, world_in_time,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_an_empty_name_is_left_alone, world_in_time, world_close),
+        cmocka_unit_test(test_index_names_of_objects_are_parsed_strictly),
         cmocka_unit_test_setup_teardown(test_index_a_collector_that_dies_harms_nobody, world_in_time, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
