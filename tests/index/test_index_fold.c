@@ -477,6 +477,62 @@ static void test_index_rows_without_a_vector_are_kept(void **state)
     log_deinit(&log);
 }
 
+static void write_rows(struct world *w, struct index_reader *reader, uint64_t from, uint64_t to, bool vectors)
+{
+    struct index_write_row rows[20];
+    float x[20][FIXTURE_DIM];
+    struct index_write_result result;
+    assert_true(to - from <= 20);
+    for (uint64_t row = from; row < to; row++) {
+        fixture_vector(w, row, 0, 0, x[row - from]);
+        rows[row - from] = (struct index_write_row){.kind = INDEX_UPSERT,
+                                                    .id = {.number = row},
+                                                    .vectors = vectors ? x[row - from] : NULL,
+                                                    .windows = vectors};
+    }
+    struct index_write write = {.rows = rows, .count = to - from, .dim = vectors ? FIXTURE_DIM : 0};
+    if (index_write(&w->call, reader, &write, &result) != DP_OK)
+        fail_msg("writing: %s", w->call.error.message);
+}
+
+/* A namespace begins without vectors, is folded and merged, and gets vectors later. */
+static void test_index_a_namespace_without_vectors_is_folded(void **state)
+{
+    struct world *w = *state;
+    struct index_vectors none = {.metric = INDEX_COSINE}, some = {.dim = FIXTURE_DIM, .metric = INDEX_COSINE};
+    struct index_stats stats;
+    begin_world(w, 1);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    struct index_reader *reader = fixture_open(w, "rows");
+    for (uint64_t i = 0; i < 3; i++) {
+        write_rows(w, reader, 20 * i, 20 * i + 20, false);
+        assert_int_equal(must_fold(w, reader).rows, 20);
+    }
+    assert_int_equal(verify(w).objects, 3); /* segments without an .ivf */
+    merge_all(w, true);
+    assert_int_equal(verify(w).rows, 60);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &some, NULL), DP_OK);
+    assert_int_equal(index_refresh(&w->call, reader), DP_OK);
+    write_rows(w, reader, 50, 70, true);
+    assert_int_equal(must_fold(w, reader).rows, 20);
+    assert_int_equal(verify(w).rows, 70);
+    for (int round = 0; round < 2; round++) {
+        struct index_reader *cold = fixture_open(w, "rows");
+        float query[FIXTURE_DIM];
+        struct index_answer answer;
+        fixture_query(w, 1, query);
+        struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 100, .nprobe = 1000};
+        assert_int_equal(index_query(&w->call, cold, &q, &answer), DP_OK);
+        assert_int_equal(answer.count, 20);
+        assert_int_equal(index_stats(&w->call, cold, &stats), DP_OK);
+        assert_int_equal(stats.rows, 70);
+        index_close(cold);
+        merge_all(w, true);
+    }
+    assert_int_equal(verify(w).segments, 1);
+    index_close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +552,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_single_row_writes_end_in_few_segments, world_in_memory,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_rows_without_a_vector_are_kept, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_namespace_without_vectors_is_folded, world_in_memory,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_index_folds_and_merges_change_no_answer, world_in_memory,
                                         world_close),
     };
