@@ -198,6 +198,7 @@ enum dp_status current_adopt(struct call *call, struct view *before, struct stor
     if (status)
         dp_error_prefix(&call->error, "%s", before->base->manifest_key.text);
     else {
+        m.date_ms = newer->date_ms;
         status = manifest_check_live(&m, before->reader->name, &call->error);
         if (status)
             manifest_deinit(&m);
