@@ -142,7 +142,7 @@ static enum dp_status edit_schema(void *context, struct schema *schema, struct a
     struct schema_changes changes;
     enum dp_status status = DP_OK;
     if (run->request->schema.len)
-        status = schema_declare(schema, &run->plan.vectors, arena, run->request->schema, &changes, error);
+        status = schema_declare(schema, &run->base.vectors, arena, run->request->schema, &changes, error);
     return status == DP_OK ? schema_join(schema, arena, &run->plan.schema, error) : status;
 }
 
