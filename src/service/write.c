@@ -258,6 +258,11 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
     served_model_release(run.model);
     response->embedded = run.embedded ? run.batch.text_count : 0;
     response->total_ns = os_now_ns() - began;
+    metric_add(status == DP_OK ? s->counts.writes : s->counts.write_errors, 1);
+    metric_observe(s->counts.write_seconds, (double)response->total_ns * 1e-9);
+    if (status == DP_OK)
+        metric_add(s->counts.written_rows,
+                   (int64_t)(response->rows.upserted + response->rows.patched + response->rows.deleted));
     return status;
 }
 

@@ -137,6 +137,42 @@ static void test_write_counts_the_texts_that_it_embeds(void **state)
     service_free(s);
 }
 
+/* Two texts of 7 MiB fit into a write, three do not. */
+static void test_write_that_embeds_too_much_is_refused_first(void **state)
+{
+    (void)state;
+    enum { TEXT = 7 << 20, ROWS = 2 };
+    struct service *s = fixture_service(NULL, true);
+    struct narrow_gate narrow = {.use = GATE_WRITE};
+    const struct gate gate = {.enter = narrow_enter, .sees = narrow_sees, .spend = narrow_spend, .ctx = &narrow};
+    static char text[TEXT];
+    struct write_row rows[ROWS + 1];
+    struct write_value values[ROWS + 1];
+    struct one_row w;
+    memset(text, 'a', sizeof text);
+    text[0] = text[TEXT - 1] = '"';
+    upsert(&w, "mine", 1, "t", "\"cat\"");
+    for (size_t i = 0; i <= ROWS; i++) {
+        rows[i] = w.row;
+        rows[i].id.number = i;
+        rows[i].vector = NULL;
+        rows[i].first_value = i;
+        values[i] = (struct write_value){(const uint8_t *)text, TEXT, 0};
+    }
+    w.request.rows = rows;
+    w.request.row_count = ROWS + 1;
+    w.request.values = values;
+    w.request.schema = span_str("{\"t\":{\"type\":\"string\",\"embed\":\"tiny\"}}");
+    struct call *call = fixture_call();
+    call->gate = &gate;
+    assert_int_equal(write_one(call, s, &w.request), DP_TOO_LARGE);
+    assert_int_equal(narrow.texts, 0);
+    w.request.row_count = ROWS;
+    assert_int_equal(write_one(call, s, &w.request), DP_OK);
+    assert_int_equal(narrow.texts, ROWS);
+    service_free(s);
+}
+
 static void test_write_without_a_store_or_model_says_so(void **state)
 {
     (void)state;
@@ -280,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_needs_the_right_to_write),
         cmocka_unit_test(test_write_counts_the_texts_that_it_embeds),
+        cmocka_unit_test(test_write_that_embeds_too_much_is_refused_first),
         cmocka_unit_test(test_write_without_a_store_or_model_says_so),
         cmocka_unit_test(test_write_many_create_one_namespace),
         cmocka_unit_test(test_write_the_first_type_of_an_attribute_counts),
