@@ -424,6 +424,36 @@ static void test_index_folded_entries_go_and_zombies_too(void **state)
     index_collector_free(collector);
 }
 
+static void set_floor_2500(struct manifest *m)
+{
+    m->features |= MANIFEST_FEATURE_LOG;
+    m->wal_floor = 2500;
+    m->wal_chain = 77;
+}
+
+/* A long log goes in one collection, however many pages the listing has; the live tail stays. */
+static void test_index_long_logs_go_in_runs(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    const struct index_collect_options at_once = {.clock = &test_time.clock, .at_once = true};
+    struct index_collect_result r;
+    load_three(w);
+    struct ulid life = incarnation_of(w);
+    for (uint64_t n = 1; n <= 2600; n++) {
+        if (n != 700)
+            put_entry(w, &life, n);
+    }
+    change_manifest(w, set_floor_2500);
+    assert_int_equal(index_collect(&w->call, collector, &at_once, &r), DP_OK);
+    assert_int_equal(r.waiting, 2499);
+    pass(INDEX_GRACE_MS);
+    r = collect(w, collector);
+    assert_int_equal(r.entries, 2499);
+    assert_int_equal(objects(w), 1 + 6 + 100);
+    index_collector_free(collector);
+}
+
 /* ---- lives ----------------------------------------------------------------------------------------------- */
 
 static void test_index_a_deleted_namespace_leaves_its_tombstone(void **state)
@@ -553,6 +583,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_pending_segments_stay, world_in_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_files_that_are_not_ours_stay, world_in_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_folded_entries_go_and_zombies_too, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_long_logs_go_in_runs, world_in_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_deleted_namespace_leaves_its_tombstone, world_in_time,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_a_new_life_keeps_its_own_objects, world_in_time, world_close),
