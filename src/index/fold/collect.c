@@ -26,6 +26,7 @@
 enum {
     LIST_PAGE = 1000,
     BATCH_MAX = 10000,
+    REMOVE_MAX = 5000, /* removals of one collection, so that a caller with other work can do it between */
     BATCH_ARENA_MAX = 16 * 1024 * 1024,
     NS_PER_MS = 1000000,
     HELD_MS = 60 * 1000 /* time for a writer whose entry was folded at once to see its manifest */
@@ -390,7 +391,7 @@ static enum dp_status remove_batch(struct call *call, struct collection *c)
 {
     struct collect_batch *b = &c->collector->batch;
     enum dp_status status = DP_OK;
-    while (b->count && status == DP_OK)
+    for (int i = 0; i < REMOVE_MAX && b->count && status == DP_OK; i++)
         status = remove_next(call, c, b);
     if (b->count == 0)
         forget_batch(b);
