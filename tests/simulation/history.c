@@ -1,8 +1,8 @@
 /* history.c: the actors of a history, and its course: some virtual hours with faults, then calm, then a last look.
  *
- * Each actor is a task. It has a node (a process on a host) of its own, with an index_reader of its own, and does one
- * thing after another. After a crash all of the process's memory counts as lost: the actor closes its reader and opens
- * another one.
+ * Each actor is a task that does one thing after another, in a process on a host of its own, with an index_reader. Some
+ * writers share a process, so that their writes meet in groups. After a crash all of the process's memory counts as lost:
+ * it opens another reader.
  */
 #include "history.h"
 
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/filter.h"
 #include "index/lives.h"
 #include "index/load/load.h"
 #include "index/query/reader.h"
@@ -24,13 +25,21 @@ static const char NAME[] = "ns";
 
 struct history;
 
-struct actor {
-    struct history *history;
+/* A process on a host: what its actors share. */
+struct process {
     struct sim_node node;
-    struct arena arena;
-    struct call call;
     struct index_reader *reader;
     struct index_collector *collector;
+    bool stale;     /* the reader is to be closed */
+    unsigned users; /* actors that are doing something */
+};
+
+struct actor {
+    struct history *history;
+    struct process *process;
+    bool owns_process;
+    struct arena arena;
+    struct call call;
     int64_t rest_ms; /* how long the actor rests now; 0: as long as it likes */
     void (*act)(struct actor *);
     char name[24];
@@ -43,8 +52,10 @@ struct history {
     enum history_kind kind;
     struct actor *actors[HISTORY_ACTORS_MAX];
     size_t actor_count;
+    size_t node_count;
     uint64_t operations;
     uint32_t last_value;
+    int64_t pause_ns; /* the longest pause of an actor */
 };
 
 const char *history_kind_name(enum history_kind kind)
@@ -78,28 +89,35 @@ static void check_status(struct actor *a, enum dp_status status, const char *wha
             break;
         /* fall through */
     default:
-        if (!a->node.crashed)
+        if (!a->process->node.crashed)
             sim_fail(&a->history->sim, "%s: %s: %s: %s", a->name, what, dp_status_name(status),
                      a->call.error.message);
     }
 }
 
-/* Forgets what the process had in memory. */
-static void close_reader(struct actor *a)
+/* Forgets what the process has in memory. */
+static void clear_process(struct process *p)
 {
-    index_close(a->reader);
-    a->reader = NULL;
-    index_collector_free(a->collector);
-    a->collector = NULL;
+    index_close(p->reader);
+    p->reader = NULL;
+    index_collector_free(p->collector);
+    p->collector = NULL;
+    p->stale = false;
 }
 
-/* Opens the actor's reader unless it is open. */
+/* Opens the process's reader unless it is open. */
 static enum dp_status open_reader(struct actor *a, struct call *call)
 {
-    if (a->reader)
+    struct process *p = a->process;
+    struct index_reader *reader;
+    if (p->reader)
         return DP_OK;
-    enum dp_status status = reader_open(call, &a->node.base, span_str(NAME), 0, &a->node.clock, &a->reader);
+    enum dp_status status = reader_open(call, &p->node.base, span_str(NAME), 0, &p->node.clock, &reader);
     check_status(a, status, "open");
+    if (status == DP_OK && p->reader)
+        index_close(reader); /* another actor was first */
+    else if (status == DP_OK)
+        p->reader = reader;
     return status;
 }
 
@@ -109,12 +127,13 @@ static bool goes_on(const struct history *h)
     return !h->sim.failed && !enough && h->operations < OPERATIONS_MAX;
 }
 
-/* Half of the pauses are short, so that actors meet; the others let the collector's grace pass. */
+/* Half of the pauses are short, so that actors meet; in some histories the others let the collector's grace pass. */
 static void rest(struct actor *a)
 {
     struct sim *sim = &a->history->sim;
-    int64_t ns = a->rest_ms ? a->rest_ms * SIM_NS_PER_MS
-                            : sim_span(sim, SECOND_NS / 100, (sim_chance(sim, 1, 2) ? 2 : 1800) * SECOND_NS);
+    int64_t ns =
+        a->rest_ms ? a->rest_ms * SIM_NS_PER_MS
+                   : sim_span(sim, SECOND_NS / 100, sim_chance(sim, 1, 2) ? 2 * SECOND_NS : a->history->pause_ns);
     a->rest_ms = 0;
     sim_sleep(sim, ns);
 }
@@ -123,37 +142,53 @@ static void run_actor(void *context)
 {
     struct actor *a = context;
     struct history *h = a->history;
+    struct process *p = a->process;
     while (goes_on(h)) {
         rest(a);
-        if (a->node.crashed) {
-            close_reader(a);
-            sim_node_restart(&a->node);
-            sim_note(&h->sim, "starts again");
-        }
+        if (p->users == 0 && (p->stale || p->node.crashed))
+            clear_process(p);
+        if (p->users == 0 && p->node.crashed)
+            sim_node_restart(&p->node);
+        if (p->node.crashed)
+            continue; /* others are still falling */
+        if (h->operations > HISTORY_OPERATIONS_MIN && sim_store_faults(&h->store) < HISTORY_FAULTS_MIN)
+            h->store.faults.error = 20; /* a quiet history ends with some trouble */
+        p->users++;
         h->operations++;
         a->act(a);
         h->sim.current->op = NULL;
+        p->users--;
     }
-    close_reader(a);
 }
 
-static void add_actor(struct history *h, const char *kind, void (*act)(struct actor *))
+/* Adds an actor, in a process of its own, or in that of the actor before. */
+static void add_actor(struct history *h, const char *kind, void (*act)(struct actor *), bool joins)
 {
     struct actor *a = calloc(1, sizeof *a);
     assert(a && h->actor_count < HISTORY_ACTORS_MAX);
     a->history = h;
     a->act = act;
+    a->owns_process = !joins;
     snprintf(a->name, sizeof a->name, "%s %zu", kind, h->actor_count + 1);
     arena_init(&a->arena, ARENA_MAX);
-    sim_node_init(&a->node, &h->store, a->name);
+    a->process = joins ? h->actors[h->actor_count - 1]->process : calloc(1, sizeof *a->process);
+    assert(a->process);
+    if (!joins)
+        sim_node_init(&a->process->node, &h->store, a->name);
+    h->node_count += !joins;
     h->actors[h->actor_count++] = a;
     sim_spawn(&h->sim, a->name, run_actor, a);
 }
 
 static void free_actor(struct actor *a)
 {
+    if (a->owns_process && !a->history->sim.failed)
+        clear_process(a->process);
+    if (a->owns_process) {
+        sim_node_deinit(&a->process->node);
+        free(a->process);
+    }
     arena_deinit(&a->arena);
-    sim_node_deinit(&a->node);
     free(a);
 }
 
@@ -190,17 +225,17 @@ static void read_rows(struct actor *a, bool eventual)
                                       .dim = SIM_DIM,
                                       .top_k = 1000,
                                       .nprobe = 1 << 16,
-                                      .eventual = eventual && a->reader,
+                                      .eventual = eventual && a->process->reader,
                                       .all_attributes = true,
                                       .with_vectors = true};
     size_t from = query.eventual ? 0 : h->truth.need;
     sim_note(&h->sim, "%s read begins, state %zu or later", query.eventual ? "eventual" : "strong", from);
     enum dp_status status = open_reader(a, call);
     if (status == DP_OK)
-        status = index_query(call, a->reader, &query, &answer);
+        status = index_query(call, a->process->reader, &query, &answer);
     check_status(a, status, "query");
     if (status == DP_NOT_FOUND)
-        close_reader(a);
+        a->process->stale = true;
     else if (status != DP_OK)
         return;
     if (status == DP_OK)
@@ -226,7 +261,8 @@ static enum dp_status make_namespace(struct call *call, struct actor *a)
     struct schema_changes changes;
     enum dp_status status = schema_declare(&schema, NULL, call->arena, span_str(DECLARED), &changes, &call->error);
     if (status == DP_OK)
-        status = lives_create(call, &a->node.base, span_str(NAME), &vectors, &schema, &a->node.clock);
+        status =
+            lives_create(call, &a->process->node.base, span_str(NAME), &vectors, &schema, &a->process->node.clock);
     return status;
 }
 
@@ -240,15 +276,26 @@ static void act_keeper(struct actor *a)
     h->sim.current->op = op;
     sim_note(&h->sim, drops ? "deletes the namespace" : "makes the namespace");
     enum dp_status status =
-        drops ? lives_delete(call, &a->node.base, span_str(NAME), &a->node.clock) : make_namespace(call, a);
+        drops ? lives_delete(call, &a->process->node.base, span_str(NAME), &a->process->node.clock)
+              : make_namespace(call, a);
     check_status(a, status, drops ? "delete" : "create");
     sim_note(&h->sim, "%s: %s", drops ? "deletes the namespace" : "makes the namespace", dp_status_name(status));
-    truth_end(&h->truth, op, status, a->node.crashed);
+    truth_end(&h->truth, op, status, a->process->node.crashed);
+}
+
+/* A condition that some rows fulfil, none, or (0) no condition. */
+static uint32_t choose_condition(struct history *h)
+{
+    if (!sim_chance(&h->sim, 1, 4))
+        return 0;
+    return sim_chance(&h->sim, 1, 3) ? 1 : 1 + (uint32_t)sim_below(&h->sim, h->last_value + 1);
 }
 
 /* Makes requests for different ids. */
 static void choose_requests(struct history *h, struct sim_op *op)
 {
+    for (size_t i = 0; i < sizeof op->below / sizeof *op->below; i++)
+        op->below[i] = choose_condition(h);
     unsigned first = (unsigned)sim_below(&h->sim, SIM_IDS);
     op->count = 1 + sim_below(&h->sim, SIM_REQUESTS_MAX);
     for (size_t i = 0; i < op->count; i++) {
@@ -261,21 +308,35 @@ static void choose_requests(struct history *h, struct sim_op *op)
     }
 }
 
+/* Makes the filter "v < below"; NULL for below 0. */
+static enum dp_status make_condition(struct call *call, struct index_reader *reader, uint32_t below,
+                                     const struct filter **out)
+{
+    struct schema schema;
+    struct filter *filter = NULL;
+    enum dp_status status = below ? index_schema(call, reader, &schema) : DP_OK;
+    if (status == DP_OK && below) {
+        const char *text = arena_printf(call->arena, "[\"v\",\"Lt\",%" PRIu32 "]", below);
+        assert(text);
+        status = filter_parse(call->arena, span_str(text), &schema, true, &filter, &call->error);
+    }
+    *out = filter;
+    return status;
+}
+
 static enum dp_status write_rows(struct call *call, struct actor *a, const struct sim_op *op,
                                  struct index_write_result *result)
 {
     struct index_write_row rows[SIM_REQUESTS_MAX];
     char documents[SIM_REQUESTS_MAX][32];
     float vectors[SIM_REQUESTS_MAX][SIM_DIM];
+    static const enum index_write_kind kinds[] = {INDEX_UPSERT, INDEX_PATCH, INDEX_DELETE};
     for (size_t i = 0; i < op->count; i++) {
         const struct sim_request *request = &op->requests[i];
         const char *name = request->kind == SIM_PATCH ? "p" : "v";
         snprintf(documents[i], sizeof documents[i], "{\"%s\":%" PRIu32 "}", name, request->value);
         sim_vector(request->value, vectors[i]);
-        rows[i] = (struct index_write_row){.kind = request->kind == SIM_UPSERT  ? INDEX_UPSERT
-                                                   : request->kind == SIM_PATCH ? INDEX_PATCH
-                                                                                : INDEX_DELETE,
-                                           .id = sim_id(request->id)};
+        rows[i] = (struct index_write_row){.kind = kinds[request->kind], .id = sim_id(request->id)};
         if (request->kind != SIM_DELETE)
             rows[i].attributes = span_str(documents[i]);
         if (request->kind == SIM_UPSERT) {
@@ -283,9 +344,15 @@ static enum dp_status write_rows(struct call *call, struct actor *a, const struc
             rows[i].windows = 1;
         }
     }
-    const struct index_write write = {.rows = rows, .count = op->count, .dim = SIM_DIM};
+    struct index_write write = {.rows = rows, .count = op->count, .dim = SIM_DIM};
     enum dp_status status = open_reader(a, call);
-    return status == DP_OK ? index_write(call, a->reader, &write, result) : status;
+    if (status == DP_OK)
+        status = make_condition(call, a->process->reader, op->below[SIM_UPSERT], &write.upsert_condition);
+    if (status == DP_OK)
+        status = make_condition(call, a->process->reader, op->below[SIM_PATCH], &write.patch_condition);
+    if (status == DP_OK)
+        status = make_condition(call, a->process->reader, op->below[SIM_DELETE], &write.delete_condition);
+    return status == DP_OK ? index_write(call, a->process->reader, &write, result) : status;
 }
 
 static void act_writer(struct actor *a)
@@ -295,16 +362,19 @@ static void act_writer(struct actor *a)
     struct sim_op *op = truth_begin(&h->truth, SIM_WRITE, a->name);
     size_t from = h->truth.need;
     choose_requests(h, op);
+    op->process = a->process;
+    op->open = true;
     h->sim.current->op = op;
     sim_note(&h->sim, "writes %zu rows from value %" PRIu32, op->count, op->requests[0].value);
     enum dp_status status = write_rows(begin_call(a), a, op, &result);
+    op->open = false;
     check_status(a, status, "write");
     sim_note(&h->sim, "the write ends: %s, entry %" PRIu64, dp_status_name(status), result.number);
-    truth_end(&h->truth, op, status, a->node.crashed);
+    truth_end(&h->truth, op, status, a->process->node.crashed);
     if (status == DP_OK)
         truth_check_write(&h->truth, op, result.number, result.applied, from);
     else if (status == DP_NOT_FOUND || status == DP_CONFLICT)
-        close_reader(a);
+        a->process->stale = true;
 }
 
 /* ---- loads and upkeep -------------------------------------------------------------------------------- */
@@ -314,7 +384,7 @@ static enum dp_status load_rows(struct call *call, struct actor *a, const struct
     struct index_loader *loader;
     const struct index_vectors vectors = {.dim = SIM_DIM, .metric = INDEX_EUCLIDEAN_SQUARED};
     enum dp_status status =
-        load_begin(call, &a->node.base, span_str(NAME), &vectors, NULL, &a->node.clock, &loader);
+        load_begin(call, &a->process->node.base, span_str(NAME), &vectors, NULL, &a->process->node.clock, &loader);
     if (status)
         return status;
     for (size_t i = 0; i < op->count && status == DP_OK; i++) {
@@ -345,17 +415,17 @@ static void act_loader(struct actor *a)
     enum dp_status status = load_rows(begin_call(a), a, op);
     check_status(a, status, "load");
     sim_note(&h->sim, "the load ends: %s", dp_status_name(status));
-    truth_end(&h->truth, op, status, a->node.crashed);
+    truth_end(&h->truth, op, status, a->process->node.crashed);
 }
 
 static void act_merger(struct actor *a)
 {
     struct index_merge_result result;
-    const struct index_merge_options options = {.clock = &a->node.clock,
+    const struct index_merge_options options = {.clock = &a->process->node.clock,
                                                 .everything = sim_chance(&a->history->sim, 1, 2)};
     struct sim_op *op = truth_begin(&a->history->truth, SIM_UPKEEP, a->name);
     a->history->sim.current->op = op;
-    enum dp_status status = index_merge(begin_call(a), &a->node.base, span_str(NAME), &options, &result);
+    enum dp_status status = index_merge(begin_call(a), &a->process->node.base, span_str(NAME), &options, &result);
     check_status(a, status, "merge");
     sim_note(&a->history->sim, "the merge ends: %s", dp_status_name(status));
 }
@@ -369,13 +439,13 @@ static void act_folder(struct actor *a)
     sim_note(&h->sim, "folds");
     enum dp_status status = open_reader(a, call);
     if (status == DP_OK && sim_chance(&h->sim, 1, 2))
-        status = index_refresh(call, a->reader);
+        status = index_refresh(call, a->process->reader);
     if (status == DP_OK)
-        status = index_fold(call, a->reader, NULL, &result);
+        status = index_fold(call, a->process->reader, NULL, &result);
     check_status(a, status, "fold");
     sim_note(&h->sim, "the fold ends: %s", dp_status_name(status));
     if (status == DP_NOT_FOUND)
-        close_reader(a);
+        a->process->stale = true;
 }
 
 static void act_collector(struct actor *a)
@@ -384,14 +454,14 @@ static void act_collector(struct actor *a)
     struct call *call = begin_call(a);
     struct index_collect_result result = {0};
     const struct index_collect_options options = {
-        .clock = &a->node.clock, .lag_ms = 30 * 60 * 1000, .at_once = sim_chance(&h->sim, 1, 2)};
+        .clock = &a->process->node.clock, .lag_ms = 30 * 60 * 1000, .at_once = sim_chance(&h->sim, 1, 2)};
     h->sim.current->op = truth_begin(&h->truth, SIM_UPKEEP, a->name);
     sim_note(&h->sim, "collects");
     enum dp_status status = DP_OK;
-    if (!a->collector)
-        status = index_collector_new(&a->node.base, span_str(NAME), &a->collector, &call->error);
+    if (!a->process->collector)
+        status = index_collector_new(&a->process->node.base, span_str(NAME), &a->process->collector, &call->error);
     if (status == DP_OK)
-        status = index_collect(call, a->collector, &options, &result);
+        status = index_collect(call, a->process->collector, &options, &result);
     check_status(a, status, "collect");
     sim_note(&h->sim, "the collection ends: %s, %" PRIu64 " entries, %" PRIu64 " objects, due in %" PRIi64 " ms",
              dp_status_name(status), result.entries, result.objects, result.due_ms);
@@ -418,7 +488,6 @@ static void run_last_look(void *context)
         rest(a);
         read_rows(a, false);
     }
-    close_reader(a);
     truth_check_end(&h->truth);
 }
 
@@ -428,8 +497,8 @@ static void look_at_end(struct history *h)
     if (h->sim.failed)
         return;
     h->store.calm = true;
-    if (last->node.crashed)
-        sim_node_restart(&last->node);
+    clear_process(last->process);
+    sim_node_restart(&last->process->node);
     sim_spawn(&h->sim, "last look", run_last_look, last);
     sim_run(&h->sim, STEPS_MAX);
 }
@@ -446,13 +515,13 @@ static void add_actors(struct history *h)
                            {"merger", act_merger, 0, 2},
                            {"collector", act_collector, 0, 2}},
         [HISTORY_LOG] = {{"keeper", act_keeper, 1, 1},
-                         {"writer", act_writer, 2, 4},
+                         {"writer", act_writer, 2, 5},
                          {"reader", act_reader, 1, 3},
                          {"folder", act_folder, 1, 2},
                          {"merger", act_merger, 0, 2},
                          {"collector", act_collector, 1, 2}},
         [HISTORY_LIVES] = {{"keeper", act_keeper, 1, 3},
-                           {"writer", act_writer, 2, 3},
+                           {"writer", act_writer, 2, 4},
                            {"reader", act_reader, 1, 2},
                            {"folder", act_folder, 0, 2},
                            {"merger", act_merger, 0, 1},
@@ -460,9 +529,30 @@ static void add_actors(struct history *h)
     };
     for (size_t i = 0; i < 6 && cast[h->kind][i].name; i++) {
         unsigned most = cast[h->kind][i].most, least = cast[h->kind][i].least;
-        for (uint64_t n = least + sim_below(&h->sim, most - least + 1); n > 0; n--)
-            add_actor(h, cast[h->kind][i].name, cast[h->kind][i].act);
+        bool shared = cast[h->kind][i].act == act_writer && sim_chance(&h->sim, 1, 2);
+        uint64_t count = least + sim_below(&h->sim, most - least + 1);
+        for (uint64_t n = 0; n < count; n++)
+            add_actor(h, cast[h->kind][i].name, cast[h->kind][i].act, shared && n > 0);
     }
+}
+
+/* Draws how often things go wrong, and how fast things go. */
+static void choose_weather(struct history *h)
+{
+    static const unsigned rates[] = {0, 400, 100, 40};
+    static const int64_t pauses[] = {10, 60, 600, 1800}, stalls[] = {2, 60, 900};
+    struct sim *sim = &h->sim;
+    struct sim_faults *f = &h->store.faults;
+    unsigned *const each[] = {&f->error, &f->stall, &f->crash, &f->late, &f->twice, &f->lost};
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+        *each[i] = rates[sim_below(sim, 4)];
+    if (!f->error && !f->stall)
+        f->stall = rates[2];
+    f->late /= 4; /* puts are few among the requests */
+    f->twice /= 4;
+    f->lost /= 4;
+    f->stall_least_ns = stalls[sim_below(sim, 3)] * SECOND_NS;
+    h->pause_ns = pauses[sim_below(sim, 4)] * SECOND_NS;
 }
 
 void history_run(uint64_t seed, bool trace, struct history_result *out)
@@ -473,20 +563,21 @@ void history_run(uint64_t seed, bool trace, struct history_result *out)
     sim_store_init(&h.store, &h.sim);
     truth_init(&h.truth, &h.store, NAME);
     h.kind = (enum history_kind)(seed % HISTORY_KINDS);
+    choose_weather(&h);
     add_actors(&h);
     sim_run(&h.sim, STEPS_MAX);
     look_at_end(&h);
     *out = (struct history_result){.kind = h.kind,
                                    .operations = h.operations,
-                                   .nodes = h.actor_count,
+                                   .nodes = h.node_count,
                                    .faults = sim_store_faults(&h.store),
                                    .steps = h.sim.steps,
                                    .store = h.store.counts,
                                    .truth = {.counts = h.truth.counts},
                                    .failed = h.sim.failed};
     memcpy(out->failure, h.sim.failure, sizeof out->failure);
-    for (size_t i = 0; i < h.actor_count; i++)
-        free_actor(h.actors[i]);
+    for (size_t i = h.actor_count; i-- > 0;)
+        free_actor(h.actors[i]); /* those who share a process come before its owner */
     truth_deinit(&h.truth);
     sim_store_deinit(&h.store);
     sim_deinit(&h.sim);

@@ -18,5 +18,7 @@ struct report {
 /* Runs the histories of `count` seeds from `first` on; prints the seed and the failure of each that fails, the
  * history of the first of them, and a summary. Returns how many failed. */
 uint64_t report_run(struct report *report, uint64_t first, uint64_t count, FILE *out);
+/* Runs histories until one fails, whose seed and failure it prints. Returns whether one did. */
+bool report_find(uint64_t first, uint64_t count, FILE *out);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "os/thread.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SIM_ASAN 1
 #elif defined(__has_feature)
@@ -23,6 +25,7 @@ enum { STACK_BYTES = 1 << 20, STACKS_KEPT = 32 };
 /* Stacks of ended tasks, for the next ones. */
 static uint8_t *kept_stacks[STACKS_KEPT];
 static size_t kept_count;
+static struct sim *running;        /* the world whose events happen now */
 static struct sim_task *beginning; /* the task that is entered for the first time */
 
 static uint8_t *take_stack(void)
@@ -172,6 +175,7 @@ void sim_sleep(struct sim *sim, int64_t ns)
 
 void sim_run(struct sim *sim, uint64_t steps_max)
 {
+    running = sim;
     while (sim->event_count && !sim->failed) {
         struct sim_event event = pop_event(sim);
         sim->now_ns = event.at_ns;
@@ -182,6 +186,36 @@ void sim_run(struct sim *sim, uint64_t steps_max)
         else
             event.happen(event.context);
     }
+    running = NULL;
+}
+
+/* ---- waiting of one task for another ------------------------------------------------------------------ */
+
+/* The linker puts this in the place of os_wait_until (--wrap): a task that waits for another one lets time pass. */
+bool __wrap_os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns);
+bool __real_os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns);
+
+bool __wrap_os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns)
+{
+    if (!running || !running->current)
+        return __real_os_wait_until(changed, lock, until_ns);
+    struct sim_task *task = running->current;
+    if (until_ns !=
+        INT64_MAX) { /* a short wait with a limit: it lasts as long in each run, whatever the real clock says */
+        pthread_mutex_unlock(lock);
+        sim_sleep(running, 2 * SIM_NS_PER_MS);
+        pthread_mutex_lock(lock);
+        return true;
+    }
+    /* Longer and longer, as the other one may be stalled for hours. */
+    bool again = task->waited_ns == running->now_ns && task->wait_ns > 0;
+    int64_t longest = INT64_C(60000) * SIM_NS_PER_MS;
+    task->wait_ns = !again ? SIM_NS_PER_MS : task->wait_ns < longest ? 2 * task->wait_ns : longest;
+    pthread_mutex_unlock(lock);
+    sim_sleep(running, task->wait_ns);
+    pthread_mutex_lock(lock);
+    task->waited_ns = running->now_ns;
+    return false;
 }
 
 /* ---- randomness -------------------------------------------------------------------------------------- */

@@ -23,6 +23,8 @@ struct sim_task {
     void *context;
     void *op; /* what the task is doing, for whoever watches the store; or NULL */
     bool ended;
+    int64_t waited_ns; /* when its last wait for another task ended, and how long that was */
+    int64_t wait_ns;
     ucontext_t here;
     uint8_t *stack;
     void *fake_stack; /* the address sanitizer's */

@@ -142,12 +142,18 @@ static enum dp_status carry_out(struct sim_store *store, void *op, struct store_
 
 /* ---- faults ------------------------------------------------------------------------------------------ */
 
+/* Whether a fault happens that comes once in `of`. */
+static bool goes_wrong(struct sim_store *store, unsigned of)
+{
+    return of && !store->calm && sim_chance(store->sim, 1, of);
+}
+
 /* How long a request is on its way. */
 static int64_t travel_ns(struct sim_store *store)
 {
-    if (!store->calm && sim_chance(store->sim, 1, 150)) {
+    if (goes_wrong(store, store->faults.stall)) {
         store->counts.stalls++;
-        return sim_span(store->sim, MINUTE_NS, 180 * MINUTE_NS);
+        return sim_span(store->sim, store->faults.stall_least_ns, 180 * MINUTE_NS);
     }
     return sim_span(store->sim, SIM_NS_PER_MS, 200 * SIM_NS_PER_MS);
 }
@@ -166,7 +172,7 @@ static enum dp_status fail_crashed(struct call *call)
 /* Crashes the process at some requests. */
 static void perhaps_crash(struct sim_node *node)
 {
-    if (node->store->calm || node->crashed || !sim_chance(node->store->sim, 1, 400))
+    if (node->crashed || !goes_wrong(node->store, node->store->faults.crash))
         return;
     node->crashed = true;
     node->store->counts.crashes++;
@@ -181,7 +187,7 @@ static enum dp_status reach_store(struct call *call, struct sim_node *node)
         return fail_crashed(call);
     node->store->counts.requests++;
     sim_sleep(node->store->sim, travel_ns(node->store));
-    if (!node->store->calm && sim_chance(node->store->sim, 1, 100)) {
+    if (goes_wrong(node->store, node->store->faults.error)) {
         node->store->counts.errors++;
         return call_fail(call, DP_UNAVAILABLE, "the store does not answer");
     }
@@ -282,7 +288,7 @@ static void sim_read(struct call *call, struct store *base, struct store_read_re
         store->counts.requests++;
         if (order[i].arrives_ns > sim->now_ns)
             sim_sleep(sim, order[i].arrives_ns - sim->now_ns);
-        if (!store->calm && sim_chance(sim, 1, 100 + 8 * n)) {
+        if (goes_wrong(store, store->faults.error * (unsigned)(1 + n / 8))) {
             store->counts.errors++;
             fail_read(req, DP_UNAVAILABLE, "the store does not answer");
         } else {
@@ -320,25 +326,23 @@ static enum dp_status answer_put(struct call *call, struct sim_node *node, struc
     struct sim_store *store = node->store;
     struct sim *sim = store->sim;
     void *op = sim->current->op;
-    uint64_t way = store->calm ? 99 : sim_below(sim, 100);
-    if (way < 3) {
+    if (goes_wrong(store, store->faults.late)) {
         store->counts.late++;
         sim_note(sim, "PUT %.*s: the store keeps it for later", SPAN_FMT(put->key));
         put_later(store, op, put);
         return call_fail(call, DP_UNKNOWN, "no answer");
     }
-    if (way < 5) {
+    bool twice = goes_wrong(store, store->faults.twice), lost = goes_wrong(store, store->faults.lost);
+    if (twice) {
         store->counts.twice++;
         put_later(store, op, put);
     }
     enum dp_status status = carry_out(store, op, put);
     store->counts.puts++;
     store->counts.put_refused += status != DP_OK;
-    sim_note(sim, "PUT %.*s (%zu bytes): %s%s", SPAN_FMT(put->key), put->body.len, dp_status_name(status),
-             way < 5   ? ", again later"
-             : way < 8 ? ", the answer is lost"
-                       : "");
-    if ((way < 8 && status == DP_OK && way >= 5) || (way < 8 && status != DP_OK)) {
+    sim_note(sim, "PUT %.*s (%zu bytes): %s%s%s", SPAN_FMT(put->key), put->body.len, dp_status_name(status),
+             twice ? ", again later" : "", lost ? ", the answer is lost" : "");
+    if (lost || (twice && status != DP_OK)) { /* a refusal may come from the put's own first try */
         store->counts.lost++;
         put->version = (struct store_version){0};
         put->date_ms = 0;

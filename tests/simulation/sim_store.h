@@ -22,6 +22,14 @@ struct sim_counts {
     uint64_t crashes;
 };
 
+/* How often things go wrong, each "1 in so many"; 0: never. Histories differ in them, because some faults need others
+ * to be rare to do harm. */
+struct sim_faults {
+    unsigned error, stall, crash; /* of requests */
+    unsigned late, twice, lost;   /* of puts */
+    int64_t stall_least_ns;
+};
+
 struct sim_object;
 
 struct sim_store {
@@ -29,6 +37,7 @@ struct sim_store {
     struct sim_object *objects; /* [count], ascending by key */
     size_t count, room;
     uint64_t last_version;
+    struct sim_faults faults;
     bool calm; /* no faults, no stalls */
     struct sim_counts counts;
     /* Watches each put before it changes the object: `op` is what the task was doing that sent it. And each removal. */

@@ -26,9 +26,7 @@ struct sim_state {
 struct sim_request {
     enum { SIM_UPSERT, SIM_PATCH, SIM_DELETE } kind;
     unsigned id;
-    uint32_t value;                                               /* of v or p */
-    enum { SIM_ALWAYS, SIM_IF_ABSENT, SIM_IF_V_BELOW } condition; /* on the row that is there */
-    uint32_t below;
+    uint32_t value; /* of v or p */
 };
 
 /* Something that a task wants to do. It lives until the end of the history. */
@@ -36,6 +34,12 @@ struct sim_op {
     enum { SIM_WRITE, SIM_LOAD, SIM_DROP, SIM_CREATE, SIM_UPKEEP } kind;
     const char *who;
     struct sim_request requests[SIM_REQUESTS_MAX];
+    uint32_t below[3];   /* condition of each kind of requests: v < below of the row that is there; 0: none */
+    const void *process; /* a write: who sends it; writes of one process may meet in one log entry */
+    bool alone;          /* it has its log entry for itself */
+    bool open;           /* a write that has not ended */
+    /* Bit n % 64: entry n may hold it, hidden by others of its group. */
+    uint64_t maybe;
     size_t count;
     bool applied[SIM_REQUESTS_MAX]; /* which requests took effect, by the model */
     unsigned landed;                /* how many times it is in the history */
@@ -44,6 +48,14 @@ struct sim_op {
     uint64_t number;                /* of its log entry */
     bool refused;                   /* its caller was told that it is not, and never will be, carried out */
     struct sim_op *next;
+};
+
+/* A life of the name that has ended. */
+struct sim_life {
+    struct ulid incarnation;
+    size_t end;             /* the state that ended it */
+    uint64_t entries;       /* numbers of its log that were put, also after its end */
+    struct sim_state state; /* after the last of them */
 };
 
 /* A state that was never acknowledged: an entry was put into a life that had just ended, by a writer who did not know
@@ -60,18 +72,17 @@ struct sim_truth {
     size_t count, room;
     struct sim_ghost *ghosts; /* [ghost_count] */
     size_t ghost_count, ghost_room;
-    size_t end;              /* the newest state that ended a life */
+    struct sim_life *lives; /* [life_count] */
+    size_t life_count, life_room;
     size_t need;             /* newest state that somebody was told of */
     struct ulid incarnation; /* of the present or last life */
-    struct ulid ended;       /* the life before, and the numbers of its log that were put */
-    uint64_t ended_entries;
-    uint64_t entries; /* numbers of its log that were put */
+    uint64_t entries;        /* numbers of its log that were put */
     uint64_t floor, gone, sequence;
     struct id_key keys[SIM_IDS];
     struct sim_op *ops;
     struct {
         uint64_t loads, entries, lives, deaths, floors, gones, entries_deleted, objects_deleted, zombies, swaps,
-            ghosts_seen;
+            ghosts_seen, groups;
         uint64_t acknowledged, unknown, refused, died, strong_reads, eventual_reads, absent_reads;
     } counts;
 };
