@@ -1,4 +1,4 @@
-/* row_vector.c: checks and scales a vector of a row. */
+/* row_vector.c: checks a vector of a row. */
 #include "index/row_vector.h"
 
 #include <inttypes.h>
@@ -6,8 +6,7 @@
 
 #include "vector/distance.h"
 
-enum dp_status row_vector_take(const struct index_vectors *kind, const float *vector, float *out,
-                               struct dp_error *error)
+enum dp_status row_vector_check(const struct index_vectors *kind, const float *vector, struct dp_error *error)
 {
     for (uint32_t d = 0; d < kind->dim; d++) {
         if (!isfinite(vector[d]))
@@ -19,8 +18,7 @@ enum dp_status row_vector_take(const struct index_vectors *kind, const float *ve
                            ") of more than %g: squared distances would not fit a float",
                            d, (double)INDEX_COMPONENT_MAX);
     }
-    memcpy(out, vector, (size_t)kind->dim * sizeof(float));
-    if (kind->metric == INDEX_COSINE && !vector_normalize(out, kind->dim))
+    if (kind->metric == INDEX_COSINE && !vector_has_direction(vector_length(vector, kind->dim)))
         return dp_fail(
             error, DP_INVALID,
             "its vector has length zero (or too large a length), so it has no direction, which cosine distance "

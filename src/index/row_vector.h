@@ -4,10 +4,9 @@
 
 #include "index/index.h"
 
-/* Checks one vector of a row and writes it to out[kind->dim], scaled to length 1 if the metric is cosine. Fails with
- * DP_INVALID for a component that is not finite, for one beyond INDEX_COMPONENT_MAX (squared distances), and for a
- * vector without a direction (cosine). */
-enum dp_status row_vector_take(const struct index_vectors *kind, const float *vector, float *out,
-                               struct dp_error *error);
+/* Checks one vector of a row, float[kind->dim], which segments and log entries hold as it is. Fails with DP_INVALID for
+ * a component that is not finite, for one beyond INDEX_COMPONENT_MAX (squared distances), and for a vector without a
+ * direction (cosine). */
+enum dp_status row_vector_check(const struct index_vectors *kind, const float *vector, struct dp_error *error);
 
 #endif

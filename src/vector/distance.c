@@ -23,10 +23,22 @@ float distance_pair(enum vector_metric metric, const float *a, const float *b, s
     return score;
 }
 
+float vector_length(const void *x, size_t dim)
+{
+    float square;
+    distance_rows(VECTOR_INNER_PRODUCT, x, x, 1, dim, &square);
+    return sqrtf(square);
+}
+
+bool vector_has_direction(float length)
+{
+    return length > 0.0f && length <= 3.4e38f;
+}
+
 bool vector_normalize(float *x, size_t dim)
 {
-    float length = sqrtf(distance_pair(VECTOR_INNER_PRODUCT, x, x, dim));
-    if (!(length > 0.0f && length <= 3.4e38f))
+    float length = vector_length(x, dim);
+    if (!vector_has_direction(length))
         return false;
     for (size_t i = 0; i < dim; i++)
         x[i] /= length;

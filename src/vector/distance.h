@@ -26,7 +26,11 @@ void distance_rows(enum vector_metric metric, const float *query, const void *ro
 /* Returns the score of two vectors float[dim]. */
 float distance_pair(enum vector_metric metric, const float *a, const float *b, size_t dim);
 
-/* Scales x float[dim] to length 1. Returns false and leaves x alone when its length is 0, infinite or NaN. */
+/* Returns the length of x float[dim]: infinity when its square does not fit a float. */
+float vector_length(const void *x, size_t dim);
+/* Whether a vector of this length has a direction: it is neither 0, infinite nor NaN. */
+bool vector_has_direction(float length);
+/* Scales x float[dim] to length 1. Returns false and leaves x alone when it has no direction. */
 bool vector_normalize(float *x, size_t dim);
 
 #endif

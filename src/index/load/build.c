@@ -15,6 +15,7 @@
  */
 #include "index/load/load.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -23,15 +24,26 @@
 #include "faiss/write.h"
 #include "index/segment/write.h"
 #include "os/thread.h"
+#include "vector/distance.h"
 #include "vector/ivf_build.h"
 
-enum { LISTS_FROM = 2000, LISTS_FACTOR = 2, SEED = 1, LIST_BYTES_MAX = INT32_MAX, WRITER_ARENA_MAX = 1 << 28 };
+enum {
+    LISTS_FROM = 2000,
+    LISTS_FACTOR = 2,
+    SEED = 1,
+    DIRECTIONS_MEMORY = 64 << 20,
+    LIST_BYTES_MAX = INT32_MAX,
+    WRITER_ARENA_MAX = 1 << 28
+};
+static const float UNIT_ERROR = 1e-6F;
 
 /* A segment that load_build_segment() is building. It frees the arrays at its end. */
 struct segment_build {
     struct index_loader *loader;
     struct ulid id;
-    const float *x; /* float[vector_count][dim] */
+    const float *x;          /* float[vector_count][dim]: the vectors as the rows brought them */
+    const float *clustered;  /* the same vectors, for cosine each of length 1: what the .ivf codes */
+    struct spill directions; /* holds `clustered` where it differs from `x` */
     struct span documents;
     const struct span *keys; /* [waiting.count]: id keys of the waiting rows */
     struct ivf_build *ivf;
@@ -55,6 +67,41 @@ struct segment_build {
         bool started;
     } ivf_writer;
 };
+
+/* Whether all vectors have length 1, but for rounding, as those of a model have. */
+static bool vectors_are_unit(const struct segment_build *b, size_t count, size_t dim)
+{
+    bool unit = true;
+    for (size_t i = 0; i < count && unit; i++)
+        unit = fabsf(vector_length(b->x + i * dim, dim) - 1.0F) <= UNIT_ERROR;
+    return unit;
+}
+
+/* Sets b->clustered: for cosine, copies of length 1 unless the vectors have it already. */
+static enum dp_status scale_vectors(struct call *call, struct segment_build *b)
+{
+    const struct index_loader *l = b->loader;
+    size_t dim = l->target.vectors.dim, count = l->waiting.vector_count;
+    enum dp_status status = DP_OK;
+    b->clustered = b->x;
+    if (l->target.vectors.metric != INDEX_COSINE || vectors_are_unit(b, count, dim))
+        return DP_OK;
+    float *copy = mem_calloc(dim, sizeof *copy);
+    if (!copy)
+        return call_nomem(call, "a segment");
+    for (size_t i = 0; i < count && status == DP_OK; i++) {
+        memcpy(copy, b->x + i * dim, dim * sizeof *copy);
+        vector_normalize(copy, dim);
+        status = spill_append(&b->directions, span_of(copy, dim * sizeof *copy), &call->error);
+    }
+    struct span all;
+    if (status == DP_OK)
+        status = spill_view(&b->directions, &all, &call->error);
+    if (status == DP_OK)
+        b->clustered = (const float *)(const void *)all.data;
+    mem_free(copy);
+    return status;
+}
 
 static enum dp_status number_rows(struct call *call, struct segment_build *b)
 {
@@ -129,7 +176,7 @@ static enum dp_status write_ivf_lists(struct call *call, struct segment_build *b
         buffer_clear(ids);
         uint8_t *to = buffer_reserve(codes, count * code_size + 1);
         if (to) {
-            ivf_build_encode(b->ivf, b->x, list, b->ivf_writer.residual, to);
+            ivf_build_encode(b->ivf, b->clustered, list, b->ivf_writer.residual, to);
             codes->len = count * code_size;
         }
         for (size_t p = b->ivf->list_begin[list]; p < b->ivf->list_begin[list + 1]; p++)
@@ -317,10 +364,12 @@ enum dp_status load_build_segment(struct call *call, struct index_loader *l)
         status = spill_view(&l->waiting.documents, &b.documents, &call->error);
     if (status)
         return status;
+    spill_init(&b.directions, DIRECTIONS_MEMORY);
     b.x = (const float *)(const void *)vectors.data;
-    if (l->waiting.vector_count)
-        status = ivf_build_new(call, l->team, b.x, l->waiting.vector_count, l->target.vectors.dim, metric, IVF_SQ8,
-                               nlist, SEED, &b.ivf);
+    status = scale_vectors(call, &b);
+    if (status == DP_OK && l->waiting.vector_count)
+        status = ivf_build_new(call, l->team, b.clustered, l->waiting.vector_count, l->target.vectors.dim, metric,
+                               IVF_SQ8, nlist, SEED, &b.ivf);
     if (status == DP_OK)
         status = number_rows(call, &b);
     if (status == DP_OK) {
@@ -334,6 +383,7 @@ enum dp_status load_build_segment(struct call *call, struct index_loader *l)
     if (status == DP_OK)
         forget_rows(l);
     ivf_build_free(b.ivf);
+    spill_deinit(&b.directions);
     mem_free(b.row_of);
     mem_free(b.order);
     mem_free(b.number);

@@ -45,13 +45,12 @@ enum dp_status loader_new(struct call *call, struct store *store, struct span na
     map_init(&l->seen, NAMESPACE_ROWS_MAX);
     spill_init(&l->waiting.vectors, VECTORS_MEMORY);
     spill_init(&l->waiting.documents, DOCUMENTS_MEMORY);
-    l->scaled = mem_alloc(((size_t)vectors->dim + 1) * sizeof(float)); /* dim is 0 before the first vector */
     l->target.name = arena_copy(&l->arena, name);
     l->target.vectors =
         (struct index_vectors){vectors->dim, vectors->metric, arena_copy(&l->arena, vectors->model),
                                arena_copy(&l->arena, vectors->fingerprint)};
     enum dp_status status = DP_OK;
-    if (!l->scaled || !l->target.name.data || !l->target.vectors.model.data || !l->target.vectors.fingerprint.data)
+    if (!l->target.name.data || !l->target.vectors.model.data || !l->target.vectors.fingerprint.data)
         status = call_nomem(call, "a load");
     if (status) {
         loader_free(l);
@@ -102,7 +101,6 @@ void loader_free(struct index_loader *l)
     mem_free(l->keys);
     mem_free(l->waiting.rows);
     mem_free(l->segments);
-    mem_free(l->scaled);
     arena_deinit(&l->scratch);
     arena_deinit(&l->arena);
     mem_free(l);

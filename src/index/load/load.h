@@ -44,7 +44,6 @@ struct index_loader {
     struct span *keys; /* [key_count]: id keys of all rows in order of arrival */
     size_t key_count, key_room;
     uint64_t windows; /* vectors of the whole load beyond the first of each row */
-    float *scaled;    /* float[dim]: scratch for one vector */
     bool broken;      /* the load holds half of a row, so it must not commit */
 
     struct waiting_rows waiting;

@@ -33,11 +33,8 @@ static enum dp_status add_vectors(struct call *call, struct index_loader *l, con
 {
     uint32_t dim = l->target.vectors.dim;
     enum dp_status status = DP_OK;
-    for (size_t w = 0; w < windows && status == DP_OK; w++) {
-        status = row_vector_take(&l->target.vectors, vectors + w * dim, l->scaled, &call->error);
-        if (status == DP_OK)
-            status = spill_append(&l->waiting.vectors, span_of(l->scaled, dim * sizeof(float)), &call->error);
-    }
+    for (size_t w = 0; w < windows && status == DP_OK; w++)
+        status = spill_append(&l->waiting.vectors, span_of(vectors + w * dim, dim * sizeof(float)), &call->error);
     return status;
 }
 
@@ -48,7 +45,7 @@ static enum dp_status check_row_vectors(struct index_loader *l, const float *vec
         return dp_fail(error, DP_INVALID, "a row has 1 to %d vectors, not %zu", INDEX_WINDOWS_MAX, windows);
     enum dp_status status = DP_OK;
     for (size_t w = 0; w < windows && status == DP_OK; w++)
-        status = row_vector_take(&l->target.vectors, vectors + w * l->target.vectors.dim, l->scaled, error);
+        status = row_vector_check(&l->target.vectors, vectors + w * l->target.vectors.dim, error);
     return status;
 }
 

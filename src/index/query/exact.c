@@ -1,11 +1,19 @@
-/* exact.c: computes distances from the scores of vector/distance.h. */
+/* exact.c: computes distances from the scores of vector/distance.h. For cosine the query has length 1, and the
+ * vectors any length. */
 #include "index/query/exact.h"
 
 #include "vector/distance.h"
 
-static float distance_of_score(enum index_metric metric, float score)
+/* Returns the distance of one vector. */
+static float distance_to(enum index_metric metric, const float *query, const void *vector, uint32_t dim)
 {
-    float dist = metric == INDEX_COSINE ? 1.0F - score : score;
+    float score;
+    if (metric != INDEX_COSINE) {
+        distance_rows(VECTOR_L2, query, vector, 1, dim, &score);
+        return score;
+    }
+    distance_rows(VECTOR_INNER_PRODUCT, query, vector, 1, dim, &score);
+    float dist = 1.0F - score / vector_length(vector, dim);
     return dist > 0.0F ? dist : 0.0F; /* rounding may make it slightly negative */
 }
 
@@ -14,10 +22,7 @@ float exact_distance(enum index_metric metric, const float *query, const void *v
     const uint8_t *at = vectors;
     float best = 0.0F;
     for (size_t i = 0; i < count; i++) {
-        float score;
-        distance_rows(metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2, query,
-                      at + i * dim * sizeof(float), 1, dim, &score);
-        float dist = distance_of_score(metric, score);
+        float dist = distance_to(metric, query, at + i * dim * sizeof(float), dim);
         if (i == 0 || dist < best)
             best = dist;
     }

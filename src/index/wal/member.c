@@ -61,8 +61,8 @@ static enum dp_status check_windows(struct call *call, const struct write_member
     return DP_OK;
 }
 
-/* Checks and copies the vectors of row i. */
-static enum dp_status take_vectors(struct call *call, struct write_member *m, size_t i)
+/* Checks the vectors of row i. */
+static enum dp_status check_vectors(struct call *call, struct write_member *m, size_t i)
 {
     const struct index_write_row *row = &m->write->rows[i];
     uint32_t dim = m->vector.dim;
@@ -70,12 +70,9 @@ static enum dp_status take_vectors(struct call *call, struct write_member *m, si
     m->vectors[i] = NULL;
     if (status || !row->windows)
         return status;
-    float *copy = arena_array(call->arena, (size_t)row->windows * dim, sizeof *copy);
-    if (!copy)
-        return call_nomem(call, "a row's vectors");
     for (size_t w = 0; w < row->windows && status == DP_OK; w++)
-        status = row_vector_take(&m->vector, row->vectors + w * dim, copy + w * dim, &call->error);
-    m->vectors[i] = copy;
+        status = row_vector_check(&m->vector, row->vectors + w * dim, &call->error);
+    m->vectors[i] = row->vectors;
     return status;
 }
 
@@ -101,7 +98,7 @@ static enum dp_status take_row(struct call *call, const struct manifest *manifes
 {
     const struct index_write_row *row = &m->write->rows[i];
     m->documents[i] = row->attributes.len ? row->attributes : span_str("{}");
-    enum dp_status status = take_vectors(call, m, i);
+    enum dp_status status = check_vectors(call, m, i);
     if (status == DP_OK && row->attributes.len > INDEX_DOCUMENT_MAX)
         status = call_fail(call, DP_TOO_LARGE, "its attributes have %zu bytes, more than %d", row->attributes.len,
                            INDEX_DOCUMENT_MAX);

@@ -1,7 +1,7 @@
 /* index/wal/member.h: one write, checked by its own thread before a group takes it.
  *
- * Whatever does not depend on the newest rows is done here: ids become id keys, vectors are checked and scaled, and
- * the attributes must be known to the manifest, because no log entry may name one that the manifest lacks.
+ * Whatever does not depend on the newest rows is done here: ids become id keys, vectors are checked, and the
+ * attributes must be known to the manifest, because no log entry may name one that the manifest lacks.
  */
 #ifndef INDEX_WAL_MEMBER_H
 #define INDEX_WAL_MEMBER_H
