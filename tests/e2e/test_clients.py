@@ -152,8 +152,8 @@ def test_turbopuffer_errors(turbopuffer_client):
         turbopuffer_client.namespace("nowhere").query(rank_by=("vector", "ANN", ("Embed", "x")), top_k=1)
     with pytest.raises(turbopuffer.BadRequestError, match="384"):
         packages.query(rank_by=("vector", "ANN", [1.0, 2.0]), top_k=1)
-    with pytest.raises(turbopuffer.BadRequestError, match="filters is not supported yet"):
-        packages.query(rank_by=("vector", "ANN", ("Embed", "x")), top_k=1, filters=("size", "Gt", 5))
+    with pytest.raises(turbopuffer.BadRequestError, match="Regex"):
+        packages.query(rank_by=("vector", "ANN", ("Embed", "x")), top_k=1, filters=("text", "Regex", "a+"))
     with pytest.raises(turbopuffer.BadRequestError, match="BM25"):
         packages.query(rank_by=("text", "BM25", "disk"), top_k=1)
     with pytest.raises(turbopuffer.BadRequestError, match="has 1 dimensions; those of the namespace have 384"):

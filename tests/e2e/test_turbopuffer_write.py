@@ -211,8 +211,7 @@ def test_client_types_come_back_as_they_went(namespace):
     assert [row.id for row in found] == [str(one)]
     encoded = namespace.query(rank_by=("vector", "ANN", [0.5, 0.25]), top_k=1, include_attributes=["vector"],
                               vector_encoding="base64").rows[0].vector
-    length = (0.5**2 + 0.25**2) ** 0.5
-    assert struct.unpack("<2f", base64.b64decode(encoded)) == pytest.approx((0.5 / length, 0.25 / length))
+    assert struct.unpack("<2f", base64.b64decode(encoded)) == (0.5, 0.25)
 
 
 def test_client_schema_and_metadata(namespace):

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "index/id.h"
-#include "vector/distance.h"
 
 void log_change_manifest(struct world *w, const char *name, void (*change)(void *context, struct manifest *m),
                          void *context)
@@ -69,11 +68,8 @@ void log_row(struct fixture_log *log, uint64_t row, unsigned edition)
     size_t windows = fixture_windows(w, row);
     float *x = malloc(windows * w->dim * sizeof *x);
     assert_non_null(x);
-    for (size_t i = 0; i < windows; i++) {
+    for (size_t i = 0; i < windows; i++)
         fixture_vector(w, row, i, edition, x + i * w->dim);
-        if (w->metric == INDEX_COSINE)
-            assert_true(vector_normalize(x + i * w->dim, w->dim));
-    }
     wal_encode_row(&log->encoder, id_key_span(&key), x, (uint32_t)windows,
                    span_str(fixture_attributes(row, edition, attributes)));
     free(x);

@@ -13,7 +13,6 @@
 #include "index/query/lookup.h"
 #include "index/query/reader.h"
 #include "index/upkeep.h"
-#include "vector/distance.h"
 
 enum { MODEL_ROWS = 260 };
 
@@ -127,8 +126,6 @@ static void check_vectors(const struct world *w, uint64_t row, unsigned edition,
     assert_int_equal(found->windows, fixture_windows(w, row));
     for (uint32_t i = 0; i < found->windows; i++) {
         fixture_vector(w, row, i, edition, x);
-        if (w->metric == INDEX_COSINE)
-            assert_true(vector_normalize(x, FIXTURE_DIM));
         assert_memory_equal(found->vectors + i * FIXTURE_DIM, x, sizeof x);
     }
 }
@@ -241,8 +238,6 @@ static void check_scanned(struct world *w, const struct model *m, const struct s
     assert_true(row < MODEL_ROWS && case_matches(c, m, row));
     assert_true(span_equal_str(hit->attributes, fixture_attributes(row, m->edition[row], text)));
     fixture_vector(w, row, 0, m->edition[row], x);
-    if (w->metric == INDEX_COSINE)
-        assert_true(vector_normalize(x, FIXTURE_DIM));
     assert_memory_equal(hit->vector, x, sizeof x);
     if (c->by_distance)
         assert_true(fabsf(hit->dist - expected->dist) <= 1e-4F * (1 + expected->dist));

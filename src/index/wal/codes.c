@@ -125,7 +125,7 @@ void wal_codes_bound(const struct wal_codes *c, const struct wal_code_query *que
             code->low * query->sum + code->step * bounds[i] + query->length * code->error + rounding * range;
         float squares = query->length * query->length + code->square;
         if (query->metric == INDEX_COSINE)
-            bounds[i] = 1.0F - most - 1e-5F;
+            bounds[i] = 1.0F - most / sqrtf(code->square) - 1e-5F;
         else
             bounds[i] = squares - 2.0F * most - 1e-5F * squares;
     }
