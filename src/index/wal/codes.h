@@ -38,7 +38,7 @@ enum dp_status wal_codes_init(struct wal_codes *c, const float *vectors, size_t 
 void wal_codes_deinit(struct wal_codes *c);
 
 struct wal_code_query wal_code_query_of(enum index_metric metric, const float *vector, uint32_t dim);
-/* bounds[i]: a number that is not larger than the distance (index/query/exact.h) of vector i. */
+/* bounds[i]: a number that is not larger than the distance (index/query/exact.h) of vector i; NaN is possible, too. */
 void wal_codes_bound(const struct wal_codes *c, const struct wal_code_query *query, float *bounds);
 
 #endif
