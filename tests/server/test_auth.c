@@ -124,6 +124,51 @@ static void test_auth_counts_texts_that_are_answered(void **state)
     assert_int_equal(fixture_sql(chain_accounts, "SELECT requests FROM key_usage"), 8);
 }
 
+#define WRITE_TEXTS                                                                                     \
+    "{\"upsert_rows\":[{\"id\":1,\"t\":\"cat\"},{\"id\":2,\"t\":\"dog\"}],\"schema\":{\"t\":{\"type\":" \
+    "\"string\",\"embed\":\"tiny\"}}}"
+
+/* A write that embeds counts its texts; one that is refused counts nothing, also after it has embedded them. */
+static void test_auth_counts_texts_that_are_written(void **state)
+{
+    (void)state;
+    const struct key_wish wish = {.email = span_str("a@b"), .rights = RIGHT_WRITE, .namespaces = span_str("th")};
+    const char *key = fixture_key_with(chain_accounts, wish)->text;
+    chain_ask_with(key, "POST", "/v2/namespaces/others", WRITE_TEXTS);
+    chain_assert_answer(403, "may not touch that namespace");
+    chain_ask_with(key, "DELETE", "/v2/namespaces/others", "");
+    chain_assert_answer(403, "");
+    chain_ask_with(key, "POST", "/v2/namespaces/texts", WRITE_TEXTS);
+    chain_assert_answer(403, "");
+    chain_ask_with(key, "POST", "/v2/namespaces/these", WRITE_TEXTS);
+    chain_assert_answer(200, "\"rows_upserted\":2");
+    chain_ask_with(key, "POST", "/v2/namespaces/these",
+                   "{\"upsert_rows\":[{\"id\":1,\"t\":\"cat\"},{\"id\":\"x\",\"t\":\"dog\"}]}");
+    chain_assert_answer(400, "is not of type uint");
+    chain_ask_with(key, "POST", "/v2/namespaces/these/query", QUERY);
+    chain_assert_answer(403, "");
+    chain_ask_with(key, "PATCH", "/v1/namespaces/these/metadata", "{\"read_only\":true}");
+    chain_assert_answer(200, "\"read_only\":true");
+    chain_ask_with(key, "POST", "/v2/namespaces/these", WRITE_TEXTS);
+    chain_assert_answer(403, "read-only");
+    chain_ask_with(key, "DELETE", "/v2/namespaces/these", "");
+    chain_assert_answer(200, "OK");
+    assert_int_equal(accounts_settle(chain_accounts), DP_OK);
+    assert_int_equal(fixture_used(chain_accounts, "a@b"), 2);
+}
+
+static void test_auth_refuses_writes_when_the_month_is_used_up(void **state)
+{
+    (void)state;
+    const char *key = fixture_key(chain_accounts, "a@b", TIER_FREE)->text;
+    assert_int_equal(fixture_use(chain_accounts, key, 99), ACCOUNT_FINE);
+    chain_ask_with(key, "POST", "/v2/namespaces/these", WRITE_TEXTS);
+    assert_non_null(chain_header("Retry-After"));
+    chain_assert_answer(429, "{\"status\":\"error\"");
+    chain_ask_with(key, "GET", "/v1/namespaces/these/schema", "");
+    chain_assert_answer(404, "");
+}
+
 static void test_auth_refuses_when_the_month_is_used_up(void **state)
 {
     (void)state;
@@ -259,6 +304,9 @@ int main(void)
                                         chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_of_a_cached_text_never_blocks, chain_set_up, chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_counts_texts_that_are_answered, chain_set_up, chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_counts_texts_that_are_written, chain_set_up, chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_refuses_writes_when_the_month_is_used_up, chain_set_up,
+                                        chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_refuses_when_the_month_is_used_up, chain_set_up,
                                         chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_refuses_when_the_minute_is_used_up, chain_set_up,
