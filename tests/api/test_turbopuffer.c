@@ -367,6 +367,9 @@ static void test_turbopuffer_limits_of_queries(void **state)
                   "things");
     assert_answer(ask_bytes(api_service, turbopuffer_namespaces, NULL, "page_size=1001", span_str("")), 400,
                   "page_size must be a number from 1 to 1000");
+    assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":1000}"), 200, "avg_recall");
+    assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":1001}"), 400,
+                  "num must be an integer from 1 to 1000");
 }
 
 static void test_turbopuffer_describes_a_namespace(void **state)
