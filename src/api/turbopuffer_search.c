@@ -99,6 +99,7 @@ static enum dp_status run_queries(struct call *call, struct service *service, st
     for (size_t i = 0; i < all->count; i++) {
         requests[i] = all->queries[i].query;
         requests[i].namespace = namespace;
+        requests[i].rows.base64 = all->base64;
     }
     return service_queries(call, service, requests, all->count, answers);
 }

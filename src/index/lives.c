@@ -126,7 +126,8 @@ static enum dp_status apply_creation(struct call *call, void *context, struct ma
         enum dp_status joined = edit_and_compare(call, context, m, needed, join_creation);
         return joined == DP_OK && *needed && read_only ? fail_read_only(call, c->name) : joined;
     }
-    enum dp_status status = ulid_new(c->clock, &m->horizon, m->date_ms, &incarnation, &call->error);
+    enum dp_status status =
+        ulid_new(c->clock, &m->horizon, manifest_store_ms(m, c->clock), &incarnation, &call->error);
     if (status)
         return status;
     manifest_begin_life(m, &incarnation);

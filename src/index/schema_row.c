@@ -2,9 +2,15 @@
 #include "index/schema_row.h"
 
 #include "base/array.h"
+#include "base/base64.h"
 #include "filter/value.h"
+#include "filter/vector_value.h"
 
-enum { SEEN_WORDS = SCHEMA_ATTRIBUTES_MAX / 64, DOCUMENT_ROOM = 2 * INDEX_DOCUMENT_MAX + 64 };
+enum {
+    SEEN_WORDS = SCHEMA_ATTRIBUTES_MAX / 64,
+    DOCUMENT_ROOM = 2 * INDEX_DOCUMENT_MAX + 64,
+    SHOWN_MAX = 16 * INDEX_DOCUMENT_MAX
+};
 
 /* A row on its way into a document. */
 struct row_printing {
@@ -211,39 +217,79 @@ enum dp_status schema_normalize(struct schema *schema, struct arena *arena, stru
     return status;
 }
 
-static bool has_dropped(const struct schema *schema)
+static bool shows_all_as_stored(const struct schema *schema)
 {
     for (size_t i = 0; i < schema->count; i++) {
-        if (schema->attributes[i].dropped)
-            return true;
+        if (schema->attributes[i].dropped || schema->attributes[i].type == ATTRIBUTE_VECTOR)
+            return false;
     }
-    return false;
+    return true;
 }
 
-enum dp_status schema_hide_dropped(const struct schema *schema, struct arena *arena, struct span document,
-                                   struct span *out, struct dp_error *error)
+/* Writes the value of a vector attribute. */
+static enum dp_status show_vector(const struct attribute *a, struct span value, bool base64, struct arena *arena,
+                                  struct json_writer *w, struct dp_error *error)
+{
+    struct buffer bytes;
+    float *numbers = arena_array(arena, a->dim, sizeof *numbers);
+    if (!numbers)
+        return dp_fail_nomem(error, "a vector");
+    if (!vector_of_normal(a, value, numbers)) { /* null */
+        json_raw(w, value);
+        return DP_OK;
+    }
+    if (!base64) {
+        json_floats(w, numbers, a->dim);
+        return DP_OK;
+    }
+    buffer_init(&bytes, (size_t)ATTRIBUTE_DIM_MAX * 8);
+    buffer_u8(&bytes, '"');
+    struct buffer elements;
+    buffer_init(&elements, (size_t)ATTRIBUTE_DIM_MAX * sizeof(float));
+    for (uint32_t i = 0; i < a->dim; i++)
+        buffer_f32(&elements, numbers[i]);
+    base64_encode(buffer_span(&elements), &bytes);
+    buffer_u8(&bytes, '"');
+    enum dp_status status = buffer_check(&elements, "a vector", error);
+    if (status == DP_OK)
+        status = buffer_check(&bytes, "a vector", error);
+    if (status == DP_OK)
+        json_raw(w, buffer_span(&bytes));
+    buffer_deinit(&elements);
+    buffer_deinit(&bytes);
+    return status;
+}
+
+enum dp_status schema_show(const struct schema *schema, struct arena *arena, struct span document, bool base64,
+                           struct span *out, struct dp_error *error)
 {
     struct json_reader r;
     struct json_writer w;
     struct buffer text;
     struct span key, value;
+    enum dp_status status = DP_OK;
     *out = document;
-    if (!has_dropped(schema))
+    if (shows_all_as_stored(schema))
         return DP_OK;
     json_reader_init(&r, document);
-    buffer_init(&text, document.len + 16);
+    buffer_init(&text, SHOWN_MAX);
     json_writer_init(&w, &text);
     json_enter_object(&r);
     json_begin_object(&w);
-    while (json_next_key(&r, arena, &key) && json_read_raw(&r, &value)) {
+    while (status == DP_OK && json_next_key(&r, arena, &key) && json_read_raw(&r, &value)) {
         const struct attribute *a = schema_find(schema, key);
         if (a && a->dropped)
             continue;
         json_key_span(&w, key);
-        json_raw(&w, value);
+        if (a && a->type == ATTRIBUTE_VECTOR)
+            status = show_vector(a, value, base64, arena, &w, error);
+        else
+            json_raw(&w, value);
     }
-    json_end_object(&w);
-    enum dp_status status = json_failed(&r) ? json_error(&r, error) : buffer_check(&text, "a document", error);
+    if (status == DP_OK) {
+        json_end_object(&w);
+        status = json_failed(&r) ? json_error(&r, error) : buffer_check(&text, "a document", error);
+    }
     if (status == DP_OK) {
         *out = arena_copy(arena, buffer_span(&text));
         if (!out->data)

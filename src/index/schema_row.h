@@ -13,8 +13,9 @@
  * Fails with DP_INVALID, DP_TOO_LARGE or DP_NOMEM; the schema may then have learned from part of the row. */
 enum dp_status schema_normalize(struct schema *schema, struct arena *arena, struct span object, bool patch,
                                 struct span *out, struct dp_error *error);
-/* Sets *out to the document without dropped attributes: the document itself, or a copy in `arena`. */
-enum dp_status schema_hide_dropped(const struct schema *schema, struct arena *arena, struct span document,
-                                   struct span *out, struct dp_error *error);
+/* Sets *out to the document as answers show it, the document itself or a copy in `arena`: without dropped
+ * attributes, and with the vectors of its attributes as arrays of numbers, or as base64 of little-endian float32. */
+enum dp_status schema_show(const struct schema *schema, struct arena *arena, struct span document, bool base64,
+                           struct span *out, struct dp_error *error);
 
 #endif

@@ -10,6 +10,7 @@
 
 static const char HITS_HELP[] = "Texts whose vector was cached.";
 static const char QUERIES_HELP[] = "Queries of namespaces.";
+static const char WRITES_HELP[] = "Writes to namespaces.";
 static const char SEARCHES_HELP[] = "Searches of FAISS files.";
 
 enum metric_shape { SHAPE_COUNT, SHAPE_SECONDS, SHAPE_SIZE };
@@ -37,6 +38,11 @@ static const struct {
     {AT(queries), SHAPE_COUNT, "dipper_queries_total", "status=\"ok\"", QUERIES_HELP},
     {AT(query_errors), SHAPE_COUNT, "dipper_queries_total", "status=\"error\"", QUERIES_HELP},
     {AT(query_seconds), SHAPE_SECONDS, "dipper_query_seconds", "", "Time to answer a query."},
+    {AT(writes), SHAPE_COUNT, "dipper_writes_total", "status=\"ok\"", WRITES_HELP},
+    {AT(write_errors), SHAPE_COUNT, "dipper_writes_total", "status=\"error\"", WRITES_HELP},
+    {AT(write_seconds), SHAPE_SECONDS, "dipper_write_seconds", "", "Time to answer a write."},
+    {AT(written_rows), SHAPE_COUNT, "dipper_written_rows_total", "",
+     "Rows that writes upserted, patched or deleted."},
     {AT(rounds), SHAPE_COUNT, "dipper_store_rounds_total", "",
      "Dependent rounds of reads that queries sent to the store."},
     {AT(requests), SHAPE_COUNT, "dipper_store_requests_total", "", "Requests that queries sent to the store."},

@@ -13,6 +13,7 @@ struct service_counts {
     struct metric *texts, *tokens, *truncated, *text_tokens, *embed_seconds;
     struct metric *l1_hits, *l2_hits, *misses, *waits;
     struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
+    struct metric *writes, *write_errors, *write_seconds, *written_rows;
     struct metric *searches, *search_errors, *search_seconds;
 };
 

@@ -142,7 +142,7 @@ static enum dp_status edit_schema(void *context, struct schema *schema, struct a
     struct schema_changes changes;
     enum dp_status status = DP_OK;
     if (run->request->schema.len)
-        status = schema_declare(schema, &run->plan.vectors, arena, run->request->schema, &changes, error);
+        status = schema_declare(schema, &run->base.vectors, arena, run->request->schema, &changes, error);
     return status == DP_OK ? schema_join(schema, arena, &run->plan.schema, error) : status;
 }
 
@@ -258,6 +258,11 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
     served_model_release(run.model);
     response->embedded = run.embedded ? run.batch.text_count : 0;
     response->total_ns = os_now_ns() - began;
+    metric_add(status == DP_OK ? s->counts.writes : s->counts.write_errors, 1);
+    metric_observe(s->counts.write_seconds, (double)response->total_ns * 1e-9);
+    if (status == DP_OK)
+        metric_add(s->counts.written_rows,
+                   (int64_t)(response->rows.upserted + response->rows.patched + response->rows.deleted));
     return status;
 }
 

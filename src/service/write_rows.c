@@ -9,7 +9,11 @@
 #include "index/schema_row.h"
 #include "service/write_plan.h"
 
-enum { OBJECT_MAX = 1 << 30, TEXTS_FIRST = 64 };
+enum {
+    OBJECT_MAX = 4 * INDEX_DOCUMENT_MAX, /* bytes of a row as it came: escapes and blanks make it longer */
+    PLANNED_BYTES_MAX = 16 << 20,        /* of all rows: one entry of the log does not hold more */
+    TEXTS_FIRST = 64
+};
 
 struct row_planning {
     struct call *call;
@@ -211,6 +215,9 @@ enum dp_status write_plan_rows(struct call *call, const struct write_request *re
         status = plan_row(&p, i);
         if (status == DP_INVALID || status == DP_TOO_LARGE)
             name_row(&p, &request->rows[i]);
+        if (status == DP_OK && out->bytes > PLANNED_BYTES_MAX)
+            status =
+                call_fail(call, DP_TOO_LARGE, "the write has more than %d bytes: split it", PLANNED_BYTES_MAX);
     }
     plan->changed |= plan->schema.count != known;
     map_deinit(&p.ids);

@@ -279,6 +279,7 @@ static void test_turbopuffer_measures_recall(void **state)
     (void)state;
     assert_answer(ask(api_service, turbopuffer_recall, "things", ""), 200,
                   "{\"avg_recall\":1,\"avg_exhaustive_count\":3,\"avg_ann_count\":3}");
+    assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":1000}"), 200, "{\"avg_recall\":1,");
     assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":2,\"top_k\":1,\"rank_by\":null}"), 200,
                   "{\"avg_recall\":1,\"avg_exhaustive_count\":1,\"avg_ann_count\":1}");
     assert_answer(
@@ -286,7 +287,8 @@ static void test_turbopuffer_measures_recall(void **state)
             "{\"num\":1,\"include_ground_truth\":true,\"filters\":[\"text\",\"Eq\",\"a\"]}"),
         200, ",\"ground_truth\":[{\"query_vector\":[0.6,0.8],\"nearest_neighbors\":[{\"id\":1,\"$dist\":0}]}]}");
     static const struct refusal refusals[] = {
-        {"{\"num\":0}", 400, "num must be an integer from 1"},
+        {"{\"num\":0}", 400, "num must be an integer from 1 to 1000"},
+        {"{\"num\":1001}", 400, "num must be an integer from 1 to 1000"},
         {"{\"top_k\":\"x\"}", 422, "top_k must be a number"},
         {"{\"rank_by\":[\"vector\",\"ANN\",[1]]}", 400, "rank_by of a measurement"},
         {"{\"filters\":[\"text\"]}", 400, "filters: "},

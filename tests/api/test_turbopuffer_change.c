@@ -241,6 +241,7 @@ static void test_turbopuffer_changes_schemas(void **state)
                                  "{\"x\":{\"type\":\"string\",\"filterable\":false},\"a\":{\"drop\":true}}");
     assert_answer(a, 200, "\"x\":{\"type\":\"string\",\"filterable\":false}");
     assert_null(strstr(a->body, "\"a\""));
+    assert_rows("schemas", NEAR("[1,0]"), "\"rows\":[{\"id\":1,\"$dist\":0,\"vector\":[1,0],\"b\":2}]");
     assert_answer(ask(api_service, turbopuffer_write, "schemas", "{\"patch_rows\":[{\"id\":1,\"a\":3}]}"), 400,
                   "dropped");
     static const struct refusal refusals[] = {

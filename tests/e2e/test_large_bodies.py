@@ -160,6 +160,37 @@ def test_four_large_bodies_take_little_memory(dipper, root):
         assert spilled(process) == []
 
 
+def rows_of(text, count):
+    """Returns a write of about 200 MB: the row `text`, whose @ becomes a number, again and again."""
+    body = b",".join(text.replace(b"@", b"%d" % i) for i in range(count))
+    assert 190_000_000 <= len(body) <= 256 * MIB
+    return b'{"distance_metric":"cosine_distance","upsert_rows":[' + body + b"]}"
+
+
+@pytest.mark.parametrize("text, count, says", [
+    (b'{"id":@,"vector":"' + b"AACAPwAA" * 256 + b'"}', 98_000, "vectors of the request"),
+    (b'{"id":@}', 13_500_000, "more than 131072 rows"),
+    (b'{"id":@,"s":"' + b"x" * 20_000 + b'"}', 10_000, "split it"),
+    (b'{"id":@,"s":"' + b"x" * 200_000_000 + b'"}', 1, "a row"),
+    (b'{"id":@,"s":"' + b"\\u00e9" * 33_000_000 + b'"}', 1, "a row"),
+    (b'{"id":@' + b"".join(b',"%03d":null' % i for i in range(1000)) + b"}", 18_000, "more than 1048576 values"),
+], ids=["vectors", "rows", "documents", "value", "escapes", "values"])
+def test_rows_that_are_too_many_take_little_memory(dipper, root, text, count, says):
+    """A write that no entry of the log could hold is refused before the parser needs more than 64 MiB."""
+    body = rows_of(text, count)
+    with serving_process(dipper, root) as (url, process):
+        before, most = anonymous_memory(process), 0
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(post, url, body, "/v2/namespaces/new")
+            while not asked.done():
+                most = max(most, anonymous_memory(process))
+                time.sleep(0.003)
+        status, _, answer = asked.result()
+        print(f"{(most - before) / MIB:.1f} MiB of memory, {status} {answer}")
+        assert status == 413 and says in answer["error"], answer
+        assert most - before <= 64 * MIB
+
+
 def test_a_bomb_costs_no_disk_beyond_the_limit(dipper, root):
     packer = zlib.compressobj(9, wbits=31)
     bomb = b"".join([packer.compress(bytes(16 * MIB)) for _ in range(64)] + [packer.flush()])  # 1 GiB in 1 MB

@@ -115,6 +115,17 @@ def test_requests_for_embeddings(url):
     assert m.moved("dipper_http_request_bytes_total") > 5000 and m.moved("dipper_http_response_bytes_total") > 4000
 
 
+def test_writes(url):
+    m = Moves(url)
+    rows = [{"id": i, "vector": [1, i]} for i in range(3)]
+    assert post(url, "/v2/namespaces/counted", {"upsert_rows": rows, "distance_metric": "cosine_distance"})[0] == 200
+    assert post(url, "/v2/namespaces/counted", {"patch_rows": [{"id": 0, "a": 1}, {"id": 9, "a": 1}], "deletes": [1]})[0] == 200
+    assert post(url, "/v2/namespaces/counted", {"deletes": ["x"]})[0] == 400
+    m.until("dipper_http_requests_total", 3, route="/v2/namespaces/{ns}")
+    assert m.moved("dipper_writes_total", status="ok") == 2 and m.moved("dipper_writes_total", status="error") == 1
+    assert m.moved("dipper_written_rows_total") == 5 and m.moved("dipper_write_seconds_count") == 3
+
+
 def test_searches_and_the_store(url):
     m = Moves(url)
     query = {"rank_by": ["vector", "ANN", ["Embed", "find out what fills the disk"]], "top_k": 2}

@@ -1,5 +1,6 @@
 /* fuzz_api_turbopuffer.c: any bytes as the body of a query. Behind a '?', they are the query string of the list
- * of namespaces; behind a '!', the body of a write that is only parsed. */
+ * of namespaces; behind a '!', the body of a write; behind '~' a schema, behind '=' metadata, behind '%' a measurement of
+ * recall. */
 #include "api_fuzz.h"
 
 #include <assert.h>
@@ -41,11 +42,20 @@ static void parse_write(struct span body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size && data[0] == '!')
-        parse_write(span_of(data + 1, size - 1));
-    else if (size && data[0] == '?')
-        fuzz_ask(turbopuffer_namespaces, NULL, span_of(data + 1, size - 1), span_of(NULL, 0));
-    else
-        fuzz_ask(turbopuffer_query, "things", span_of(NULL, 0), span_of(data, size));
+    const struct span none = span_of(NULL, 0), rest = span_of(data + (size > 0), size - (size > 0));
+    switch (size ? data[0] : 0) {
+    case '!':
+        parse_write(rest);
+        fuzz_ask(turbopuffer_write, "written", none, rest);
+        fuzz_ask(turbopuffer_delete, "written", none, none);
+        break;
+    case '?': fuzz_ask(turbopuffer_namespaces, NULL, rest, none); break;
+    case '~': fuzz_ask(turbopuffer_change_schema, "things", none, rest); break;
+    case '=': fuzz_ask(turbopuffer_change_metadata, "things", none, rest); break;
+    case '%': fuzz_ask(turbopuffer_recall, "things", none, rest); break;
+    default:
+        fuzz_ask(turbopuffer_explain, "things", none, span_of(data, size));
+        fuzz_ask(turbopuffer_query, "things", none, span_of(data, size));
+    }
     return 0;
 }

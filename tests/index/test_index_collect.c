@@ -87,6 +87,15 @@ static struct index_collect_result collect(struct world *w, struct index_collect
     return result;
 }
 
+/* A copy with room for one more character. */
+static char *test_copy(const char *text)
+{
+    char *copy = calloc(strlen(text) + 2, 1);
+    assert_non_null(copy);
+    memcpy(copy, text, strlen(text));
+    return copy;
+}
+
 static void merge(struct world *w)
 {
     const struct index_merge_options options = {.everything = true, .clock = &test_time.clock};
@@ -338,6 +347,45 @@ static void test_index_files_that_are_not_ours_stay(void **state)
     index_collector_free(collector);
 }
 
+/* ---- names ----------------------------------------------------------------------------------------------- */
+
+/* Whatever a store lists, only names that we make are taken for ours. */
+static void test_index_names_of_objects_are_parsed_strictly(void **state)
+{
+    (void)state;
+    static const char *const ours[] = {
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/wal/00000000000000000042",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/wal/18446744073709551615",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.1.ivf",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.dpr",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.01BX5ZZKBKACTAV9WEVGEMMVS0.del"};
+    static const enum object_kind kinds[] = {OBJECT_WAL, OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL};
+    struct parsed_name name;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        struct span whole = span_str(ours[i]);
+        assert_true(object_name_parse(whole, span_str("rows"), &name));
+        assert_int_equal(name.kind, kinds[i]);
+        assert_true(span_equal(object_key_span(&name.key), whole));
+        assert_false(object_name_parse(whole, span_str("row"), &name));
+        assert_false(object_name_parse(whole, span_str("rows/"), &name));
+        for (size_t len = 0; len < whole.len; len++)
+            assert_false(object_name_parse(span_of(whole.data, len), span_str("rows"), &name));
+        for (size_t at = 0; at < whole.len; at++) {
+            char *changed = test_copy(ours[i]);
+            changed[at] = '~';
+            assert_false(object_name_parse(span_str(changed), span_str("rows"), &name));
+            free(changed);
+        }
+        char *longer = test_copy(ours[i]);
+        longer[whole.len] = 'x';
+        assert_false(object_name_parse(span_of(longer, whole.len + 1), span_str("rows"), &name));
+        free(longer);
+    }
+    assert_false(object_name_parse(span_str("rows/manifest.json"), span_str("rows"), &name));
+    assert_false(object_name_parse(span_str("rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/wal/99999999999999999999"),
+                                   span_str("rows"), &name));
+}
+
 /* ---- entries --------------------------------------------------------------------------------------------- */
 
 static void set_floor_5(struct manifest *m)
@@ -373,6 +421,36 @@ static void test_index_folded_entries_go_and_zombies_too(void **state)
     assert_int_equal(r.waiting, 1);
     pass(INDEX_GRACE_MS);
     assert_int_equal(collect(w, collector).entries, 1);
+    index_collector_free(collector);
+}
+
+static void set_floor_2500(struct manifest *m)
+{
+    m->features |= MANIFEST_FEATURE_LOG;
+    m->wal_floor = 2500;
+    m->wal_chain = 77;
+}
+
+/* A long log goes in one collection, however many pages the listing has; the live tail stays. */
+static void test_index_long_logs_go_in_runs(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    const struct index_collect_options at_once = {.clock = &test_time.clock, .at_once = true};
+    struct index_collect_result r;
+    load_three(w);
+    struct ulid life = incarnation_of(w);
+    for (uint64_t n = 1; n <= 2600; n++) {
+        if (n != 700)
+            put_entry(w, &life, n);
+    }
+    change_manifest(w, set_floor_2500);
+    assert_int_equal(index_collect(&w->call, collector, &at_once, &r), DP_OK);
+    assert_int_equal(r.waiting, 2499);
+    pass(INDEX_GRACE_MS);
+    r = collect(w, collector);
+    assert_int_equal(r.entries, 2499);
+    assert_int_equal(objects(w), 1 + 6 + 100);
     index_collector_free(collector);
 }
 
@@ -505,12 +583,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_pending_segments_stay, world_in_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_files_that_are_not_ours_stay, world_in_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_folded_entries_go_and_zombies_too, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_long_logs_go_in_runs, world_in_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_deleted_namespace_leaves_its_tombstone, world_in_time,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_a_new_life_keeps_its_own_objects, world_in_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_name_without_a_manifest_gets_a_tombstone, world_in_time,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_an_empty_name_is_left_alone, world_in_time, world_close),
+        cmocka_unit_test(test_index_names_of_objects_are_parsed_strictly),
         cmocka_unit_test_setup_teardown(test_index_a_collector_that_dies_harms_nobody, world_in_time, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -341,6 +341,68 @@ static void test_index_a_fold_with_a_lost_answer_is_resolved(void **state)
     log_deinit(&log);
 }
 
+/* ---- many small writes ----------------------------------------------------------------------------------- */
+
+static uint64_t requests_of_query(struct world *w, const char *name)
+{
+    float query[FIXTURE_DIM];
+    struct index_answer answer;
+    struct index_reader *reader = fixture_open(w, name);
+    fixture_query(w, 3, query);
+    struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 10};
+    for (int i = 0; i < 2; i++) { /* the second one is warm */
+        test_store_reset(w->store);
+        assert_int_equal(index_query(&w->call, reader, &q, &answer), DP_OK);
+    }
+    index_close(reader);
+    return test_store_counts(w->store).requests;
+}
+
+/* Rows that come one by one end in as few segments as a load of all of them, give or take two. */
+static void test_index_single_row_writes_end_in_few_segments(void **state)
+{
+    enum { ENTRIES = 2000, EACH_FOLD = 64 };
+    struct world *w = *state;
+    struct fixture_log log;
+    struct index_merge_result result = {.inputs = 1};
+    const struct index_merge_options idle = {.idle = true};
+    begin_world(w, 1);
+    fixture_must_load(w, "rows", 0, 1, 0);
+    log_init(&log, w, "rows");
+    struct index_reader *reader = fixture_open(w, "rows");
+    uint64_t most = 0;
+    for (uint64_t row = 1; row < ENTRIES; row++) {
+        log_entry(&log);
+        log_row(&log, row, 0);
+        log_put(&log);
+        if (row % EACH_FOLD)
+            continue;
+        must_fold(w, reader);
+        merge_all(w, false);
+        struct index_stats stats;
+        assert_int_equal(index_refresh(&w->call, reader), DP_OK);
+        assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
+        most = stats.segments > most ? stats.segments : most;
+        arena_reset(&w->arena);
+    }
+    must_fold(w, reader);
+    while (result.inputs)
+        assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &idle, &result), DP_OK);
+    struct index_verify_result verified = verify(w);
+    assert_int_equal(verified.rows, ENTRIES);
+    fixture_must_load(w, "whole", 0, ENTRIES, 0);
+    uint64_t requests = requests_of_query(w, "rows"), least = requests_of_query(w, "whole");
+    printf("%d single-row writes: at most %llu segments, %llu at rest; a warm query sends %llu requests, %llu "
+           "after a load\n",
+           ENTRIES, (unsigned long long)most, (unsigned long long)verified.segments, (unsigned long long)requests,
+           (unsigned long long)least);
+    assert_true(most <= 16);
+    assert_true(verified.segments <= 3);
+    assert_true(requests * 10 <= least * 11);
+    index_close(reader);
+    log_deinit(&log);
+}
+
 /* ---- rows without a vector ------------------------------------------------------------------------------- */
 
 /* Returns whether a lookup finds the row, and in how many windows. */
@@ -415,6 +477,62 @@ static void test_index_rows_without_a_vector_are_kept(void **state)
     log_deinit(&log);
 }
 
+static void write_rows(struct world *w, struct index_reader *reader, uint64_t from, uint64_t to, bool vectors)
+{
+    struct index_write_row rows[20];
+    float x[20][FIXTURE_DIM];
+    struct index_write_result result;
+    assert_true(to - from <= 20);
+    for (uint64_t row = from; row < to; row++) {
+        fixture_vector(w, row, 0, 0, x[row - from]);
+        rows[row - from] = (struct index_write_row){.kind = INDEX_UPSERT,
+                                                    .id = {.number = row},
+                                                    .vectors = vectors ? x[row - from] : NULL,
+                                                    .windows = vectors};
+    }
+    struct index_write write = {.rows = rows, .count = to - from, .dim = vectors ? FIXTURE_DIM : 0};
+    if (index_write(&w->call, reader, &write, &result) != DP_OK)
+        fail_msg("writing: %s", w->call.error.message);
+}
+
+/* A namespace begins without vectors, is folded and merged, and gets vectors later. */
+static void test_index_a_namespace_without_vectors_is_folded(void **state)
+{
+    struct world *w = *state;
+    struct index_vectors none = {.metric = INDEX_COSINE}, some = {.dim = FIXTURE_DIM, .metric = INDEX_COSINE};
+    struct index_stats stats;
+    begin_world(w, 1);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    struct index_reader *reader = fixture_open(w, "rows");
+    for (uint64_t i = 0; i < 3; i++) {
+        write_rows(w, reader, 20 * i, 20 * i + 20, false);
+        assert_int_equal(must_fold(w, reader).rows, 20);
+    }
+    assert_int_equal(verify(w).objects, 3); /* segments without an .ivf */
+    merge_all(w, true);
+    assert_int_equal(verify(w).rows, 60);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &some, NULL), DP_OK);
+    assert_int_equal(index_refresh(&w->call, reader), DP_OK);
+    write_rows(w, reader, 50, 70, true);
+    assert_int_equal(must_fold(w, reader).rows, 20);
+    assert_int_equal(verify(w).rows, 70);
+    for (int round = 0; round < 2; round++) {
+        struct index_reader *cold = fixture_open(w, "rows");
+        float query[FIXTURE_DIM];
+        struct index_answer answer;
+        fixture_query(w, 1, query);
+        struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 100, .nprobe = 1000};
+        assert_int_equal(index_query(&w->call, cold, &q, &answer), DP_OK);
+        assert_int_equal(answer.count, 20);
+        assert_int_equal(index_stats(&w->call, cold, &stats), DP_OK);
+        assert_int_equal(stats.rows, 70);
+        index_close(cold);
+        merge_all(w, true);
+    }
+    assert_int_equal(verify(w).segments, 1);
+    index_close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,7 +549,11 @@ int main(void)
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_a_fold_with_a_lost_answer_is_resolved, world_in_memory,
                                         world_close),
+        cmocka_unit_test_setup_teardown(test_index_single_row_writes_end_in_few_segments, world_in_memory,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_index_rows_without_a_vector_are_kept, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_namespace_without_vectors_is_folded, world_in_memory,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_index_folds_and_merges_change_no_answer, world_in_memory,
                                         world_close),
     };

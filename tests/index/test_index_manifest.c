@@ -539,6 +539,30 @@ static void test_index_ulids_of_a_process_rise(void **state)
     assert_int_equal(ulid_ms(&made), INT64_C(1800000000000));
 }
 
+static int64_t at_nine_seconds(void *ctx)
+{
+    (void)ctx;
+    return INT64_C(9000000000);
+}
+
+/* A manifest in memory tells the store's time, however long ago it came. */
+static void test_index_manifest_tells_the_time_of_the_store(void **state)
+{
+    (void)state;
+    struct manifest m;
+    struct index_clock clock = index_system_clock;
+    clock.now_ns = at_nine_seconds;
+    clock.wall_ms = time_goes_back;
+    going_back_ms = 1;
+    manifest_init(&m);
+    assert_int_equal(manifest_store_ms(&m, &clock), 1); /* the host's, for want of another */
+    m.date_ms = 1700000000000;
+    assert_int_equal(manifest_store_ms(&m, &clock), 1700000000000);
+    m.came_ns = INT64_C(2000000000);
+    assert_int_equal(manifest_store_ms(&m, &clock), 1700000007000);
+    manifest_deinit(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_index_manifest_has_room_beside_its_writers),
         cmocka_unit_test(test_index_ulids_come_after_what_they_must),
         cmocka_unit_test(test_index_ulids_of_a_process_rise),
+        cmocka_unit_test(test_index_manifest_tells_the_time_of_the_store),
     };
     return test_run(tests);
 }

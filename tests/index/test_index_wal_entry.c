@@ -79,7 +79,8 @@ static void test_index_wal_entry_gives_back_what_was_written(void **state)
     assert_true(span_equal(entry->records[1].key, id_key_span(&two)));
     assert_int_equal(entry->records[2].kind, WAL_ATTACH);
     assert_true(ulid_equal(&entry->records[2].load, &own));
-    struct span covered = span_of(entry->bytes.data, entry->bytes.len - WAL_CHECKSUM_LEN);
+    struct span object = buffer_span(&e.out), covered = span_of(object.data, object.len - WAL_CHECKSUM_LEN);
+    assert_int_equal(entry->object_size, object.len);
     assert_int_equal(entry->hash, checksum64(covered));
     wal_entry_release(entry);
     wal_encoder_deinit(&e);
@@ -93,13 +94,14 @@ static void test_index_wal_entry_with_any_byte_flipped_or_cut_is_refused(void **
     struct dp_error error;
     wal_encoder_init(&e);
     struct wal_entry *entry = sample_entry(&e);
-    uint8_t *copy = malloc(entry->bytes.len);
+    struct span object = buffer_span(&e.out);
+    uint8_t *copy = malloc(object.len);
     assert_non_null(copy);
-    for (size_t at = 0; at < entry->bytes.len; at++) {
-        memcpy(copy, entry->bytes.data, entry->bytes.len);
+    for (size_t at = 0; at < object.len; at++) {
+        memcpy(copy, object.data, object.len);
         copy[at] ^= 1;
-        assert_int_equal(wal_entry_parse(span_of(copy, entry->bytes.len), &other, &error), DP_CORRUPT);
-        assert_int_equal(wal_entry_parse(span_of(entry->bytes.data, at), &other, &error), DP_CORRUPT);
+        assert_int_equal(wal_entry_parse(span_of(copy, object.len), &other, &error), DP_CORRUPT);
+        assert_int_equal(wal_entry_parse(span_of(object.data, at), &other, &error), DP_CORRUPT);
         assert_null(other);
     }
     free(copy);

@@ -365,7 +365,7 @@ static void run_nodes(struct world *w, uint64_t seed)
 
 static void test_index_writes_of_many_nodes_are_in_the_log_once(void **state)
 {
-    for (uint64_t seed = 1; seed <= 40; seed++)
+    for (uint64_t seed = 1; seed <= 20; seed++)
         run_nodes(*state, seed);
 }
 

@@ -333,8 +333,12 @@ static void test_schema_rows_become_documents(void **state)
     struct span shown;
     struct dp_error error;
     assert_int_equal(
-        schema_hide_dropped(&schema, &test_arena, span_str("{\"a\":1,\"o\":2,\"b\":[3]}"), &shown, &error), DP_OK);
-    assert_true(span_equal_str(shown, "{\"a\":1,\"b\":[3]}"));
+        schema_show(&schema, &test_arena, span_str("{\"a\":1,\"o\":2,\"v\":\"ADz/ew==\"}"), false, &shown, &error),
+        DP_OK);
+    assert_true(span_equal_str(shown, "{\"a\":1,\"v\":[1,65504]}"));
+    assert_int_equal(schema_show(&schema, &test_arena, span_str("{\"v\":\"ADz/ew==\"}"), true, &shown, &error),
+                     DP_OK);
+    assert_true(span_equal_str(shown, "{\"v\":\"AACAPwDgf0c=\"}")); /* 1 and 65504 as float32 */
 }
 
 static void test_schema_documents_have_a_maximum(void **state)

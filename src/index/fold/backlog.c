@@ -9,7 +9,7 @@
 void claim_work(struct manifest *m, enum claim_kind kind, const struct ulid *node, const struct index_clock *clock)
 {
     if (node)
-        m->claims[kind] = (struct manifest_claim){*node, index_wall_ms(clock) + INDEX_CLAIM_MS};
+        m->claims[kind] = (struct manifest_claim){*node, manifest_store_ms(m, clock) + INDEX_CLAIM_MS};
 }
 
 /* Returns whether another node has claimed the work. A claim that would last longer than any claim may is of a host whose
@@ -36,7 +36,7 @@ enum dp_status index_backlog(struct call *call, struct index_reader *reader, con
     }
     const struct manifest *m = &view->base->manifest;
     struct view_counts counts = view_counts(view);
-    int64_t now_ms = index_wall_ms(reader->clock);
+    int64_t now_ms = manifest_store_ms(m, reader->clock);
     size_t *chosen = mem_calloc(m->segment_count + 1, sizeof *chosen);
     if (chosen)
         *out = (struct index_backlog){.entries = counts.tail_entries,

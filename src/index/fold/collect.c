@@ -2,7 +2,7 @@
  *
  * One collection takes one of two steps:
  *
- *   let go   list all objects below the name, then read the manifest. Garbage is what this manifest does not need:
+ *   let go   read the manifest, list all objects below the name, and read the manifest again. Garbage is what neither needs:
  *              - log entries up to wal_floor;
  *              - log entries of other lives of the name than the live one;
  *              - other objects that it neither lists nor has pending, and that are older than the lag.
@@ -26,15 +26,22 @@
 enum {
     LIST_PAGE = 1000,
     BATCH_MAX = 10000,
+    REMOVE_MAX = 5000, /* removals of one collection, so that a caller with other work can do it between */
     BATCH_ARENA_MAX = 16 * 1024 * 1024,
     NS_PER_MS = 1000000,
     HELD_MS = 60 * 1000 /* time for a writer whose entry was folded at once to see its manifest */
 };
 
+/* An object that may go, or a run of log entries: the numbers name.number to `last`. */
+struct garbage {
+    struct parsed_name name;
+    uint64_t last;
+};
+
 /* Objects that a manifest has let go. */
 struct collect_batch {
     struct arena arena;
-    struct parsed_name *names; /* [count] */
+    struct garbage *names; /* [count] */
     size_t count;
     int64_t date_ms; /* the store's time of the manifest's answer; 0: there is no batch */
     int64_t now_ns;  /* this host's time before that read was sent */
@@ -57,8 +64,8 @@ struct collection {
     struct manifest manifest; /* as the latest read found it */
     bool exists;
     struct manifest_answer answer;
-    int64_t begun_ns;          /* when the latest read of the manifest began */
-    struct parsed_name *found; /* [found_count]: the listing, in the call's arena */
+    int64_t begun_ns;      /* when the latest read of the manifest began */
+    struct garbage *found; /* [found_count]: what may be garbage, in the call's arena */
     size_t found_count;
     bool held;           /* it leaves folded entries to the next collection */
     uint64_t gone;       /* wal_gone to reach */
@@ -121,31 +128,6 @@ static enum dp_status read_now(struct call *call, struct collection *c)
     return status;
 }
 
-/* Lists what lies below the name, up to BATCH_MAX objects; the rest comes in a later collection. */
-static enum dp_status list_objects(struct call *call, struct collection *c)
-{
-    struct span name = c->collector->name, after = {0};
-    char *prefix = arena_printf(call->arena, "%.*s/", SPAN_FMT(name));
-    c->found = arena_array(call->arena, BATCH_MAX, sizeof *c->found);
-    if (!prefix || !c->found)
-        return call_nomem(call, "a list of objects");
-    struct store_listing page = {.truncated = true};
-    while (page.truncated && c->found_count < BATCH_MAX) {
-        enum dp_status status =
-            store_list(call, c->collector->store, span_str(prefix), after, false, LIST_PAGE, &page);
-        if (status)
-            return status;
-        for (size_t i = 0; i < page.count && c->found_count < BATCH_MAX; i++) {
-            if (object_name_parse(page.entries[i].key, name, &c->found[c->found_count]))
-                c->found_count++;
-        }
-        if (page.count == 0)
-            break;
-        after = page.entries[page.count - 1].key;
-    }
-    return DP_OK;
-}
-
 /* ---- garbage --------------------------------------------------------------------------------------------- */
 
 /* A search for an object among those that a manifest needs. */
@@ -187,6 +169,53 @@ static bool is_let_go(const struct collection *c, const struct parsed_name *obje
     return memcmp(object->born.text, c->manifest.horizon.text, ULID_LEN) <= 0 && !is_needed(&c->manifest, object);
 }
 
+/* Adds a listed object to those that may be garbage. Entries that follow each other become one run. What the manifest that
+ * was read before the listing needs, and what is too young, is left for a later collection. */
+static void add_found(struct collection *c, const struct parsed_name *o)
+{
+    struct garbage *before = c->found_count ? &c->found[c->found_count - 1] : NULL;
+    if (o->kind == OBJECT_WAL) {
+        if (is_of_live(c, o) && o->number > c->manifest.wal_floor)
+            return;
+        if (before && before->name.kind == OBJECT_WAL && before->last + 1 == o->number &&
+            ulid_equal(&before->name.incarnation, &o->incarnation)) {
+            before->last++;
+            return;
+        }
+    } else if (is_needed(&c->manifest, o)) {
+        return;
+    } else if (ulid_ms(&o->born) + c->lag_ms > c->answer.date_ms) {
+        c->result->young++;
+        return;
+    }
+    if (c->found_count < BATCH_MAX)
+        c->found[c->found_count++] = (struct garbage){*o, o->number};
+}
+
+/* Lists what lies below the name. What does not fit into a batch comes in a later collection. */
+static enum dp_status list_objects(struct call *call, struct collection *c)
+{
+    struct span name = c->collector->name, after = {0};
+    char *prefix = arena_printf(call->arena, "%.*s/", SPAN_FMT(name));
+    c->found = arena_array(call->arena, BATCH_MAX, sizeof *c->found);
+    if (!prefix || !c->found)
+        return call_nomem(call, "a list of objects");
+    struct store_listing page = {.truncated = true};
+    while (page.truncated && c->found_count < BATCH_MAX) {
+        struct parsed_name parsed;
+        enum dp_status status =
+            store_list(call, c->collector->store, span_str(prefix), after, false, LIST_PAGE, &page);
+        if (status || page.count == 0)
+            return status;
+        for (size_t i = 0; i < page.count; i++) {
+            if (object_name_parse(page.entries[i].key, name, &parsed))
+                add_found(c, &parsed);
+        }
+        after = page.entries[page.count - 1].key;
+    }
+    return DP_OK;
+}
+
 /* Returns the number up to which folded entries may be let go. */
 static uint64_t gone_limit(const struct collection *c)
 {
@@ -205,19 +234,17 @@ static void plan_swap(struct collection *c)
     c->gone = c->manifest.wal_gone;
     c->horizon = c->manifest.horizon;
     for (size_t i = 0; i < c->found_count; i++) {
-        const struct parsed_name *o = &c->found[i];
-        if (o->kind == OBJECT_WAL) {
-            if (is_of_live(c, o) && o->number <= limit && o->number > c->gone)
-                c->gone = o->number;
-            c->held = c->held || (is_of_live(c, o) && o->number > limit && o->number <= c->manifest.wal_floor);
-            continue;
+        const struct garbage *g = &c->found[i];
+        const struct parsed_name *o = &g->name;
+        if (o->kind != OBJECT_WAL) {
+            if (!is_needed(&c->manifest, o) && memcmp(o->born.text, c->horizon.text, ULID_LEN) > 0)
+                c->horizon = o->born;
+        } else if (is_of_live(c, o)) {
+            uint64_t last = g->last < limit ? g->last : limit;
+            if (last >= o->number && last > c->gone)
+                c->gone = last;
+            c->held = c->held || (g->last > limit && limit < c->manifest.wal_floor);
         }
-        if (is_needed(&c->manifest, o))
-            continue;
-        if (ulid_ms(&o->born) + c->lag_ms > c->answer.date_ms)
-            c->result->young++;
-        else if (memcmp(o->born.text, c->horizon.text, ULID_LEN) > 0)
-            c->horizon = o->born;
     }
 }
 
@@ -285,8 +312,12 @@ static enum dp_status keep_batch(struct call *call, struct collection *c)
     if (!b->names)
         return call_nomem(call, "a collection");
     for (size_t i = 0; i < c->found_count; i++) {
-        if (is_let_go(c, &c->found[i]))
-            b->names[b->count++] = c->found[i];
+        struct garbage g = c->found[i];
+        if (!is_let_go(c, &g.name))
+            continue;
+        if (is_of_live(c, &g.name) && g.last > c->manifest.wal_gone && g.name.kind == OBJECT_WAL)
+            g.last = c->manifest.wal_gone;
+        b->names[b->count++] = g;
     }
     b->date_ms = c->answer.date_ms;
     b->now_ns = c->begun_ns;
@@ -297,7 +328,10 @@ static enum dp_status keep_batch(struct call *call, struct collection *c)
 
 static enum dp_status let_go(struct call *call, struct collection *c)
 {
-    enum dp_status status = list_objects(call, c);
+    enum dp_status status = read_now(call, c);
+    if (status || c->answer.date_ms == 0)
+        return status;
+    status = list_objects(call, c);
     if (status == DP_OK && c->found_count)
         status = read_now(call, c); /* begun after the listing: an entry of a life that is over now is garbage */
     if (status == DP_OK && c->found_count && !c->exists)
@@ -324,26 +358,52 @@ static int64_t grace_left(const struct collection *c)
     return passed >= c->grace_ms ? 0 : c->grace_ms - (passed > 0 ? passed : 0);
 }
 
+/* Removes an object. What is left after an unclear answer is listed again. */
+static enum dp_status remove_key(struct call *call, struct collection *c, const struct object_key *key,
+                                 uint64_t *removed)
+{
+    enum dp_status status = store_remove(call, c->collector->store, object_key_span(key));
+    if (status && status != DP_UNKNOWN && status != DP_NOT_DURABLE)
+        return status;
+    ++*removed;
+    return call_check(call);
+}
+
+/* Removes the last object of the batch: of a run of entries the first entry. */
+static enum dp_status remove_next(struct call *call, struct collection *c, struct collect_batch *b)
+{
+    struct garbage *g = &b->names[b->count - 1];
+    struct object_key key = g->name.key;
+    enum dp_status status = DP_OK;
+    bool is_entry = g->name.kind == OBJECT_WAL;
+    if (is_entry)
+        key_of_wal(&key, c->collector->name, &g->name.incarnation, g->name.number);
+    if (is_let_go(c, &g->name))
+        status = remove_key(call, c, &key, is_entry ? &c->result->entries : &c->result->objects);
+    if (status == DP_OK && is_entry && g->name.number < g->last)
+        g->name.number++;
+    else if (status == DP_OK)
+        b->count--;
+    return status;
+}
+
 static enum dp_status remove_batch(struct call *call, struct collection *c)
 {
     struct collect_batch *b = &c->collector->batch;
     enum dp_status status = DP_OK;
-    while (b->count && status == DP_OK) {
-        const struct parsed_name *o = &b->names[b->count - 1];
-        if (is_let_go(c, o)) {
-            status = store_remove(call, c->collector->store, object_key_span(&o->key));
-            if (status == DP_UNKNOWN || status == DP_NOT_DURABLE)
-                status = DP_OK; /* what is left is listed again */
-            c->result->entries += status == DP_OK && o->kind == OBJECT_WAL;
-            c->result->objects += status == DP_OK && o->kind != OBJECT_WAL;
-        }
-        b->count -= status == DP_OK;
-        if (status == DP_OK)
-            status = call_check(call);
-    }
+    for (int i = 0; i < REMOVE_MAX && b->count && status == DP_OK; i++)
+        status = remove_next(call, c, b);
     if (b->count == 0)
         forget_batch(b);
     return status;
+}
+
+static uint64_t count_batch(const struct collect_batch *b)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < b->count; i++)
+        count += b->names[i].last - b->names[i].name.number + 1;
+    return count;
 }
 
 static enum dp_status take_step(struct call *call, struct collection *c)
@@ -357,7 +417,7 @@ static enum dp_status take_step(struct call *call, struct collection *c)
     }
     if (status == DP_OK && b->date_ms == 0)
         status = let_go(call, c);
-    c->result->waiting = b->count;
+    c->result->waiting = count_batch(b);
     if (b->date_ms)
         c->result->due_ms = grace_left(c);
     else if (c->held)

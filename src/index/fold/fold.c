@@ -122,6 +122,8 @@ static enum dp_status begin_fold(struct call *call, struct fold *f)
     f->loader->target.incarnation = m->incarnation;
     f->loader->target.joins = true;
     f->loader->target.horizon = m->horizon;
+    f->loader->target.store_ms = m->date_ms;
+    f->loader->target.at_ns = m->came_ns;
     f->loader->target.segments_listed = m->segment_count;
     f->loader->target.segments_max = MANIFEST_SEGMENTS_MAX;
     f->change = (struct row_change){.store = reader->store,

@@ -71,7 +71,7 @@ static enum dp_status begin_merge(struct call *call, struct merge *m, const stru
     m->loader->target.joins = true;
     m->loader->target.horizon = m->seen.horizon;
     m->loader->target.store_ms = m->seen.date_ms;
-    m->loader->target.at_ns = index_now_ns(m->clock);
+    m->loader->target.at_ns = m->seen.came_ns;
     m->loader->target.store_ms = m->seen.date_ms;
     m->loader->target.at_ns = m->seen_ns;
     m->loader->target.segments_listed = m->seen.segment_count;
@@ -330,6 +330,7 @@ static enum dp_status try_merge(struct call *call, struct store *store, struct s
     enum dp_status status = manifest_load(call, store, name, &m.seen, NULL);
     if (status)
         return status;
+    m.seen.came_ns = index_now_ns(m.clock);
     enum merge_effort effort = options->everything ? MERGE_ALL : options->idle ? MERGE_IDLE : MERGE_DUE;
     m.seen_ns = index_now_ns(m.clock);
     status = choose_inputs(call, &m, effort, &inputs, &count);

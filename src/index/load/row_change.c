@@ -62,7 +62,7 @@ enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clo
     deleted_write(all, &place->listed->id, &bytes);
     enum dp_status status = buffer_check(&bytes, "deleted rows", &call->error);
     if (status == DP_OK)
-        status = ulid_new(clock, &m->horizon, m->date_ms, &out->deletion, &call->error);
+        status = ulid_new(clock, &m->horizon, manifest_store_ms(m, clock), &out->deletion, &call->error);
     if (status == DP_OK) {
         key_of_del(&key, place->name, &place->incarnation, &place->listed->id, &out->deletion);
         status = object_log_note(call, log, &key);

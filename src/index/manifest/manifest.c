@@ -53,6 +53,13 @@ void manifest_end_life(struct manifest *m)
     m->state = NAMESPACE_DELETED;
 }
 
+int64_t manifest_store_ms(const struct manifest *m, const struct index_clock *clock)
+{
+    if (m->date_ms == 0)
+        return index_wall_ms(clock);
+    return m->date_ms + (m->came_ns ? (index_now_ns(clock) - m->came_ns) / 1000000 : 0);
+}
+
 uint64_t manifest_rows(const struct manifest *m)
 {
     uint64_t rows = 0;

@@ -92,8 +92,9 @@ struct manifest {
     size_t segment_count;
     struct manifest_pending *pending; /* [pending_count] */
     size_t pending_count;
-    /* Not part of the text: the store's clock when it sent this manifest, in Unix milliseconds; 0: unknown. */
-    int64_t date_ms;
+    /* Not part of the text: the store's clock when it sent this manifest, in Unix milliseconds (0: unknown), and
+     * index_now_ns() when it came (0: just now). */
+    int64_t date_ms, came_ns;
 };
 
 void manifest_init(struct manifest *m);
@@ -103,6 +104,10 @@ void manifest_deinit(struct manifest *m);
 void manifest_begin_life(struct manifest *m, const struct ulid *incarnation);
 /* Makes *m a tombstone of its incarnation. */
 void manifest_end_life(struct manifest *m);
+
+/* Returns what the store's clock shows now, in Unix milliseconds. If the store did not tell its time, the host's clock
+ * stands in. */
+int64_t manifest_store_ms(const struct manifest *m, const struct index_clock *clock);
 
 /* Returns the number of rows that are not deleted. */
 uint64_t manifest_rows(const struct manifest *m);

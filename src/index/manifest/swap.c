@@ -205,7 +205,7 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
 {
     struct manifest *m = &s->manifest;
     struct buffer bytes;
-    int64_t now = m->date_ms ? m->date_ms : index_wall_ms(s->clock);
+    int64_t now = manifest_store_ms(m, s->clock);
     m->sequence++;
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
     if (m->created_ms == 0)

@@ -168,12 +168,10 @@ enum dp_status query_project(struct call *call, const struct index_query *q, con
     struct json_writer w;
     struct buffer text;
     struct span key, value;
-    enum dp_status status = schema_hide_dropped(schema, call->arena, json, &json, &call->error);
-    if (status)
-        return status;
     if (q->all_attributes || q->attribute_count == 0) {
         *out = q->all_attributes ? arena_copy(call->arena, json) : span_str("{}");
-        return out->data ? DP_OK : call_nomem(call, "attributes");
+        return out->data ? schema_show(schema, call->arena, *out, q->base64, out, &call->error)
+                         : call_nomem(call, "attributes");
     }
     buffer_init(&text, INDEX_DOCUMENT_MAX + 1024);
     json_reader_init(&r, json);
@@ -187,13 +185,16 @@ enum dp_status query_project(struct call *call, const struct index_query *q, con
         json_raw(&w, value);
     }
     json_end_object(&w);
-    status = json_failed(&r) ? json_error(&r, &call->error) : buffer_check(&text, "attributes", &call->error);
+    enum dp_status status =
+        json_failed(&r) ? json_error(&r, &call->error) : buffer_check(&text, "attributes", &call->error);
     if (status == DP_OK) {
         *out = arena_copy(call->arena, buffer_span(&text));
         if (!out->data)
             status = call_nomem(call, "attributes");
     }
     buffer_deinit(&text);
+    if (status == DP_OK)
+        status = schema_show(schema, call->arena, *out, q->base64, out, &call->error);
     return status;
 }
 

@@ -145,8 +145,10 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
         log_run_release(&log.run);
         return status;
     }
-    if (before)
+    if (before) {
+        atomic_store(&view->busy, atomic_load(&before->busy));
         status = view_inherit(call, view, before);
+    }
     if (status == DP_OK)
         status = view_follow(call, view, &log.run, seen.sent_ns);
     log_run_release(&log.run);
@@ -165,7 +167,9 @@ enum dp_status current_ask(struct round *round, struct view *view, struct curren
     const struct store_read_req manifest = {
         .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
     *out = (struct current_read){.view = view, .manifest = round_ask(round, &manifest)};
-    size_t count = s->manifest.features & MANIFEST_FEATURE_LOG ? LOG_READ_PROBE : 0;
+    size_t count = atomic_load(&view->busy) ? LOG_READ_BUSY : LOG_READ_PROBE;
+    if (!(s->manifest.features & MANIFEST_FEATURE_LOG))
+        count = 0;
     return log_read_ask(round, view->reader->name, &s->manifest.incarnation, view_position(view).last + 1, count,
                         &out->log);
 }
@@ -187,6 +191,8 @@ enum dp_status current_judge(struct round *round, const struct current_read *rea
         return DP_OK;
     }
     enum dp_status status = log_read_take(round, &read->log, &run);
+    if (status == DP_OK)
+        atomic_store(&read->view->busy, run.count > 0);
     return status == DP_OK ? view_follow(call, read->view, &run, read->seen.sent_ns) : status;
 }
 
@@ -198,6 +204,7 @@ enum dp_status current_adopt(struct call *call, struct view *before, struct stor
     if (status)
         dp_error_prefix(&call->error, "%s", before->base->manifest_key.text);
     else {
+        m.date_ms = newer->date_ms;
         status = manifest_check_live(&m, before->reader->name, &call->error);
         if (status)
             manifest_deinit(&m);

@@ -13,7 +13,8 @@ enum {
     /* Bytes of an entry that the first read asks for; a second read gets the rest. So a round of LOG_READ_MORE
      * entries has a bound. */
     LOG_READ_LEN = 512 * 1024,
-    LOG_READ_PROBE = 1,  /* entries that a strong query asks for */
+    LOG_READ_PROBE = 1,  /* entries that a strong query asks for … */
+    LOG_READ_BUSY = 16,  /* … if the one before found none, and if it found some */
     LOG_READ_FIRST = 64, /* entries that opening asks for, and a query that has found one */
     LOG_READ_MORE = 256  /* entries of each later round */
 };

@@ -49,7 +49,7 @@ enum dp_status query_check(struct call *call, const struct index_query *q, const
 /* Sets run->vector: a copy of the query's vector, for cosine scaled to length 1. */
 enum dp_status query_prepare(struct query_run *run);
 /* Copies the attributes that the query includes, as the document `json` has them, into the call's arena. Attributes
- * that the schema has dropped stay out. */
+ * that the schema has dropped stay out, and vectors are shown as schema_show() does. */
 enum dp_status query_project(struct call *call, const struct index_query *q, const struct schema *schema,
                              struct span json, struct span *out);
 

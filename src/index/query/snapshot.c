@@ -269,6 +269,7 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
     atomic_init(&s->references, 1);
     s->seen = seen;
     s->manifest = *m;
+    s->manifest.came_ns = seen.answered_ns;
     *m = (struct manifest){0};
     s->version = *version;
     key_of_manifest(&s->manifest_key, name);

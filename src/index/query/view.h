@@ -28,6 +28,7 @@ struct view {
     _Atomic unsigned references;
     const struct index_reader *reader; /* outlives the view */
     struct snapshot *base;
+    _Atomic bool busy; /* the latest question found log entries, so the next one asks for several */
     struct {
         pthread_rwlock_t lock;
         struct view_position at;

@@ -27,7 +27,7 @@ void wal_entry_release(struct wal_entry *entry)
     mem_free(entry->records);
     mem_free(entry->vectors);
     wal_codes_deinit(&entry->codes);
-    mem_free((void *)(uintptr_t)entry->bytes.data);
+    mem_free(entry->text);
     mem_free(entry);
 }
 
@@ -79,7 +79,7 @@ static struct span parse_wal_key(struct cursor *c)
     return key;
 }
 
-/* Reads a row. *vectors: bytes of all vectors so far; the record gets its pointer later. */
+/* Reads a row. *floats: the bytes of its vectors. */
 static void parse_wal_row(struct cursor *c, uint32_t dim, struct wal_record *out, struct span *floats)
 {
     out->key = parse_wal_key(c);
@@ -118,25 +118,71 @@ static bool take_wal_floats(struct span bytes, float *to)
     return finite == count;
 }
 
-static enum dp_status parse_wal_records(struct cursor *c, struct wal_entry *entry, struct dp_error *error)
+/* Parses the records. Their spans point into the object, and vectors[i] are the bytes of record i's vectors there. */
+static enum dp_status parse_wal_records(struct cursor *c, struct wal_entry *entry, struct span *vectors,
+                                        struct dp_error *error)
 {
-    uint32_t dim = entry->head.dim;
-    float *next = entry->vectors;
     for (size_t i = 0; i < entry->count; i++) {
-        struct wal_record *record = &entry->records[i];
-        struct span floats;
-        if (!parse_wal_record(c, dim, record, &floats))
+        if (!parse_wal_record(c, entry->head.dim, &entry->records[i], &vectors[i]))
             return dp_fail(error, DP_CORRUPT, "record %zu is malformed", i);
-        if (!take_wal_floats(floats, next))
-            return dp_fail(error, DP_CORRUPT, "record %zu has a component that is not finite", i);
-        if (record->windows)
-            record->vectors = next;
-        next += (size_t)record->windows * dim;
     }
     if (c->rest.len != 0)
         return dp_fail(error, DP_CORRUPT, "%zu bytes follow its records", c->rest.len);
-    size_t vectors = dim ? (size_t)(next - entry->vectors) / dim : 0;
-    return wal_codes_init(&entry->codes, entry->vectors, vectors, dim, error);
+    return DP_OK;
+}
+
+static struct span take_wal_text(uint8_t **next, struct span from)
+{
+    uint8_t *to = *next;
+    if (from.len)
+        memcpy(to, from.data, from.len);
+    *next += from.len;
+    return span_of(to, from.len);
+}
+
+/* Copies what the records have from the object, whose bytes are not kept: keys and documents, and the vectors, which
+ * floats must be aligned for. */
+static enum dp_status take_wal_contents(struct wal_entry *entry, const struct span *vectors,
+                                        struct dp_error *error)
+{
+    size_t text = 0, floats = 0;
+    for (size_t i = 0; i < entry->count; i++) {
+        text += entry->records[i].key.len + entry->records[i].document.len;
+        floats += vectors[i].len;
+    }
+    entry->text = mem_alloc(text + 1);
+    entry->vectors = mem_alloc(floats + sizeof(float));
+    if (!entry->text || !entry->vectors)
+        return dp_fail_nomem(error, "a log entry");
+    uint8_t *next_text = entry->text;
+    float *next = entry->vectors;
+    for (size_t i = 0; i < entry->count; i++) {
+        struct wal_record *record = &entry->records[i];
+        record->key = take_wal_text(&next_text, record->key);
+        record->document = take_wal_text(&next_text, record->document);
+        if (!take_wal_floats(vectors[i], next))
+            return dp_fail(error, DP_CORRUPT, "record %zu has a component that is not finite", i);
+        if (record->windows)
+            record->vectors = next;
+        next += vectors[i].len / sizeof(float);
+    }
+    uint32_t dim = entry->head.dim;
+    return wal_codes_init(&entry->codes, entry->vectors, dim ? (size_t)(next - entry->vectors) / dim : 0, dim,
+                          error);
+}
+
+/* Parses what follows the head. */
+static enum dp_status parse_wal_body(struct cursor *c, struct wal_entry *entry, struct dp_error *error)
+{
+    struct span *vectors = mem_calloc(entry->count + 1, sizeof *vectors); /* of each record, in the object */
+    entry->records = mem_calloc(entry->count + 1, sizeof *entry->records);
+    enum dp_status status = vectors && entry->records ? DP_OK : dp_fail_nomem(error, "a log entry");
+    if (status == DP_OK)
+        status = parse_wal_records(c, entry, vectors, error);
+    if (status == DP_OK)
+        status = take_wal_contents(entry, vectors, error);
+    mem_free(vectors);
+    return status;
 }
 
 enum dp_status wal_entry_parse(struct span bytes, struct wal_entry **out, struct dp_error *error)
@@ -147,28 +193,18 @@ enum dp_status wal_entry_parse(struct span bytes, struct wal_entry **out, struct
     if (status)
         return status;
     struct wal_entry *entry = mem_calloc(1, sizeof *entry);
-    uint8_t *copy = mem_alloc(bytes.len);
-    if (!entry || !copy) {
-        mem_free(entry);
-        mem_free(copy);
+    if (!entry)
         return dp_fail_nomem(error, "a log entry");
-    }
-    memcpy(copy, bytes.data, bytes.len);
     atomic_init(&entry->references, 1);
-    entry->bytes = span_of(copy, bytes.len);
-    struct cursor c = cursor_over(span_of(copy, bytes.len - WAL_CHECKSUM_LEN));
-    struct cursor sum = cursor_over(span_of(copy + bytes.len - WAL_CHECKSUM_LEN, WAL_CHECKSUM_LEN));
+    entry->object_size = bytes.len;
+    struct cursor c = cursor_over(span_of(bytes.data, bytes.len - WAL_CHECKSUM_LEN));
+    struct cursor sum = cursor_over(span_of(bytes.data + bytes.len - WAL_CHECKSUM_LEN, WAL_CHECKSUM_LEN));
     entry->hash = cursor_u64(&sum);
     status = parse_wal_head(&c, entry, &count, error);
     if (status == DP_OK) {
         entry->count = count;
-        entry->records = mem_calloc((size_t)count + 1, sizeof *entry->records);
-        entry->vectors = mem_alloc(entry->head.dim ? c.rest.len + sizeof(float) : sizeof(float));
-        if (!entry->records || !entry->vectors)
-            status = dp_fail_nomem(error, "a log entry");
+        status = parse_wal_body(&c, entry, error);
     }
-    if (status == DP_OK)
-        status = parse_wal_records(&c, entry, error);
     if (status)
         wal_entry_release(entry);
     else

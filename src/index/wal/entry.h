@@ -70,17 +70,18 @@ struct wal_entry {
     _Atomic unsigned references;
     struct wal_head head;
     uint64_t hash;
-    struct wal_record *records; /* [count]; spans point into `bytes` */
+    struct wal_record *records; /* [count]; spans point into `text` */
     size_t count;
     float *vectors;         /* the vectors of all records, in their order */
     struct wal_codes codes; /* of these vectors */
-    struct span bytes;      /* the object; owned */
+    uint8_t *text;          /* id keys and documents of all records */
+    size_t object_size;     /* bytes of the object */
 };
 
 /* Returns the chain of entry 1: a hash of the incarnation's ULID. */
 uint64_t wal_chain_start(const struct ulid *incarnation);
 
-/* Initialises *out from the bytes of an object, which it copies. Fails with DP_CORRUPT, DP_UNSUPPORTED for another
+/* Initialises *out from the bytes of an object, and keeps none of these bytes. Fails with DP_CORRUPT, DP_UNSUPPORTED for another
  * format version or flags, or DP_NOMEM; then *out is NULL. The caller releases *out. */
 enum dp_status wal_entry_parse(struct span bytes, struct wal_entry **out, struct dp_error *error);
 struct wal_entry *wal_entry_retain(struct wal_entry *entry);

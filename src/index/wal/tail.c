@@ -61,7 +61,7 @@ enum dp_status tail_append(struct tail *tail, struct wal_entry *entry, struct dp
     if (status)
         return status;
     tail->entries[tail->entry_count++] = wal_entry_retain(entry);
-    tail->bytes += entry->bytes.len;
+    tail->bytes += entry->object_size;
     for (size_t i = 0; i < entry->count; i++) {
         const struct wal_record *record = &entry->records[i];
         if (record->kind == WAL_ROW || record->kind == WAL_DELETED)

@@ -1,0 +1,327 @@
+/* test_write.c: service_write() among other writers: who may write, who creates, whose types count. */
+#include "service_fixture.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "os/gate.h"
+#include "service/write.h"
+
+static const float UNIT[2] = {0.6f, 0.8f};
+
+/* A write of one row with at most one attribute. */
+struct one_row {
+    struct write_request request;
+    struct write_row row;
+    struct write_value value;
+    struct span attribute;
+};
+
+static const struct write_request *upsert(struct one_row *w, const char *namespace, uint64_t id,
+                                          const char *attribute, const char *json)
+{
+    *w = (struct one_row){.row = {.kind = WRITE_UPSERT,
+                                  .id = {.number = id},
+                                  .vector = UNIT,
+                                  .dim = 2,
+                                  .value_count = attribute ? 1 : 0}};
+    w->attribute = span_str(attribute ? attribute : "");
+    if (attribute)
+        w->value = (struct write_value){(const uint8_t *)json, (uint32_t)strlen(json), 0};
+    w->request = (struct write_request){.namespace = span_str(namespace),
+                                        .rows = &w->row,
+                                        .row_count = 1,
+                                        .values = &w->value,
+                                        .attributes = &w->attribute,
+                                        .attribute_count = attribute ? 1 : 0,
+                                        .has_metric = true,
+                                        .metric = INDEX_COSINE};
+    return &w->request;
+}
+
+static enum dp_status write_one(struct call *call, struct service *s, const struct write_request *request)
+{
+    struct write_response response;
+    return service_write(call, s, request, &response);
+}
+
+static void must_write(struct service *s, const struct write_request *request)
+{
+    struct call *call = fixture_call();
+    if (write_one(call, s, request) != DP_OK)
+        fail_msg("%s", call->error.message);
+}
+
+static uint64_t rows_of(struct service *s, const char *namespace)
+{
+    struct namespace_info info;
+    struct call *call = fixture_call();
+    if (service_namespace_info(call, s, GATE_READ, span_str(namespace), &info) != DP_OK)
+        fail_msg("%s", call->error.message);
+    return info.stats.rows;
+}
+
+/* ---- rights ------------------------------------------------------------------------------------------- */
+
+/* A gate that permits one use of the namespace "mine", and counts texts. */
+struct narrow_gate {
+    enum gate_use use;
+    size_t texts;
+};
+
+static enum gate_answer narrow_enter(void *ctx, enum gate_use use, struct span name)
+{
+    const struct narrow_gate *g = ctx;
+    return use == g->use && span_equal_str(name, "mine") ? GATE_GRANTED : GATE_REFUSED;
+}
+
+static bool narrow_sees(void *ctx, struct span name)
+{
+    (void)ctx;
+    (void)name;
+    return false;
+}
+
+static enum gate_answer narrow_spend(void *ctx, struct call *call, size_t texts)
+{
+    struct narrow_gate *g = ctx;
+    (void)call;
+    g->texts += texts;
+    return GATE_GRANTED;
+}
+
+static void test_write_needs_the_right_to_write(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct narrow_gate narrow = {.use = GATE_WRITE};
+    const struct gate gate = {.enter = narrow_enter, .sees = narrow_sees, .spend = narrow_spend, .ctx = &narrow};
+    struct namespace_info info;
+    struct one_row w;
+    must_write(s, upsert(&w, "others", 1, NULL, NULL));
+    struct call *call = fixture_call();
+    call->gate = &gate;
+    assert_int_equal(write_one(call, s, upsert(&w, "others", 2, NULL, NULL)), DP_DENIED);
+    assert_int_equal(service_delete_namespace(call, s, span_str("others")), DP_DENIED);
+    assert_int_equal(service_set_read_only(call, s, span_str("others"), true), DP_DENIED);
+    assert_int_equal(write_one(call, s, upsert(&w, "mine", 1, NULL, NULL)), DP_OK);
+    assert_int_equal(service_namespace_info(call, s, GATE_READ, span_str("mine"), &info), DP_DENIED);
+    assert_int_equal(service_namespace_info(call, s, GATE_WRITE, span_str("mine"), &info), DP_OK);
+    narrow.use = GATE_READ;
+    assert_int_equal(write_one(call, s, upsert(&w, "mine", 2, NULL, NULL)), DP_DENIED);
+    assert_int_equal(service_namespace_info(call, s, GATE_READ, span_str("mine"), &info), DP_OK);
+    assert_int_equal(info.stats.rows, 1);
+    service_free(s);
+}
+
+static void test_write_counts_the_texts_that_it_embeds(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct narrow_gate narrow = {.use = GATE_WRITE};
+    const struct gate gate = {.enter = narrow_enter, .sees = narrow_sees, .spend = narrow_spend, .ctx = &narrow};
+    struct one_row w;
+    struct call *call = fixture_call();
+    call->gate = &gate;
+    upsert(&w, "mine", 1, "t", "7"); /* not a text */
+    w.row.vector = NULL;
+    w.request.schema = span_str("{\"t\":{\"type\":\"string\",\"embed\":\"tiny\"}}");
+    assert_int_equal(write_one(call, s, &w.request), DP_INVALID);
+    assert_int_equal(narrow.texts, 0); /* a refused write costs nothing */
+    upsert(&w, "mine", 1, "t", "\"cat dog\"");
+    w.row.vector = NULL;
+    w.request.schema = span_str("{\"t\":{\"type\":\"string\",\"embed\":\"tiny\"}}");
+    assert_int_equal(write_one(call, s, &w.request), DP_OK);
+    assert_int_equal(narrow.texts, 1);
+    assert_int_equal(call->cost.texts, 1);
+    service_free(s);
+}
+
+/* Two texts of 7 MiB fit into a write, three do not. */
+static void test_write_that_embeds_too_much_is_refused_first(void **state)
+{
+    (void)state;
+    enum { TEXT = 7 << 20, ROWS = 2 };
+    struct service *s = fixture_service(NULL, true);
+    struct narrow_gate narrow = {.use = GATE_WRITE};
+    const struct gate gate = {.enter = narrow_enter, .sees = narrow_sees, .spend = narrow_spend, .ctx = &narrow};
+    static char text[TEXT];
+    struct write_row rows[ROWS + 1];
+    struct write_value values[ROWS + 1];
+    struct one_row w;
+    memset(text, 'a', sizeof text);
+    text[0] = text[TEXT - 1] = '"';
+    upsert(&w, "mine", 1, "t", "\"cat\"");
+    for (size_t i = 0; i <= ROWS; i++) {
+        rows[i] = w.row;
+        rows[i].id.number = i;
+        rows[i].vector = NULL;
+        rows[i].first_value = i;
+        values[i] = (struct write_value){(const uint8_t *)text, TEXT, 0};
+    }
+    w.request.rows = rows;
+    w.request.row_count = ROWS + 1;
+    w.request.values = values;
+    w.request.schema = span_str("{\"t\":{\"type\":\"string\",\"embed\":\"tiny\"}}");
+    struct call *call = fixture_call();
+    call->gate = &gate;
+    assert_int_equal(write_one(call, s, &w.request), DP_TOO_LARGE);
+    assert_int_equal(narrow.texts, 0);
+    w.request.row_count = ROWS;
+    assert_int_equal(write_one(call, s, &w.request), DP_OK);
+    assert_int_equal(narrow.texts, ROWS);
+    service_free(s);
+}
+
+static void test_write_without_a_store_or_model_says_so(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, false);
+    struct one_row w;
+    struct call *call = fixture_call();
+    upsert(&w, "texts", 1, "t", "\"cat\"");
+    w.row.vector = NULL;
+    w.request.schema = span_str("{\"t\":{\"type\":\"string\",\"embed\":\"tiny\"}}");
+    assert_int_equal(write_one(call, s, &w.request), DP_UNSUPPORTED);
+    assert_non_null(strstr(call->error.message, "has not loaded"));
+    must_write(s, upsert(&w, "vectors", 1, NULL, NULL));
+    service_free(s);
+    struct service_options options = {.threads = 1};
+    struct dp_error error;
+    assert_int_equal(service_new(&options, &s, &error), DP_OK);
+    call = fixture_call();
+    assert_int_equal(write_one(call, s, upsert(&w, "vectors", 1, NULL, NULL)), DP_UNSUPPORTED);
+    assert_int_equal(service_delete_namespace(call, s, span_str("vectors")), DP_UNSUPPORTED);
+    assert_int_equal(service_set_read_only(call, s, span_str("vectors"), true), DP_UNSUPPORTED);
+    service_free(s);
+}
+
+/* ---- other writers ------------------------------------------------------------------------------------ */
+
+enum { CREATORS = 6 };
+
+struct creator {
+    struct service *service;
+    uint64_t id;
+    enum dp_status status;
+    char message[200];
+};
+
+static void *create_and_write(void *ctx)
+{
+    struct creator *c = ctx;
+    struct one_row w;
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 1 << 26);
+    call_init(&call, &arena);
+    c->status = write_one(&call, c->service, upsert(&w, "new", c->id, "n", "1"));
+    snprintf(c->message, sizeof c->message, "%.150s", call.error.message);
+    arena_deinit(&arena);
+    return NULL;
+}
+
+static void test_write_many_create_one_namespace(void **state)
+{
+    (void)state;
+    const char *root = test_tmpdir();
+    struct service *one = fixture_service(root, false), *two = fixture_service(root, false);
+    struct creator creators[CREATORS];
+    pthread_t threads[CREATORS];
+    for (size_t i = 0; i < CREATORS; i++) {
+        creators[i] = (struct creator){.service = i % 2 ? two : one, .id = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, create_and_write, &creators[i]), 0);
+    }
+    for (size_t i = 0; i < CREATORS; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < CREATORS; i++)
+        if (creators[i].status != DP_OK)
+            fail_msg("writer %zu: %s", i, creators[i].message);
+    assert_int_equal(rows_of(one, "new"), CREATORS);
+    assert_int_equal(rows_of(two, "new"), CREATORS);
+    service_free(one);
+    service_free(two);
+}
+
+/* Each server has the namespace open, and sees a new attribute first in its own write. */
+static void test_write_the_first_type_of_an_attribute_counts(void **state)
+{
+    (void)state;
+    const char *root = test_tmpdir();
+    struct service *one = fixture_service(root, false), *two = fixture_service(root, false);
+    struct one_row w;
+    must_write(one, upsert(&w, "types", 1, NULL, NULL));
+    must_write(two, upsert(&w, "types", 2, NULL, NULL));
+    must_write(one, upsert(&w, "types", 3, "a", "\"text\""));
+    struct call *call = fixture_call();
+    assert_int_equal(write_one(call, two, upsert(&w, "types", 4, "a", "5")), DP_INVALID);
+    assert_non_null(strstr(call->error.message, "row 4: attribute \"a\""));
+    must_write(two, upsert(&w, "types", 4, "a", "\"other\""));
+    assert_int_equal(rows_of(one, "types"), 4);
+    service_free(one);
+    service_free(two);
+}
+
+static void test_write_respects_read_only_of_another_server(void **state)
+{
+    (void)state;
+    const char *root = test_tmpdir();
+    struct service *one = fixture_service(root, false), *two = fixture_service(root, false);
+    struct one_row w;
+    must_write(one, upsert(&w, "fixed", 1, NULL, NULL));
+    must_write(two, upsert(&w, "fixed", 2, NULL, NULL));
+    struct call *call = fixture_call();
+    assert_int_equal(service_set_read_only(call, one, span_str("fixed"), true), DP_OK);
+    assert_int_equal(write_one(call, one, upsert(&w, "fixed", 4, NULL, NULL)), DP_DENIED);
+    /* `two` has not read the manifest since; it does so when it acknowledges a write. */
+    assert_int_equal(write_one(call, two, upsert(&w, "fixed", 4, NULL, NULL)), DP_OK);
+    assert_int_equal(write_one(call, two, upsert(&w, "fixed", 5, NULL, NULL)), DP_DENIED);
+    assert_int_equal(service_set_read_only(call, one, span_str("fixed"), false), DP_OK);
+    dp_error_clear(&call->error);
+    must_write(two, upsert(&w, "fixed", 5, NULL, NULL));
+    assert_int_equal(rows_of(one, "fixed"), 4);
+    service_free(one);
+    service_free(two);
+}
+
+/* A write that is refused changes neither rows nor schema. */
+static void test_write_that_is_refused_changes_nothing(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, false);
+    struct namespace_info info;
+    struct one_row w;
+    must_write(s, upsert(&w, "calm", 1, "a", "1"));
+    upsert(&w, "calm", 2, "b", "2");
+    w.request.upsert_condition = span_str("[\"a\",\"Nothing\",1]");
+    struct call *call = fixture_call();
+    assert_int_equal(write_one(call, s, &w.request), DP_INVALID);
+    assert_int_equal(write_one(call, s, upsert(&w, "calm", 2, "b", "{}")), DP_INVALID);
+    dp_error_clear(&call->error);
+    assert_int_equal(service_namespace_info(call, s, GATE_READ, span_str("calm"), &info), DP_OK);
+    assert_int_equal(info.stats.rows, 1);
+    assert_null(memmem(info.schema.data, info.schema.len, "\"b\"", 3));
+    service_free(s);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fixture_call_end();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_write_needs_the_right_to_write),
+        cmocka_unit_test(test_write_counts_the_texts_that_it_embeds),
+        cmocka_unit_test(test_write_that_embeds_too_much_is_refused_first),
+        cmocka_unit_test(test_write_without_a_store_or_model_says_so),
+        cmocka_unit_test(test_write_many_create_one_namespace),
+        cmocka_unit_test(test_write_the_first_type_of_an_attribute_counts),
+        cmocka_unit_test(test_write_respects_read_only_of_another_server),
+        cmocka_unit_test(test_write_that_is_refused_changes_nothing),
+    };
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, tear_down));
+}
