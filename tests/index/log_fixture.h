@@ -26,6 +26,8 @@ void log_deinit(struct fixture_log *log);
 void log_entry(struct fixture_log *log);
 /* Adds a row of the fixture in an edition (index_fixture.h). */
 void log_row(struct fixture_log *log, uint64_t row, unsigned edition);
+/* Adds such a row without a vector. */
+void log_vectorless_row(struct fixture_log *log, uint64_t row, unsigned edition);
 void log_deleted(struct fixture_log *log, uint64_t row);
 /* Ends the entry and returns its bytes, valid until the next entry. */
 struct span log_end(struct fixture_log *log);

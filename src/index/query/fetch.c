@@ -99,7 +99,7 @@ static uint64_t vectors_to_join(const struct fetching *f, size_t begin, size_t i
 {
     const struct fetch_ranges *r = &f->ranges[i - begin], *before = r - 1;
     uint64_t len = segment_vector_len(segment_of(f, i)->hot.dim);
-    if (i == begin || f->places[i - 1].segment != f->places[i].segment)
+    if (i == begin || f->places[i - 1].segment != f->places[i].segment || before->windows == 0)
         return 0;
     uint64_t end = before->first + before->windows, more = r->first + r->windows - end;
     bool near = (r->first - end) * len <= FETCH_GAP_MAX;
@@ -130,7 +130,8 @@ static bool ask_place(struct fetching *f, size_t begin, size_t i)
     struct fetch_ranges *r = &f->ranges[i - begin];
     r->run = segment_documents_of(&segment->hot, f->places[i].row);
     segment_vectors_of(&segment->hot, f->places[i].row, &r->first, &r->windows);
-    bool run = (f->parts & FETCH_DOCUMENTS) && !shares_run(f, begin, i), vectors = f->parts & FETCH_VECTORS;
+    bool run = (f->parts & FETCH_DOCUMENTS) && !shares_run(f, begin, i);
+    bool vectors = (f->parts & FETCH_VECTORS) && r->windows;
     uint64_t joined = vectors ? vectors_to_join(f, begin, i) : 0;
     uint64_t wanted = joined ? joined : r->windows;
     uint64_t bytes = (run ? r->run.len : 0) + (vectors ? wanted * segment_vector_len(segment->hot.dim) : 0);
@@ -171,12 +172,14 @@ static enum dp_status find_vectors(struct fetching *f, size_t begin, size_t i, s
 {
     const struct segment *segment = segment_of(f, i);
     const struct fetch_ranges *r = &f->ranges[i - begin];
+    out->segment = segment;
+    if (r->windows == 0)
+        return DP_OK;
     enum dp_status status = fetch_check(&f->round, segment, r->vector_read);
     if (status)
         return status;
     uint64_t len = segment_vector_len(segment->hot.dim);
     struct span range = round_answer(&f->round, r->vector_read)->bytes.span;
-    out->segment = segment;
     out->vectors = span_of(range.data + (r->first - r->range_first) * len, (size_t)(r->windows * len));
     out->windows = (uint32_t)r->windows;
     return fetch_verify_vectors(f->call, segment, out->vectors, r->first, r->windows);

@@ -36,7 +36,7 @@ struct fetched_row {
     struct span key, document;     /* with FETCH_DOCUMENTS */
     const struct segment *segment; /* with FETCH_VECTORS: `vectors` holds fetch_floats() 0 to windows - 1 */
     struct span vectors;
-    uint32_t windows;
+    uint32_t windows; /* 0: the row has no vector */
 };
 
 /* Gets places[i]. */

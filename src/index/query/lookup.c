@@ -130,6 +130,8 @@ static void keep_found(struct looking *l)
 static enum dp_status copy_vectors(struct call *call, const struct fetched_row *row, struct found_row *out)
 {
     size_t dim = row->segment->hot.dim;
+    if (row->windows == 0)
+        return DP_OK;
     float *copy = arena_array(call->arena, (size_t)row->windows * dim, sizeof *copy);
     if (!copy)
         return call_nomem(call, "vectors of rows");

@@ -89,6 +89,8 @@ static enum dp_status measure_place(void *context, size_t i, const struct fetche
     struct scan_run *s = context;
     enum index_metric metric = s->run.snapshot->manifest.vectors.metric;
     struct near_row row = {.place = s->places[i]};
+    if (fetched->windows == 0)
+        return DP_OK;
     for (uint32_t v = 0; v < fetched->windows; v++) {
         float dist =
             exact_distance(metric, s->run.vector, fetch_floats(fetched->segment, fetched->vectors, v).data, 1,
@@ -230,7 +232,7 @@ static enum dp_status fill_hit(struct scan_run *s, struct span key, struct span 
 static enum dp_status take_ordered(void *context, size_t i, const struct fetched_row *row)
 {
     struct ordering *o = context;
-    const void *vector = row->segment ? fetch_floats(row->segment, row->vectors, 0).data : NULL;
+    const void *vector = row->windows ? fetch_floats(row->segment, row->vectors, 0).data : NULL;
     return fill_hit(o->s, row->key, row->document, vector, &o->hits[o->order[i].hit]);
 }
 
