@@ -94,7 +94,7 @@ static void test_turbopuffer_filters_and_orders(void **state)
     }
     assert_answer(ask(api_service, turbopuffer_query, "own",
                       "{\"rank_by\":[\"id\",\"desc\"],\"limit\":1,\"include_attributes\":[\"vector\"]}"),
-                  200, "\"rows\":[{\"id\":18446744073709551615,\"vector\":[-0.8,0.6]}]");
+                  200, "\"rows\":[{\"id\":18446744073709551615,\"vector\":[-4,3]}]");
 }
 
 static void test_turbopuffer_returns_vectors(void **state)
@@ -104,12 +104,12 @@ static void test_turbopuffer_returns_vectors(void **state)
     static const struct {
         const char *more, *row;
     } cases[] = {
-        {"\"include_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"vector\":[0.6,0.8]}]"},
-        {"\"include_attributes\":true", "{\"id\":1,\"$dist\":0,\"vector\":[0.6,0.8],\"text\":\"a\"}]"},
-        {"\"exclude_attributes\":[\"text\"]", "{\"id\":1,\"$dist\":0,\"vector\":[0.6,0.8]}]"},
+        {"\"include_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"vector\":[3,4]}]"},
+        {"\"include_attributes\":true", "{\"id\":1,\"$dist\":0,\"vector\":[3,4],\"text\":\"a\"}]"},
+        {"\"exclude_attributes\":[\"text\"]", "{\"id\":1,\"$dist\":0,\"vector\":[3,4]}]"},
         {"\"exclude_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"text\":\"a\"}]"},
         {"\"include_attributes\":[\"text\",\"vector\"],\"vector_encoding\":\"base64\"",
-         "{\"id\":1,\"$dist\":0,\"vector\":\"mpkZP83MTD8=\",\"text\":\"a\"}]"},
+         "{\"id\":1,\"$dist\":0,\"vector\":\"AABAQAAAgEA=\",\"text\":\"a\"}]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char body[300];
@@ -282,10 +282,10 @@ static void test_turbopuffer_measures_recall(void **state)
     assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":1000}"), 200, "{\"avg_recall\":1,");
     assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":2,\"top_k\":1,\"rank_by\":null}"), 200,
                   "{\"avg_recall\":1,\"avg_exhaustive_count\":1,\"avg_ann_count\":1}");
-    assert_answer(
-        ask(api_service, turbopuffer_recall, "own",
-            "{\"num\":1,\"include_ground_truth\":true,\"filters\":[\"text\",\"Eq\",\"a\"]}"),
-        200, ",\"ground_truth\":[{\"query_vector\":[0.6,0.8],\"nearest_neighbors\":[{\"id\":1,\"$dist\":0}]}]}");
+    assert_answer(ask(api_service, turbopuffer_recall, "own",
+                      "{\"num\":1,\"include_ground_truth\":true,\"filters\":[\"text\",\"Eq\",\"a\"]}"),
+                  200,
+                  ",\"ground_truth\":[{\"query_vector\":[3,4],\"nearest_neighbors\":[{\"id\":1,\"$dist\":0}]}]}");
     static const struct refusal refusals[] = {
         {"{\"num\":0}", 400, "num must be an integer from 1 to 1000"},
         {"{\"num\":1001}", 400, "num must be an integer from 1 to 1000"},
