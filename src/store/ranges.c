@@ -228,6 +228,18 @@ static int64_t earliest_date(const struct range_fetch *fetches, size_t n)
     return date_ms;
 }
 
+/* Sets the want's status when a fetch brought fewer bytes than the want needs of it. `end`: where the want ends, counted
+ * from the group's offset. */
+static void check_got(struct store_read_req *req, const struct range_group *g, const struct range_fetch *f,
+                      uint64_t end)
+{
+    uint64_t at = f->offset - g->offset;
+    uint64_t needed = end < at ? 0 : end - at < (uint64_t)f->len ? end - at : (uint64_t)f->len;
+    if (f->got < needed)
+        req->status = dp_fail(&req->error, DP_IO, "%.*s: %" PRIu64 " bytes came instead of %" PRIu64,
+                              SPAN_FMT(req->key), f->got, needed);
+}
+
 /* Answers one want from the fetches of its group, or leaves it open for the next pass. */
 static void answer_want(const struct range_plan *plan, const struct range_group *g, struct range_want *w)
 {
@@ -272,14 +284,8 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
         return;
     req->status = store_range_len(req, one->size, &len, &req->error);
     uint64_t skipped = req->offset - g->offset;
-    for (size_t i = first; i < last && req->status == DP_OK && g->block; i++) {
-        const struct range_fetch *f = &g->fetches[i];
-        uint64_t end = skipped + len, at = f->offset - g->offset;
-        uint64_t needed = end < at ? 0 : end - at < (uint64_t)f->len ? end - at : (uint64_t)f->len;
-        if (f->got < needed)
-            req->status = dp_fail(&req->error, DP_IO, "%.*s: %" PRIu64 " bytes came instead of %" PRIu64,
-                                  SPAN_FMT(req->key), f->got, needed);
-    }
+    for (size_t i = first; i < last && req->status == DP_OK && g->block; i++)
+        check_got(req, g, &g->fetches[i], skipped + len);
     if (req->status == DP_OK && g->block) {
         req->bytes = store_block_bytes(g->block, skipped, len);
     } else if (req->status == DP_OK && one->got != len) {
