@@ -487,7 +487,7 @@ static void read_columns(struct rows_parse *p, struct column *columns, size_t co
         if (span_equal_str(columns[i].name, "id"))
             continue;
         if (span_equal_str(columns[i].name, "vector"))
-            read_vector_column(p, r, p->rows + first, rows, columns[i].items);
+            read_vector_column(p, r, rows ? p->rows + first : NULL, rows, columns[i].items);
         else
             read_value_column(p, r, columns[i].name, values + number++, width);
         if (json_failed(r) && !json_failed(p->r))

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "api/turbopuffer_write.h"
+#include "base/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
