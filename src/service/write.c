@@ -23,6 +23,7 @@ struct write_run {
     struct served_model *model; /* NULL: none */
     struct reader_slot *slot;   /* NULL: the namespace does not exist yet */
     bool fresh;                 /* the slot's state was read from the store during this write */
+    bool existed;               /* this try has found the namespace, or created it */
     struct write_base base;
     struct write_plan plan;
     struct write_batch batch;
@@ -49,6 +50,7 @@ static enum dp_status open_slot(struct write_run *run)
     enum dp_status status = readers_borrow(call, &run->service->readers, run->service->store, GATE_WRITE,
                                            run->request->namespace, &run->slot);
     run->fresh = call->cost.rounds != rounds;
+    run->existed = status == DP_OK;
     if (status != DP_NOT_FOUND)
         return status;
     if (may_create(run->request)) {
@@ -159,6 +161,7 @@ static enum dp_status teach_manifest(struct write_run *run)
         return DP_OK;
     if (!run->base.has_log)
         status = index_create(call, store, name, &run->plan.vectors, &run->plan.schema);
+    run->existed = run->existed || status == DP_OK;
     if (status == DP_OK && run->base.exists)
         status = index_alter(call, store, name, &change);
     if (status != DP_OK)
@@ -235,6 +238,12 @@ static enum dp_status write_once(struct write_run *run, struct write_response *r
     return status;
 }
 
+/* Returns whether a try failed because somebody deleted the namespace during it, and perhaps made it anew. */
+static bool was_deleted(const struct write_run *run, enum dp_status status)
+{
+    return run->existed && (status == DP_CONFLICT || status == DP_NOT_FOUND);
+}
+
 enum dp_status service_write(struct call *call, struct service *s, const struct write_request *request,
                              struct write_response *response)
 {
@@ -246,14 +255,15 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
     *response = (struct write_response){.total_ns = 0};
     run.model = s->model ? served_model_retain(s->model) : NULL;
     for (int i = 0; i < WRITE_TRIES; i++) {
-        bool existed = false;
         dp_error_clear(&call->error);
         run.slot = NULL;
         status = write_once(&run, response);
-        existed = run.slot != NULL;
-        /* Somebody has deleted the namespace, and perhaps made it anew, since it was opened. */
-        if (!existed || (status != DP_CONFLICT && status != DP_NOT_FOUND))
+        if (!was_deleted(&run, status))
             break;
+    }
+    if (status == DP_NOT_FOUND && was_deleted(&run, status) && may_create(request)) {
+        dp_error_clear(&call->error);
+        status = call_fail(call, DP_CONFLICT, "the namespace was deleted during the write");
     }
     served_model_release(run.model);
     response->embedded = run.embedded ? run.batch.text_count : 0;

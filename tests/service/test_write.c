@@ -6,6 +6,8 @@
 
 #include "os/gate.h"
 #include "service/write.h"
+#include "store/store_memory.h"
+#include "test_store.h"
 
 static const float UNIT[2] = {0.6f, 0.8f};
 
@@ -284,6 +286,54 @@ static void test_write_respects_read_only_of_another_server(void **state)
     service_free(two);
 }
 
+/* Deletes the namespace "fleeting" before reads, as another server does. */
+struct deleter {
+    struct store *store;
+    size_t most, done;
+};
+
+static void delete_before_reads(void *ctx, const struct test_store_op *op)
+{
+    struct deleter *d = ctx;
+    struct arena arena;
+    struct call call;
+    if (op->kind != TEST_STORE_READ || d->done == d->most)
+        return;
+    arena_init(&arena, 1 << 24);
+    call_init(&call, &arena);
+    if (index_delete(&call, d->store, span_str("fleeting")) == DP_OK)
+        d->done++;
+    arena_deinit(&arena);
+}
+
+/* However often others delete the namespace, a write that may create it never says that there is none. */
+static void test_write_creates_anew_what_others_delete(void **state)
+{
+    (void)state;
+    static const size_t times[] = {0, 1, 2, 3, 4, 1000};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        struct service *s;
+        struct dp_error error;
+        struct one_row w;
+        struct store *memory;
+        assert_int_equal(store_memory_open(fixture_call(), &memory), DP_OK);
+        struct store *store = test_store_wrap(memory);
+        struct service_options options = {.threads = 1, .store = store};
+        struct deleter d = {.store = memory, .most = times[i]};
+        assert_int_equal(service_new(&options, &s, &error), DP_OK);
+        test_store_hook(store, delete_before_reads, &d);
+        struct call *call = fixture_call();
+        enum dp_status status = write_one(call, s, upsert(&w, "fleeting", 1, "n", "1"));
+        test_store_hook(store, NULL, NULL);
+        if (status != DP_OK && (status != DP_CONFLICT || times[i] < 2))
+            fail_msg("%zu deletions: status %d, %s", times[i], status, call->error.message);
+        assert_true(status == DP_CONFLICT || d.done == times[i]);
+        if (status == DP_OK)
+            assert_int_equal(rows_of(s, "fleeting"), 1);
+        service_free(s);
+    }
+}
+
 /* A write that is refused changes neither rows nor schema. */
 static void test_write_that_is_refused_changes_nothing(void **state)
 {
@@ -321,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_write_many_create_one_namespace),
         cmocka_unit_test(test_write_the_first_type_of_an_attribute_counts),
         cmocka_unit_test(test_write_respects_read_only_of_another_server),
+        cmocka_unit_test(test_write_creates_anew_what_others_delete),
         cmocka_unit_test(test_write_that_is_refused_changes_nothing),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, tear_down));
