@@ -9,24 +9,18 @@
 #include "index/query/lookup.h"
 #include "index/query/reader.h"
 
-/* A row of the model and its distance. */
-struct model_hit {
-    uint64_t row;
-    float dist;
-};
-
 uint64_t model_draw(uint64_t *state, uint64_t below)
 {
     return splitmix64_next(state) % below;
 }
 
-static float distance_in(const struct world *w, const struct model *m, uint64_t row, const float *query)
+float model_distance(const struct world *w, const struct model *m, uint64_t row, const float *query)
 {
     const struct expected e = {.rows = UINT64_MAX, .edition = m->edition[row]};
     return fixture_distance(w, &e, row, query);
 }
 
-static int by_distance(const void *a, const void *b)
+int model_hits_by_distance(const void *a, const void *b)
 {
     const struct model_hit *left = a, *right = b;
     return left->dist < right->dist ? -1 : left->dist > right->dist;
@@ -36,10 +30,10 @@ static size_t rank_model(const struct world *w, const struct model *m, const flo
 {
     size_t count = 0;
     for (uint64_t row = 0; row < MODEL_ROWS; row++) {
-        if (m->live[row])
-            out[count++] = (struct model_hit){row, distance_in(w, m, row, query)};
+        if (m->live[row] && !m->bare[row])
+            out[count++] = (struct model_hit){row, model_distance(w, m, row, query)};
     }
-    qsort(out, count, sizeof *out, by_distance);
+    qsort(out, count, sizeof *out, model_hits_by_distance);
     return count;
 }
 
@@ -58,7 +52,7 @@ static void check_answer(struct world *w, const struct model *m, const float *qu
     static struct model_hit all[MODEL_ROWS];
     size_t count = rank_model(w, m, query, all);
     assert_int_equal(answer->count, count < k ? count : k);
-    assert_int_equal(answer->approx_rows, count);
+    assert_int_equal(answer->approx_rows, model_live(m));
     for (size_t i = 0; i < answer->count; i++) {
         char text[256];
         const struct index_hit *hit = &answer->hits[i];
@@ -66,7 +60,7 @@ static void check_answer(struct world *w, const struct model *m, const float *qu
         assert_true(row < MODEL_ROWS && m->live[row]);
         if (!span_equal_str(hit->attributes, fixture_attributes(row, m->edition[row], text)))
             fail_msg("row %" PRIu64 " has %.*s, not edition %u", row, SPAN_FMT(hit->attributes), m->edition[row]);
-        float slack = 1e-4F * (1 + all[i].dist), dist = distance_in(w, m, row, query);
+        float slack = 1e-4F * (1 + all[i].dist), dist = model_distance(w, m, row, query);
         if (hit->dist > all[i].dist + slack || hit->dist < dist - slack || hit->dist > dist + slack)
             fail_msg("hit %zu: row %" PRIu64 " at %g; the model has row %" PRIu64 " at %g", i, row,
                      (double)hit->dist, all[i].row, (double)all[i].dist);
@@ -132,7 +126,9 @@ static void check_found(const struct world *w, const struct model *m, struct spa
     assert_int_not_equal(found->where, ROW_NONE);
     if (parts != LOOKUP_PLACES)
         assert_true(span_equal_str(found->document, fixture_attributes(row, m->edition[row], text)));
-    if (parts == LOOKUP_WHOLE)
+    if (parts == LOOKUP_WHOLE && m->bare[row])
+        assert_true(found->windows == 0 && !found->vectors);
+    else if (parts == LOOKUP_WHOLE)
         check_vectors(w, row, m->edition[row], found);
 }
 
@@ -169,12 +165,15 @@ void model_put_entry(struct fixture_log *log, struct model *m, uint64_t *random,
     log_entry(log);
     for (uint64_t n = model_draw(random, 12); n > 0; n--) {
         uint64_t row = model_draw(random, MODEL_ROWS);
-        bool deletes = model_draw(random, 3) == 0;
+        bool deletes = model_draw(random, 3) == 0, bare = !deletes && model_draw(random, 6) == 0;
         if (deletes)
             log_deleted(log, row);
+        else if (bare)
+            log_vectorless_row(log, row, ++*edition);
         else
             log_row(log, row, ++*edition);
         m->live[row] = !deletes;
+        m->bare[row] = bare;
         m->edition[row] = *edition;
     }
     log_put(log);
@@ -185,6 +184,7 @@ void model_load(struct world *w, struct model *m, uint64_t from, uint64_t to, un
     fixture_must_load(w, "rows", from, to, edition);
     for (uint64_t row = from; row < to; row++) {
         m->live[row] = true;
+        m->bare[row] = false;
         m->edition[row] = edition;
     }
 }

@@ -11,9 +11,19 @@ enum { MODEL_ROWS = 260 };
 /* What a namespace should hold: row i with edition[i], if live[i]. */
 struct model {
     bool live[MODEL_ROWS];
+    bool bare[MODEL_ROWS]; /* it has no vector */
     unsigned edition[MODEL_ROWS];
 };
 
+/* A row of the model and its distance. */
+struct model_hit {
+    uint64_t row;
+    float dist;
+};
+
+/* Returns the distance of a row, in its edition, to a query. */
+float model_distance(const struct world *w, const struct model *m, uint64_t row, const float *query);
+int model_hits_by_distance(const void *a, const void *b);
 /* Draws a number below `below`, which is at least 1. */
 uint64_t model_draw(uint64_t *state, uint64_t below);
 uint64_t model_live(const struct model *m);
@@ -22,7 +32,7 @@ void model_ask(struct world *w, struct index_reader *reader, const struct model 
 void model_check_stats(struct world *w, struct index_reader *reader, const struct model *m);
 /* Looks up random rows, and some that never were, in the reader's current view; vectors are compared bit by bit. */
 void model_look_up(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random);
-/* Puts one entry of random upserts and deletions; a row may occur several times. */
+/* Puts one entry of random upserts, some without a vector, and deletions; a row may occur several times. */
 void model_put_entry(struct fixture_log *log, struct model *m, uint64_t *random, unsigned *edition);
 void model_load(struct world *w, struct model *m, uint64_t from, uint64_t to, unsigned edition);
 

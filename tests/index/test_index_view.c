@@ -1,7 +1,7 @@
 /* test_index_view.c: a namespace with log entries: what queries see, compared with a brute-force model, and what
  * they cost.
  */
-#include "log_fixture.h"
+#include "model_fixture.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,170 +13,6 @@
 #include "index/query/lookup.h"
 #include "index/query/reader.h"
 #include "index/upkeep.h"
-
-enum { MODEL_ROWS = 260 };
-
-/* What a namespace should hold: row i with edition[i], if live[i]. */
-struct model {
-    bool live[MODEL_ROWS];
-    bool bare[MODEL_ROWS]; /* it has no vector */
-    unsigned edition[MODEL_ROWS];
-};
-
-/* A row of the model and its distance. */
-struct model_hit {
-    uint64_t row;
-    float dist;
-};
-
-static uint64_t draw(uint64_t *state, uint64_t below)
-{
-    return splitmix64_next(state) % below;
-}
-
-static float distance_in(const struct world *w, const struct model *m, uint64_t row, const float *query)
-{
-    const struct expected e = {.rows = UINT64_MAX, .edition = m->edition[row]};
-    return fixture_distance(w, &e, row, query);
-}
-
-static int by_distance(const void *a, const void *b)
-{
-    const struct model_hit *left = a, *right = b;
-    return left->dist < right->dist ? -1 : left->dist > right->dist;
-}
-
-static size_t rank_model(const struct world *w, const struct model *m, const float *query, struct model_hit *out)
-{
-    size_t count = 0;
-    for (uint64_t row = 0; row < MODEL_ROWS; row++) {
-        if (m->live[row] && !m->bare[row])
-            out[count++] = (struct model_hit){row, distance_in(w, m, row, query)};
-    }
-    qsort(out, count, sizeof *out, by_distance);
-    return count;
-}
-
-static uint64_t count_live(const struct model *m)
-{
-    uint64_t count = 0;
-    for (uint64_t row = 0; row < MODEL_ROWS; row++)
-        count += m->live[row];
-    return count;
-}
-
-/* Checks that the answer holds the best k rows of the model, as they are now. */
-static void check_answer(struct world *w, const struct model *m, const float *query, uint32_t k,
-                         const struct index_answer *answer)
-{
-    static struct model_hit all[MODEL_ROWS];
-    size_t count = rank_model(w, m, query, all);
-    assert_int_equal(answer->count, count < k ? count : k);
-    assert_int_equal(answer->approx_rows, count_live(m));
-    for (size_t i = 0; i < answer->count; i++) {
-        char text[256];
-        const struct index_hit *hit = &answer->hits[i];
-        uint64_t row = fixture_row_of(hit->id);
-        assert_true(row < MODEL_ROWS && m->live[row]);
-        if (!span_equal_str(hit->attributes, fixture_attributes(row, m->edition[row], text)))
-            fail_msg("row %" PRIu64 " has %.*s, not edition %u", row, SPAN_FMT(hit->attributes), m->edition[row]);
-        float slack = 1e-4F * (1 + all[i].dist), dist = distance_in(w, m, row, query);
-        if (hit->dist > all[i].dist + slack || hit->dist < dist - slack || hit->dist > dist + slack)
-            fail_msg("hit %zu: row %" PRIu64 " at %g; the model has row %" PRIu64 " at %g", i, row,
-                     (double)hit->dist, all[i].row, (double)all[i].dist);
-        for (size_t j = 0; j < i; j++)
-            assert_true(fixture_row_of(answer->hits[j].id) != row);
-    }
-}
-
-static void ask_model(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random)
-{
-    float query[FIXTURE_DIM];
-    struct index_answer answer;
-    fixture_query(w, draw(random, 1000), query);
-    struct index_query q = {.vector = query,
-                            .dim = FIXTURE_DIM,
-                            .top_k = (uint32_t)(1 + draw(random, draw(random, 4) ? 20 : MODEL_ROWS + 10)),
-                            .nprobe = 1000000,
-                            .all_attributes = true};
-    arena_reset(&w->arena);
-    if (index_query(&w->call, reader, &q, &answer) != DP_OK)
-        fail_msg("%s", w->call.error.message);
-    check_answer(w, m, query, q.top_k, &answer);
-}
-
-static void check_stats(struct world *w, struct index_reader *reader, const struct model *m)
-{
-    struct index_stats stats;
-    assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
-    assert_int_equal(stats.rows, count_live(m));
-}
-
-/* ---- lookups ----------------------------------------------------------------------------------------------- */
-
-static int by_key(const void *a, const void *b)
-{
-    const struct id_key *left = a, *right = b;
-    return span_compare(id_key_span(left), id_key_span(right));
-}
-
-/* Checks the vectors of a found row, bit by bit. */
-static void check_vectors(const struct world *w, uint64_t row, unsigned edition, const struct found_row *found)
-{
-    float x[FIXTURE_DIM];
-    assert_int_equal(found->windows, fixture_windows(w, row));
-    for (uint32_t i = 0; i < found->windows; i++) {
-        fixture_vector(w, row, i, edition, x);
-        assert_memory_equal(found->vectors + i * FIXTURE_DIM, x, sizeof x);
-    }
-}
-
-static void check_found(const struct world *w, const struct model *m, struct span key, enum lookup_parts parts,
-                        const struct found_row *found)
-{
-    struct index_id id;
-    char text[256];
-    assert_true(id_decode(key, NULL, &id));
-    uint64_t row = fixture_row_of(id);
-    if (row >= MODEL_ROWS || !m->live[row]) {
-        assert_int_equal(found->where, ROW_NONE);
-        return;
-    }
-    assert_int_not_equal(found->where, ROW_NONE);
-    if (parts != LOOKUP_PLACES)
-        assert_true(span_equal_str(found->document, fixture_attributes(row, m->edition[row], text)));
-    if (parts == LOOKUP_WHOLE && m->bare[row])
-        assert_true(found->windows == 0 && !found->vectors);
-    else if (parts == LOOKUP_WHOLE)
-        check_vectors(w, row, m->edition[row], found);
-}
-
-/* Looks up random rows, and some that never were, in the reader's current view. */
-static void look_up_model(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random)
-{
-    static struct id_key keys[MODEL_ROWS + 20];
-    static struct span spans[MODEL_ROWS + 20];
-    static struct found_row found[MODEL_ROWS + 20];
-    size_t count = 0;
-    enum lookup_parts parts = (enum lookup_parts)draw(random, 3);
-    uint64_t share = 1 + draw(random, 20);
-    for (uint64_t row = 0; row < MODEL_ROWS + 20; row++) {
-        char text[32];
-        if (draw(random, share) == 0)
-            assert_int_equal(id_encode(fixture_id(row, text), &keys[count++], NULL), DP_OK);
-    }
-    qsort(keys, count, sizeof *keys, by_key);
-    for (size_t i = 0; i < count; i++)
-        spans[i] = id_key_span(&keys[i]);
-    struct view *view = reader_view(reader);
-    struct view_position at;
-    if (index_lookup(&w->call, view, spans, count, parts, found, &at) != DP_OK)
-        fail_msg("%s", w->call.error.message);
-    assert_int_equal(at.last, view_position(view).last);
-    for (size_t i = 0; i < count; i++)
-        check_found(w, m, spans[i], parts, &found[i]);
-    view_release(view);
-}
 
 /* ---- scans ------------------------------------------------------------------------------------------------- */
 
@@ -225,10 +61,10 @@ static size_t rank_case(const struct world *w, const struct model *m, const stru
         /* Numbers come before strings; the strings' order is not that of their numbers, so ids stand by kind. */
         bool now = !c->by_id || (row % 3 == 0) == ((i >= MODEL_ROWS) != c->descending);
         if ((c->by_id ? now : i < MODEL_ROWS) && case_matches(c, m, row))
-            out[count++] = (struct model_hit){row, c->by_distance ? distance_in(w, m, row, c->query) : 0};
+            out[count++] = (struct model_hit){row, c->by_distance ? model_distance(w, m, row, c->query) : 0};
     }
     if (c->by_distance)
-        qsort(out, count, sizeof *out, by_distance);
+        qsort(out, count, sizeof *out, model_hits_by_distance);
     return count;
 }
 
@@ -254,15 +90,16 @@ static void check_scanned(struct world *w, const struct model *m, const struct s
 static void scan_model(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random)
 {
     static struct model_hit all[2 * MODEL_ROWS];
-    struct scan_case c = {
-        .filtered = draw(random, 2), .by_distance = draw(random, 2), .descending = draw(random, 2)};
-    c.by_id = !c.by_distance && draw(random, 3) == 0;
-    fixture_query(w, draw(random, 1000), c.query);
+    struct scan_case c = {.filtered = model_draw(random, 2),
+                          .by_distance = model_draw(random, 2),
+                          .descending = model_draw(random, 2)};
+    c.by_id = !c.by_distance && model_draw(random, 3) == 0;
+    fixture_query(w, model_draw(random, 1000), c.query);
     struct index_scan scan = {
         .query = {.vector = c.by_distance ? c.query : NULL,
                   .dim = FIXTURE_DIM,
-                  .top_k = (uint32_t)(1 + draw(random, draw(random, 4) ? 20 : MODEL_ROWS + 10)),
-                  .eventual = draw(random, 2),
+                  .top_k = (uint32_t)(1 + model_draw(random, model_draw(random, 4) ? 20 : MODEL_ROWS + 10)),
+                  .eventual = model_draw(random, 2),
                   .all_attributes = true,
                   .with_vectors = true},
         .match = c.filtered ? is_even : NULL,
@@ -275,7 +112,7 @@ static void scan_model(struct world *w, struct index_reader *reader, const struc
         fail_msg("%s", w->call.error.message);
     size_t count = rank_case(w, m, &c, all);
     assert_int_equal(answer.count, count < scan.query.top_k ? count : scan.query.top_k);
-    assert_int_equal(answer.approx_rows, count_live(m));
+    assert_int_equal(answer.approx_rows, model_live(m));
     for (size_t i = 0; i < answer.count; i++) {
         check_scanned(w, m, &c, &all[i], &answer.hits[i]);
         for (size_t j = 0; j < i; j++)
@@ -284,26 +121,6 @@ static void scan_model(struct world *w, struct index_reader *reader, const struc
 }
 
 /* ---- histories --------------------------------------------------------------------------------------------- */
-
-/* Puts one entry of random upserts and deletions; a row may occur several times. */
-static void put_random_entry(struct fixture_log *log, struct model *m, uint64_t *random, unsigned *edition)
-{
-    log_entry(log);
-    for (uint64_t n = draw(random, 12); n > 0; n--) {
-        uint64_t row = draw(random, MODEL_ROWS);
-        bool deletes = draw(random, 3) == 0, bare = !deletes && draw(random, 6) == 0;
-        if (deletes)
-            log_deleted(log, row);
-        else if (bare)
-            log_vectorless_row(log, row, ++*edition);
-        else
-            log_row(log, row, ++*edition);
-        m->live[row] = !deletes;
-        m->bare[row] = bare;
-        m->edition[row] = *edition;
-    }
-    log_put(log);
-}
 
 /* A log without deletions, of which folds take a part: a load does what a fold would do. */
 struct folded_log {
@@ -319,10 +136,10 @@ struct folded_log {
 static void put_upserts(struct folded_log *f, struct model *m, uint64_t *random, unsigned *edition)
 {
     uint64_t number = f->log.next;
-    size_t count = draw(random, 9);
+    size_t count = model_draw(random, 9);
     log_entry(&f->log);
     for (size_t i = 0; i < count; i++) {
-        uint64_t row = draw(random, MODEL_ROWS);
+        uint64_t row = model_draw(random, MODEL_ROWS);
         log_row(&f->log, row, ++*edition);
         f->entries[number].rows[i] = row;
         f->entries[number].editions[i] = *edition;
@@ -376,15 +193,6 @@ static void fold_until(struct world *w, struct folded_log *f, uint64_t floor)
     log_change_manifest(w, "rows", set_floor, f);
 }
 
-static void load_model(struct world *w, struct model *m, uint64_t from, uint64_t to, unsigned edition)
-{
-    fixture_must_load(w, "rows", from, to, edition);
-    for (uint64_t row = from; row < to; row++) {
-        m->live[row] = true;
-        m->edition[row] = edition;
-    }
-}
-
 static void run_history(struct world *w, uint64_t seed)
 {
     struct model m = {0};
@@ -396,26 +204,26 @@ static void run_history(struct world *w, uint64_t seed)
     store_free(w->store);
     w->store = test_store_wrap(fixture_memory(w));
     world_reset(w);
-    load_model(w, &m, 0, seed % 5 ? draw(&random, 150) : 0, 0);
-    load_model(w, &m, 60, 60 + draw(&random, 140), 1);
-    load_model(w, &m, 100, 100 + draw(&random, 10), 2);
+    model_load(w, &m, 0, seed % 5 ? model_draw(&random, 150) : 0, 0);
+    model_load(w, &m, 60, 60 + model_draw(&random, 140), 1);
+    model_load(w, &m, 100, 100 + model_draw(&random, 10), 2);
     log_init(&log, w, "rows");
     struct index_reader *warm = fixture_open(w, "rows");
     for (int step = 0; step < 25; step++) {
-        for (uint64_t n = draw(&random, 3); n > 0; n--)
-            put_random_entry(&log, &m, &random, &edition);
-        ask_model(w, warm, &m, &random);
-        check_stats(w, warm, &m);
-        look_up_model(w, warm, &m, &random);
+        for (uint64_t n = model_draw(&random, 3); n > 0; n--)
+            model_put_entry(&log, &m, &random, &edition);
+        model_ask(w, warm, &m, &random);
+        model_check_stats(w, warm, &m);
+        model_look_up(w, warm, &m, &random);
         scan_model(w, warm, &m, &random);
         if (step % 5 == 4) {
             struct index_reader *cold;
-            uint64_t bytes = step % 2 ? 0 : 1 + draw(&random, 3) * 100000; /* of a round */
+            uint64_t bytes = step % 2 ? 0 : 1 + model_draw(&random, 3) * 100000; /* of a round */
             if (reader_open(&w->call, w->store, span_str("rows"), bytes, NULL, &cold) != DP_OK)
                 fail_msg("%s", w->call.error.message);
-            check_stats(w, cold, &m);
-            ask_model(w, cold, &m, &random);
-            look_up_model(w, cold, &m, &random);
+            model_check_stats(w, cold, &m);
+            model_ask(w, cold, &m, &random);
+            model_look_up(w, cold, &m, &random);
             scan_model(w, cold, &m, &random);
             index_close(cold);
         }
@@ -441,22 +249,22 @@ static void run_folded_history(struct world *w, uint64_t seed)
     store_free(w->store);
     w->store = test_store_wrap(fixture_memory(w));
     world_reset(w);
-    load_model(w, &m, 0, draw(&random, 150), 0);
+    model_load(w, &m, 0, model_draw(&random, 150), 0);
     log_init(&f.log, w, "rows");
     struct index_reader *warm = fixture_open(w, "rows"), *slow = fixture_open(w, "rows");
     for (int step = 0; step < 25; step++) {
-        for (uint64_t n = draw(&random, 4); n > 0; n--)
+        for (uint64_t n = model_draw(&random, 4); n > 0; n--)
             put_upserts(&f, &m, &random, &edition);
-        if (draw(&random, 2))
-            ask_model(w, warm, &m, &random);
-        if (draw(&random, 3) == 0)
-            fold_until(w, &f, f.floor + draw(&random, f.log.next - f.floor));
-        ask_model(w, warm, &m, &random);
-        look_up_model(w, warm, &m, &random);
+        if (model_draw(&random, 2))
+            model_ask(w, warm, &m, &random);
+        if (model_draw(&random, 3) == 0)
+            fold_until(w, &f, f.floor + model_draw(&random, f.log.next - f.floor));
+        model_ask(w, warm, &m, &random);
+        model_look_up(w, warm, &m, &random);
         scan_model(w, warm, &m, &random);
-        check_stats(w, warm, &m);
-        if (draw(&random, 4) == 0)
-            ask_model(w, slow, &m, &random); /* several folds may have passed by */
+        model_check_stats(w, warm, &m);
+        if (model_draw(&random, 4) == 0)
+            model_ask(w, slow, &m, &random); /* several folds may have passed by */
     }
     index_close(warm);
     index_close(slow);
@@ -475,30 +283,31 @@ static void run_kept_history(struct world *w, uint64_t seed)
     store_free(w->store);
     w->store = test_store_wrap(fixture_memory(w));
     world_reset(w);
-    load_model(w, &m, 0, draw(&random, 150), 0);
-    load_model(w, &m, 100, 100 + draw(&random, 80), 1);
+    model_load(w, &m, 0, model_draw(&random, 150), 0);
+    model_load(w, &m, 100, 100 + model_draw(&random, 80), 1);
     log_init(&log, w, "rows");
     struct index_reader *warm = fixture_open(w, "rows"), *other = fixture_open(w, "rows");
     for (int step = 0; step < 20; step++) {
         struct index_fold_result folded;
         struct index_merge_result merged;
-        for (uint64_t n = draw(&random, 4); n > 0; n--)
-            put_random_entry(&log, &m, &random, &edition);
-        if (draw(&random, 2))
-            ask_model(w, warm, &m, &random);
-        if (draw(&random, 3) == 0 && index_fold(&w->call, draw(&random, 2) ? warm : other, NULL, &folded) != DP_OK)
+        for (uint64_t n = model_draw(&random, 4); n > 0; n--)
+            model_put_entry(&log, &m, &random, &edition);
+        if (model_draw(&random, 2))
+            model_ask(w, warm, &m, &random);
+        if (model_draw(&random, 3) == 0 &&
+            index_fold(&w->call, model_draw(&random, 2) ? warm : other, NULL, &folded) != DP_OK)
             fail_msg("%s", w->call.error.message);
-        if (draw(&random, 5) == 0) {
+        if (model_draw(&random, 5) == 0) {
             const struct index_merge_options all = {.everything = true};
             if (index_merge(&w->call, w->store, span_str("rows"), &all, &merged) != DP_OK)
                 fail_msg("%s", w->call.error.message);
         }
-        ask_model(w, warm, &m, &random);
-        look_up_model(w, warm, &m, &random);
+        model_ask(w, warm, &m, &random);
+        model_look_up(w, warm, &m, &random);
         scan_model(w, warm, &m, &random);
-        check_stats(w, warm, &m);
+        model_check_stats(w, warm, &m);
     }
-    ask_model(w, other, &m, &random);
+    model_ask(w, other, &m, &random);
     index_close(warm);
     index_close(other);
     log_deinit(&log);
