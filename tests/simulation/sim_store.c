@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/checksum.h"
 #include "store/implement.h"
 #include "store/listing.h"
 
@@ -106,7 +107,8 @@ static void set_object(struct sim_store *store, struct span key, struct span bod
     }
     store_block_release(o->body);
     o->body = copy_body(body);
-    int len = snprintf(o->version.token, sizeof o->version.token, "\"%" PRIu64 "\"", ++store->last_version);
+    /* As with S3's ETags, the same bytes put again have the same version. */
+    int len = snprintf(o->version.token, sizeof o->version.token, "\"%016" PRIx64 "\"", checksum64(body));
     o->version.len = (uint8_t)len;
     *version = o->version;
 }

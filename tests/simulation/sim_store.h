@@ -36,7 +36,6 @@ struct sim_store {
     struct sim *sim;
     struct sim_object *objects; /* [count], ascending by key */
     size_t count, room;
-    uint64_t last_version;
     struct sim_faults faults;
     bool calm; /* no faults, no stalls */
     struct sim_counts counts;
