@@ -273,6 +273,54 @@ static void test_index_late_answers_about_the_log_need_another_look(void **state
     log_deinit(&log);
 }
 
+/* Folds and deletes an entry before the manifest is read alone: between an answer about the log and its confirmation. */
+struct late_fold {
+    struct world *w;
+    struct slow_clock *slow;
+    uint64_t gone;
+    bool acted;
+};
+
+static void fold_before_confirmation(void *ctx, const struct test_store_op *op)
+{
+    struct late_fold *f = ctx;
+    pass_time(f->slow, op);
+    if (f->acted || op->kind != TEST_STORE_READ || op->requests != 1 || !strstr(op->key, "manifest.json"))
+        return;
+    f->acted = true;
+    struct call call = f->w->call;
+    log_change_manifest(f->w, "rows", raise_gone, &f->gone);
+    f->w->call = call;
+}
+
+static void test_index_a_late_entry_is_not_seen_before_it_counts(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    uint64_t rows;
+    struct slow_clock slow = {.clock = index_system_clock};
+    slow.clock.now_ns = slow_now;
+    slow.clock.ctx = &slow;
+    make_namespace(w, &log);
+    struct index_reader *reader;
+    assert_int_equal(reader_open(&w->call, w->store, span_str("rows"), 0, &slow.clock, &reader), DP_OK);
+    struct view *view = reader_view(reader);
+    assert_int_equal(view_position(view).last, 3);
+    put_rows(&log, 1000, 1001, 1);
+    struct late_fold fold = {w, &slow, 4, false};
+    slow.step_ns = INT64_C(1000000000) * 451;
+    test_store_hook(w->store, fold_before_confirmation, &fold);
+    world_reset(w);
+    assert_int_equal(ask(w, reader, &rows), DP_OK);
+    assert_true(fold.acted);
+    assert_int_equal(rows, ROWS);
+    assert_int_equal(view_position(view).last, 3); /* those who hold this view never saw entry 4 */
+    test_store_hook(w->store, NULL, NULL);
+    view_release(view);
+    index_close(reader);
+    log_deinit(&log);
+}
+
 /* ---- many threads ------------------------------------------------------------------------------------------ */
 
 enum { THREADS = 3, ENTRIES = 60 };
@@ -338,6 +386,7 @@ int main(void)
         IN_MEMORY(test_index_a_view_over_another_manifest_survives_failed_allocations),
         IN_MEMORY(test_index_a_view_survives_failed_reads),
         IN_MEMORY(test_index_late_answers_about_the_log_need_another_look),
+        IN_MEMORY(test_index_a_late_entry_is_not_seen_before_it_counts),
         IN_MEMORY(test_index_many_threads_follow_one_log),
     };
     return test_run(tests);

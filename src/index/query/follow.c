@@ -22,7 +22,7 @@ static enum dp_status check_still_whole(struct call *call, const struct view *vi
     return status;
 }
 
-/* Checks by a read that begins now that the log entries which the view has read were all there (rule L3). */
+/* Checks by a read that begins now that the log entries which were read for the view were all there (rule L3). */
 static enum dp_status confirm_log(struct call *call, const struct view *view)
 {
     const struct snapshot *s = view->base;
@@ -119,11 +119,12 @@ enum dp_status view_follow(struct call *call, struct view *view, struct log_run 
     struct followed f = {0};
     enum dp_status status = read_to_end(call, view, view_position(view).last + 1, run, &f);
     log_run_release(run);
+    /* Others see the view's entries as soon as they are applied, so the answers must count before that. */
+    if (status == DP_OK && reader_now_ns(view->reader) - sent_ns > FOLLOW_GRACE_NS)
+        status = confirm_log(call, view);
     if (status == DP_OK && f.count)
         status = view_apply_all(call, view, f.entries, f.count);
     followed_release(&f);
-    if (status == DP_OK && reader_now_ns(view->reader) - sent_ns > FOLLOW_GRACE_NS)
-        status = confirm_log(call, view);
     return status;
 }
 

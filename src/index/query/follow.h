@@ -20,7 +20,8 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
                          struct view **out);
 
 /* Reads and applies the entries after the view's last one. `run`: entries that are there already, which it releases.
- * sent_ns: sending time of the read that found the view's manifest. Fails with DP_STALE as view_open() does. */
+ * sent_ns: sending time of the read that found the view's manifest. Applies no entry whose answer came too late to count.
+ * Fails with DP_STALE as view_open() does. */
 enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run, int64_t sent_ns);
 
 /* ---- asking whether a view is current ------------------------------------------------------------------ */
