@@ -261,6 +261,78 @@ static void merge_meanwhile(struct intruder *i)
     merge_all(i->w, true);
 }
 
+/* Returns the hash of a log entry. */
+static uint64_t hash_of(struct world *w, const struct fixture_log *log, uint64_t number)
+{
+    struct object_key key;
+    struct wal_entry *entry;
+    key_of_wal(&key, span_str(log->name), &log->incarnation, number);
+    struct store_read_req req = {.key = object_key_span(&key), .len = STORE_TO_END};
+    assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
+    assert_int_equal(wal_entry_parse(req.bytes.span, &entry, &w->call.error), DP_OK);
+    uint64_t hash = entry->hash;
+    wal_entry_release(entry);
+    store_read_release(&req, 1);
+    return hash;
+}
+
+static void set_position(void *context, struct manifest *m)
+{
+    const struct view_position *at = context;
+    m->wal_floor = at->last;
+    m->wal_chain = at->chain;
+}
+
+/* Sets the manifest's floor to entry 6, with its hash or with another one. */
+static void move_floor(struct intruder *i)
+{
+    struct view_position at = {6, hash_of(i->w, i->log, 6)};
+    log_change_manifest(i->w, "rows", set_position, &at);
+}
+
+static void move_floor_of_another_log(struct intruder *i)
+{
+    struct view_position at = {6, hash_of(i->w, i->log, 6) ^ 1};
+    log_change_manifest(i->w, "rows", set_position, &at);
+}
+
+/* The floor stays, but its hash changes. */
+static void keep_floor_of_another_log(struct intruder *i)
+{
+    struct view_position at = {4, hash_of(i->w, i->log, 4) ^ 1};
+    log_change_manifest(i->w, "rows", set_position, &at);
+}
+
+/* Folds entries 5 to 9 while the manifest's floor changes. */
+static void fold_over_floor(struct world *w, void (*act)(struct intruder *i), uint64_t entries, uint64_t floor)
+{
+    struct fixture_log log;
+    struct model model;
+    struct manifest m;
+    struct store_version version;
+    struct index_reader *reader = begin_log(w, &log, &model);
+    assert_int_equal(must_fold(w, reader).entries, 4);
+    struct intruder intruder = {w, &log, &model, act, false};
+    write_more(&intruder);
+    test_store_hook(w->store, intrude, &intruder);
+    struct index_fold_result result = must_fold(w, reader);
+    test_store_hook(w->store, NULL, NULL);
+    assert_true(intruder.acted);
+    assert_int_equal(result.entries, entries);
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, &version), DP_OK);
+    assert_int_equal(m.wal_floor, floor);
+    manifest_deinit(&m);
+    index_close(reader);
+    log_deinit(&log);
+}
+
+static void test_index_a_fold_gives_up_over_another_log(void **state)
+{
+    fold_over_floor(*state, move_floor, 5, 9);
+    fold_over_floor(*state, move_floor_of_another_log, 0, 6);
+    fold_over_floor(*state, keep_floor_of_another_log, 0, 4);
+}
+
 static void test_index_the_second_of_two_folds_gives_up(void **state)
 {
     fold_beside(*state, fold_first, false);
@@ -540,6 +612,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_a_fold_of_deletions_writes_no_segment, world_in_memory,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_the_second_of_two_folds_gives_up, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_fold_gives_up_over_another_log, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_fold_leaves_later_entries, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_merge_during_a_fold_loses_nothing, world_in_memory,
                                         world_close),

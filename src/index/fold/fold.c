@@ -31,7 +31,7 @@ struct fold {
     struct span *keys; /* [newest_count]: their id keys */
     struct index_loader *loader;
     struct row_change change;
-    bool beaten; /* another fold was first, or the life of the name has ended */
+    bool beaten; /* another fold was first, the life of the name has ended, or the manifest is of another log */
 };
 
 /* ---- the tail -------------------------------------------------------------------------------------------- */
@@ -153,12 +153,25 @@ static enum dp_status build_segments(struct call *call, struct fold *f)
 
 /* ---- the swap -------------------------------------------------------------------------------------------- */
 
+/* Returns whether the manifest's wal_chain is that of the log which the fold has read. Its wal_floor must lie in
+ * [f->floor, f->at.last). */
+static bool is_of_our_log(struct fold *f, const struct manifest *m)
+{
+    uint64_t chain = f->view->base->manifest.wal_chain;
+    if (m->wal_floor > f->floor) {
+        view_lock(f->view);
+        chain = f->view->locked.tail.entries[m->wal_floor - f->floor - 1]->hash;
+        view_unlock(f->view);
+    }
+    return m->wal_chain == chain;
+}
+
 static enum dp_status apply_fold(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
 {
     struct fold *f = context;
     f->beaten = !exists || m->state != NAMESPACE_LIVE ||
                 !ulid_equal(&m->incarnation, &f->loader->target.incarnation) || m->wal_floor >= f->at.last ||
-                m->wal_floor < f->floor;
+                m->wal_floor < f->floor || !is_of_our_log(f, m);
     *needed = !f->beaten;
     if (f->beaten)
         return DP_OK;
