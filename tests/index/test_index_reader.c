@@ -252,6 +252,25 @@ static void test_index_answers_do_not_depend_on_the_bytes_of_a_round(void **stat
     }
 }
 
+/* A large answer needs more lists than a small one: it has as many rows as were asked for, if there are so many. */
+static void test_index_large_answers_are_whole(void **state)
+{
+    enum { ROWS = 3000, NEWER = 900 };
+    struct world *w = *state;
+    w->windows = false;
+    fixture_must_load(w, "rows", 0, ROWS, 0);
+    fixture_must_load(w, "rows", 0, NEWER, 1); /* so the first segment has deleted rows */
+    const struct expected e = {.rows = ROWS, .newer_to = NEWER, .newer_edition = 1};
+    struct index_reader *reader = fixture_open(w, "rows");
+    static const uint32_t top_k[] = {500, 1000, ROWS, 2 * ROWS};
+    for (size_t i = 0; i < sizeof top_k / sizeof *top_k; i++) {
+        double recall = fixture_check_answers(w, reader, &e, 2, top_k[i], 0);
+        if (recall < (top_k[i] < 1000 ? 0.95 : 1))
+            fail_msg("recall@%" PRIu32 " is %g", top_k[i], recall);
+    }
+    index_close(reader);
+}
+
 static void test_index_ties_do_not_depend_on_the_bytes_of_a_round(void **state)
 {
     struct world *w = *state;
@@ -383,6 +402,7 @@ int main(void)
         IN_MEMORY(test_index_a_slow_thread_puts_nothing_old_back),
         IN_MEMORY(test_index_answers_do_not_depend_on_the_bytes_of_a_round),
         IN_MEMORY(test_index_ties_do_not_depend_on_the_bytes_of_a_round),
+        IN_MEMORY(test_index_large_answers_are_whole),
         IN_MEMORY(test_index_opening_keeps_to_the_bytes_of_a_round),
         IN_MEMORY(test_index_a_round_takes_what_fits),
         IN_MEMORY(test_index_a_round_answers_by_handle),

@@ -21,7 +21,8 @@
 enum {
     OVERSAMPLE = 2,       /* candidates for each row of the answer … */
     OVERSAMPLE_MORE = 10, /* … and some more */
-    ROOM_FACTOR = 4       /* candidates in memory for each final candidate */
+    ROOM_FACTOR = 4,      /* candidates in memory for each final candidate */
+    PROBED_FACTOR = 4     /* vectors of a segment's probed lists for each row of the answer, if it has so many */
 };
 static const double NPROBE_ROOTS = 4.5;
 
@@ -55,6 +56,39 @@ struct scoring {
     bool split;                  /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
+/* Returns how many vectors a segment's probed lists must hold. Those of deleted rows are expected to be among them in
+ * their share. */
+static double needed_vectors(const struct manifest_segment *listed, uint32_t top_k)
+{
+    double live = (double)(listed->rows - listed->deleted_rows);
+    return live > 0 ? (double)PROBED_FACTOR * top_k * (double)listed->rows / live : 0;
+}
+
+/* Chooses the lists of segment i: as many as the query says. If it does not say, more than the usual number where these
+ * hold too few vectors. */
+static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe *probe)
+{
+    const struct segment *segment = run->snapshot->segments[i].segment;
+    const double needed = needed_vectors(&run->snapshot->manifest.segments[i], run->query->top_k);
+    uint32_t nlist = segment->hot.nlist;
+    uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
+    for (;; nprobe *= 2) {
+        uint64_t held = 0;
+        nprobe = nprobe < nlist ? nprobe : nlist;
+        probe->lists = arena_array(run->call->arena, nprobe, sizeof *probe->lists);
+        if (!probe->lists)
+            return call_nomem(run->call, "a query");
+        enum dp_status status =
+            faiss_ivf_probe(segment->ivf, run->vector, nprobe, probe->lists, &probe->count, &run->call->error);
+        if (status)
+            return status;
+        for (size_t p = 0; p < probe->count; p++)
+            held += faiss_ivf_list_range(segment->ivf, probe->lists[p]).count;
+        if (run->query->nprobe || nprobe == nlist || (double)held >= needed)
+            return DP_OK;
+    }
+}
+
 static enum dp_status plan_probes(struct scoring *sc)
 {
     struct query_run *run = sc->run;
@@ -67,17 +101,12 @@ static enum dp_status plan_probes(struct scoring *sc)
         struct probe *probe = &sc->probes[i];
         if (!segment->ivf)
             continue; /* no row has a vector */
-        uint32_t nlist = segment->hot.nlist;
-        uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
-        nprobe = nprobe < nlist ? nprobe : nlist;
-        probe->lists = arena_array(run->call->arena, nprobe, sizeof *probe->lists);
-        probe->reads = arena_array(run->call->arena, nprobe, sizeof *probe->reads);
-        if (!probe->lists || !probe->reads)
-            return call_nomem(run->call, "a query");
-        enum dp_status status =
-            faiss_ivf_probe(segment->ivf, run->vector, nprobe, probe->lists, &probe->count, &run->call->error);
+        enum dp_status status = choose_lists(run, i, probe);
         if (status)
             return status;
+        probe->reads = arena_array(run->call->arena, probe->count, sizeof *probe->reads);
+        if (!probe->reads)
+            return call_nomem(run->call, "a query");
         size_t kept = 0;
         for (size_t p = 0; p < probe->count; p++) {
             struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[p]);
