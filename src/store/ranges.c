@@ -256,6 +256,7 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
             return;
         }
         if (f->status != DP_OK) {
+            req->maybe_missing = f->maybe_missing;
             settle_want(w, f->status, &f->error);
             return;
         }

@@ -38,7 +38,8 @@ struct range_fetch {
     uint64_t size;
     struct store_version version; /* may be empty if no byte of the object lies in the range */
     bool unchanged;
-    int64_t date_ms; /* the store's clock when it answered (store.h); 0: unknown */
+    bool maybe_missing; /* as in struct store_read_req */
+    int64_t date_ms;    /* the store's clock when it answered (store.h); 0: unknown */
 };
 
 /* Runs all fetches in one round. */

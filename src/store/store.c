@@ -139,6 +139,7 @@ enum dp_status store_read(struct call *call, struct store *store, struct store_r
         req->size = 0;
         req->version = (struct store_version){0};
         req->unchanged = false;
+        req->maybe_missing = false;
         req->date_ms = 0;
         if (status != DP_OK) {
             req->status = status;

@@ -54,6 +54,9 @@ struct store_read_req {
     uint64_t size;            /* bytes of the whole object; if `unchanged`, 0 unless the store reports them */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
+    /* DP_DENIED only: the store may have refused the read because the object is missing. S3 refuses so a client without
+     * the right to list. Any other DP_DENIED tells nothing about the object. */
+    bool maybe_missing;
     /* The store's clock when it answered (Unix milliseconds; an HTTP store tells whole seconds). 0: unknown, also
      * when a cache answered or no answer came. */
     int64_t date_ms;
@@ -180,6 +183,12 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);
+/* Returns whether an answer is what a client gets for a missing object, with or without the right to list. Ask only of
+ * an object next to one that the client could just read: otherwise a refusal may concern both. */
+static inline bool store_read_missing(const struct store_read_req *req)
+{
+    return req->status == DP_NOT_FOUND || (req->status == DP_DENIED && req->maybe_missing);
+}
 enum dp_status store_head(struct call *call, struct store *store, struct span key, struct store_info *out);
 /* Puts an object. DP_EXISTS or DP_CONFLICT when the condition does not hold; DP_UNKNOWN when the store may have
  * carried out an earlier try; DP_NOT_DURABLE when the object is visible but may not survive a crash of the host; a

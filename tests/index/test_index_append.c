@@ -229,6 +229,42 @@ static void test_index_append_a_full_store_may_hold_the_entry(void **state)
     assert_false(out.lost);
 }
 
+/* A store that refuses the first read of a log entry. */
+static struct {
+    struct store_ops ops;
+    const struct store_ops *plain;
+    bool refused;
+} refuser;
+
+static void read_refused(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    refuser.plain->read(call, store, reqs, n);
+    if (refuser.refused || !memmem(reqs[0].key.data, reqs[0].key.len, "/wal/", 5))
+        return;
+    refuser.refused = true;
+    store_bytes_release(&reqs[0].bytes);
+    reqs[0].status = dp_fail(&reqs[0].error, DP_DENIED, "the keys have expired (test)");
+}
+
+/* A look with keys that have expired has not seen that the number is free. */
+static void test_index_append_a_refused_look_finds_nothing_out(void **state)
+{
+    struct log l;
+    struct wal_appended out;
+    log_open(&l, *state);
+    struct store *inner = test_store_inner(l.w->store);
+    memset(&refuser, 0, sizeof refuser);
+    refuser.plain = inner->ops;
+    refuser.ops = *inner->ops;
+    refuser.ops.read = read_refused;
+    inner->ops = &refuser.ops;
+    test_store_fail_at(l.w->store, TEST_STORE_PUT, 1, DP_EXISTS, true);
+    assert_int_equal(append_ours(&l, 1, &out), DP_OK);
+    inner->ops = refuser.plain;
+    assert_true(refuser.refused);
+    assert_false(out.lost);
+}
+
 static void test_index_append_not_durable_is_no_success(void **state)
 {
     struct log l;
@@ -573,6 +609,7 @@ int main(void)
         IN_MEMORY(test_index_append_says_whether_the_manifest_changed),
         IN_MEMORY(test_index_append_a_taken_number_is_a_lost_race),
         IN_MEMORY(test_index_append_a_clear_refusal_is_told_as_it_is),
+        IN_MEMORY(test_index_append_a_refused_look_finds_nothing_out),
         IN_MEMORY(test_index_append_a_full_store_may_hold_the_entry),
         IN_MEMORY(test_index_append_not_durable_is_no_success),
         IN_MEMORY(test_index_append_acknowledges_by_a_later_manifest_alone),

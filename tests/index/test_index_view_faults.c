@@ -211,6 +211,69 @@ static void test_index_a_view_survives_failed_reads(void **state)
     log_deinit(&log);
 }
 
+/* ---- refusals ---------------------------------------------------------------------------------------------- */
+
+/* A store that refuses reads of log entries: all from a number on, or those that are missing. */
+static struct {
+    struct store_ops ops;
+    const struct store_ops *plain;
+    bool all, everything; /* refuse entries that exist, too; and the manifest */
+    bool maybe_missing;
+} refuser;
+
+static void read_refused(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    refuser.plain->read(call, store, reqs, n);
+    for (size_t i = 0; i < n; i++) {
+        bool log = memmem(reqs[i].key.data, reqs[i].key.len, "/wal/", 5) != NULL;
+        if (!refuser.everything && !(log && (refuser.all || reqs[i].status == DP_NOT_FOUND)))
+            continue;
+        store_bytes_release(&reqs[i].bytes);
+        reqs[i].unchanged = false;
+        reqs[i].status = dp_fail(&reqs[i].error, DP_DENIED, "refused (test)");
+        reqs[i].maybe_missing = refuser.maybe_missing;
+    }
+}
+
+/* Only a refusal that may mean "missing" ends the log, beside a manifest that is read. */
+static void test_index_a_refused_entry_ends_the_log_only_if_it_may_be_missing(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct index_reader *reader;
+    uint64_t rows;
+    make_namespace(w, &log);
+    struct store *inner = test_store_inner(w->store);
+    memset(&refuser, 0, sizeof refuser);
+    refuser.plain = inner->ops;
+    refuser.ops = *inner->ops;
+    refuser.ops.read = read_refused;
+    inner->ops = &refuser.ops;
+    refuser.maybe_missing = true; /* a client without the right to list */
+    assert_int_equal(reader_open(&w->call, w->store, span_str("rows"), 0, &index_system_clock, &reader), DP_OK);
+    put_rows(&log, 1000, 1001, 1);
+    assert_int_equal(ask(w, reader, &rows), DP_OK);
+    assert_int_equal(rows, 109);
+    put_rows(&log, 1001, 1002, 1);
+    refuser.all = true;
+    refuser.maybe_missing = false; /* keys that expire between the answers of a round */
+    assert_int_equal(ask(w, reader, &rows), DP_DENIED);
+    assert_non_null(strstr(w->call.error.message, "refused (test)"));
+    struct index_reader *second;
+    world_reset(w);
+    assert_int_equal(reader_open(&w->call, w->store, span_str("rows"), 0, &index_system_clock, &second),
+                     DP_DENIED);
+    refuser.everything = refuser.maybe_missing = true; /* a client that may read nothing any more */
+    world_reset(w);
+    assert_int_equal(ask(w, reader, &rows), DP_DENIED);
+    inner->ops = refuser.plain;
+    world_reset(w);
+    assert_int_equal(ask(w, reader, &rows), DP_OK);
+    assert_int_equal(rows, 110);
+    index_close(reader);
+    log_deinit(&log);
+}
+
 /* ---- late answers ------------------------------------------------------------------------------------------ */
 
 /* A clock that a read of the store moves. */
@@ -385,6 +448,7 @@ int main(void)
         IN_MEMORY(test_index_a_view_survives_failed_allocations),
         IN_MEMORY(test_index_a_view_over_another_manifest_survives_failed_allocations),
         IN_MEMORY(test_index_a_view_survives_failed_reads),
+        IN_MEMORY(test_index_a_refused_entry_ends_the_log_only_if_it_may_be_missing),
         IN_MEMORY(test_index_late_answers_about_the_log_need_another_look),
         IN_MEMORY(test_index_a_late_entry_is_not_seen_before_it_counts),
         IN_MEMORY(test_index_many_threads_follow_one_log),

@@ -267,6 +267,42 @@ static void test_store_s3_tells_what_to_do(void **state)
     expect_says(f, "set AWS_REGION=ap-south-1");
 }
 
+/* S3 refuses a missing object to a client without the right to list. Only that refusal may mean "missing". */
+static void test_store_s3_tells_a_refusal_that_may_hide_a_missing_object(void **state)
+{
+    struct remote_fixture *f = *state;
+    const struct {
+        int code;
+        const char *body;
+        bool maybe_missing;
+    } cases[] = {
+        {403, "<Error><Code>AccessDenied</Code></Error>", true},
+        {403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", false},
+        {403, "<Error><Code>InvalidAccessKeyId</Code></Error>", false},
+        {403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", false},
+        {403, "<Error><Code>AllAccessDisabled</Code></Error>", false},
+        {401, "<Error><Code>AccessDenied</Code></Error>", false},
+        {403, "not XML", false},
+        {403, "", false},
+    };
+    remote_must_open(f, "s3://bkt");
+    struct store_read_req req = {.key = span_str("k"), .len = 10, .clip = true, .maybe_missing = true};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        req.len = i % 2 ? 0 : 10; /* a look is a HEAD; a GET follows its refusal */
+        if (i % 2)
+            remote_answer(f, "HEAD ", 403, "");
+        remote_answer(f, "GET ", cases[i / 2].code, cases[i / 2].body);
+        dp_error_clear(&f->call.error);
+        assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_DENIED);
+        if (req.maybe_missing != cases[i / 2].maybe_missing)
+            fail_msg("case %zu", i);
+    }
+    http_server_put(f->server, "/bkt/k", span_str("1234"));
+    assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_OK);
+    assert_false(req.maybe_missing);
+    store_read_release(&req, 1);
+}
+
 /* The answer to a HEAD has no body. When its code does not explain a refusal, the store sends a GET for the
  * reason. */
 static void test_store_s3_head(void **state)
@@ -881,6 +917,7 @@ int main(void)
         REMOTE_CASE(test_store_s3_needs_keys),
         REMOTE_CASE(test_store_s3_fetches_new_keys_when_they_expired),
         REMOTE_CASE(test_store_s3_tells_what_to_do),
+        REMOTE_CASE(test_store_s3_tells_a_refusal_that_may_hide_a_missing_object),
         REMOTE_CASE(test_store_s3_head),
         REMOTE_CASE(test_store_s3_heads_that_are_refused),
         REMOTE_CASE(test_store_s3_retries_transient_errors),

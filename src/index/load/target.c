@@ -73,8 +73,7 @@ static enum dp_status check_room_beside(const struct manifest *m, struct load_ta
 /* Judges a read of the log entry after wal_floor. DP_OK: there is no entry. DP_UNSUPPORTED: there is one. */
 static enum dp_status judge_log(const struct store_read_req *probe, struct dp_error *error)
 {
-    /* S3 answers 403 for a missing object to a client without the right to list. */
-    if (probe->status == DP_NOT_FOUND || probe->status == DP_DENIED)
+    if (store_read_missing(probe))
         return DP_OK;
     if (probe->status == DP_OK || probe->status == DP_INVALID)
         return dp_fail(

@@ -25,17 +25,12 @@ enum dp_status log_read_ask(struct round *round, struct span name, const struct 
     return DP_OK;
 }
 
-static bool is_absent(const struct store_read_req *answer)
-{
-    return answer->status == DP_NOT_FOUND || answer->status == DP_DENIED;
-}
-
 /* Counts the entries before the first absent one, and looks for a later one. */
 static enum dp_status count_entries(struct round *round, const struct log_read *read, struct log_run *out)
 {
     for (size_t i = 0; i < read->count; i++) {
         const struct store_read_req *answer = round_answer(round, read->handles[i]);
-        if (is_absent(answer))
+        if (store_read_missing(answer))
             out->ended = true;
         else if (answer->status && !out->ended)
             return round_check(round, read->handles[i]);

@@ -1,7 +1,9 @@
 /* index/query/log_read.h: reads log entries by their names, in a round that may also read other things.
  *
- * Nobody lists the log: a reader asks for the next numbers, and the first number without an object is the end. An
- * answer of 403 counts as "no object", because S3 gives it to a client without the right to list.
+ * Nobody lists the log: a reader asks for the next numbers, and the first number without an object is the end. A
+ * refusal counts as "no object" only if the store says that it may be one (store_read_missing()), because S3 refuses a
+ * missing object to a client without the right to list. Whoever reads the log has read the manifest in the same round
+ * or in an earlier one of the same call, so the client's keys and rights were good then. Any other refusal fails.
  */
 #ifndef INDEX_LOG_READ_H
 #define INDEX_LOG_READ_H

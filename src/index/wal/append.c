@@ -66,8 +66,7 @@ static enum dp_status look_at_entry(struct call *call, struct append *a)
 {
     struct store_read_req req = {.key = object_key_span(&a->key), .len = STORE_TO_END};
     enum dp_status status = store_read(call, a->store, &req, 1);
-    /* S3 answers 403 for a missing object to a client without the right to list. */
-    if (status == DP_NOT_FOUND || status == DP_DENIED) {
+    if (store_read_missing(&req)) { /* a read of the manifest follows, which shows whether the keys are good */
         dp_error_clear(&call->error);
         a->found = LOOK_NO_ENTRY;
         return DP_OK;

@@ -194,6 +194,7 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
     if (req->code != 200 && req->code != 206) {
         f->status =
             source->explain ? source->explain(source, call, req, &f->error) : http_answer_error(req, &f->error);
+        f->maybe_missing = f->status == DP_DENIED && source->hides_missing && source->hides_missing(call, req);
         return;
     }
     if (!req->size_known && (flight->question == ASK_HEAD || flight->question == ASK_FIRST)) {

@@ -27,6 +27,8 @@ struct http_source {
      * that. */
     enum dp_status (*explain)(struct http_source *source, struct call *call, const struct transport_request *req,
                               struct dp_error *error);
+    /* Returns whether an answer that `explain` told as DP_DENIED may be that of a missing object. NULL: none is. */
+    bool (*hides_missing)(struct call *call, const struct transport_request *req);
 };
 
 /* Runs all fetches in one round. `ctx` is a struct http_source. A range at an object's end may need a second

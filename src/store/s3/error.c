@@ -175,3 +175,10 @@ enum dp_status s3_explain(struct http_source *source, struct call *call, const s
                        SPAN_FMT(cut_words(e.code)), SPAN_FMT(cut_words(e.message)));
     return dp_fail(error, status, "%s: %s answers %d", name, s3->endpoint, req->code);
 }
+
+bool s3_hides_missing(struct call *call, const struct transport_request *req)
+{
+    struct aws_error e;
+    return req->code == 403 && aws_error_parse(req->bytes.span, call->arena, &e) &&
+           span_equal_str(e.code, "AccessDenied");
+}

@@ -257,6 +257,7 @@ enum dp_status store_s3_open(struct call *call, struct span name, const struct s
     s3->source.aim = s3_aim;
     s3->source.heads = true;
     s3->source.explain = s3_explain;
+    s3->source.hides_missing = s3_hides_missing;
     arena_init(&s3->arena, TEXTS_MAX_BYTES);
     enum dp_status status = range_limits_of(options, &s3->limits, &call->error);
     if (status == DP_OK)

@@ -83,6 +83,8 @@ enum dp_status s3_send(struct call *call, struct s3_store *s3, struct transport_
 /* Explains an answer that is not a success. */
 enum dp_status s3_explain(struct http_source *source, struct call *call, const struct transport_request *req,
                           struct dp_error *error);
+/* Returns whether a refusal may be the answer for a missing object: a 403 with the code AccessDenied. */
+bool s3_hides_missing(struct call *call, const struct transport_request *req);
 /* Judges whether an answer is final, and learns from it about the store. */
 enum http_verdict s3_inspect(struct call *call, struct transport_request *req);
 
