@@ -13,8 +13,8 @@ static void explain_query(struct buffer *text, const struct turbopuffer_query *q
     const unsigned long long rows = stats->rows, log = stats->unindexed_rows, segments = stats->segments;
     if (q->rank == QUERY_NEAREST && !q->filters.len)
         buffer_printf(text,
-                      "read the lists of %llu segments that are nearest to the vector, and all %llu rows of the "
-                      "log; rank the best again by exact distance",
+                      "in each of %llu segments, read the lists nearest to the vector; read all %llu rows of the "
+                      "log; rank the best rows again by exact distance",
                       segments, log);
     else if (q->rank == QUERY_ORDERED)
         buffer_printf(text, "look at all %llu rows%s; order them by \"%.*s\", %s", rows,

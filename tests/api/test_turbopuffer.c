@@ -259,7 +259,7 @@ static void test_turbopuffer_explains_queries(void **state)
     static const struct {
         const char *query, *plan;
     } cases[] = {
-        {"{" EMBED("cat") "}", "{\"plan_text\":\"read the lists of 1 segments"},
+        {"{" EMBED("cat") "}", "{\"plan_text\":\"in each of 1 segments, read the lists nearest to the vector"},
         {"{\"rank_by\":[\"kind\",\"desc\"],\"limit\":2,\"offset\":1,\"filters\":[\"legs\",\"Eq\",4]}",
          "look at all 3 rows and keep those that pass the filter; order them by \\\"kind\\\", the largest first; "
          "answer 2 "

@@ -26,8 +26,9 @@ static enum dp_status pass_codes(struct faiss_parser *p, uint64_t size)
         return status;
     if (__builtin_mul_overflow(ivf->ntotal, code_size, &expected) || count * size != expected)
         return source_fail(&p->source, DP_CORRUPT,
-                           "%" PRIu64 " vectors of %" PRIu64 " bytes lie in %" PRIu64 " bytes", ivf->ntotal,
-                           code_size, count * size);
+                           "the file should hold %" PRIu64 " vectors of %" PRIu64 " bytes, but has %" PRIu64
+                           " bytes for them",
+                           ivf->ntotal, code_size, count * size);
     ivf->flat = true;
     ivf->listed = ivf->ntotal;
     ivf->nprobe = 1;
@@ -91,11 +92,11 @@ enum dp_status parse_refinement(struct faiss_parser *p)
     if ((size_t)h.d != refine->dim || (uint64_t)h.ntotal != p->ivf->ntotal ||
         h.metric != (int32_t)p->ivf->codec.metric ||
         __builtin_mul_overflow(p->ivf->ntotal, (uint64_t)refine->dim, &expected) || floats != expected)
-        return source_fail(&p->source, DP_CORRUPT,
-                           "a refinement of %" PRId64 " vectors, %" PRId32 " dimensions, metric %" PRId32
-                           " and %" PRIu64 " floats, for %" PRIu64 ", %zu and %d",
-                           h.ntotal, h.d, h.metric, floats, p->ivf->ntotal, refine->dim,
-                           (int)p->ivf->codec.metric);
+        return source_fail(
+            &p->source, DP_CORRUPT,
+            "the refinement has %" PRId64 " vectors, %" PRId32 " dimensions, metric %" PRId32 " and %" PRIu64
+            " floats; the index needs %" PRIu64 " vectors, %zu dimensions and metric %d",
+            h.ntotal, h.d, h.metric, floats, p->ivf->ntotal, refine->dim, (int)p->ivf->codec.metric);
     refine->offset = p->source.at;
     status = source_skip(&p->source, "the refinement's vectors", 4 * floats);
     if (status == DP_OK)

@@ -244,7 +244,8 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
         count = count < want ? count : want;
         for (size_t h = 0; h < count && status == DP_OK; h++) {
             if (top.hits[h].id < 0 || (uint64_t)top.hits[h].id >= segment->hot.rows)
-                status = call_fail(run->call, DP_CORRUPT, "%s: a list holds row %" PRId64 " of %" PRIu64,
+                status = call_fail(run->call, DP_CORRUPT,
+                                   "%s: a list names row %" PRId64 ", but the segment has only %" PRIu64 " rows",
                                    segment->ivf_key.text, top.hits[h].id, segment->hot.rows);
             else
                 run->candidates[run->candidate_count++] =
