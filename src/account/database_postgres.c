@@ -308,7 +308,8 @@ static void pg_describe(const struct db_connection *base, const char *url, struc
                   PQhost(c->pg), PQport(c->pg));
 }
 
-/* An idle server sends nothing until it closes the connection, so readable means closed. */
+/* An idle server rarely sends anything but the end of the connection. If the socket is readable, libpq reads it and
+ * finds out whether the server closed the connection. */
 static bool pg_alive(struct db_connection *base)
 {
     struct pg_connection *c = pg_of(base);

@@ -184,8 +184,8 @@ static void print_vector(struct json_writer *w, const float *vector, uint32_t di
         json_floats(w, vector, dim);
         return;
     }
-    /* Base 64 needs no escapes, so the text goes straight between quotes, the first of which is a raw value for the writer's
-     * commas. */
+    /* Base 64 needs no escapes, so we append it to the writer's buffer ourselves. The opening quote goes through
+     * json_raw(), so that the writer sees a value begin and puts its comma. */
     json_raw(w, span_str("\""));
     base64_encode(span_of(vector, dim * sizeof *vector), w->out);
     buffer_append_str(w->out, "\"");

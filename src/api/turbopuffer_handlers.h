@@ -4,7 +4,8 @@
 
 #include "api/api.h"
 
-/* Answers with the call's error. `malformed`: the body is no such request at all, which is HTTP 422. */
+/* Answers with the call's error. `malformed`: the body does not have the form of the route's request; the answer is HTTP
+ * 422. */
 void turbopuffer_fail(const struct call *call, bool malformed, struct http_response *response);
 /* Ends an answer whose JSON is written; it may have grown too large. */
 void turbopuffer_finish(struct call *call, struct http_response *response);

@@ -111,7 +111,7 @@ static void take_encryption(struct write_parse *p)
                     "encryption other than {\"mode\": \"default\"} is not supported by this server");
 }
 
-/* For a field that must not have effects that this server lacks. */
+/* Reads and ignores …_allow_partial. It only modifies delete_by_filter and patch_by_filter, which this server refuses. */
 static void take_partial(struct write_parse *p)
 {
     bool ignored;

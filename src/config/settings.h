@@ -44,7 +44,7 @@ struct setting {
     enum setting_type type;
     uint64_t min, max;
     const char *const *choices; /* ends with NULL */
-    const char *initial;        /* the default as text; NULL: another setting has the default of its field */
+    const char *initial;        /* default as text; NULL: another setting of the same field has the default */
     const char *initial_help;   /* explains the default; NULL: `initial` says enough */
     const char *meta;           /* placeholder of the value in help; NULL for booleans */
     const char *help;

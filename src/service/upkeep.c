@@ -20,12 +20,13 @@ enum {
     RETRY_MIN_MS = 1000, /* wait after the first failure; each further one doubles it */
     RETRY_MAX_MS = 5 * 60000,
     FORBIDDEN_MS = 30 * 60000, /* wait when the store takes no writes */
-    REST_MS = 30000,           /* a namespace without a change for so long rests */
+    REST_MS = 30000,           /* a namespace that has not changed for this long counts as idle */
     COLLECT_AFTER_MS = 60000,  /* time from a change of the manifest to a look for garbage */
-    ROOT_PERIOD_MS = 30000,    /* UPKEEP_ROOT: time between two lists of the root */
+    ROOT_PERIOD_MS = 30000,    /* UPKEEP_ROOT: time between two listings of the root */
     LOOK_MIN_MS = 2000,        /* UPKEEP_ROOT: minimum and maximum time between two looks at a namespace */
     LOOK_MAX_MS = 60000,
-    CLAIMS_END = 8 /* a backlog of so many times what is due is folded whoever has claimed it */
+    /* A backlog of this many times the due size or age is folded even if another node has claimed the fold. */
+    CLAIMS_END = 8
 };
 
 /* When to try a kind of work again. */
@@ -67,7 +68,7 @@ struct upkeep {
         struct map names;   /* name → 0 */
         struct upkeep_item *items;
     } locked;
-    bool yields;       /* the thread that merges has set its priority */
+    bool yields;       /* the merging thread has begun its first run, which lowers its priority with UPKEEP_OPEN */
     int64_t listed_ns; /* UPKEEP_ROOT: when the folding thread last listed the root; 0: never */
     struct metric *folds, *folded_rows, *merges, *merged_rows, *removed, *failures;
 };
@@ -98,7 +99,7 @@ static bool is_paused(const struct upkeep_pause *p)
     return p->until_ns > os_now_ns();
 }
 
-/* Plans the next try: now after a success, later after a failure. Logs the first failure of a row. */
+/* Plans the next try: now after a success, later after a failure. Logs only the first of several failures in a row. */
 static void judge_work(struct upkeep *u, struct upkeep_pause *p, const char *what, const struct upkeep_item *item,
                        struct call *call, enum dp_status status)
 {
@@ -135,7 +136,7 @@ static struct upkeep_item *first_item(struct upkeep *u)
     return first;
 }
 
-/* Adds a namespace unless it is there. Without memory it comes in another time. */
+/* Adds a namespace unless it is there. If memory runs out, a later pass tries again. */
 static void add_item(struct upkeep *u, struct span name)
 {
     pthread_mutex_lock(&u->locked.lock);
@@ -200,7 +201,7 @@ static enum dp_status find_items(struct upkeep *u)
     return status;
 }
 
-/* Borrows the reader of a namespace. UPKEEP_OPEN: NULL if it is not open; no status then. */
+/* Borrows the reader of a namespace. With UPKEEP_OPEN, a namespace that is not open gives DP_OK and *out = NULL. */
 static enum dp_status borrow(struct upkeep *u, struct call *call, const struct upkeep_item *item,
                              struct reader_slot **out)
 {
@@ -312,8 +313,9 @@ static enum dp_status merge_reader(struct upkeep *u, struct call *call, const st
     enum dp_status status = index_merge(call, u->options.store, item->name, &options, &result);
     metric_add(u->merges, result.inputs > 0);
     metric_add(u->merged_rows, (int64_t)result.rows);
+    /* DP_CONFLICT is no failure: another node has merged first, so go on and read its result. */
     if (status && status != DP_CONFLICT)
-        return status; /* after DP_CONFLICT: other nodes merge */
+        return status;
     dp_error_clear(&call->error);
     return index_backlog(call, reader, &u->node, true, &after); /* the reader sees the merged segments */
 }

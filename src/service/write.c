@@ -1,4 +1,5 @@
-/* write.c: carries out a write: opens or creates the namespace, plans, teaches the manifest, embeds, writes.
+/* write.c: carries out a write: opens the namespace, plans, embeds, teaches the manifest (which may create the
+ * namespace), writes.
  *
  * The manifest learns new attributes and the kind of vectors before the first row that has them is written. The plan is
  * made over the schema in memory. If that plan fails, or would change the schema, the schema in memory may be old, so it

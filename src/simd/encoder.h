@@ -21,7 +21,8 @@ enum {
      * byte, and the packer limits the weights that meet in one lane. */
     INT8_LEVELS = 151, /* activations are 0 … INT8_LEVELS */
     INT8_MIDDLE = 76,  /* no activation differs from INT8_MIDDLE by more than INT8_MIDDLE */
-    /* Input channels i of a chunk. One lane adds up the products with even i / 2, another lane the rest. */
+    /* A chunk is 12 input channels. One lane adds up the products of its channels 0, 1, 4, 5, 8 and 9, another lane
+     * those of the other six. */
     INT8_CHUNK = 12,
     INT8_LANE_MOST = 32767 / INT8_MIDDLE, /* maximum sum of the absolute values of the six weights of a lane */
     INT8_PAIR_MOST = 32767 / INT8_LEVELS  /* maximum absolute sum of two neighbours of equal sign */

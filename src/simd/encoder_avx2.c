@@ -20,7 +20,9 @@
 enum {
     STEPS = INT8_CHUNK / ENCODER_BLOCK_K,
     VECTORS = 8, /* vectors of eight output channels in a panel */
-    CHUNKS = 16, /* chunks per step: their weights of a panel, 12 KiB, stay in the L1 cache */
+    /* Chunks that linear_int8() computes for a group of rows before the next chunks. Their weights of one panel, 12 KiB,
+     * stay in the L1 cache. */
+    CHUNKS = 16,
     DEPTH = CHUNKS * INT8_CHUNK,
     STEP = ENCODER_BLOCK_K * ENCODER_BLOCK_N /* bytes of a panel's weights for four input channels */
 };

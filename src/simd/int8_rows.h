@@ -1,4 +1,5 @@
-/* simd/int8_rows.h: an int8 layer as tiles of at most six rows, for instruction sets with such a tile.
+/* simd/int8_rows.h: computes an int8 layer in tiles of at most six rows, for the instruction sets whose
+ * kernels use such tiles.
  *
  * A kernel includes it after INT8_ROWS (6) and int8_panel(), which computes one group of rows over a panel of
  * output channels. linear_int8() spreads rows over tiles evenly. It contains one inlined int8_panel() for each

@@ -13,9 +13,9 @@ enum {
     TILE_ROWS = 5,      /* rows of a linear layer */
     TILE_LANES = 1,     /* 16-column groups of a linear layer */
     SCORE_KEYS = 4,     /* keys against sixteen queries */
-    SCORE_KEYS_FEW = 4, /* keys of a tile for the last keys */
+    SCORE_KEYS_FEW = 4, /* keys of a tile once fewer than SCORE_KEYS keys are left */
     VALUE_ROWS = 4,     /* queries against values */
-    VALUE_ROWS_FEW = 2, /* queries of a tile for the last queries */
+    VALUE_ROWS_FEW = 2, /* queries of a tile once at most VALUE_ROWS_FEW queries are left */
     VALUE_LANES = 1     /* 16-column groups of values */
 };
 

@@ -1,4 +1,5 @@
-/* redis_writer.c: a thread that takes all queued vectors, and writes each server's part in one pipeline. */
+/* redis_writer.c: a thread that takes all queued vectors, and sends them to their servers in turns: at most 256 vectors
+ * of one server, whose commands it sends together. */
 #include "embed/cache/redis_writer.h"
 
 #include <stdatomic.h>
@@ -37,7 +38,7 @@ static size_t bytes_of(const struct queued_vector *item)
     return sizeof *item + item->dim * sizeof(float);
 }
 
-/* Moves the vectors for the server of the first one from *list to turn[], in their order, at most TURN_MAX.
+/* Takes the server of the first vector in *list, and moves up to TURN_MAX vectors for that server to turn[], in order.
  * Returns how many. The other vectors stay in *list. */
 static size_t gather_turn(struct queued_vector **list, struct queued_vector *turn[TURN_MAX])
 {

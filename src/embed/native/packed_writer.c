@@ -2,9 +2,10 @@
  *
  * Every output channel of a matrix and every row of the word table has a scale, by which its largest absolute
  * value becomes 127 (symmetric, rounded to nearest). AVX2 adds up products in 16 bits, so the writer then lowers
- * those weights whose sums would overflow: a few in ten thousand. If fewer steps for the whole channel give a
- * smaller error, it takes those. Biases, norms and positions stay fp32. The writer divides norms by the divisors
- * of smoothing.h, and multiplies the matrices after them. The bytes do not depend on the machine that packs.
+ * those weights whose sums would overflow: a few in ten thousand. If a coarser scale for the whole channel (its
+ * largest weight becomes less than 127) gives a smaller error, the writer takes that scale. Biases, norms and
+ * positions stay fp32. The writer divides norms by the divisors of smoothing.h, and multiplies the matrices after
+ * them. The bytes do not depend on the machine that packs.
  */
 #include "embed/native/packed_writer.h"
 
@@ -73,8 +74,8 @@ static bool keep_small(int8_t *w, size_t k)
     return lowered;
 }
 
-/* Quantises a channel of `count` weights into codes[k], with the scale of the least squared error. Further codes
- * are 0. Returns the scale. */
+/* Quantises a channel of `count` weights into codes[k], with the scale of the least squared error. Leaves codes[count]
+ * to codes[k - 1] alone; the caller has set them to 0. Returns the scale. */
 static float quantize_channel(const float *x, size_t count, size_t k, int8_t *codes)
 {
     float most = greatest_size(x, count);
@@ -217,7 +218,7 @@ out:
 
 static enum dp_status write_prompts(const struct model_source *s, struct buffer *out, struct dp_error *error)
 {
-    struct prompts bounded; /* prompts_copy checks the maximum that prompts_read has too */
+    struct prompts bounded; /* prompts_copy refuses prompts that are too long for prompts_read */
     enum dp_status status = prompts_copy(&s->prompts, &bounded, error);
     if (status != DP_OK)
         return status;

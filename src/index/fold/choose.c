@@ -5,9 +5,9 @@
 
 #include "index/segment/format.h"
 
-/* Maxima of the inputs' sums, so that one output holds them (segment_is_full() in load/rows.c has its own). The hot part of the output is smaller
- * than the hot parts of the inputs together, because its filter, lists and blocks are fuller. Documents compress
- * about eightfold at most. */
+/* These limits bound the total bytes of a merge's inputs, so that one segment can hold the output. segment_is_full() in
+ * load/rows.c has limits of its own. The hot part of the output is smaller than the hot parts of the inputs together,
+ * because its filter, lists and blocks are fuller. Documents compress about eightfold at most. */
 static const uint64_t hot_bytes_max = 3 * 1024 * 1024, vector_bytes_max = UINT64_C(2) << 30,
                       document_bytes_max = UINT64_C(512) << 20;
 
@@ -93,7 +93,8 @@ static size_t choose_half_deleted(const struct manifest *m, size_t *chosen)
     return keep_fitting(m, chosen, count, count);
 }
 
-/* Chooses the smallest segments, so that MERGE_IDLE_LISTED are left, within MERGE_IDLE_ROWS. */
+/* Chooses the smallest segments whose merge leaves MERGE_IDLE_LISTED segments, or as many of them as one segment can
+ * hold. Chooses none if they have more than MERGE_IDLE_ROWS live rows. */
 static size_t choose_idle(const struct manifest *m, size_t *chosen)
 {
     uint64_t rows = 0;

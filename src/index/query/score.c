@@ -4,8 +4,8 @@
  * deleted or that the log has replaced. It may find a row with several windows several times; the row's best window counts. When such duplicates
  * took the places of other rows, it scans the lists, which are in memory, again with more room.
  *
- * One round (index/round.h) reads all lists, or several rounds when the lists exceed its bytes. The query keeps
- * the best rows of each round and segment, so the answer does not depend on where rounds end.
+ * One round (index/round.h) reads all lists. If they have more bytes than a round may read, several rounds read them.
+ * The query keeps the best rows of each round and segment, so the answer does not depend on where rounds end.
  */
 #include "index/query/query.h"
 
@@ -22,7 +22,8 @@ enum {
     OVERSAMPLE = 2,       /* candidates for each row of the answer … */
     OVERSAMPLE_MORE = 10, /* … and some more */
     ROOM_FACTOR = 4,      /* candidates in memory for each final candidate */
-    PROBED_FACTOR = 4     /* vectors of a segment's probed lists for each row of the answer, if it has so many */
+    /* Vectors of live rows that a segment's probed lists should hold for each row of the answer. */
+    PROBED_FACTOR = 4
 };
 static const double NPROBE_ROOTS = 4.5;
 
@@ -56,16 +57,16 @@ struct scoring {
     bool split;                  /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
-/* Returns how many vectors a segment's probed lists must hold. Those of deleted rows are expected to be among them in
- * their share. */
+/* Returns how many vectors a segment's probed lists must hold. If the lists hold the same share of deleted rows as the
+ * whole segment, PROBED_FACTOR vectors of live rows are left for each row of the answer. */
 static double needed_vectors(const struct manifest_segment *listed, uint32_t top_k)
 {
     double live = (double)(listed->rows - listed->deleted_rows);
     return live > 0 ? (double)PROBED_FACTOR * top_k * (double)listed->rows / live : 0;
 }
 
-/* Chooses the lists of segment i: as many as the query says. If it does not say, more than the usual number where these
- * hold too few vectors. */
+/* Chooses the lists of segment i. If the query gives nprobe, chooses that many. Else begins with the default number, and
+ * doubles it until the lists hold needed_vectors() vectors or all lists are chosen. */
 static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe *probe)
 {
     const struct segment *segment = run->snapshot->segments[i].segment;

@@ -196,7 +196,7 @@ static enum dp_status judge_rows(struct call *call, struct effects *e, struct wr
     return status;
 }
 
-/* Makes the records from `from` on the newest of their ids. */
+/* Notes that each record from position `from` on is now the newest record of its id. */
 static enum dp_status note_newest(struct call *call, struct effects *e, size_t from)
 {
     enum dp_status status = DP_OK;

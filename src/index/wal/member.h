@@ -21,7 +21,7 @@ struct write_member {
     const float **vectors;       /* [write->count]: float[windows][dim], as segments hold them; NULL: none */
     struct span *documents;      /* [write->count]: attributes, "{}" for none */
     struct ulid incarnation;     /* life of the namespace that the write was checked for */
-    struct index_vectors vector; /* kind of its vectors; the spans are empty */
+    struct index_vectors vector; /* dimension and metric of its vectors; `model` and `fingerprint` are empty */
     /* The outcome. While the member is taken it belongs to the leader. */
     enum dp_status status;
     struct dp_error error;

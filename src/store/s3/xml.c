@@ -60,7 +60,8 @@ static bool skip_special(struct xml_reader *r, bool *was)
         return skip_past(r, "-->");
     if (looking_at(r, "<?"))
         return skip_past(r, "?>");
-    if (r->depth && looking_at(r, "<![CDATA[")) /* skip_past cannot find "]]>" inside it */
+    /* skip_past starts at "<![CDATA[", which contains no "]]>", so it finds the end of the section. */
+    if (r->depth && looking_at(r, "<![CDATA["))
         return skip_past(r, "]]>");
     if (looking_at(r, "<!"))
         return fail_at(r, DP_IO, "document types are not supported");
