@@ -14,9 +14,9 @@ static enum dp_status borrow_namespace(struct call *call, struct service *s, enu
     return status;
 }
 
-/* Fails if the namespace has another metric than the client expects. */
-static enum dp_status check_metric(struct call *call, struct index_reader *reader,
-                                   const struct query_request *request)
+/* Fails if the namespace, as it was last seen, has another metric than the client expects. */
+static enum dp_status check_seen_metric(struct call *call, struct index_reader *reader,
+                                        const struct query_request *request)
 {
     struct index_stats stats;
     if (!request->check_metric)
@@ -26,6 +26,18 @@ static enum dp_status check_metric(struct call *call, struct index_reader *reade
         status = call_fail(call, DP_INVALID, "distance_metric differs from that of the namespace, which is %s",
                            stats.vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
     return status;
+}
+
+/* Fails if the namespace has another metric than the client expects. Only a state that is new enough may say so. */
+static enum dp_status check_metric(struct call *call, struct index_reader *reader,
+                                   const struct query_request *request, bool eventual)
+{
+    enum dp_status status = check_seen_metric(call, reader, request);
+    if (status != DP_INVALID || eventual)
+        return status;
+    dp_error_clear(&call->error);
+    status = index_refresh(call, reader);
+    return status == DP_OK ? check_seen_metric(call, reader, request) : status;
 }
 
 static enum dp_status embed_query(struct call *call, struct service *s, struct served_model *m,
@@ -89,13 +101,13 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
 {
     struct index_query query = request->rows;
     struct index_stats stats;
-    enum dp_status status = check_metric(call, slot->reader, request);
+    int64_t now = os_now_ns();
+    query.eventual = !first || may_be_stale(slot, request, now);
+    enum dp_status status = check_metric(call, slot->reader, request, query.eventual);
     struct served_model *m = request->rows.vector ? NULL : served_model_retain(s->model);
     if (status == DP_OK)
         status = find_vector(call, s, m, request, &query);
     if (status == DP_OK) {
-        int64_t now = os_now_ns();
-        query.eventual = !first || may_be_stale(slot, request, now);
         status = search_slot(call, slot, request, &query, response);
         if (status == DP_OK && !query.eventual)
             atomic_store(&slot->fresh_ns, now);

@@ -460,6 +460,45 @@ static void test_index_write_finds_its_namespace_deleted(void **state)
     index_close(reader);
 }
 
+/* ---- queries over an old view ---------------------------------------------------------------------------------- */
+
+static enum dp_status query_one(struct world *w, struct index_reader *reader, uint32_t dim, bool eventual,
+                                struct index_answer *answer)
+{
+    float vector[FIXTURE_DIM];
+    fixture_vector(w, 1, 0, 0, vector);
+    const struct index_query q = {.vector = vector, .dim = dim, .top_k = 3, .eventual = eventual};
+    call_init(&w->call, &w->arena);
+    return index_query(&w->call, reader, &q, answer);
+}
+
+static void test_index_write_is_found_by_a_reader_with_an_old_view(void **state)
+{
+    struct world *w = *state;
+    struct index_vectors vectors = {.dim = 0, .metric = w->metric};
+    struct index_answer answer;
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    struct index_reader *reader = open_reader(w);
+    vectors.dim = w->dim;
+    const struct index_alteration change = {.vectors = &vectors};
+    assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &change), DP_OK);
+    struct index_reader *writer = open_reader(w);
+    must_write(w, writer, INDEX_UPSERT, 1, "{}");
+    assert_int_equal(query_one(w, reader, w->dim, true, &answer), DP_INVALID);
+    assert_int_equal(w->call.cost.rounds, 0);
+    assert_int_equal(query_one(w, reader, w->dim, false, &answer), DP_OK);
+    assert_int_equal(answer.count, 1);
+    index_close(writer);
+    /* In the next life the vectors have other dimensions. */
+    assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
+    vectors.dim = w->dim - 1;
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    assert_int_equal(query_one(w, reader, vectors.dim, false, &answer), DP_OK);
+    assert_int_equal(answer.count, 0);
+    assert_int_equal(query_one(w, reader, w->dim, false, &answer), DP_INVALID);
+    index_close(reader);
+}
+
 static void test_index_write_is_refused_when_too_many_entries_wait(void **state)
 {
     struct world *w = *state;
@@ -709,6 +748,7 @@ int main(void)
         IN_MEMORY(test_index_write_has_limits),
         IN_MEMORY(test_index_write_keeps_off_a_namespace_that_is_read_only),
         IN_MEMORY(test_index_write_finds_its_namespace_deleted),
+        IN_MEMORY(test_index_write_is_found_by_a_reader_with_an_old_view),
         IN_MEMORY(test_index_write_is_refused_when_too_many_entries_wait),
         IN_MEMORY(test_index_write_judges_again_over_the_entry_of_another_node),
         IN_MEMORY(test_index_write_after_an_unknown_one_takes_its_number),

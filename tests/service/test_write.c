@@ -354,6 +354,38 @@ static void test_write_that_is_refused_changes_nothing(void **state)
     service_free(s);
 }
 
+/* `two` has the namespace's life before, which had another metric. */
+static void test_write_is_found_by_a_server_that_saw_another_metric(void **state)
+{
+    (void)state;
+    const char *root = test_tmpdir();
+    struct service *one = fixture_service(root, false), *two = fixture_service(root, false);
+    struct query_request query = {.namespace = span_str("metric"),
+                                  .rows = {.vector = UNIT, .dim = 2, .top_k = 3},
+                                  .check_metric = true,
+                                  .metric = INDEX_EUCLIDEAN_SQUARED};
+    struct query_response answer;
+    struct one_row w;
+    must_write(one, upsert(&w, "metric", 1, NULL, NULL));
+    assert_int_equal(rows_of(two, "metric"), 1);
+    struct call *call = fixture_call();
+    assert_int_equal(service_delete_namespace(call, one, span_str("metric")), DP_OK);
+    upsert(&w, "metric", 1, NULL, NULL);
+    w.request.metric = INDEX_EUCLIDEAN_SQUARED;
+    must_write(one, &w.request);
+    call = fixture_call();
+    query.rows.eventual = true;
+    assert_int_equal(service_query(call, two, &query, &answer), DP_INVALID);
+    query.rows.eventual = false;
+    call = fixture_call();
+    assert_int_equal(service_query(call, two, &query, &answer), DP_OK);
+    assert_int_equal(answer.answer.count, 1);
+    query.metric = INDEX_COSINE;
+    assert_int_equal(service_query(call, two, &query, &answer), DP_INVALID);
+    service_free(one);
+    service_free(two);
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -373,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_write_respects_read_only_of_another_server),
         cmocka_unit_test(test_write_creates_anew_what_others_delete),
         cmocka_unit_test(test_write_that_is_refused_changes_nothing),
+        cmocka_unit_test(test_write_is_found_by_a_server_that_saw_another_metric),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, tear_down));
 }

@@ -5,6 +5,8 @@
  * entries until there is no further one. When the manifest changed, the reader opens the new view and the query runs
  * over that; it needs no further check. When a listed object is missing, the reader reads the manifest again, up to
  * READER_RELOADS times.
+ *
+ * A view that may be old refuses no strong query: it is brought up to date first, and the query is checked again.
  */
 #include "index/query/query.h"
 
@@ -67,6 +69,8 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
     enum dp_status status = query_check(run->call, run->query, &run->snapshot->manifest);
     if (status == DP_OK)
         status = query_prepare(run);
+    if (status == DP_INVALID && run->check_current)
+        run->outcome = QUERY_REFUSED;
     if (status == DP_OK)
         status = query_score(run);
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
@@ -76,11 +80,13 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
     return status;
 }
 
-/* Opens the next view after a run that gave no answer. The query itself has read its manifest, so it is current. */
+/* Opens the next view after a run that gave no answer. It is current: its manifest was read during this query. */
 static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct view **out)
 {
     enum dp_status status = DP_STALE;
     dp_error_clear(&run->call->error);
+    if (run->outcome == QUERY_REFUSED)
+        return view_refresh(run->call, reader, run->view, out);
     if (run->outcome == QUERY_MANIFEST_CHANGED)
         status = current_adopt(run->call, run->view, &run->newer, run->seen, out);
     if (status == DP_STALE)

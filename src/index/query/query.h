@@ -18,6 +18,7 @@ struct candidate {
 /* Results of a run over one view. */
 enum query_outcome {
     QUERY_ANSWERED,         /* it answered, or failed, and need not run again */
+    QUERY_REFUSED,          /* the view's manifest does not take it; the view may be old */
     QUERY_MANIFEST_CHANGED, /* query_run.newer has the new manifest */
     QUERY_OBJECT_GONE       /* an object that the view's manifest lists is missing, or the log does not fit it */
 };
