@@ -236,6 +236,7 @@ struct index_write_result {
     bool *applied;                       /* [count], in the call's arena: whether the row was written */
     uint64_t bytes;                      /* of the written rows in the log */
     uint64_t number;                     /* of the log entry; 0: nothing was to be written */
+    bool ended;                          /* set with DP_CONFLICT alone, see index_write() */
 };
 
 /* Writes to an open namespace. On DP_OK the write is durable, and every later strong query sees it.
@@ -249,7 +250,9 @@ struct index_write_result {
  *   DP_UNKNOWN      the write was sent, and nobody can tell whether it counts or will count
  *   DP_NOT_DURABLE  it counts, but a crash of the host may undo it
  *
- * After DP_UNKNOWN and DP_NOT_DURABLE the caller may make the same write again, if it does no harm twice. */
+ * After DP_UNKNOWN and DP_NOT_DURABLE the caller may make the same write again, if it does no harm twice. After
+ * DP_CONFLICT it may, too, unless out->ended: the write was sent, and may have counted until that life of the namespace
+ * ended. Made again, it would be a second write, in a later life. */
 enum dp_status index_write(struct call *call, struct index_reader *reader, const struct index_write *write,
                            struct index_write_result *out);
 

@@ -34,6 +34,7 @@ struct write_commit {
     size_t judged; /* members that are judged, from the first on */
     bool look;     /* the next try brings the view up to date first */
     bool current;  /* it was brought up to date since the group was taken */
+    bool ended;    /* the entry was sent, and the life of the namespace is over */
     struct wal_encoder encoder;
 };
 
@@ -197,6 +198,7 @@ static enum dp_status put_entry(struct write_commit *c, const struct effects *e,
     status = wal_append(c->call, c->reader->store, &put, &appended);
     *again = status == DP_OK && appended.lost;
     c->look = *again;
+    c->ended = appended.ended;
     if (status != DP_OK || !appended.unchanged)
         atomic_store(&c->reader->outdated, true);
     if (status != DP_OK || *again)
@@ -251,6 +253,7 @@ static size_t end_members(struct write_commit *c, enum dp_status status)
         if (status != DP_OK && (c->judged == 0 || m->status == DP_OK)) {
             m->status = status;
             m->error = c->call->error;
+            m->result.ended = c->ended;
         }
         count++;
     }
@@ -315,6 +318,7 @@ enum dp_status index_write(struct call *call, struct index_reader *reader, const
     if (status == DP_OK && m.status != DP_OK) {
         status = m.status;
         call->error = m.error;
+        out->ended = m.result.ended;
     }
     if (status == DP_OK)
         *out = m.result;

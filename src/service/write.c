@@ -259,7 +259,8 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
         dp_error_clear(&call->error);
         run.slot = NULL;
         status = write_once(&run, response);
-        if (!was_deleted(&run, status))
+        /* A write that was sent may have counted: again, it would overwrite what the next life has got since. */
+        if (!was_deleted(&run, status) || response->rows.ended)
             break;
     }
     if (status == DP_NOT_FOUND && was_deleted(&run, status) && may_create(request)) {

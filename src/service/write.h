@@ -60,7 +60,8 @@ struct write_response {
  *   DP_UNSUPPORTED  the request needs something that this version, or this server without a model, lacks
  *   DP_TOO_LARGE    more than one log entry can hold
  *   DP_OVERLOADED   too many rows wait to be indexed; the client tries again later
- *   DP_CONFLICT     others delete the namespace again and again; the client tries again later
+ *   DP_CONFLICT     others delete the namespace again and again; or, with rows.ended, it was deleted while the write
+ *                   was on its way; the client tries again later
  *   DP_DENIED       the namespace is read-only, or the gate refuses it
  *   others          as index_write() */
 enum dp_status service_write(struct call *call, struct service *service, const struct write_request *request,

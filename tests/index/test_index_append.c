@@ -345,6 +345,7 @@ static void test_index_append_acknowledges_by_a_later_manifest_alone(void **stat
         if (append_meddled(&l, cases[i].act, &out) != cases[i].status)
             fail_msg("case %zu: %s", i, l.w->call.error.message);
         assert_int_equal(puts_of(&l), 1);
+        assert_int_equal(out.ended, cases[i].status == DP_CONFLICT);
     }
 }
 

@@ -460,6 +460,28 @@ static void test_index_write_finds_its_namespace_deleted(void **state)
     index_close(reader);
 }
 
+/* A write that was sent says so; one that was refused before does not. */
+static void test_index_write_says_that_its_life_ended_on_the_way(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w);
+    struct index_write_result r;
+    const struct index_vectors vectors = {.dim = w->dim, .metric = w->metric};
+    must_write(w, reader, INDEX_UPSERT, 2, "{}");
+    assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    assert_int_equal(write_one(w, reader, INDEX_UPSERT, 1, "{}", &r), DP_CONFLICT);
+    assert_true(r.ended);
+    assert_int_equal(write_one(w, reader, INDEX_UPSERT, 1, "{}", &r), DP_CONFLICT);
+    assert_false(r.ended); /* it was checked for the old life, and the look before the put found the new one */
+    must_write(w, reader, INDEX_UPSERT, 1, "{}");
+    assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    must_write(w, reader, INDEX_UPSERT, 1,
+               "{\"fresh\":1}"); /* nothing was sent before the manifest was asked to learn */
+    index_close(reader);
+}
+
 /* ---- queries over an old view ---------------------------------------------------------------------------------- */
 
 static enum dp_status query_one(struct world *w, struct index_reader *reader, uint32_t dim, bool eventual,
@@ -748,6 +770,7 @@ int main(void)
         IN_MEMORY(test_index_write_has_limits),
         IN_MEMORY(test_index_write_keeps_off_a_namespace_that_is_read_only),
         IN_MEMORY(test_index_write_finds_its_namespace_deleted),
+        IN_MEMORY(test_index_write_says_that_its_life_ended_on_the_way),
         IN_MEMORY(test_index_write_is_found_by_a_reader_with_an_old_view),
         IN_MEMORY(test_index_write_is_refused_when_too_many_entries_wait),
         IN_MEMORY(test_index_write_judges_again_over_the_entry_of_another_node),

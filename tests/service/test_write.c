@@ -354,6 +354,65 @@ static void test_write_that_is_refused_changes_nothing(void **state)
     service_free(s);
 }
 
+/* ---- deletion meanwhile --------------------------------------------------------------------------------- */
+
+/* Deletes a namespace, and perhaps makes it anew with row 2, between a write's put and the read that acknowledges it. */
+struct late_deleter {
+    struct service *other;
+    bool anew, sent, done;
+};
+
+static void delete_after_put(void *ctx, const struct test_store_op *op)
+{
+    struct late_deleter *d = ctx;
+    struct one_row w;
+    struct arena arena;
+    struct call call;
+    d->sent = d->sent || (op->kind == TEST_STORE_PUT && strstr(op->key, "/wal/"));
+    if (!d->sent || d->done || op->kind != TEST_STORE_READ || !strstr(op->key, "manifest.json"))
+        return;
+    d->done = true;
+    arena_init(&arena, 1 << 26);
+    call_init(&call, &arena);
+    assert_int_equal(service_delete_namespace(&call, d->other, span_str("short")), DP_OK);
+    if (d->anew)
+        assert_int_equal(write_one(&call, d->other, upsert(&w, "short", 2, NULL, NULL)), DP_OK);
+    arena_deinit(&arena);
+}
+
+static void test_write_that_was_sent_is_not_made_again_in_the_next_life(void **state)
+{
+    (void)state;
+    for (int anew = 0; anew < 2; anew++) {
+        const char *root = test_tmpdir();
+        struct service *other = fixture_service(root, false), *s;
+        struct service_options options = {.threads = 1};
+        struct late_deleter d = {.other = other, .anew = anew};
+        struct write_response response;
+        struct namespace_info info;
+        struct one_row w;
+        struct call *call = fixture_call();
+        assert_int_equal(store_open(call, span_str(root), true, &options.store), DP_OK);
+        struct store *store = options.store = test_store_wrap(options.store);
+        assert_int_equal(service_new(&options, &s, &call->error), DP_OK);
+        must_write(s, upsert(&w, "short", 1, NULL, NULL));
+        test_store_hook(store, delete_after_put, &d);
+        call = fixture_call();
+        assert_int_equal(service_write(call, s, upsert(&w, "short", 1, NULL, NULL), &response), DP_CONFLICT);
+        assert_true(d.done && response.rows.ended);
+        assert_non_null(strstr(call->error.message, "deleted"));
+        call = fixture_call();
+        assert_int_equal(service_namespace_info(call, other, GATE_READ, span_str("short"), &info),
+                         anew ? DP_OK : DP_NOT_FOUND);
+        if (anew)
+            assert_int_equal(info.stats.rows, 1);
+        must_write(s, upsert(&w, "short", 3, NULL, NULL)); /* a new write creates it */
+        assert_int_equal(rows_of(s, "short"), anew ? 2 : 1);
+        service_free(s);
+        service_free(other);
+    }
+}
+
 /* `two` has the namespace's life before, which had another metric. */
 static void test_write_is_found_by_a_server_that_saw_another_metric(void **state)
 {
@@ -405,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_write_respects_read_only_of_another_server),
         cmocka_unit_test(test_write_creates_anew_what_others_delete),
         cmocka_unit_test(test_write_that_is_refused_changes_nothing),
+        cmocka_unit_test(test_write_that_was_sent_is_not_made_again_in_the_next_life),
         cmocka_unit_test(test_write_is_found_by_a_server_that_saw_another_metric),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, tear_down));

@@ -78,15 +78,22 @@ static enum dp_status look_at_entry(struct call *call, struct append *a)
     return DP_OK;
 }
 
+/* Fails because the life that the put was for is over. The put may have landed in it, so the write is not repeated. */
+static enum dp_status fail_ended(struct call *call, struct append *a, const char *how)
+{
+    a->out->ended = true;
+    return call_fail(call, DP_CONFLICT,
+                     "namespace \"%.*s\" was %s while the write was on its way: it may have counted until then",
+                     SPAN_FMT(a->put->name), how);
+}
+
 /* Returns DP_OK if the manifest lets an entry of our number count. */
 static enum dp_status check_life(struct call *call, struct append *a, const struct manifest *m)
 {
     if (m->state != NAMESPACE_LIVE)
-        return call_fail(call, DP_CONFLICT, "namespace \"%.*s\" was deleted during the write",
-                         SPAN_FMT(a->put->name));
+        return fail_ended(call, a, "deleted");
     if (!ulid_equal(&m->incarnation, a->put->incarnation))
-        return call_fail(call, DP_CONFLICT, "namespace \"%.*s\" was deleted and made anew during the write",
-                         SPAN_FMT(a->put->name));
+        return fail_ended(call, a, "deleted and made anew");
     if (m->wal_gone >= a->put->number)
         return fail_unknown(call, a, "entries of that age may have been removed meanwhile: the writer was slow");
     return DP_OK;
@@ -105,8 +112,7 @@ static enum dp_status look_at_manifest(struct call *call, struct append *a, bool
     enum dp_status status = store_read(call, a->store, &req, 1);
     *settled = status == DP_NOT_FOUND;
     if (status == DP_NOT_FOUND)
-        return call_fail(call, DP_CONFLICT, "namespace \"%.*s\" was removed during the write",
-                         SPAN_FMT(a->put->name));
+        return fail_ended(call, a, "removed");
     if (status)
         return status;
     a->out->unchanged = req.unchanged;

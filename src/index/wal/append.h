@@ -33,13 +33,15 @@ struct wal_put {
 struct wal_appended {
     bool lost;      /* another writer's entry has the number; ours is not in the log and never will be */
     bool unchanged; /* the manifest that acknowledged still had the version `known` */
+    bool ended;     /* DP_CONFLICT: a put was sent, and the read after it found the namespace's life ended */
 };
 
 /* Puts an entry if its number is free. On DP_OK the entry is acknowledged: a manifest whose read began after the put
  * returned showed a live namespace of the same incarnation and wal_gone < number. Or it is `lost`: then the caller
  * reads the log anew, evaluates its write over the newer state, and takes the next number.
  *
- *   DP_CONFLICT     the namespace was deleted or made anew; the write is in no life of it
+ *   DP_CONFLICT     the namespace was deleted or made anew; the write is in no life of it that goes on. `ended`: it
+ *                   may have been in the life that ended, and readers may have seen it there
  *   DP_UNKNOWN      the entry was sent, and nobody can tell whether it is in the log
  *   DP_NOT_DURABLE  the entry is in the log, but a crash of the host may lose it
  *   any other       the entry is not in the log, and never will be
