@@ -75,7 +75,6 @@ static enum dp_status read_base(struct write_run *run)
         return status;
     run->base.vectors = stats.vectors;
     run->base.has_rows = stats.rows > 0;
-    run->base.has_log = stats.has_log;
     return stats.read_only ? call_fail(run->call, DP_DENIED, "the namespace is read-only") : DP_OK;
 }
 
@@ -149,7 +148,8 @@ static enum dp_status edit_schema(void *context, struct schema *schema, struct a
     return status == DP_OK ? schema_join(schema, arena, &run->plan.schema, error) : status;
 }
 
-/* Teaches the manifest what the plan changes, and opens a new namespace. */
+/* Creates the namespace if there was none, else teaches its manifest what the plan changes. A namespace that was there
+ * is never created: it may be deleted by now, and the request may not make it anew. */
 static enum dp_status teach_manifest(struct write_run *run)
 {
     struct call *call = run->call;
@@ -160,13 +160,13 @@ static enum dp_status teach_manifest(struct write_run *run)
     enum dp_status status = DP_OK;
     if (!run->plan.changed)
         return DP_OK;
-    if (!run->base.has_log)
-        status = index_create(call, store, name, &run->plan.vectors, &run->plan.schema);
-    run->existed = run->existed || status == DP_OK;
-    if (status == DP_OK && run->base.exists)
+    if (run->base.exists)
         status = index_alter(call, store, name, &change);
+    else
+        status = index_create(call, store, name, &run->plan.vectors, &run->plan.schema);
     if (status != DP_OK)
         return status;
+    run->existed = true;
     if (run->slot)
         return index_refresh(call, run->slot->reader);
     return readers_borrow(call, &run->service->readers, store, GATE_WRITE, name, &run->slot);

@@ -15,7 +15,6 @@ struct write_base {
     struct index_vectors vectors; /* dim 0: no row has a vector */
     bool exists;
     bool has_rows;
-    bool has_log; /* its manifest allows log entries */
 };
 
 enum { WRITE_NO_ATTRIBUTE = UINT32_MAX };

@@ -199,7 +199,7 @@ enum dp_status write_plan_schema(struct call *call, const struct write_request *
                                  struct write_plan *out)
 {
     struct schema_planning p = {.call = call, .request = request, .base = base, .plan = out};
-    *out = (struct write_plan){.vectors = base->vectors, .changed = !base->has_log};
+    *out = (struct write_plan){.vectors = base->vectors, .changed = !base->exists};
     enum dp_status status = schema_copy(&base->schema, call->arena, &out->schema, &call->error);
     if (status == DP_OK)
         status = declare_schema(&p);

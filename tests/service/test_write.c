@@ -413,6 +413,36 @@ static void test_write_that_was_sent_is_not_made_again_in_the_next_life(void **s
     }
 }
 
+/* `two` has seen the namespace before it was deleted, and it had no log then. */
+static void test_write_brings_no_deleted_namespace_back(void **state)
+{
+    (void)state;
+    static const enum write_kind kinds[] = {WRITE_DELETE, WRITE_PATCH, WRITE_UPSERT};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const char *root = test_tmpdir();
+        struct service *one = fixture_service(root, false), *two = fixture_service(root, false);
+        struct namespace_info info;
+        struct one_row w;
+        fixture_index(one, "loaded", "{\"id\":1,\"vector\":[1,0]}\n{\"id\":2,\"vector\":[0,1]}\n");
+        assert_int_equal(rows_of(two, "loaded"), 2);
+        struct call *call = fixture_call();
+        assert_int_equal(service_delete_namespace(call, one, span_str("loaded")), DP_OK);
+        upsert(&w, "loaded", 1, NULL, NULL);
+        w.row.kind = kinds[i];
+        if (kinds[i] != WRITE_UPSERT) {
+            w.row.vector = NULL;
+            w.row.dim = 0;
+            w.request.has_metric = false;
+        }
+        w.request.create = kinds[i] == WRITE_UPSERT ? CREATE_NEVER : CREATE_FOR_ROWS;
+        assert_int_equal(write_one(call, two, &w.request), DP_NOT_FOUND);
+        call = fixture_call();
+        assert_int_equal(service_namespace_info(call, one, GATE_READ, span_str("loaded"), &info), DP_NOT_FOUND);
+        service_free(one);
+        service_free(two);
+    }
+}
+
 /* `two` has the namespace's life before, which had another metric. */
 static void test_write_is_found_by_a_server_that_saw_another_metric(void **state)
 {
@@ -465,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_write_creates_anew_what_others_delete),
         cmocka_unit_test(test_write_that_is_refused_changes_nothing),
         cmocka_unit_test(test_write_that_was_sent_is_not_made_again_in_the_next_life),
+        cmocka_unit_test(test_write_brings_no_deleted_namespace_back),
         cmocka_unit_test(test_write_is_found_by_a_server_that_saw_another_metric),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, tear_down));
