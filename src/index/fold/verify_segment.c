@@ -28,7 +28,7 @@ struct segment_check {
 
 static struct scanned_segment *scanned(const struct segment_check *c)
 {
-    return &c->scan.segments[0];
+    return c->scan.segments;
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------ */

@@ -286,7 +286,8 @@ static enum dp_status write_rows(struct call *call, struct segment_build *b, str
         segment_write_begin(call, w, l->store, &b->dpr_key, &b->id, l->target.vectors.dim, l->waiting.count);
     for (size_t r = 0; r < l->waiting.count && status == DP_OK; r++) {
         const struct waiting_row *row = &l->waiting.rows[b->order[r]];
-        status = segment_write_vectors(call, w, b->x + row->vector * l->target.vectors.dim, row->windows);
+        const float *vectors = row->windows ? b->x + row->vector * l->target.vectors.dim : NULL;
+        status = segment_write_vectors(call, w, vectors, row->windows);
         if (status == DP_OK && r % 1024 == 0)
             status = call_check(call);
     }

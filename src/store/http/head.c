@@ -188,9 +188,10 @@ bool http_date_parse(struct span value, int64_t now, int64_t *seconds)
     size_t name = 0;
     while (name < s.len && is_letter(s.data[name]))
         name++;
+    if (name < 6 || name > 9)
+        return false;
     struct span rest = span_of(s.data + name, s.len - name);
-    return name >= 6 && name <= 9 && has_shape(rest, DATE_FORMS[2].shape) &&
-           date_take_parts(rest, &DATE_FORMS[2], now, seconds);
+    return has_shape(rest, DATE_FORMS[2].shape) && date_take_parts(rest, &DATE_FORMS[2], now, seconds);
 }
 
 bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds)
