@@ -22,7 +22,7 @@ struct segment_check {
     struct row_scan scan; /* of this segment alone */
     uint64_t *keys;       /* [rows]: hash of each row's id key */
     uint32_t *entries;    /* [rows]: entries of the row in lists so far */
-    struct object_key ivf_key;
+    struct object_key ivf_key, dpr_key;
     struct round round;
 };
 
@@ -234,7 +234,7 @@ static bool begin_scan(struct call *call, struct segment_check *c, const struct 
         *status = row_scan_run(call, &c->scan, check_scanned_row, c);
     if (*status == DP_OK)
         return true;
-    *status = verify_fault(call, v, scanned(c)->dpr_key.text);
+    *status = verify_fault(call, v, c->dpr_key.text);
     return false;
 }
 
@@ -243,11 +243,12 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
     struct segment_check c = {.v = v};
     enum dp_status status;
     key_of_ivf(&c.ivf_key, v->name, &v->manifest.incarnation, &listed->id);
+    key_of_dpr(&c.dpr_key, v->name, &v->manifest.incarnation, &listed->id);
     round_init(&c.round, call, v->store, SCAN_ROUND_BYTES);
     if (begin_scan(call, &c, listed, &status)) {
         status = check_ids(call, &c);
         if (status)
-            status = verify_fault(call, v, scanned(&c)->dpr_key.text);
+            status = verify_fault(call, v, c.dpr_key.text);
         if (status == DP_OK && listed->vectors)
             status = check_lists_of_rows(call, &c);
         if (status)

@@ -348,9 +348,9 @@ static enum dp_status score_round(struct scoring *sc, struct probe_place begin, 
     for (size_t i = begin.segment; i < run->snapshot->manifest.segment_count && i <= end.segment; i++) {
         const struct probe *whole = &sc->probes[i];
         size_t from = i == begin.segment ? begin.list : 0, to = i == end.segment ? end.list : whole->count;
+        if (from == to)
+            continue; /* a segment without a vector has no arrays */
         struct probe part = {whole->lists + from, whole->reads + from, to - from};
-        if (part.count == 0)
-            continue;
         sc->split = sc->split || part.count < whole->count;
         if (sc->room <= sc->entries && sc->room - run->candidate_count < sc->want)
             choose_candidates(sc);
