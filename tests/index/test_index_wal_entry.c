@@ -164,14 +164,15 @@ static void test_index_wal_entry_keeps_to_its_maximum(void **state)
 
 /* Appends entry `number` with two random records to the tail. states[id]: the id's newest state, 0 none, 1 row, 2
  * deleted. */
-static void append_random(struct tail *tail, struct wal_encoder *e, uint64_t number, int *states, int ids)
+static void append_random(struct tail *tail, struct wal_encoder *e, uint64_t number, uint64_t *random, int *states,
+                          int ids)
 {
     char document[32];
     struct wal_head head = head_of(number, 0);
     wal_encode_begin(e, &head);
     for (int i = 0; i < 2; i++) {
-        int id = rand() % ids;
-        if (rand() % 3) {
+        int id = (int)(splitmix64_next(random) % (uint64_t)ids);
+        if (splitmix64_next(random) % 3) {
             snprintf(document, sizeof document, "{\"n\":%d}", (int)number);
             put_row(e, (uint64_t)id, document);
             states[id] = 1;
@@ -204,13 +205,13 @@ static void test_index_wal_tail_knows_the_newest_row_of_each_id(void **state)
     (void)state;
     enum { IDS = 20, ENTRIES = 300, FLOOR = 200 };
     int states[IDS] = {0}, later[IDS] = {0};
+    uint64_t random = 1;
     struct wal_encoder e;
     struct tail tail, kept;
-    srand(1);
     wal_encoder_init(&e);
     tail_init(&tail);
     for (uint64_t n = 1; n <= ENTRIES; n++) {
-        append_random(&tail, &e, n, states, IDS);
+        append_random(&tail, &e, n, &random, states, IDS);
         check_states(&tail, states, IDS);
     }
     assert_int_equal(tail_keep_after(&tail, FLOOR, &kept, NULL), DP_OK);

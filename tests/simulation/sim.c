@@ -192,13 +192,15 @@ void sim_run(struct sim *sim, uint64_t steps_max)
 /* ---- waiting of one task for another ------------------------------------------------------------------ */
 
 /* The linker puts this in the place of os_wait_until (--wrap): a task that waits for another one lets time pass. */
-bool __wrap_os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns);
-bool __real_os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns);
+bool sim_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock,
+                    int64_t until_ns) __asm__("__wrap_os_wait_until");
+bool real_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock,
+                     int64_t until_ns) __asm__("__real_os_wait_until");
 
-bool __wrap_os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns)
+bool sim_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns)
 {
     if (!running || !running->current)
-        return __real_os_wait_until(changed, lock, until_ns);
+        return real_wait_until(changed, lock, until_ns);
     struct sim_task *task = running->current;
     if (until_ns !=
         INT64_MAX) { /* a short wait with a limit: it lasts as long in each run, whatever the real clock says */

@@ -51,7 +51,7 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
     enum dp_status status = DP_OK;
     view_lock(view);
     f->at = view->locked.at;
-    f->newest = mem_calloc(tail->row_count + 1, sizeof *f->newest);
+    f->newest = mem_calloc(tail->row_count + 1, sizeof(struct wal_record *));
     f->keys = mem_calloc(tail->row_count + 1, sizeof *f->keys);
     if (!f->newest || !f->keys)
         status = call_nomem(call, "a fold");
@@ -69,7 +69,7 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
     }
     view_unlock(view);
     if (f->newest_count)
-        qsort(f->newest, f->newest_count, sizeof *f->newest, compare_records);
+        qsort(f->newest, f->newest_count, sizeof(struct wal_record *), compare_records);
     for (size_t i = 0; i < f->newest_count; i++)
         f->keys[i] = f->newest[i]->key;
     return status;

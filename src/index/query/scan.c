@@ -50,7 +50,7 @@ static enum dp_status keep_place(struct scan_run *s, struct fetch_place place)
 static enum dp_status keep_record(struct scan_run *s, const struct wal_record *record)
 {
     const struct wal_record **records =
-        array_reserve(s->records, s->record_count, &s->record_room, sizeof *records, 1024);
+        array_reserve(s->records, s->record_count, &s->record_room, sizeof(struct wal_record *), 1024);
     if (!records)
         return call_nomem(s->call, "rows that match");
     s->records = records;

@@ -28,7 +28,7 @@ enum dp_status view_new(struct call *call, const struct index_reader *reader, st
                         struct view **out)
 {
     struct view *view = mem_calloc(1, sizeof *view);
-    struct row_set **masks = mem_calloc(base->manifest.segment_count + 1, sizeof *masks);
+    struct row_set **masks = mem_calloc(base->manifest.segment_count + 1, sizeof(struct row_set *));
     if (!view || !masks || init_view_lock(&view->locked.lock)) {
         mem_free(view);
         mem_free(masks);
@@ -155,7 +155,7 @@ static enum dp_status masking_init(struct masking *m, struct call *call, struct 
     *m = (struct masking){.call = call, .view = view};
     m->segments = mem_calloc(segments, sizeof *m->segments);
     m->places = mem_calloc(segments, sizeof *m->places);
-    m->fresh = mem_calloc(segments, sizeof *m->fresh);
+    m->fresh = mem_calloc(segments, sizeof(struct row_set *));
     if (m->segments && m->places && m->fresh)
         return DP_OK;
     masking_deinit(m);

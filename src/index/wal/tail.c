@@ -26,7 +26,7 @@ static enum dp_status reserve_tail(struct tail *tail, const struct wal_entry *en
     if (entry->count > TAIL_ROWS_MAX - tail->row_count)
         return dp_fail(error, DP_TOO_LARGE, "the log has more than %d rows that no segment holds", TAIL_ROWS_MAX);
     struct wal_entry **entries =
-        array_reserve(tail->entries, tail->entry_count, &tail->entry_room, sizeof *tail->entries, 16);
+        array_reserve(tail->entries, tail->entry_count, &tail->entry_room, sizeof(struct wal_entry *), 16);
     if (!entries)
         return dp_fail_nomem(error, "a log entry");
     tail->entries = entries;
