@@ -19,6 +19,8 @@
 #include "index/load/row_change.h"
 #include "index/query/reader.h"
 
+enum { COARSE_FROM = 20 * 1000 }; /* a fold of more rows makes a coarse segment: the writes are fast */
+
 /* A fold, from its view to its swap. */
 struct fold {
     struct index_reader *reader;
@@ -121,6 +123,7 @@ static enum dp_status begin_fold(struct call *call, struct fold *f)
         return status;
     f->loader->target.incarnation = m->incarnation;
     f->loader->target.joins = true;
+    f->loader->coarse = f->newest_count > COARSE_FROM;
     f->loader->target.horizon = m->horizon;
     f->loader->target.store_ms = m->date_ms;
     f->loader->target.at_ns = m->came_ns;

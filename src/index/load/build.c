@@ -11,7 +11,9 @@
  *
  * A segment with fewer than LISTS_FROM vectors gets one list, so queries scan the whole segment. A larger segment
  * of n vectors gets 2 * sqrt(n) lists. On embeddings of 63,666 package descriptions, queries read a quarter less
- * than with sqrt(n) lists for the same recall, and clustering stays the smaller part of a load.
+ * than with sqrt(n) lists for the same recall, and clustering stays the smaller part of a load. A fold of many rows
+ * makes coarse segments, with an eighth of the lists: clustering costs a ninth or less, so that folding keeps up with
+ * the writes, and the next merge gives the rows their lists.
  */
 #include "index/load/load.h"
 
@@ -30,6 +32,7 @@
 enum {
     LISTS_FROM = 2000,
     LISTS_FACTOR = 2,
+    COARSE_DIVISOR = 8, /* of the number of lists, for a coarse load */
     SEED = 1,
     DIRECTIONS_MEMORY = 64 << 20,
     LIST_BYTES_MAX = INT32_MAX,
@@ -347,14 +350,21 @@ static void forget_rows(struct index_loader *l)
     spill_clear(&l->waiting.documents);
 }
 
+static size_t choose_nlist(const struct index_loader *l)
+{
+    if (l->waiting.vector_count < LISTS_FROM)
+        return 1;
+    size_t nlist = LISTS_FACTOR * ivf_auto_nlist(l->waiting.vector_count);
+    return l->coarse ? nlist / COARSE_DIVISOR : nlist;
+}
+
 enum dp_status load_build_segment(struct call *call, struct index_loader *l)
 {
     struct segment_build b = {.loader = l, .keys = l->keys + (l->key_count - l->waiting.count)};
     struct manifest_segment listed = {0};
     struct span vectors;
     enum vector_metric metric = l->target.vectors.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
-    size_t nlist =
-        l->waiting.vector_count < LISTS_FROM ? 1 : LISTS_FACTOR * ivf_auto_nlist(l->waiting.vector_count);
+    size_t nlist = choose_nlist(l);
     enum dp_status status = target_check_room(&l->target, l->segment_count, &call->error);
     if (status == DP_OK)
         status =
