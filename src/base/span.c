@@ -32,6 +32,12 @@ int span_compare(struct span a, struct span b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
+int span_compare_at(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
 /* Takes the next `len` bytes. Returns NULL if fewer are left, and the cursor has failed. */
 static const uint8_t *cursor_take(struct cursor *c, size_t len)
 {

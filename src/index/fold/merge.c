@@ -159,12 +159,6 @@ static enum dp_status check_input(struct call *call, struct merge *m, const stru
     return status;
 }
 
-static int compare_lost(const void *a, const void *b)
-{
-    const struct span *left = a, *right = b;
-    return span_compare(*left, *right);
-}
-
 /* Writes the .del object of an output, if it has lost rows, and adds the output to m->out unless it has lost all. */
 static enum dp_status finish_output(struct call *call, struct merge *m, const struct manifest *now,
                                     const struct manifest_segment *built)
@@ -213,7 +207,7 @@ static enum dp_status find_lost(struct call *call, struct merge *m, const struct
     for (size_t i = 0; i < m->scan.count && status == DP_OK; i++)
         status = check_input(call, m, now, i);
     if (m->lost_count)
-        qsort(m->lost, m->lost_count, sizeof *m->lost, compare_lost);
+        qsort(m->lost, m->lost_count, sizeof *m->lost, span_compare_at);
     return status;
 }
 

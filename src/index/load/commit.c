@@ -22,12 +22,6 @@ struct commit {
     struct row_change change;
 };
 
-static int compare_load_keys(const void *a, const void *b)
-{
-    const struct span *left = a, *right = b;
-    return span_compare(*left, *right);
-}
-
 static enum dp_status sort_keys(struct call *call, struct commit *c)
 {
     struct index_loader *l = c->loader;
@@ -36,7 +30,7 @@ static enum dp_status sort_keys(struct call *call, struct commit *c)
         return call_nomem(call, "a commit");
     if (l->key_count)
         memcpy(c->keys, l->keys, l->key_count * sizeof *c->keys);
-    qsort(c->keys, l->key_count, sizeof *c->keys, compare_load_keys);
+    qsort(c->keys, l->key_count, sizeof *c->keys, span_compare_at);
     c->change = (struct row_change){.store = l->store,
                                     .clock = l->clock,
                                     .name = l->target.name,

@@ -180,17 +180,11 @@ static enum dp_status add_key(struct masking *m, struct span key)
     return DP_OK;
 }
 
-static int compare_masking_keys(const void *a, const void *b)
-{
-    const struct span *left = a, *right = b;
-    return span_compare(*left, *right);
-}
-
 static void sort_masking_keys(struct masking *m)
 {
     size_t kept = 0;
     if (m->key_count)
-        qsort(m->keys, m->key_count, sizeof *m->keys, compare_masking_keys);
+        qsort(m->keys, m->key_count, sizeof *m->keys, span_compare_at);
     for (size_t i = 0; i < m->key_count; i++) {
         if (kept == 0 || !span_equal(m->keys[kept - 1], m->keys[i]))
             m->keys[kept++] = m->keys[i];

@@ -39,12 +39,6 @@ static bool needs_row(const struct index_write *write, const struct index_write_
     return row->kind == INDEX_PATCH || condition_of(write, row->kind);
 }
 
-static int compare_asked(const void *a, const void *b)
-{
-    const struct span *left = a, *right = b;
-    return span_compare(*left, *right);
-}
-
 /* Collects the ids that need a look, sorted and once each. Sets *patches if a patch is among them. */
 static enum dp_status collect_asked(struct call *call, const struct write_member *first, struct effects *e,
                                     bool *patches)
@@ -63,7 +57,7 @@ static enum dp_status collect_asked(struct call *call, const struct write_member
         }
     }
     if (e->asked_count)
-        qsort(e->asked, e->asked_count, sizeof *e->asked, compare_asked);
+        qsort(e->asked, e->asked_count, sizeof *e->asked, span_compare_at);
     for (size_t i = 0; i < e->asked_count; i++) {
         if (kept == 0 || !span_equal(e->asked[kept - 1], e->asked[i]))
             e->asked[kept++] = e->asked[i];
@@ -103,7 +97,7 @@ static struct row_state state_of(const struct effects *e, struct span key)
         return (struct row_state){record->kind == WAL_ROW, record->document, record->vectors, record->windows};
     }
     const struct span *at =
-        e->asked_count ? bsearch(&key, e->asked, e->asked_count, sizeof key, compare_asked) : NULL;
+        e->asked_count ? bsearch(&key, e->asked, e->asked_count, sizeof key, span_compare_at) : NULL;
     const struct found_row *found = at ? &e->found[at - e->asked] : NULL;
     if (!found || found->where == ROW_NONE)
         return (struct row_state){0};
