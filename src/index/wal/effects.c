@@ -127,7 +127,7 @@ static enum dp_status make_record(struct call *call, const struct write_member *
     *out = (struct wal_record){.kind = row->kind == INDEX_DELETE ? WAL_DELETED : WAL_ROW,
                                .key = m->keys[i],
                                .windows = row->windows,
-                               .vectors = m->vectors[i],
+                               .vectors = row->windows ? row->vectors : NULL,
                                .document = m->documents[i]};
     if (row->kind != INDEX_PATCH)
         return DP_OK;

@@ -61,18 +61,13 @@ static enum dp_status check_windows(struct call *call, const struct write_member
     return DP_OK;
 }
 
-/* Checks the vectors of row i. */
-static enum dp_status check_vectors(struct call *call, struct write_member *m, size_t i)
+static enum dp_status check_vectors(struct call *call, const struct write_member *m,
+                                    const struct index_write_row *row)
 {
-    const struct index_write_row *row = &m->write->rows[i];
     uint32_t dim = m->vector.dim;
     enum dp_status status = check_windows(call, m, row);
-    m->vectors[i] = NULL;
-    if (status || !row->windows)
-        return status;
     for (size_t w = 0; w < row->windows && status == DP_OK; w++)
         status = row_vector_check(&m->vector, row->vectors + w * dim, &call->error);
-    m->vectors[i] = row->vectors;
     return status;
 }
 
@@ -98,7 +93,7 @@ static enum dp_status take_row(struct call *call, const struct manifest *manifes
 {
     const struct index_write_row *row = &m->write->rows[i];
     m->documents[i] = row->attributes.len ? row->attributes : span_str("{}");
-    enum dp_status status = check_vectors(call, m, i);
+    enum dp_status status = check_vectors(call, m, row);
     if (status == DP_OK && row->attributes.len > INDEX_DOCUMENT_MAX)
         status = call_fail(call, DP_TOO_LARGE, "its attributes have %zu bytes, more than %d", row->attributes.len,
                            INDEX_DOCUMENT_MAX);
@@ -121,13 +116,12 @@ enum dp_status write_prepare(struct call *call, const struct manifest *manifest,
     struct arena *arena = call->arena;
     *out = (struct write_member){.write = write,
                                  .keys = arena_array(arena, write->count + 1, sizeof(struct span)),
-                                 .vectors = arena_array(arena, write->count + 1, sizeof(float *)),
                                  .documents = arena_array(arena, write->count + 1, sizeof(struct span)),
                                  .incarnation = manifest->incarnation,
                                  .vector = {manifest->vectors.dim, manifest->vectors.metric, {0}, {0}}};
     out->result.applied = arena_calloc(arena, write->count + 1, sizeof(bool));
     *learns = !(manifest->features & MANIFEST_FEATURE_LOG);
-    if (!out->keys || !out->vectors || !out->documents || !out->result.applied)
+    if (!out->keys || !out->documents || !out->result.applied)
         return call_nomem(call, "a write");
     if (write->count > WAL_RECORDS_MAX)
         return call_fail(call, DP_TOO_LARGE, "the write has %zu rows, more than %d: split it", write->count,

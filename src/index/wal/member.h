@@ -18,7 +18,6 @@ struct write_member {
     struct group_member queued;
     const struct index_write *write;
     struct span *keys;           /* [write->count]: id keys */
-    const float **vectors;       /* [write->count]: float[windows][dim], as segments hold them; NULL: none */
     struct span *documents;      /* [write->count]: attributes, "{}" for none */
     struct ulid incarnation;     /* life of the namespace that the write was checked for */
     struct index_vectors vector; /* dimension and metric of its vectors; `model` and `fingerprint` are empty */
