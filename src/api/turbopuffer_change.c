@@ -4,6 +4,7 @@
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_write.h"
 #include "base/json.h"
+#include "service/hit_json.h"
 
 /* Answers with the call's error. Clients of turbopuffer send a write again after 429 and 5xx; 409 would also make them try
  * again what can never succeed, so nothing here answers 409. */
@@ -20,14 +21,6 @@ static void fail_change(const struct call *call, bool malformed, struct http_res
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
-static void print_id(struct json_writer *w, const struct index_id *id)
-{
-    if (id->is_string)
-        json_string(w, id->text);
-    else
-        json_u64(w, id->number);
-}
-
 /* Prints the ids of one kind of rows that were written, if there are some. */
 static void print_ids(struct json_writer *w, const char *field, const struct write_request *request,
                       const struct write_response *answer, enum write_kind kind)
@@ -39,7 +32,7 @@ static void print_ids(struct json_writer *w, const char *field, const struct wri
         if (!any)
             json_field_array(w, field);
         any = true;
-        print_id(w, &request->rows[i].id);
+        hit_write_id(w, &request->rows[i].id);
     }
     if (any)
         json_end_array(w);

@@ -2,6 +2,7 @@
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_query.h"
 #include "base/json.h"
+#include "service/hit_json.h"
 #include "service/recall.h"
 
 /* ---- plans -------------------------------------------------------------------------------------------- */
@@ -74,10 +75,7 @@ static void print_truth(struct json_writer *w, const struct recall_query *query,
         const struct index_hit *hit = &query->exact.hits[i];
         json_begin_object(w);
         json_key(w, "id");
-        if (hit->id.is_string)
-            json_string(w, hit->id.text);
-        else
-            json_u64(w, hit->id.number);
+        hit_write_id(w, &hit->id);
         json_field_float(w, "$dist", hit->dist);
         json_end_object(w);
     }

@@ -28,6 +28,14 @@ static enum dp_status write_vector(struct json_writer *w, struct call *call, con
     return DP_OK;
 }
 
+void hit_write_id(struct json_writer *w, const struct index_id *id)
+{
+    if (id->is_string)
+        json_string(w, id->text);
+    else
+        json_u64(w, id->number);
+}
+
 enum dp_status hit_write_json(struct json_writer *w, struct call *call, const struct index_hit *hit,
                               const struct hit_format *format)
 {
@@ -36,10 +44,7 @@ enum dp_status hit_write_json(struct json_writer *w, struct call *call, const st
     enum dp_status status = DP_OK;
     json_begin_object(w);
     json_key(w, "id");
-    if (hit->id.is_string)
-        json_string(w, hit->id.text);
-    else
-        json_u64(w, hit->id.number);
+    hit_write_id(w, &hit->id);
     if (!format->no_distance)
         json_field_float(w, "$dist", hit->dist);
     if (hit->vector && format->dim)

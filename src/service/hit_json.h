@@ -13,6 +13,8 @@ struct hit_format {
     bool no_distance; /* leaves "$dist" out: the query has no vector */
 };
 
+/* Writes an id as its client wrote it: a number or a string. */
+void hit_write_id(struct json_writer *w, const struct index_id *id);
 /* Writes {"id": …, "$dist": …, "vector": …, …attributes}. Fails with DP_NOMEM, or with DP_CORRUPT when the attributes
  * are not a JSON object. */
 enum dp_status hit_write_json(struct json_writer *w, struct call *call, const struct index_hit *hit,
