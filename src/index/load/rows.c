@@ -29,15 +29,6 @@ static bool reserve_row(struct index_loader *l)
     return true;
 }
 
-static enum dp_status add_vectors(struct call *call, struct index_loader *l, const float *vectors, size_t windows)
-{
-    uint32_t dim = l->target.vectors.dim;
-    enum dp_status status = DP_OK;
-    for (size_t w = 0; w < windows && status == DP_OK; w++)
-        status = spill_append(&l->waiting.vectors, span_of(vectors + w * dim, dim * sizeof(float)), &call->error);
-    return status;
-}
-
 static enum dp_status check_row_vectors(struct index_loader *l, const float *vectors, size_t windows,
                                         struct dp_error *error)
 {
@@ -85,48 +76,31 @@ static enum dp_status check_row(struct call *call, struct index_loader *l, const
     return status;
 }
 
-/* Notes a row whose vectors and document come next. */
-static enum dp_status enter_row(struct call *call, struct index_loader *l, struct span key, size_t windows,
-                                size_t document_len)
+/* Keeps a row for the next segment. When it fails, part of the row may be kept. */
+static enum dp_status keep_row(struct call *call, struct index_loader *l, struct span key, const float *vectors,
+                               size_t windows, struct span document)
 {
+    enum dp_status status = DP_OK;
     struct span kept = arena_copy(&l->arena, key);
     if (!kept.data || !reserve_row(l))
         return call_nomem(call, "a row");
     l->keys[l->key_count++] = kept;
     l->waiting.rows[l->waiting.count++] = (struct waiting_row){l->waiting.vector_count, l->waiting.documents.len,
-                                                               (uint32_t)windows, (uint32_t)document_len};
+                                                               (uint32_t)windows, (uint32_t)document.len};
     l->waiting.vector_count += windows;
     l->windows += windows ? windows - 1 : 0;
     l->waiting.window_rows += windows != 1;
-    return DP_OK;
-}
-
-/* Takes in a row that was checked. When it fails, part of the row may be in. */
-static enum dp_status take_checked_row(struct call *call, struct index_loader *l, const struct id_key *key,
-                                       const float *vectors, size_t windows, struct span attributes)
-{
-    enum dp_status status = enter_row(call, l, id_key_span(key), windows, attributes.len);
-    if (status == DP_OK)
-        status = map_put(&l->seen, l->keys[l->key_count - 1], l->key_count - 1, NULL, NULL, &call->error);
-    if (status == DP_OK)
-        status = add_vectors(call, l, vectors, windows);
-    if (status == DP_OK)
-        status = spill_append(&l->waiting.documents, attributes, &call->error);
-    return status;
+    if (windows)
+        status = spill_append(&l->waiting.vectors,
+                              span_of(vectors, windows * l->target.vectors.dim * sizeof(float)), &call->error);
+    return status == DP_OK ? spill_append(&l->waiting.documents, document, &call->error) : status;
 }
 
 enum dp_status load_take_row(struct call *call, struct index_loader *l, struct span key, const float *vectors,
                              size_t windows, struct span document)
 {
     enum dp_status status = segment_is_full(l) ? load_build_segment(call, l) : DP_OK;
-    if (status == DP_OK)
-        status = enter_row(call, l, key, windows, document.len);
-    if (status == DP_OK && windows)
-        status = spill_append(&l->waiting.vectors,
-                              span_of(vectors, windows * l->target.vectors.dim * sizeof(float)), &call->error);
-    if (status == DP_OK)
-        status = spill_append(&l->waiting.documents, document, &call->error);
-    return status;
+    return status == DP_OK ? keep_row(call, l, key, vectors, windows, document) : status;
 }
 
 enum dp_status index_load_row(struct call *call, struct index_loader *l, struct index_id id, const float *vectors,
@@ -146,7 +120,9 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
         status = load_build_segment(call, l);
     if (status)
         return status;
-    status = take_checked_row(call, l, &key, vectors, windows, attributes);
+    status = keep_row(call, l, id_key_span(&key), vectors, windows, attributes);
+    if (status == DP_OK)
+        status = map_put(&l->seen, l->keys[l->key_count - 1], l->key_count - 1, NULL, NULL, &call->error);
     l->broken = status != DP_OK;
     return status;
 }
