@@ -39,6 +39,11 @@ double turbopuffer_ms(uint64_t ns)
     return (double)us / 1000;
 }
 
+uint64_t turbopuffer_whole_ms(uint64_t ns)
+{
+    return (ns + 999999) / 1000000;
+}
+
 void turbopuffer_finish(struct call *call, struct http_response *response)
 {
     response->content_type = "application/json";

@@ -5,6 +5,8 @@
 
 #include "api/fields.h"
 
+enum { VALUE_SHOWN = 20 };
+
 void body_init(struct body_parse *b, struct call *call, struct span body)
 {
     *b = (struct body_parse){.call = call};
@@ -26,6 +28,38 @@ void body_refuse(struct body_parse *b, enum dp_status status, const char *format
 void body_not_yet(struct body_parse *b, const char *what, const char *instead)
 {
     body_refuse(b, DP_UNSUPPORTED, "%s is not supported yet by this server: %s", what, instead);
+}
+
+/* The service's word for a type of JSON, and for a value of that type. */
+static const char *service_word(enum json_type type, bool expected)
+{
+    switch (type) {
+    case JSON_ARRAY: return expected ? "a sequence" : "sequence";
+    case JSON_OBJECT: return expected ? "a map" : "map";
+    case JSON_STRING: return expected ? "a string" : "string";
+    case JSON_NUMBER: return expected ? "a number" : "number";
+    case JSON_BOOL: return expected ? "a boolean" : "boolean";
+    case JSON_NULL: return "null";
+    case JSON_NOTHING: break;
+    }
+    return "nothing";
+}
+
+bool body_expect(struct body_parse *b, enum json_type type, const char *name, const char *expected)
+{
+    const enum json_type found = json_peek(&b->r);
+    struct json_reader ahead = b->r;
+    struct span raw = {NULL, 0};
+    if (found == type)
+        return true;
+    if (found == JSON_NOTHING)
+        return false;
+    /* The service shows the value of a string. */
+    const bool shown = found == JSON_STRING && json_read_raw(&ahead, &raw) && raw.len <= VALUE_SHOWN;
+    json_reject(&b->r, DP_INVALID, "%s must be %s, not %s (invalid type: %s%s%.*s, expected %s)", name,
+                json_type_name(type), json_type_name(found), service_word(found, false), shown ? " " : "",
+                shown ? (int)raw.len : 0, (const char *)raw.data, expected ? expected : service_word(type, true));
+    return false;
 }
 
 enum dp_status body_end(struct body_parse *b, bool *malformed)

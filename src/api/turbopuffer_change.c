@@ -45,9 +45,9 @@ static void print_write_costs(struct json_writer *w, const struct call_cost *cos
     json_field_u64(w, "billable_logical_bytes_written", answer->rows.bytes);
     json_end_object(w);
     json_field_object(w, "performance");
-    json_field_u64(w, "server_total_ms", (uint64_t)answer->total_ns / 1000000);
+    json_field_u64(w, "server_total_ms", turbopuffer_whole_ms((uint64_t)answer->total_ns));
     if (answer->embedded) {
-        json_field_u64(w, "embedding_ms", (cost->embed_ns + cost->tokenize_ns) / 1000000);
+        json_field_u64(w, "embedding_ms", turbopuffer_whole_ms(cost->embed_ns + cost->tokenize_ns));
         json_field_u64(w, "embedding_tokens", cost->tokens);
     }
     json_field_u64(w, "rounds", cost->rounds);

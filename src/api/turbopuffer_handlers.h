@@ -13,5 +13,7 @@ void turbopuffer_print_metadata(struct call *call, struct span name, const struc
                                 struct http_response *response);
 /* Nanoseconds as milliseconds with three digits. */
 double turbopuffer_ms(uint64_t ns);
+/* Nanoseconds as whole milliseconds, rounded up: clients take 0 for "not measured". */
+uint64_t turbopuffer_whole_ms(uint64_t ns);
 
 #endif

@@ -3,7 +3,8 @@
  * Known: rank_by ["vector", "ANN" or "kNN", X], where X is an array of numbers, base 64 of little-endian float32, or
  * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"]; filters; top_k or limit; offset; include_attributes or
  * exclude_attributes; consistency; distance_metric; vector_encoding; queries. The rest of turbopuffer's query language is
- * refused by name. Filters stay raw JSON until the namespace's schema is known. null means "not given".
+ * refused by name. Filters stay raw JSON until the namespace's schema is known. null means "not given". Without rank_by, the
+ * rows that a filter chooses are ordered by id.
  */
 #include "api/turbopuffer_query.h"
 
@@ -13,7 +14,14 @@
 #include "api/turbopuffer_body.h"
 #include "base/base64.h"
 
-enum { DEFAULT_LIMIT = 10, ATTRIBUTES_MAX = 1024, RECALL_NUM = 25, RECALL_NUM_MAX = 1000, RECALL_TOP_K = 10 };
+enum {
+    DEFAULT_LIMIT = 10,
+    ATTRIBUTES_MAX = 1024,
+    RECALL_NUM = 25,
+    RECALL_NUM_MAX = 1000,
+    RECALL_TOP_K = 10,
+    WORD_SHOWN = 32
+};
 
 static const char RANK_BY_USAGE[] = "rank_by must be [\"vector\", \"ANN\", X], where X is a vector or [\"Embed\", "
                                     "\"text\"], or [attribute, \"asc\" or \"desc\"]";
@@ -261,7 +269,7 @@ static void take_consistency(struct query_parse *p)
     static const char *const names[FIELDS] = {"level", "max_staleness_seconds"};
     struct span level = {NULL, 0};
     uint64_t seen = 0;
-    if (!fields_expect(p->r, JSON_OBJECT, "consistency") || !json_enter_object(p->r))
+    if (!body_expect(p->body, JSON_OBJECT, "consistency", "struct Consistency") || !json_enter_object(p->r))
         return;
     for (int field; fields_next(p->r, p->arena, names, FIELDS, &seen, &field);) {
         if (field == LEVEL)
@@ -271,7 +279,8 @@ static void take_consistency(struct query_parse *p)
     }
     p->query->query.rows.eventual = span_equal_str(level, "eventual");
     if (!p->query->query.rows.eventual && !span_equal_str(level, "strong"))
-        json_reject(p->r, DP_INVALID, "consistency.level must be \"strong\" or \"eventual\"");
+        json_reject(p->r, DP_INVALID, "consistency.level: unknown variant `%.*s`, expected `strong` or `eventual`",
+                    level.len < WORD_SHOWN ? (int)level.len : 0, (const char *)level.data);
 }
 
 static void take_metric(struct query_parse *p)
@@ -331,6 +340,15 @@ static bool is_given(uint64_t given, const char *name)
     return false;
 }
 
+/* Orders the rows of a query without rank_by by their ids, if a filter chooses them, as clients expect. */
+static void rank_by_id(struct query_parse *p, bool has_filters)
+{
+    if (!has_filters)
+        body_refuse(p->body, DP_INVALID, "rank_by is missing");
+    p->query->query.rank = QUERY_ORDERED;
+    p->query->query.rank_attribute = span_str("id");
+}
+
 /* Refuses fields that exclude each other, and adds the offset to the limit. */
 static void check_query(struct query_parse *p, uint64_t given)
 {
@@ -347,7 +365,7 @@ static void check_query(struct query_parse *p, uint64_t given)
     if (many)
         return;
     if (!is_given(given, "rank_by"))
-        body_refuse(p->body, DP_INVALID, "rank_by is missing");
+        rank_by_id(p, is_given(given, "filters"));
     if (is_given(given, "top_k") && is_given(given, "limit"))
         body_refuse(p->body, DP_INVALID, "top_k and limit exclude each other");
     if (is_given(given, "include_attributes") && is_given(given, "exclude_attributes"))

@@ -78,7 +78,7 @@ static struct write_row *add_row(struct rows_parse *p, const struct write_row *r
 
 void rows_read_deletes(struct rows_parse *p)
 {
-    if (!fields_expect(p->r, JSON_ARRAY, "deletes") || !json_enter_array(p->r))
+    if (!body_expect(p->body, JSON_ARRAY, "deletes", NULL) || !json_enter_array(p->r))
         return;
     while (json_next_item(p->r)) {
         struct write_row row = {.kind = WRITE_DELETE};
@@ -321,7 +321,7 @@ static void read_row(struct rows_parse *p, const char *field, enum write_kind ki
 
 void rows_read_rows(struct rows_parse *p, const char *field, enum write_kind kind)
 {
-    if (!fields_expect(p->r, JSON_ARRAY, field) || !json_enter_array(p->r))
+    if (!body_expect(p->body, JSON_ARRAY, field, NULL) || !json_enter_array(p->r))
         return;
     while (json_next_item(p->r))
         read_row(p, field, kind);
@@ -498,7 +498,7 @@ static void read_columns(struct rows_parse *p, struct column *columns, size_t co
 void rows_read_columns(struct rows_parse *p, const char *field, enum write_kind kind)
 {
     size_t count, first = p->row_count, width = 0;
-    if (!fields_expect(p->r, JSON_OBJECT, field) || !json_enter_object(p->r))
+    if (!body_expect(p->body, JSON_OBJECT, field, NULL) || !json_enter_object(p->r))
         return;
     struct column *columns = find_columns(p, &count), *ids = NULL;
     for (size_t i = 0; columns && i < count; i++) {

@@ -3,6 +3,8 @@
  * "performance" has turbopuffer's fields and the costs: rounds, requests and bytes of the store, and the milliseconds of
  * each stage.
  */
+#include <stdio.h>
+
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_query.h"
 #include "service/hit_json.h"
@@ -17,6 +19,14 @@ static void print_stages(struct json_writer *w, const struct call_cost *cost)
     json_end_object(w);
 }
 
+/* Prints a ratio with its point also where it is 0 or 1: clients of languages that tell integers from floats expect one. */
+static void print_ratio(struct json_writer *w, const char *key, double ratio)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%.4f", ratio);
+    json_field_raw(w, key, span_str(text));
+}
+
 /* `last`: the answer to the last query, whose time covers all of them. `exhaustive`: rows that were looked at one by one. */
 static void print_performance(struct json_writer *w, const struct call *call, const struct query_response *last,
                               uint64_t exhaustive, bool embedded)
@@ -26,14 +36,14 @@ static void print_performance(struct json_writer *w, const struct call *call, co
     double ratio = lookups ? (double)cost->cache_hits / (double)lookups : 1.0;
     uint64_t total = (uint64_t)last->total_ns;
     json_field_object(w, "performance");
-    json_field_double(w, "cache_hit_ratio", ratio);
+    print_ratio(w, "cache_hit_ratio", ratio);
     json_field_str(w, "cache_temperature", ratio >= 1.0 ? "hot" : last->answer.from_cache ? "warm" : "cold");
-    json_field_u64(w, "server_total_ms", total / 1000000);
-    json_field_u64(w, "query_execution_ms", total / 1000000);
+    json_field_u64(w, "server_total_ms", turbopuffer_whole_ms(total));
+    json_field_u64(w, "query_execution_ms", turbopuffer_whole_ms(total));
     json_field_u64(w, "exhaustive_search_count", exhaustive);
     json_field_u64(w, "approx_namespace_size", last->answer.approx_rows);
     if (embedded) {
-        json_field_u64(w, "embedding_ms", (cost->embed_ns + cost->tokenize_ns) / 1000000);
+        json_field_u64(w, "embedding_ms", turbopuffer_whole_ms(cost->embed_ns + cost->tokenize_ns));
         json_field_u64(w, "embedding_tokens", cost->tokens);
     }
     json_field_u64(w, "rounds", cost->rounds);
@@ -45,14 +55,16 @@ static void print_performance(struct json_writer *w, const struct call *call, co
     json_end_object(w);
 }
 
+/* `logical`: grows by the logical bytes of the rows. */
 static enum dp_status print_rows(struct json_writer *w, struct call *call, const struct turbopuffer_query *query,
-                                 bool base64, const struct query_response *answer)
+                                 bool base64, const struct query_response *answer, uint64_t *logical)
 {
     const struct hit_format format = {.excluded = query->exclude,
                                       .excluded_count = query->exclude_count,
                                       .dim = answer->dim,
                                       .base64 = base64,
-                                      .no_distance = query->query.rank == QUERY_ORDERED};
+                                      .no_distance = query->query.rank == QUERY_ORDERED,
+                                      .logical_bytes = logical};
     enum dp_status status = DP_OK;
     json_field_array(w, "rows");
     for (size_t i = query->offset; i < answer->answer.count && status == DP_OK; i++)
@@ -65,7 +77,7 @@ static enum dp_status print_answers(struct json_writer *w, struct call *call,
                                     const struct turbopuffer_queries *all, const struct query_response *answers)
 {
     enum dp_status status = DP_OK;
-    uint64_t exhaustive = 0;
+    uint64_t exhaustive = 0, logical = 0;
     bool embedded = false;
     json_begin_object(w);
     if (all->is_multi)
@@ -73,7 +85,7 @@ static enum dp_status print_answers(struct json_writer *w, struct call *call,
     for (size_t i = 0; i < all->count && status == DP_OK; i++) {
         if (all->is_multi)
             json_begin_object(w);
-        status = print_rows(w, call, &all->queries[i], all->base64, &answers[i]);
+        status = print_rows(w, call, &all->queries[i], all->base64, &answers[i], &logical);
         if (all->is_multi)
             json_end_object(w);
         exhaustive += answers[i].answer.exhaustive_rows;
@@ -83,7 +95,7 @@ static enum dp_status print_answers(struct json_writer *w, struct call *call,
         json_end_array(w);
     json_field_object(w, "billing");
     json_field_u64(w, "billable_logical_bytes_queried", call->cost.bytes);
-    json_field_u64(w, "billable_logical_bytes_returned", w->out->len);
+    json_field_u64(w, "billable_logical_bytes_returned", logical);
     json_end_object(w);
     print_performance(w, call, &answers[all->count - 1], exhaustive, embedded);
     json_end_object(w);

@@ -1,37 +1,22 @@
 /* decode.c: decompresses request bodies with zlib and libzstd.
  *
- * A gzip body is one member. A zstd body is one or more frames. zlib and libzstd check the streams' sums; a gzip
- * stream also tells its size, which zlib compares at the end.
+ * A gzip body is one or more members (RFC 1952), a zstd body one or more frames. zlib and libzstd check the streams'
+ * sums; a gzip member also tells its size, which zlib compares at the end.
  */
 #include "server/decode.h"
 
 #include <limits.h>
-#include <zlib.h>
 #include <zstd.h>
 
-#include "base/alloc.h"
-
-enum { GZIP_ONLY = 16 };
+#include "server/zlib_memory.h"
 
 struct decoder {
     enum body_encoding encoding;
-    bool whole;      /* the bytes so far are a whole stream */
+    bool whole;      /* the bytes so far end with a whole member or frame */
     z_stream z;      /* of gzip */
     ZSTD_DCtx *zstd; /* of zstd */
     uint8_t made[DECODE_STEP];
 };
-
-static voidpf zlib_alloc(voidpf opaque, uInt items, uInt size)
-{
-    (void)opaque;
-    return mem_calloc(items, size);
-}
-
-static void zlib_free(voidpf opaque, voidpf block)
-{
-    (void)opaque;
-    mem_free(block);
-}
 
 bool decode_find(struct span name, enum body_encoding *out)
 {
@@ -51,9 +36,9 @@ struct decoder *decoder_new(enum body_encoding encoding)
     d->encoding = encoding;
     d->whole = false;
     d->zstd = NULL;
-    d->z = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free};
+    d->z = (z_stream){.zalloc = zlib_memory_alloc, .zfree = zlib_memory_free};
     if (encoding == ENCODING_GZIP) {
-        good = inflateInit2(&d->z, MAX_WBITS + GZIP_ONLY) == Z_OK;
+        good = inflateInit2(&d->z, ZLIB_GZIP_BITS) == Z_OK;
     } else {
         d->zstd = ZSTD_createDCtx();
         good =
@@ -89,8 +74,12 @@ static enum dp_status feed_gzip(struct decoder *d, struct span piece, decode_sin
     z->next_in = (Bytef *)(uintptr_t)piece.data; /* zlib only reads it */
     z->avail_in = (uInt)piece.len;
     z->avail_out = 0;
-    /* A full step may have left more bytes inside zlib. */
-    while (status == DP_OK && !d->whole && (z->avail_in || z->avail_out == 0)) {
+    /* A full step may have left more bytes inside zlib, except at the end of a member. */
+    while (status == DP_OK && (z->avail_in || (z->avail_out == 0 && !d->whole))) {
+        if (d->whole) { /* another member begins */
+            inflateReset(z);
+            d->whole = false;
+        }
         z->next_out = d->made;
         z->avail_out = DECODE_STEP;
         const int code = inflate(z, Z_NO_FLUSH);
@@ -103,7 +92,7 @@ static enum dp_status feed_gzip(struct decoder *d, struct span piece, decode_sin
         if (made)
             status = sink(ctx, span_of(d->made, made), error);
     }
-    return status == DP_OK && z->avail_in ? refuse_gzip(error) : status;
+    return status;
 }
 
 static enum dp_status feed_zstd(struct decoder *d, struct span piece, decode_sink sink, void *ctx,
@@ -136,7 +125,7 @@ enum dp_status decoder_feed(struct decoder *d, struct span piece, decode_sink si
         return feed_zstd(d, piece, sink, ctx, error);
     if (piece.len > UINT_MAX)
         return dp_fail(error, DP_TOO_LARGE, "a compressed body of %zu bytes", piece.len);
-    return d->whole ? refuse_gzip(error) : feed_gzip(d, piece, sink, ctx, error);
+    return feed_gzip(d, piece, sink, ctx, error);
 }
 
 size_t decoder_window(const struct decoder *d)

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "server/encode.h"
 #include "server/route_hint.h"
 #include "server/route_metrics.h"
 #include "server/server_timing.h"
@@ -393,6 +394,23 @@ static void hold_answer(struct exchange *ex)
                     "for answers; try again");
 }
 
+/* Compresses a long answer if its route permits that and the client asks for it. */
+static void compress_answer(struct exchange *ex)
+{
+    const struct route *route = ex->match.route;
+    struct buffer *body = &ex->response.body;
+    const size_t room = encode_room(body->len);
+    if (!route || !(route->flags & ROUTE_GZIP) || ex->response.static_body.data || body->len < ENCODE_LEAST ||
+        !encode_is_wanted(head_value(&ex->head, "accept-encoding")) ||
+        !byte_quota_take(&ex->context->answers, room))
+        return;
+    if (encode_gzip(body)) {
+        http_add_header(&ex->response, "Content-Encoding", "gzip");
+        http_add_header(&ex->response, "Vary", "Accept-Encoding");
+    }
+    byte_quota_give(&ex->context->answers, room);
+}
+
 /* Discards the body, and adds the headers that every answer has. */
 static void finish_answer(struct exchange *ex, int64_t started_ns)
 {
@@ -453,6 +471,7 @@ void exchange_run(struct exchange *ex)
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
         settle_key(ex);
+        compress_answer(ex);
     }
     finish_answer(ex, started_ns);
 }

@@ -28,6 +28,29 @@ static enum dp_status write_vector(struct json_writer *w, struct call *call, con
     return DP_OK;
 }
 
+/* Returns the logical bytes of a value as it is stored. */
+static uint64_t count_value(struct span json)
+{
+    struct json_reader r;
+    struct span item;
+    uint64_t sum = 0;
+    json_reader_init(&r, json);
+    switch (json_peek(&r)) {
+    case JSON_BOOL: return sizeof(bool);
+    case JSON_NUMBER: return sizeof(uint64_t);
+    case JSON_STRING: return json.len - 2; /* without its quotes */
+    case JSON_ARRAY:
+        json_enter_array(&r);
+        while (json_next_item(&r) && json_read_raw(&r, &item))
+            sum += count_value(item);
+        return sum;
+    case JSON_NULL:
+    case JSON_OBJECT:
+    case JSON_NOTHING: break;
+    }
+    return 0;
+}
+
 void hit_write_id(struct json_writer *w, const struct index_id *id)
 {
     if (id->is_string)
@@ -36,12 +59,22 @@ void hit_write_id(struct json_writer *w, const struct index_id *id)
         json_u64(w, id->number);
 }
 
+/* Returns the logical bytes of a hit without its attributes. */
+static uint64_t count_hit(const struct index_hit *hit, const struct hit_format *format)
+{
+    uint64_t bytes = hit->id.is_string ? hit->id.text.len : sizeof hit->id.number;
+    if (!format->no_distance)
+        bytes += sizeof hit->dist;
+    return hit->vector ? bytes + format->dim * sizeof *hit->vector : bytes;
+}
+
 enum dp_status hit_write_json(struct json_writer *w, struct call *call, const struct index_hit *hit,
                               const struct hit_format *format)
 {
     struct json_reader r;
     struct span name, value;
     enum dp_status status = DP_OK;
+    uint64_t logical = format->logical_bytes ? count_hit(hit, format) : 0;
     json_begin_object(w);
     json_key(w, "id");
     hit_write_id(w, &hit->id);
@@ -58,7 +91,10 @@ enum dp_status hit_write_json(struct json_writer *w, struct call *call, const st
             continue;
         json_key_span(w, name);
         json_raw(w, value);
+        logical += format->logical_bytes ? count_value(value) : 0;
     }
+    if (format->logical_bytes)
+        *format->logical_bytes += logical;
     json_end(&r);
     json_end_object(w);
     if (!json_failed(&r))

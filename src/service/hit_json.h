@@ -11,6 +11,9 @@ struct hit_format {
     uint32_t dim;     /* of the hits' vectors; 0: leaves vectors out */
     bool base64;      /* writes vectors as base 64 of little-endian float32; false: as arrays of numbers */
     bool no_distance; /* leaves "$dist" out: the query has no vector */
+    /* Grows by the hit's size as turbopuffer counts it: numbers and ids of 8 bytes, a float32 of 4, a boolean of 1, strings by their
+     * length. NULL: not counted. */
+    uint64_t *logical_bytes;
 };
 
 /* Writes an id as its client wrote it: a number or a string. */

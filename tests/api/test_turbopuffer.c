@@ -56,6 +56,7 @@ static void test_turbopuffer_ranks_by_vector(void **state)
                                  "{\"rank_by\":[\"vector\",\"ANN\",[-4,3.0]],\"limit\":1,"
                                  "\"distance_metric\":\"cosine_distance\",\"vector_encoding\":\"base64\"}");
     assert_answer(a, 200, "\"rows\":[{\"id\":18446744073709551615,\"$dist\":0}]");
+    assert_answer(a, 200, "\"billable_logical_bytes_returned\":12}"); /* an id and a float32 */
     assert_null(strstr(a->body, "embedding_ms"));
     buffer_init(&text, 100);
     base64_encode(span_of(v, sizeof v), &text);
@@ -92,6 +93,10 @@ static void test_turbopuffer_filters_and_orders(void **state)
         assert_answer(a, 200, cases[i].rows);
         assert_answer(a, 200, "\"exhaustive_search_count\":3");
     }
+    /* without rank_by: the rows that the filter chooses, by id */
+    assert_answer(
+        ask(api_service, turbopuffer_query, "own", "{\"filters\":[\"text\",\"In\",[\"a\",\"b\"]],\"limit\":5}"),
+        200, "\"rows\":[{\"id\":1},{\"id\":18446744073709551615}]");
     assert_answer(ask(api_service, turbopuffer_query, "own",
                       "{\"rank_by\":[\"id\",\"desc\"],\"limit\":1,\"include_attributes\":[\"vector\"]}"),
                   200, "\"rows\":[{\"id\":18446744073709551615,\"vector\":[-4,3]}]");
@@ -183,6 +188,8 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"", 422, "{\"status\":\"error\",\"error\":\"expected an object"},
         {"{}", 400, "rank_by is missing"},
         {"{\"rank_by\":null}", 400, "rank_by is missing"},
+        {"{\"limit\":3}", 400, "rank_by is missing"},
+        {"{\"filters\":7,\"limit\":3}", 422, "filters must be an array"},
         {"{\"rank_by\":\"vector\"}", 422, "rank_by must be an array"},
         {"{\"rank_by\":[]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"vector\"]}", 400, "this rank_by is not supported yet"},
@@ -240,8 +247,9 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"queries\":[{" EMBED("cat") ",\"consistency\":{\"level\":\"strong\"}}]}", 400, "beside"},
         {"{\"queries\":[{" EMBED("cat") "}],\"rerank_by\":[\"RRF\"]}", 400, "rerank_by is not supported yet"},
         {"{" EMBED("cat") ",\"include_attributes\":true,\"exclude_attributes\":[]}", 400, "exclude each other"},
-        {"{" EMBED("cat") ",\"consistency\":\"strong\"}", 422, "consistency must be an object"},
-        {"{" EMBED("cat") ",\"consistency\":{\"level\":\"weak\"}}", 422, "consistency.level must be"},
+        {"{" EMBED("cat") ",\"consistency\":\"strong\"}", 422, "expected struct Consistency"},
+        {"{" EMBED("cat") ",\"consistency\":{\"level\":\"weak\"}}", 422,
+         "unknown variant `weak`, expected `strong` or `eventual`"},
         {"{" EMBED("cat") ",\"distance_metric\":\"dot\"}", 422, "distance_metric must be"},
         {"{" EMBED("cat") ",\"distance_metric\":\"euclidean_squared\"}", 400, "which is cosine_distance"},
         {"{" EMBED("cat") ",\"vector_encoding\":\"hex\"}", 422, "vector_encoding must be"},

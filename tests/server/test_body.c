@@ -207,6 +207,44 @@ static void test_body_refuses_what_is_not_of_its_encoding(void **state)
     request_body_deinit(&b);
 }
 
+/* Members of gzip may follow one another, in whatever pieces they come; nothing else may follow them. */
+static void test_body_takes_several_gzip_members(void **state)
+{
+    (void)state;
+    static uint8_t plain[3 * DECODE_STEP], packed[4 * DECODE_STEP + 1];
+    static const size_t cuts[] = {0, 1, DECODE_STEP, 2 * DECODE_STEP, 2 * DECODE_STEP, sizeof plain};
+    struct request_body b;
+    struct span out;
+    size_t len = 0;
+    request_body_init(&b, &memory, &disk);
+    fill(plain, sizeof plain);
+    for (size_t i = 0; i + 1 < sizeof cuts / sizeof *cuts; i++) {
+        const struct span member = pack(ENCODING_GZIP, span_of(plain + cuts[i], cuts[i + 1] - cuts[i]));
+        memcpy(packed + len, member.data, member.len);
+        len += member.len;
+        free((void *)(uintptr_t)member.data);
+    }
+    for (size_t piece = 1; piece < sizeof packed; piece = piece * 40 + 1) {
+        const struct span whole = span_of(packed, len);
+        assert_int_equal(send_body(&b, ENCODING_GZIP, MEGABYTE, false, whole, piece, &out), DP_OK);
+        assert_true(span_equal(out, span_of(plain, sizeof plain)));
+        request_body_clear(&b, 0);
+        /* the last member is cut; a byte follows it; its sum is wrong */
+        const struct span shorter = span_of(packed, len - 1), longer = span_of(packed, len + 1);
+        assert_int_equal(send_body(&b, ENCODING_GZIP, MEGABYTE, false, shorter, piece, &out), DP_INVALID);
+        request_body_clear(&b, 0);
+        assert_int_equal(send_body(&b, ENCODING_GZIP, MEGABYTE, false, longer, piece, &out), DP_INVALID);
+        request_body_clear(&b, 0);
+        packed[len - 5] ^= 1;
+        assert_int_equal(send_body(&b, ENCODING_GZIP, MEGABYTE, false, whole, piece, &out), DP_INVALID);
+        packed[len - 5] ^= 1;
+        request_body_clear(&b, 0);
+    }
+    assert_int_equal(send_body(&b, ENCODING_GZIP, sizeof plain - 1, false, span_of(packed, len), 100, &out),
+                     DP_TOO_LARGE);
+    request_body_deinit(&b);
+}
+
 /* Frames of zstd may follow one another; one whose window exceeds 8 MiB is refused. */
 static void test_body_takes_zstd_as_http_has_it(void **state)
 {
@@ -349,6 +387,7 @@ int main(void)
         QUOTAS(test_body_ends_at_its_limit),
         QUOTAS(test_body_stops_a_bomb),
         QUOTAS(test_body_refuses_what_is_not_of_its_encoding),
+        QUOTAS(test_body_takes_several_gzip_members),
         QUOTAS(test_body_takes_zstd_as_http_has_it),
         QUOTAS(test_body_counts_against_the_quotas),
         QUOTAS(test_body_that_waits_for_a_key_counts_later),

@@ -590,6 +590,37 @@ static void test_exchange_unpacks_gzip(void **state)
     assert_answer(413, "request_too_large");
 }
 
+/* Compresses long answers of turbopuffer's routes, for clients that ask. */
+static void test_exchange_compresses_answers(void **state)
+{
+    (void)state;
+    static const char target[] = "/v2/namespaces/things/query";
+    const struct span large =
+        span_str("{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"cat\"]],\"include_attributes\":true}");
+    const struct span small = span_str("{\"rank_by\":[\"id\",\"asc\"],\"limit\":1}");
+    request("POST", target, "Accept-Encoding: gzip\n", large);
+    assert_string_equal(header("Content-Encoding"), "gzip");
+    assert_string_equal(header("Vary"), "Accept-Encoding");
+    const size_t packed = exchange_answer(&exchange).len;
+    assert_answer(200, "\x1f\x8b");
+    request("POST", target, "Accept-Encoding: identity\n", large);
+    assert_null(header("Content-Encoding"));
+    assert_true(exchange_answer(&exchange).len > packed);
+    assert_answer(200, "\"rows\":[");
+    request("POST", target, "Accept-Encoding: gzip\n", small);
+    assert_null(header("Content-Encoding"));
+    assert_answer(200, "\"rows\":[");
+    /* without memory set aside for it, the answer goes out as it is */
+    context.answers.max = 100 << 10;
+    request("POST", target, "Accept-Encoding: gzip\n", large);
+    assert_null(header("Content-Encoding"));
+    assert_answer(200, "\"rows\":[");
+    context.answers.max = BODIES_MAX;
+    request("GET", "/metrics", "Accept-Encoding: gzip\n", span_str(""));
+    assert_null(header("Content-Encoding"));
+    assert_answer(200, "dipper_");
+}
+
 static void test_exchange_unpacks_zstd(void **state)
 {
     (void)state;
@@ -964,6 +995,7 @@ int main(void)
         cmocka_unit_test(test_exchange_tells_where_the_time_went),
         cmocka_unit_test(test_exchange_bounds_bodies),
         cmocka_unit_test(test_exchange_unpacks_gzip),
+        cmocka_unit_test(test_exchange_compresses_answers),
         cmocka_unit_test(test_exchange_unpacks_zstd),
         cmocka_unit_test(test_exchange_takes_larger_bodies_of_writes),
         cmocka_unit_test(test_exchange_stores_large_bodies),
