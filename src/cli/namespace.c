@@ -7,33 +7,15 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/json.h"
-#include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/linked_model.h"
+#include "cli/namespace.h"
 #include "filter/attribute.h"
 #include "index/upkeep.h"
 #include "index/verify.h"
 
 enum { ARENA_MAX = 1 << 30, OUTPUT_MAX = 256 << 20, NAMES_PAGE = 1000, PAUSE_MS = 100 };
-
-struct namespace_options {
-    bool json, wait, yes;
-};
-
-/* One run of the command: its settings, the open root, and its output. */
-struct namespace_run {
-    const struct cli_args *args;
-    const struct namespace_options *options;
-    struct call call;
-    struct service *service;
-    struct store *store;
-    struct span name; /* of the namespace; empty for `list` */
-    struct buffer out;
-    struct json_writer json;
-    bool failed; /* the verb has done its work and found faults */
-};
 
 /* ---- list, info ------------------------------------------------------------------------------------------ */
 
@@ -332,7 +314,7 @@ static void print_cost(struct namespace_run *run)
 }
 
 /* Opens the root, runs one verb, and prints the verb's output and its cost. */
-static int run_namespace(const struct cli_args *args, enum dp_status (*verb)(struct namespace_run *run))
+static int run_namespace(const struct cli_args *args, namespace_verb *verb)
 {
     struct arena arena;
     struct namespace_run run = {.args = args, .options = args->options};
@@ -347,7 +329,8 @@ static int run_namespace(const struct cli_args *args, enum dp_status (*verb)(str
         run.name = span_str(args->positions[0]);
     if (run.options->json)
         json_begin_object(&run.json);
-    enum dp_status status = open_service(program_inputs(&args->config), OPEN_STORE, &run.service, &error);
+    unsigned parts = OPEN_STORE | (verb == namespace_import ? OPEN_CREATE : 0);
+    enum dp_status status = open_service(program_inputs(&args->config), parts, &run.service, &error);
     if (status == DP_OK) {
         run.store = service_store(run.service);
         status = verb(&run);
@@ -390,6 +373,19 @@ static int run_namespace_verify(const struct cli_args *args)
     return run_namespace(args, verify_namespace);
 }
 
+static int run_namespace_export(const struct cli_args *args)
+{
+    const struct namespace_options *given = args->options;
+    if (given->json && strcmp(args->positions[1], "-") == 0)
+        return cli_usage(args, "--json prints on standard output, and so does the export: name a file");
+    return run_namespace(args, namespace_export);
+}
+
+static int run_namespace_import(const struct cli_args *args)
+{
+    return run_namespace(args, namespace_import);
+}
+
 static int run_namespace_compact(const struct cli_args *args)
 {
     return run_namespace(args, compact_namespace);
@@ -416,6 +412,10 @@ static const struct cli_verb verbs[] = {
      run_namespace_rm},
     {"verify", "NAMESPACE", "read every object, check every checksum and reference, and name what is wrong", 1, 1,
      run_namespace_verify},
+    {"export", "NAMESPACE FILE.jsonl", "write all of a namespace to a file (\"-\": standard output)", 2, 2,
+     run_namespace_export},
+    {"import", "NAMESPACE FILE.jsonl", "make a new namespace of an exported file (\"-\": standard input)", 2, 2,
+     run_namespace_import},
     {"compact", "NAMESPACE", "fold the log, and merge the segments into as few as possible", 1, 1,
      run_namespace_compact},
     {"gc", "NAMESPACE [--wait]", "remove log entries and objects that the namespace no longer needs", 1, 1,
@@ -425,7 +425,7 @@ static const struct cli_verb verbs[] = {
 const struct cli_command cli_namespace_command = {
     .name = "namespace",
     .alias = "ns",
-    .summary = "list, describe, delete, verify, compact namespaces",
+    .summary = "list, describe, delete, verify, compact, copy namespaces",
     .details = "`verify` ends with status 1 if it finds a fault. `gc` removes a thing only 15 minutes after the\n"
                "namespace has let it go, because a reader may still use it, and an object that no manifest lists\n"
                "only after a day, because a load may still be at work. `dipper serve` and `dipper index-worker`\n"

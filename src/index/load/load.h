@@ -45,6 +45,7 @@ struct index_loader {
     size_t key_count, key_room;
     uint64_t windows; /* vectors of the whole load beyond the first of each row */
     bool broken;      /* the load holds half of a row, so it must not commit */
+    bool vectorless;  /* rows may come without a vector */
 
     struct waiting_rows waiting;
     size_t segment_rows;               /* maximum rows per segment */

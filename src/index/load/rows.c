@@ -32,6 +32,8 @@ static bool reserve_row(struct index_loader *l)
 static enum dp_status check_row_vectors(struct index_loader *l, const float *vectors, size_t windows,
                                         struct dp_error *error)
 {
+    if (windows == 0 && l->vectorless)
+        return DP_OK;
     if (windows == 0 || windows > INDEX_WINDOWS_MAX)
         return dp_fail(error, DP_INVALID, "a row has 1 to %d vectors, not %zu", INDEX_WINDOWS_MAX, windows);
     enum dp_status status = DP_OK;

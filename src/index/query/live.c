@@ -45,15 +45,15 @@ static enum dp_status check_limits(struct call *call, const struct view *view, b
                      LIVE_ROWS_MAX, LIVE_BYTES_MAX >> 20, live->rows, bytes >> 20);
 }
 
-enum dp_status live_rows_take(struct call *call, struct view *view, bool documents, struct live_rows *out)
+/* Copies which rows live. The caller holds the view's lock, and has initialised *out. */
+static enum dp_status copy_live(struct call *call, const struct view *view, struct live_rows *out)
 {
     const struct manifest *m = &view->base->manifest;
     const struct tail *tail = &view->locked.tail;
     enum dp_status status = DP_OK;
-    *out = (struct live_rows){.view = view, .masks = mem_calloc(m->segment_count + 1, sizeof *out->masks)};
+    out->masks = mem_calloc(m->segment_count + 1, sizeof *out->masks);
     if (!out->masks)
         return call_nomem(call, "a scan of all rows");
-    view_lock(view);
     out->tail = mem_alloc(((size_t)tail->live + 1) * sizeof(struct wal_record *));
     if (!out->tail)
         status = call_nomem(call, "a scan of all rows");
@@ -68,8 +68,25 @@ enum dp_status live_rows_take(struct call *call, struct view *view, bool documen
         if (mask)
             status = copy_mask(call, mask, &out->masks[i]);
     }
+    return status;
+}
+
+enum dp_status live_rows_take(struct call *call, struct view *view, bool documents, struct live_rows *out)
+{
+    *out = (struct live_rows){.view = view};
+    view_lock(view);
+    enum dp_status status = copy_live(call, view, out);
     if (status == DP_OK)
         status = check_limits(call, view, documents, out);
+    view_unlock(view);
+    return status;
+}
+
+enum dp_status live_rows_take_all(struct call *call, struct view *view, struct live_rows *out)
+{
+    *out = (struct live_rows){.view = view};
+    view_lock(view);
+    enum dp_status status = copy_live(call, view, out);
     view_unlock(view);
     return status;
 }

@@ -34,6 +34,8 @@ typedef enum dp_status live_row_fn(void *context, const struct live_row *row);
 /* Copies which rows live. `documents`: a walk will follow, so their bytes are bounded, too. Fails with DP_INVALID, and
  * names the limit, when there are too many. The caller deinits *out, also after a failure. */
 enum dp_status live_rows_take(struct call *call, struct view *view, bool documents, struct live_rows *out);
+/* The same without a limit. */
+enum dp_status live_rows_take_all(struct call *call, struct view *view, struct live_rows *out);
 void live_rows_deinit(struct live_rows *live);
 
 /* Returns whether a row of a segment lives. */
