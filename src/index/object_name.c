@@ -87,6 +87,12 @@ void key_of_del(struct object_key *out, struct span name, const struct ulid *inc
                               incarnation->text, segment->text, deletion->text));
 }
 
+void key_of_pin(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *pin)
+{
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/pin/%s.pin", SPAN_FMT(name), incarnation->text,
+                              pin->text));
+}
+
 /* Takes `len` bytes from the front of *text. Returns false if it has fewer. */
 static bool take_part(struct span *text, size_t len, struct span *out)
 {
@@ -147,6 +153,7 @@ bool object_name_parse(struct span key, struct span name, struct parsed_name *ou
         return false;
     memcpy(out->key.text, key.data, key.len);
     out->key.len = key.len;
+    out->name = name;
     rest = span_of(rest.data + name.len, rest.len - name.len);
     if (!take_text(&rest, "/") || !take_ulid(&rest, &out->incarnation) || !take_text(&rest, "/") ||
         !take_part(&rest, 4, &folder))
@@ -154,6 +161,10 @@ bool object_name_parse(struct span key, struct span name, struct parsed_name *ou
     if (span_equal_str(folder, "wal/")) {
         out->kind = OBJECT_WAL;
         return parse_number(rest, &out->number);
+    }
+    if (span_equal_str(folder, "pin/")) {
+        out->kind = OBJECT_PIN;
+        return take_ulid(&rest, &out->born) && span_equal_str(rest, ".pin");
     }
     return span_equal_str(folder, "seg/") && parse_segment_object(rest, out);
 }

@@ -5,8 +5,9 @@
  *   <namespace>/<incarnation>/seg/<segment>.<attribute>.ivf
  *   <namespace>/<incarnation>/seg/<segment>.dpr
  *   <namespace>/<incarnation>/seg/<segment>.<deletion>.del
+ *   <namespace>/<incarnation>/pin/<pin>.pin
  *
- * Incarnations, segments and deletions are ULIDs; an attribute is its number in the schema.
+ * Incarnations, segments, deletions and pins are ULIDs; an attribute is its number in the schema.
  */
 #ifndef INDEX_OBJECT_NAME_H
 #define INDEX_OBJECT_NAME_H
@@ -66,13 +67,17 @@ void key_of_dpr(struct object_key *out, struct span name, const struct ulid *inc
 void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation,
                 const struct ulid *segment, const struct ulid *deletion);
 
+void key_of_pin(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *pin);
+
 /* What the name of an object says. */
 struct parsed_name {
-    enum object_kind { OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL } kind;
+    enum object_kind { OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL, OBJECT_PIN } kind;
     struct object_key key; /* the name itself */
+    struct span name;      /* of the namespace: the span that was given */
     struct ulid incarnation;
-    uint64_t number;           /* OBJECT_WAL */
-    struct ulid segment, born; /* others: the segment, and the ULID of the object, which tells when it was made */
+    uint64_t number;     /* OBJECT_WAL */
+    struct ulid segment; /* OBJECT_IVF, OBJECT_DPR, OBJECT_DEL */
+    struct ulid born;    /* of all but OBJECT_WAL: the ULID of the object, which tells when it was made */
 };
 /* Parses a name that one of the functions above makes for the namespace `name`. Returns false for all others, and for the
  * manifest's. */

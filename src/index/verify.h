@@ -16,7 +16,7 @@ struct index_verify_result {
 };
 
 /* Verifies the manifest, each listed object (its size, every checksum, and that ids, rows, vectors, lists and deleted
- * rows agree), that no two live rows have one id, and the log from wal_floor on (its numbers, hashes and chain). Reads
+ * rows agree), that its pins can be read and the owners of a branch's objects keep them, that no two live rows have one id, and the log from wal_floor on (its numbers, hashes and chain). Reads
  * in rounds of bounded size. Calls `fault` for each fault, and goes on behind it where it can. Fails only when it
  * cannot verify: DP_NOT_FOUND, a store that does not answer, or no memory. */
 enum dp_status index_verify(struct call *call, struct store *store, struct span name, index_fault_fn *fault,

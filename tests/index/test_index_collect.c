@@ -358,8 +358,10 @@ static void test_index_names_of_objects_are_parsed_strictly(void **state)
         "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/wal/18446744073709551615",
         "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.1.ivf",
         "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.dpr",
-        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.01BX5ZZKBKACTAV9WEVGEMMVS0.del"};
-    static const enum object_kind kinds[] = {OBJECT_WAL, OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL};
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/seg/01BX5ZZKBKACTAV9WEVGEMMVRZ.01BX5ZZKBKACTAV9WEVGEMMVS0.del",
+        "rows/01ARZ3NDEKTSV4RRFFQ69G5FAV/pin/01BX5ZZKBKACTAV9WEVGEMMVRZ.pin"};
+    static const enum object_kind kinds[] = {OBJECT_WAL, OBJECT_WAL, OBJECT_IVF,
+                                             OBJECT_DPR, OBJECT_DEL, OBJECT_PIN};
     struct parsed_name name;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         struct span whole = span_str(ours[i]);

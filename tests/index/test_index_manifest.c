@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "index/manifest/format.h"
+#include "index/manifest/pins.h"
 #include "index/wal/entry.h"
 
 static void put_ulid(struct ulid *out, const char *text)
@@ -74,6 +75,22 @@ static void fill(struct manifest *m)
         put_ulid(&waiting[i].id, i ? "01BX5ZZKBKACTAV9WEVGEMMVC1" : "01BX5ZZKBKACTAV9WEVGEMMVC0");
         put_ulid(&pending[i].load, i ? "01BX5ZZKBKACTAV9WEVGEMMVD1" : "01BX5ZZKBKACTAV9WEVGEMMVD0");
     }
+    static struct manifest_pin pins[2];
+    static struct manifest_owner owners[2];
+    for (int i = 0; i < 2; i++) {
+        pins[i] = (struct manifest_pin){.size = 128, .branch = span_str(i ? "branch-1" : "branch-0")};
+        put_ulid(&pins[i].id, i ? "01BX5ZZKBKACTAV9WEVGEMMVP1" : "01BX5ZZKBKACTAV9WEVGEMMVP0");
+        put_ulid(&pins[i].incarnation, "01BX5ZZKBKACTAV9WEVGEMMVQ0");
+        put_ulid(&pins[i].branch_incarnation, "01BX5ZZKBKACTAV9WEVGEMMVR0");
+        owners[i].name = span_str(i ? "source" : "source-of-source");
+        put_ulid(&owners[i].incarnation, "01BX5ZZKBKACTAV9WEVGEMMVS0");
+    }
+    m->pins = pins;
+    m->pin_count = 2;
+    m->owners = owners;
+    m->owner_count = 2;
+    segments[1].owner = 2;
+    segments[1].deleted_owner = 1;
     m->pending = pending;
     m->pending_count = 2;
     m->features = MANIFEST_FEATURE_LOG;
@@ -126,6 +143,17 @@ static void test_index_manifest_comes_back(void **state)
     assert_int_equal(back.claims[CLAIM_FOLD].until_ms, 1700000000000);
     assert_int_equal(back.claims[CLAIM_MERGE].until_ms, 0);
     assert_int_equal(back.claims[CLAIM_COLLECT].until_ms, 1700000000002);
+    assert_int_equal(back.pin_count, 2);
+    assert_true(span_equal_str(back.pins[1].branch, "branch-1"));
+    assert_true(ulid_equal(&back.pins[1].branch_incarnation, &m.pins[1].branch_incarnation));
+    assert_int_equal(back.pins[1].size, 128);
+    assert_int_equal(back.segments[0].owner, 0);
+    struct object_home home = manifest_home(&back, span_str("rows"), back.segments[0].owner);
+    assert_true(span_equal_str(home.name, "rows") && ulid_equal(home.incarnation, &m.incarnation));
+    home = manifest_home(&back, span_str("rows"), back.segments[1].owner);
+    assert_true(span_equal_str(home.name, "source") && ulid_equal(home.incarnation, &m.owners[1].incarnation));
+    home = manifest_home(&back, span_str("rows"), back.segments[1].deleted_owner);
+    assert_true(span_equal_str(home.name, "source-of-source"));
     assert_int_equal(back.pending_count, 2);
     assert_true(ulid_equal(&back.pending[1].load, &m.pending[1].load));
     assert_true(ulid_equal(&back.pending[1].segments[0].id, &m.pending[1].segments[0].id));
@@ -183,7 +211,7 @@ static void test_index_manifest_of_newer_versions_is_refused(void **state)
     expect_refusal("{\"ann\":true}", "7", DP_UNSUPPORTED, "expected an object");
     expect_refusal("\"state\": \"live\"", "\"state\": \"asleep\"", DP_UNSUPPORTED, "\"asleep\"");
     expect_refusal("\"kind\": \"fold\"", "\"kind\": \"paint\"", DP_UNSUPPORTED, "\"paint\"");
-    expect_refusal("\"pins\": []", "\"pins\": [{\"owner\": \"x\"}]", DP_UNSUPPORTED, "branch");
+    expect_refusal("\"size\": 128", "\"size\": 128, \"colour\": 3", DP_UNSUPPORTED, "\"colour\"");
 }
 
 /* What a program reads of a log: numbers, claims and pending loads. */
@@ -205,6 +233,96 @@ static void test_index_manifest_whose_log_does_not_fit_is_refused(void **state)
     expect_refusal("\"state\": \"live\"", "\"state\": \"deleted\"", DP_CORRUPT, "is deleted, but has");
     expect_refusal("\"read_only\": true", "\"read_only\": 1", DP_CORRUPT, "expected");
     expect_refusal("\"load\": \"01BX5ZZKBKACTAV9WEVGEMMVD0\", ", "", DP_CORRUPT, "\"load\" is missing");
+}
+
+static void test_index_manifest_whose_branches_do_not_fit_is_refused(void **state)
+{
+    (void)state;
+    expect_refusal("VP1", "VP0", DP_CORRUPT, "pin 01BX5ZZKBKACTAV9WEVGEMMVP0 is not in order");
+    expect_refusal("VP1", "VPI", DP_CORRUPT, "ULID");
+    expect_refusal("\"branch-0\"", "\".branch\"", DP_CORRUPT, "not the name of a namespace");
+    expect_refusal("\"branch\": \"branch-0\", ", "", DP_CORRUPT, "\"branch\" is missing");
+    expect_refusal("\"source\"", "\"source-of-source\"", DP_CORRUPT, "owner \"source-of-source\" is there twice");
+    expect_refusal("\"source\"", "\"a/b\"", DP_CORRUPT, "not the name of a namespace");
+    expect_refusal("\"owner\": 2", "\"owner\": 3", DP_CORRUPT, "owner");
+    expect_refusal("\"owner\": 2", "\"owner\": 0", DP_CORRUPT, "outside 1..64");
+    expect_refusal("\"owner\": 1}", "\"owner\": 65}", DP_CORRUPT, "outside 1..64");
+    expect_refusal("\"owner\": 1}", "\"owner\": 18446744073709551615}", DP_CORRUPT, "outside 1..64");
+}
+
+/* A manifest without owners, as all were before there were branches, does not tell them. */
+static void test_index_manifest_without_owners_does_not_tell_them(void **state)
+{
+    (void)state;
+    struct manifest m, back;
+    struct buffer text;
+    struct dp_error error = {0};
+    buffer_init(&text, MANIFEST_BYTES_MAX);
+    fill(&m);
+    m.owner_count = m.pin_count = 0;
+    m.segments[1].owner = m.segments[1].deleted_owner = 0;
+    assert_int_equal(manifest_write(&m, &text, &error), DP_OK);
+    assert_null(memmem(text.data, text.len, "owner", 5));
+    assert_int_equal(manifest_parse(buffer_span(&text), &back, &error), DP_OK);
+    assert_int_equal(back.owner_count + back.pin_count, 0);
+    manifest_deinit(&back);
+    manifest_deinit(&m);
+    buffer_deinit(&text);
+}
+
+/* ---- .pin objects ------------------------------------------------------------------------------------------ */
+
+static void test_index_pins_come_back(void **state)
+{
+    (void)state;
+    struct pinned_object objects[4], *back;
+    struct manifest m;
+    struct buffer text;
+    struct arena arena;
+    struct dp_error error = {0};
+    size_t count;
+    fill(&m);
+    arena_init(&arena, 1 << 20);
+    buffer_init(&text, PIN_LEN_MAX);
+    put_ulid(&objects[0].segment, "01BX5ZZKBKACTAV9WEVGEMMVA1");
+    put_ulid(&objects[0].born, "01BX5ZZKBKACTAV9WEVGEMMVZZ");
+    objects[1] = objects[0];
+    put_ulid(&objects[2].segment, "01BX5ZZKBKACTAV9WEVGEMMVA0");
+    objects[2].born = objects[2].segment;
+    objects[3] = (struct pinned_object){objects[0].segment, objects[0].segment};
+    assert_int_equal(pin_sort(objects, 4), 3);
+    pin_write(&m.pins[0], objects, 3, &text);
+    assert_int_equal(text.len, PIN_FIXED_LEN + 3 * PIN_OBJECT_LEN);
+    assert_int_equal(pin_parse(buffer_span(&text), &m.pins[0], &arena, &back, &count, &error), DP_OK);
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(ulid_equal(&back[i].segment, &objects[i].segment) &&
+                    ulid_equal(&back[i].born, &objects[i].born));
+    assert_int_equal(pin_parse(buffer_span(&text), &m.pins[1], &arena, &back, &count, &error), DP_CORRUPT);
+    for (size_t len = 0; len < text.len; len++)
+        assert_int_equal(pin_parse(span_of(text.data, len), &m.pins[0], &arena, &back, &count, &error),
+                         DP_CORRUPT);
+    for (size_t at = 0; at < text.len; at++) {
+        text.data[at] ^= 1;
+        assert_int_equal(pin_parse(buffer_span(&text), &m.pins[0], &arena, &back, &count, &error), DP_CORRUPT);
+        text.data[at] ^= 1;
+    }
+    struct pinned_list list = {m.pins[0].id, m.pins[0].incarnation, objects, 3};
+    const struct pin_set set = {&list, 1};
+    struct parsed_name name = {.kind = OBJECT_DEL,
+                               .incarnation = m.pins[0].incarnation,
+                               .segment = objects[2].segment,
+                               .born = objects[2].born};
+    assert_true(pin_set_has(&set, &name));
+    name.incarnation = m.incarnation;
+    assert_false(pin_set_has(&set, &name));
+    name = (struct parsed_name){.kind = OBJECT_PIN, .incarnation = m.pins[0].incarnation, .born = m.pins[0].id};
+    assert_false(pin_set_has(&set, &name));
+    name.name = span_str("rows");
+    assert_true(manifest_lists(&m, span_str("rows"), &name));
+    manifest_deinit(&m);
+    buffer_deinit(&text);
+    arena_deinit(&arena);
 }
 
 static enum dp_status count_object(void *context, const struct manifest_object *object)
@@ -251,6 +369,8 @@ static void test_index_manifest_goes_through_lives(void **state)
     assert_true(ulid_equal(&back.horizon, &m.horizon));
     assert_true(ulid_equal(&back.incarnation, &m.incarnation));
     assert_int_equal(back.writer_count, 2);
+    assert_int_equal(back.pin_count, 2); /* what a branch needs stays */
+    assert_int_equal(back.owner_count, 0);
     manifest_begin_life(&back, &life);
     assert_int_equal(manifest_check(&back, &error), DP_CORRUPT);
     assert_non_null(strstr(error.message, "dim is 0, and the namespace has no log"));
@@ -263,6 +383,7 @@ static void test_index_manifest_goes_through_lives(void **state)
     assert_int_equal(back.wal_floor, 0);
     assert_int_equal(back.wal_chain, wal_chain_start(&life));
     assert_false(back.read_only);
+    assert_int_equal(back.pin_count, 2);
     assert_int_equal(back.claims[CLAIM_FOLD].until_ms, 0);
     assert_int_equal(back.created_ms, 0);
     manifest_deinit(&back);
@@ -570,6 +691,9 @@ int main(void)
         cmocka_unit_test(test_index_manifest_of_newer_versions_is_refused),
         cmocka_unit_test(test_index_manifest_whose_numbers_do_not_fit_is_refused),
         cmocka_unit_test(test_index_manifest_whose_log_does_not_fit_is_refused),
+        cmocka_unit_test(test_index_manifest_whose_branches_do_not_fit_is_refused),
+        cmocka_unit_test(test_index_manifest_without_owners_does_not_tell_them),
+        cmocka_unit_test(test_index_pins_come_back),
         cmocka_unit_test(test_index_manifest_enumerates_pending_loads),
         cmocka_unit_test(test_index_manifest_goes_through_lives),
         cmocka_unit_test(test_index_manifest_too_large_is_refused),

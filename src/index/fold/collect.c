@@ -1,16 +1,20 @@
-/* fold/collect.c: the collector, the only one that removes objects (rules L1, L4, L8 and L9 of docs/internals/wal.md).
+/* fold/collect.c: the collector, the only one that removes objects (rules L1, L4, L8, L9 and L10 of docs/internals/wal.md).
  *
  * One collection takes one of two steps:
  *
  *   let go   read the manifest, list all objects below the name, and read the manifest again. Garbage is what neither needs:
  *              - log entries up to wal_floor;
  *              - log entries of other lives of the name than the live one;
- *              - other objects that it neither lists nor has pending, and that are older than the lag.
+ *              - other objects that it neither lists nor has pending, that no pin of it keeps, and that are older than the
+ *                lag.
  *            If its wal_gone or horizon does not cover the garbage yet, one swap raises them. The names that a manifest
  *            covers become the batch, with the store's time of the answer that showed this manifest.
  *   remove   a grace after that time, by the store's clock and by this host's, remove the batch.
  *
+ * Before that, it takes pins out of the manifest that no branch needs (fold/unpin.h).
+ *
  * A manifest that has let an object go never lists it again: commits check the horizon, and numbers of entries only rise.
+ * Nor does it get a pin of that object: who adds a pin does so over a manifest that still lists or pins the object.
  * The grace is for readers and writers that still hold an older manifest. The batch lives in memory only. When the
  * process ends, its successor lists again.
  *
@@ -21,6 +25,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "index/fold/unpin.h"
+#include "index/manifest/pins.h"
 #include "index/manifest/swap.h"
 
 enum {
@@ -63,6 +69,7 @@ struct collection {
     int64_t grace_ms, lag_ms;
     struct manifest manifest; /* as the latest read found it */
     bool exists;
+    struct pin_set pins; /* the objects of its pins */
     struct manifest_answer answer;
     int64_t begun_ns;      /* when the latest read of the manifest began */
     struct garbage *found; /* [found_count]: what may be garbage, in the call's arena */
@@ -70,6 +77,8 @@ struct collection {
     bool held;           /* it leaves folded entries to the next collection */
     uint64_t gone;       /* wal_gone to reach */
     struct ulid horizon; /* horizon to reach */
+    struct ulid *unused; /* [unused_count]: pins to take out */
+    size_t unused_count;
     struct index_collect_result *result;
 };
 
@@ -125,32 +134,18 @@ static enum dp_status read_now(struct call *call, struct collection *c)
         status = DP_OK;
     }
     c->result->sequence = c->exists ? c->manifest.sequence : 0;
+    if (status == DP_OK && c->exists)
+        status = pin_set_read(call, c->collector->store, c->collector->name, &c->manifest, &c->pins);
     return status;
 }
 
 /* ---- garbage --------------------------------------------------------------------------------------------- */
 
-/* A search for an object among those that a manifest needs. */
-struct needed_search {
-    const struct parsed_name *object;
-    bool needed;
-};
-
-static enum dp_status compare_needed(void *context, const struct manifest_object *o)
+/* Returns whether the latest manifest lists the object, has it pending, or has a pin that keeps it. */
+static bool is_needed(const struct collection *c, const struct parsed_name *object)
 {
-    struct needed_search *s = context;
-    s->needed =
-        s->needed || (ulid_equal(&o->segment->id, &s->object->segment) && ulid_equal(o->born, &s->object->born));
-    return DP_OK;
-}
-
-/* Returns whether the manifest lists the object, or has it pending. */
-static bool is_needed(const struct manifest *m, const struct parsed_name *object)
-{
-    struct needed_search s = {object, false};
-    if (m->state == NAMESPACE_LIVE && ulid_equal(&m->incarnation, &object->incarnation))
-        manifest_for_each_object(m, compare_needed, &s);
-    return s.needed;
+    return c->exists &&
+           (manifest_lists(&c->manifest, c->collector->name, object) || pin_set_has(&c->pins, object));
 }
 
 static bool is_of_live(const struct collection *c, const struct parsed_name *object)
@@ -166,7 +161,7 @@ static bool is_let_go(const struct collection *c, const struct parsed_name *obje
         return false;
     if (object->kind == OBJECT_WAL)
         return !is_of_live(c, object) || object->number <= c->manifest.wal_gone;
-    return memcmp(object->born.text, c->manifest.horizon.text, ULID_LEN) <= 0 && !is_needed(&c->manifest, object);
+    return memcmp(object->born.text, c->manifest.horizon.text, ULID_LEN) <= 0 && !is_needed(c, object);
 }
 
 /* Adds a listed object to those that may be garbage. Entries that follow each other become one run. What the manifest that
@@ -182,7 +177,7 @@ static void add_found(struct collection *c, const struct parsed_name *o)
             before->last++;
             return;
         }
-    } else if (is_needed(&c->manifest, o)) {
+    } else if (is_needed(c, o)) {
         return;
     } else if (ulid_ms(&o->born) + c->lag_ms > c->answer.date_ms) {
         c->result->young++;
@@ -237,7 +232,7 @@ static void plan_swap(struct collection *c)
         const struct garbage *g = &c->found[i];
         const struct parsed_name *o = &g->name;
         if (o->kind != OBJECT_WAL) {
-            if (!is_needed(&c->manifest, o) && memcmp(o->born.text, c->horizon.text, ULID_LEN) > 0)
+            if (!is_needed(c, o) && memcmp(o->born.text, c->horizon.text, ULID_LEN) > 0)
                 c->horizon = o->born;
         } else if (is_of_live(c, o)) {
             uint64_t last = g->last < limit ? g->last : limit;
@@ -254,6 +249,34 @@ static bool needs_swap(const struct collection *c)
 }
 
 /* ---- the swap -------------------------------------------------------------------------------------------- */
+
+static bool is_unused(const struct collection *c, const struct ulid *pin)
+{
+    bool unused = false;
+    for (size_t i = 0; i < c->unused_count && !unused; i++)
+        unused = ulid_equal(&c->unused[i], pin);
+    return unused;
+}
+
+/* Takes the unused pins out of the manifest. Returns whether it had one. */
+static bool drop_unused(const struct collection *c, struct manifest *m)
+{
+    size_t kept = 0, before = m->pin_count;
+    for (size_t i = 0; i < before; i++) {
+        if (!is_unused(c, &m->pins[i].id))
+            m->pins[kept++] = m->pins[i];
+    }
+    m->pin_count = kept;
+    return kept < before;
+}
+
+static bool has_unused(const struct collection *c, const struct manifest *m)
+{
+    bool has = false;
+    for (size_t i = 0; i < m->pin_count && !has; i++)
+        has = is_unused(c, &m->pins[i].id);
+    return has;
+}
 
 static enum dp_status apply_letting_go(struct call *call, void *context, struct manifest *m, bool exists,
                                        bool *needed)
@@ -274,6 +297,7 @@ static enum dp_status apply_letting_go(struct call *call, void *context, struct 
         m->wal_gone = c->gone;
         *needed = true;
     }
+    *needed = drop_unused(c, m) || *needed;
     return DP_OK;
 }
 
@@ -285,7 +309,7 @@ static void note_collect_sent(void *context)
 static bool shows_collection(const void *context, const struct manifest *m)
 {
     const struct collection *c = context;
-    return memcmp(m->horizon.text, c->horizon.text, ULID_LEN) >= 0 &&
+    return !has_unused(c, m) && memcmp(m->horizon.text, c->horizon.text, ULID_LEN) >= 0 &&
            (!ulid_equal(&m->incarnation, &c->manifest.incarnation) || m->wal_gone >= c->gone);
 }
 
@@ -300,6 +324,29 @@ static enum dp_status raise_limits(struct call *call, struct collection *c)
         return status;
     manifest_deinit(&after);
     return read_now(call, c);
+}
+
+/* Takes the pins that no branch needs out of the manifest. What only they kept is garbage from then on. */
+static enum dp_status drop_pins(struct call *call, struct collection *c)
+{
+    const struct unpin_search search = {.store = c->collector->store,
+                                        .name = c->collector->name,
+                                        .m = &c->manifest,
+                                        .clock = c->options->clock,
+                                        .date_ms = c->answer.date_ms,
+                                        .lag_ms = c->lag_ms};
+    if (!c->exists || c->manifest.pin_count == 0)
+        return DP_OK;
+    c->unused = arena_array(call->arena, c->manifest.pin_count, sizeof *c->unused);
+    if (!c->unused)
+        return call_nomem(call, "pins");
+    enum dp_status status = unpin_find(call, &search, c->unused, &c->unused_count);
+    c->gone = c->manifest.wal_gone;
+    c->horizon = c->manifest.horizon;
+    if (status == DP_OK && c->unused_count)
+        status = raise_limits(call, c);
+    c->unused_count = 0;
+    return status;
 }
 
 /* ---- the two steps --------------------------------------------------------------------------------------- */
@@ -331,7 +378,9 @@ static enum dp_status let_go(struct call *call, struct collection *c)
     enum dp_status status = read_now(call, c);
     if (status || c->answer.date_ms == 0)
         return status;
-    status = list_objects(call, c);
+    status = drop_pins(call, c);
+    if (status == DP_OK)
+        status = list_objects(call, c);
     if (status == DP_OK && c->found_count)
         status = read_now(call, c); /* begun after the listing: an entry of a life that is over now is garbage */
     if (status == DP_OK && c->found_count && !c->exists)

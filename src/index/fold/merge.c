@@ -150,7 +150,7 @@ static enum dp_status check_input(struct call *call, struct merge *m, const stru
     if (listed->has_deleted == then->has_deleted &&
         (!then->has_deleted || ulid_equal(&listed->deletion, &then->deletion)))
         return DP_OK;
-    const struct segment_place place = {m->store, m->name, now->incarnation, now->vectors.dim, listed};
+    const struct segment_place place = {m->store, m->name, now, listed};
     enum dp_status status = supersede_read_deleted(call, &place, &deleted);
     if (status)
         return status;
@@ -164,7 +164,7 @@ static enum dp_status finish_output(struct call *call, struct merge *m, const st
                                     const struct manifest_segment *built)
 {
     struct manifest_segment *out = &m->out[m->out_count];
-    const struct segment_place place = {m->store, m->name, now->incarnation, now->vectors.dim, built};
+    const struct segment_place place = {m->store, m->name, now, built};
     struct row_set rows = {0};
     *out = *built;
     enum dp_status status = m->lost_count ? supersede_find(call, &place, m->lost, m->lost_count, &rows) : DP_OK;

@@ -111,9 +111,11 @@ enum dp_status row_scan_open(struct call *call, struct store *store, struct span
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         struct scanned_segment *s = &out->segments[i];
         s->listed = listed[i];
-        key_of_dpr(&s->dpr_key, name, &m->incarnation, &listed[i].id);
+        struct object_home home = manifest_home(m, name, listed[i].owner);
+        key_of_dpr(&s->dpr_key, home.name, home.incarnation, &listed[i].id);
+        home = manifest_home(m, name, listed[i].deleted_owner);
         if (listed[i].has_deleted)
-            key_of_del(&s->del_key, name, &m->incarnation, &listed[i].id, &listed[i].deletion);
+            key_of_del(&s->del_key, home.name, home.incarnation, &listed[i].id, &listed[i].deletion);
     }
     round_init(&round, call, store, SCAN_ROUND_BYTES);
     size_t at = 0;

@@ -1,4 +1,5 @@
 /* fold/verify.c: verifies a namespace: its manifest, the objects that it lists, and its log. */
+#include "index/fold/verify_owners.h"
 #include "index/fold/verify_segment.h"
 
 #include <inttypes.h>
@@ -113,25 +114,9 @@ static enum dp_status check_entry(struct call *call, struct verification *v, str
     return status == DP_OK ? DP_OK : verify_fault(call, v, name->key.text);
 }
 
-/* A search for a listed object by its ULIDs. */
-struct listed_search {
-    const struct parsed_name *name;
-    bool found;
-};
-
-static enum dp_status compare_listed(void *context, const struct manifest_object *o)
+static bool is_kept(const struct verification *v, const struct parsed_name *name)
 {
-    struct listed_search *s = context;
-    s->found = s->found || (ulid_equal(&o->segment->id, &s->name->segment) && ulid_equal(o->born, &s->name->born));
-    return DP_OK;
-}
-
-static bool is_listed(const struct verification *v, const struct parsed_name *name)
-{
-    struct listed_search s = {name, false};
-    if (ulid_equal(&name->incarnation, &v->manifest.incarnation))
-        manifest_for_each_object(&v->manifest, compare_listed, &s);
-    return s.found;
+    return manifest_lists(&v->manifest, v->name, name) || pin_set_has(&v->pins, name);
 }
 
 /* Checks the objects of one page of the listing: verifies entries after the floor, and counts unlisted objects. */
@@ -146,7 +131,7 @@ static enum dp_status check_page(struct call *call, struct verification *v, stru
         bool ours = ulid_equal(&name.incarnation, &v->manifest.incarnation);
         if (name.kind == OBJECT_WAL && ours && name.number > v->manifest.wal_floor)
             status = check_entry(call, v, at, &name);
-        else if (name.kind == OBJECT_WAL || !is_listed(v, &name))
+        else if (name.kind == OBJECT_WAL || !is_kept(v, &name))
             v->result->unlisted++;
     }
     return status;
@@ -188,7 +173,13 @@ enum dp_status index_verify(struct call *call, struct store *store, struct span 
         return verify_fault(call, &v, manifest.text);
     if (status)
         return status;
-    status = check_segments(call, &v, manifest.text);
+    status = pin_set_read(call, store, name, &v.manifest, &v.pins);
+    if (status)
+        status = verify_fault(call, &v, manifest.text);
+    if (status == DP_OK)
+        status = check_segments(call, &v, manifest.text);
+    if (status == DP_OK)
+        status = verify_owners(call, &v, manifest.text);
     if (status == DP_OK)
         status = check_listing(call, &v);
     mem_free(v.live);

@@ -3,6 +3,7 @@
 #define INDEX_FOLD_VERIFY_H
 
 #include "index/fold/row_scan.h"
+#include "index/manifest/pins.h"
 #include "index/verify.h"
 
 /* The state of one index_verify(). */
@@ -10,6 +11,7 @@ struct verification {
     struct store *store;
     struct span name;
     struct manifest manifest;
+    struct pin_set pins; /* the objects of its pins */
     index_fault_fn *fault;
     void *context;
     struct index_verify_result *result;

@@ -242,8 +242,9 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
 {
     struct segment_check c = {.v = v};
     enum dp_status status;
-    key_of_ivf(&c.ivf_key, v->name, &v->manifest.incarnation, &listed->id);
-    key_of_dpr(&c.dpr_key, v->name, &v->manifest.incarnation, &listed->id);
+    const struct object_home home = manifest_home(&v->manifest, v->name, listed->owner);
+    key_of_ivf(&c.ivf_key, home.name, home.incarnation, &listed->id);
+    key_of_dpr(&c.dpr_key, home.name, home.incarnation, &listed->id);
     round_init(&c.round, call, v->store, SCAN_ROUND_BYTES);
     if (begin_scan(call, &c, listed, &status)) {
         status = check_ids(call, &c);

@@ -64,7 +64,7 @@ enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clo
     if (status == DP_OK)
         status = ulid_new(clock, &m->horizon, manifest_store_ms(m, clock), &out->deletion, &call->error);
     if (status == DP_OK) {
-        key_of_del(&key, place->name, &place->incarnation, &place->listed->id, &out->deletion);
+        key_of_del(&key, place->name, &m->incarnation, &place->listed->id, &out->deletion);
         status = object_log_note(call, log, &key);
     }
     if (status == DP_OK) {
@@ -74,6 +74,7 @@ enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clo
     }
     if (status == DP_OK) {
         out->has_deleted = true;
+        out->deleted_owner = 0;
         out->deleted_rows = all->count;
         out->deleted_size = bytes.len;
         log->bytes += bytes.len;
@@ -123,7 +124,7 @@ static enum dp_status supersede_rows(struct call *call, struct row_change *c, st
 {
     size_t kept = 0;
     for (size_t i = 0; i < m->segment_count; i++) {
-        struct segment_place place = {c->store, c->name, m->incarnation, m->vectors.dim, &m->segments[i]};
+        struct segment_place place = {c->store, c->name, m, &m->segments[i]};
         struct superseded *s = NULL;
         enum dp_status status = find_superseded(call, c, &place, &s);
         if (status)

@@ -25,13 +25,14 @@ enum dp_status supersede_find(struct call *call, const struct segment_place *pla
     struct object_key key;
     struct segment_hot hot;
     *rows = (struct row_set){0};
-    key_of_dpr(&key, place->name, &place->incarnation, &place->listed->id);
+    const struct object_home home = manifest_home(place->manifest, place->name, place->listed->owner);
+    key_of_dpr(&key, home.name, home.incarnation, &place->listed->id);
     struct store_read_req req = {
         .key = object_key_span(&key), .offset = place->listed->hot_offset, .len = (int64_t)place->listed->hot_len};
     enum dp_status status = judge_read(call, &key, store_read(call, place->store, &req, 1));
     if (status)
         return status;
-    status = segment_parse_hot(req.bytes.span, place->listed, place->dim, &hot, &call->error);
+    status = segment_parse_hot(req.bytes.span, place->listed, place->manifest->vectors.dim, &hot, &call->error);
     store_read_release(&req, 1);
     if (status) {
         dp_error_prefix(&call->error, "%s", key.text);
@@ -53,7 +54,8 @@ enum dp_status supersede_read_deleted(struct call *call, const struct segment_pl
     if (!s->has_deleted)
         return row_set_init(rows, s->rows, &call->error);
     struct object_key key;
-    key_of_del(&key, place->name, &place->incarnation, &s->id, &s->deletion);
+    const struct object_home home = manifest_home(place->manifest, place->name, s->deleted_owner);
+    key_of_del(&key, home.name, home.incarnation, &s->id, &s->deletion);
     struct store_read_req req = {.key = object_key_span(&key), .len = (int64_t)s->deleted_size};
     enum dp_status status = judge_read(call, &key, store_read(call, place->store, &req, 1));
     if (status)

@@ -9,9 +9,8 @@
 struct segment_place {
     struct store *store;
     struct span name;
-    struct ulid incarnation;
-    uint32_t dim;
-    const struct manifest_segment *listed;
+    const struct manifest *manifest;
+    const struct manifest_segment *listed; /* one of the manifest's, or one that is to be listed */
 };
 
 /* Initialises *rows with the rows whose id keys are among keys[n], which must be sorted. Reads the segment's hot

@@ -14,7 +14,7 @@ const char *const manifest_top_fields[TOP_FIELDS] = {
     [TOP_WAL_CHAIN] = "wal_chain", [TOP_HORIZON] = "horizon",           [TOP_CLAIMS] = "claims",
     [TOP_PINS] = "pins",           [TOP_READ_ONLY] = "read_only",       [TOP_NUM_SHARDS] = "num_shards",
     [TOP_VECTOR] = "vector",       [TOP_ID_TYPE] = "id_type",           [TOP_SCHEMA] = "schema",
-    [TOP_SEGMENTS] = "segments",   [TOP_PENDING] = "pending",
+    [TOP_SEGMENTS] = "segments",   [TOP_PENDING] = "pending",           [TOP_OWNERS] = "owners",
 };
 const char *const manifest_state_names[] = {[NAMESPACE_LIVE] = "live", [NAMESPACE_DELETED] = "deleted"};
 const char *const manifest_claim_kinds[] = {
@@ -24,6 +24,12 @@ const char *const manifest_claim_fields[] = {
     [CLAIM_FIELD_KIND] = "kind", [CLAIM_FIELD_NODE] = "node", [CLAIM_FIELD_UNTIL] = "until_ms"};
 const char *const manifest_pending_fields[] = {
     [PENDING_LOAD] = "load", [PENDING_AT] = "at_ms", [PENDING_SEGMENTS] = "segments"};
+const char *const manifest_pin_fields[] = {[PIN_ID] = "id",
+                                           [PIN_INCARNATION] = "incarnation",
+                                           [PIN_SIZE] = "size",
+                                           [PIN_BRANCH] = "branch",
+                                           [PIN_BRANCH_INCARNATION] = "branch_incarnation"};
+const char *const manifest_owner_fields[] = {[OWNER_NAME] = "name", [OWNER_INCARNATION] = "incarnation"};
 const char *const manifest_writer_fields[] = {
     [WRITER_ID] = "id", [WRITER_SEQUENCE] = "sequence", [WRITER_AT] = "at_ms"};
 const char *const manifest_vector_fields[] = {[VECTOR_NUMBER] = "attribute",        [VECTOR_DIM] = "dim",
@@ -35,13 +41,13 @@ const char *const manifest_attribute_fields[] = {[ATTRIBUTE_NUMBER] = "number",
                                                  [ATTRIBUTE_OPTIONS] = "options",
                                                  [ATTRIBUTE_DROPPED] = "dropped"};
 const char *const manifest_segment_fields[] = {
-    [SEGMENT_ID] = "id",   [SEGMENT_ROWS] = "rows", [SEGMENT_VECTORS] = "vectors",
-    [SEGMENT_IVF] = "ivf", [SEGMENT_DPR] = "dpr",   [SEGMENT_DELETED] = "deleted"};
+    [SEGMENT_ID] = "id",   [SEGMENT_ROWS] = "rows",       [SEGMENT_VECTORS] = "vectors", [SEGMENT_IVF] = "ivf",
+    [SEGMENT_DPR] = "dpr", [SEGMENT_DELETED] = "deleted", [SEGMENT_OWNER] = "owner"};
 const char *const manifest_ivf_fields[] = {[IVF_SIZE] = "size", [IVF_HEAD] = "head"};
 const char *const manifest_dpr_fields[] = {
     [DPR_SIZE] = "size", [DPR_HOT_OFFSET] = "hot_offset", [DPR_HOT_LENGTH] = "hot_length"};
 const char *const manifest_deleted_fields[] = {
-    [DELETED_ID] = "id", [DELETED_ROWS] = "rows", [DELETED_SIZE] = "size"};
+    [DELETED_ID] = "id", [DELETED_ROWS] = "rows", [DELETED_SIZE] = "size", [DELETED_OWNER] = "owner"};
 
 const char *manifest_metric_name(enum index_metric metric)
 {

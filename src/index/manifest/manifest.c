@@ -34,6 +34,7 @@ static void forget_life(struct manifest *m)
     m->schema = (struct schema){0};
     m->segment_count = 0;
     m->pending_count = 0;
+    m->owner_count = 0;
 }
 
 void manifest_begin_life(struct manifest *m, const struct ulid *incarnation)
@@ -124,6 +125,8 @@ static enum dp_status check_segment(const struct manifest *m, const struct manif
              (s->deleted_rows == 0 || s->deleted_rows >= s->rows || s->deleted_size > DELETED_LEN_MAX ||
               s->deleted_size < DELETED_FIXED_LEN + s->deleted_rows))
         why = "deleted";
+    else if (s->owner > m->owner_count || s->deleted_owner > m->owner_count)
+        why = "owner";
     if (why)
         return dp_fail(error, DP_CORRUPT, "segment %s: the numbers of \"%s\" do not fit together", s->id.text,
                        why);
@@ -159,6 +162,9 @@ static enum dp_status check_pending_once(const struct manifest *m, size_t n, str
 {
     const struct manifest_pending *p = &m->pending[n];
     for (size_t k = 0; k < p->segment_count; k++) {
+        if (p->segments[k].owner || p->segments[k].deleted_owner)
+            return dp_fail(error, DP_CORRUPT, "segment %s is pending, but another namespace's",
+                           p->segments[k].id.text);
         bool twice = has_segment(m->segments, m->segment_count, &p->segments[k].id);
         for (size_t i = 0; i < n && !twice; i++)
             twice = has_segment(m->pending[i].segments, m->pending[i].segment_count, &p->segments[k].id);
@@ -189,6 +195,23 @@ static enum dp_status check_pending(const struct manifest *m, struct dp_error *e
     return DP_OK;
 }
 
+/* Checks that pins ascend, and that no owner is there twice. */
+static enum dp_status check_branches(const struct manifest *m, struct dp_error *error)
+{
+    for (size_t i = 1; i < m->pin_count; i++) {
+        if (span_compare(ulid_span(&m->pins[i - 1].id), ulid_span(&m->pins[i].id)) >= 0)
+            return dp_fail(error, DP_CORRUPT, "pin %s is not in order", m->pins[i].id.text);
+    }
+    for (size_t i = 0; i < m->owner_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (span_equal(m->owners[i].name, m->owners[k].name) &&
+                ulid_equal(&m->owners[i].incarnation, &m->owners[k].incarnation))
+                return dp_fail(error, DP_CORRUPT, "owner \"%.*s\" is there twice", SPAN_FMT(m->owners[i].name));
+        }
+    }
+    return DP_OK;
+}
+
 static enum dp_status check_log(const struct manifest *m, struct dp_error *error)
 {
     if (m->wal_gone > m->wal_floor)
@@ -208,9 +231,12 @@ enum dp_status manifest_check(const struct manifest *m, struct dp_error *error)
         return dp_fail(error, DP_CORRUPT, "dim %" PRIu32 " is outside 0..%d", m->vectors.dim, INDEX_DIM_MAX);
     if (m->vectors.dim == 0 && m->state == NAMESPACE_LIVE && !(m->features & MANIFEST_FEATURE_LOG))
         return dp_fail(error, DP_CORRUPT, "dim is 0, and the namespace has no log");
-    if (m->state == NAMESPACE_DELETED && (m->segment_count || m->pending_count || m->schema.count))
+    if (m->state == NAMESPACE_DELETED &&
+        (m->segment_count || m->pending_count || m->schema.count || m->owner_count))
         return dp_fail(error, DP_CORRUPT, "the namespace is deleted, but has segments or a schema");
     enum dp_status status = check_log(m, error);
+    if (status == DP_OK)
+        status = check_branches(m, error);
     if (status == DP_OK)
         status = check_segments(m, m->segments, m->segment_count, &rows, error);
     if (status == DP_OK)

@@ -18,13 +18,23 @@ enum {
     MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* the manifest keeps all writers younger than this */
     MANIFEST_SEGMENTS_MAX = 4096,
     MANIFEST_PENDING_MAX = 256,  /* maximum pending loads */
+    MANIFEST_PINS_MAX = 64,      /* maximum pins */
+    MANIFEST_OWNERS_MAX = 64,    /* maximum other namespaces whose objects it lists */
     MANIFEST_STATE_WITHIN = 256, /* a manifest tells its state within so many bytes */
     NAMESPACE_ROWS_MAX = 64 * 1000 * 1000
+};
+
+/* A life of another namespace whose objects this one lists, because it is a branch of it, or of a branch of it. The folder
+ * of that life holds these objects. */
+struct manifest_owner {
+    struct span name;
+    struct ulid incarnation;
 };
 
 /* A segment that the manifest lists. */
 struct manifest_segment {
     struct ulid id;
+    uint32_t owner; /* 0: this namespace made it; else number `owner` - 1 of manifest.owners did */
     uint64_t rows;
     uint64_t vectors;                       /* a row may have none or several */
     uint64_t ivf_size, ivf_head;            /* bytes of the .ivf object, and of its head */
@@ -32,6 +42,7 @@ struct manifest_segment {
     bool has_deleted;                       /* whether there is a .del object; if not, the fields below are 0 */
     struct ulid deletion;                   /* ULID of the .del object */
     uint64_t deleted_rows, deleted_size;    /* rows that the .del object lists, and its bytes */
+    uint32_t deleted_owner;                 /* of the .del object, as `owner` */
 };
 
 /* A writer and its latest swap. */
@@ -48,6 +59,15 @@ struct manifest_pending {
     int64_t at_ms;                     /* updated_ms of the swap that added it */
     struct manifest_segment *segments; /* [segment_count], ascending by id, at least one */
     size_t segment_count;
+};
+
+/* A pin: a branch lists objects of this namespace, so the collector must keep them (manifest/pins.h). */
+struct manifest_pin {
+    struct ulid id;                 /* of the .pin object, which names the pinned objects */
+    struct ulid incarnation;        /* the life of this namespace that owns them */
+    uint64_t size;                  /* bytes of the .pin object */
+    struct span branch;             /* name of the branch */
+    struct ulid branch_incarnation; /* the life of that name which is the branch */
 };
 
 /* Work in the background that one node does for all. */
@@ -92,6 +112,10 @@ struct manifest {
     size_t segment_count;
     struct manifest_pending *pending; /* [pending_count] */
     size_t pending_count;
+    struct manifest_pin *pins; /* [pin_count], ascending by id; they go on through all lives of the name */
+    size_t pin_count;
+    struct manifest_owner *owners; /* [owner_count]; the list stays the same for all of a life */
+    size_t owner_count;
     /* Not part of the text: the store's clock when it sent this manifest, in Unix milliseconds (0: unknown), and
      * index_now_ns() when it came (0: just now). */
     int64_t date_ms, came_ns;
@@ -100,7 +124,7 @@ struct manifest {
 void manifest_init(struct manifest *m);
 void manifest_deinit(struct manifest *m);
 /* Makes *m, which is empty or a tombstone, the live manifest of a new incarnation: without rows, schema or log. It keeps
- * what goes on from life to life: sequence, writers and horizon. */
+ * what goes on from life to life: sequence, writers, horizon and pins. */
 void manifest_begin_life(struct manifest *m, const struct ulid *incarnation);
 /* Makes *m a tombstone of its incarnation. */
 void manifest_end_life(struct manifest *m);
@@ -136,12 +160,21 @@ bool manifest_covers(const struct manifest *m, uint64_t sequence);
 
 /* ---- objects (manifest/objects.c) ---------------------------------------------------------------------- */
 
+/* The folder of an object: a life of a namespace. */
+struct object_home {
+    struct span name;
+    const struct ulid *incarnation;
+};
+/* Returns the home of the objects of an owner (manifest_segment.owner), for the manifest of the namespace `name`. */
+struct object_home manifest_home(const struct manifest *m, struct span name, uint32_t owner);
+
 /* An object that a manifest lists, in a segment or in a pending load. */
 struct manifest_object {
     enum manifest_object_kind { MANIFEST_IVF, MANIFEST_DPR, MANIFEST_DEL } kind;
     const struct manifest_segment *segment;
     const struct ulid *born; /* ULID of the object; its time is when a load made the object */
     uint64_t size;
+    uint32_t owner; /* as manifest_segment.owner */
 };
 
 typedef enum dp_status manifest_object_fn(void *context, const struct manifest_object *object);
@@ -150,9 +183,13 @@ typedef enum dp_status manifest_object_fn(void *context, const struct manifest_o
  * fn. No other function lists the kinds of objects: add a new kind here. */
 enum dp_status segment_for_each_object(const struct manifest_segment *s, manifest_object_fn *fn, void *context);
 enum dp_status manifest_for_each_object(const struct manifest *m, manifest_object_fn *fn, void *context);
-/* Sets *out to the name of an object of the namespace `name`. */
+/* Sets *out to the name of an object that is in the folder of the namespace `name` and its life `incarnation`. */
 void key_of_object(struct object_key *out, struct span name, const struct ulid *incarnation,
                    const struct manifest_object *object);
+
+/* Returns whether the manifest of the namespace `name` lists the object, or has it pending; for a .pin object, whether it
+ * has the pin. */
+bool manifest_lists(const struct manifest *m, struct span name, const struct parsed_name *object);
 
 /* A read of a manifest. */
 struct manifest_answer {

@@ -3,13 +3,12 @@
  * It verifies the checksum first. Fields may come in any order. It refuses an unknown, missing or repeated field:
  * a program that does not know a field would drop it at its next swap.
  */
-#include "index/manifest/format.h"
+#include "index/manifest/parse_branches.h"
 
 #include <inttypes.h>
 
 #include "base/alloc.h"
 #include "base/array.h"
-#include "base/json.h"
 #include "index/schema_options.h"
 #include "index/wal/entry.h"
 
@@ -17,77 +16,12 @@ enum { MODEL_NAME_MAX = 256, FINGERPRINT_MAX = 128 };
 
 /* ---- fields ------------------------------------------------------------------------------------------ */
 
-struct manifest_parser {
-    struct json_reader r;
-    struct manifest *m;
-    struct arena *arena;
-    bool nomem;
-};
-
-/* Returns the position of the key in `fields`, or -1. Rejects an unknown or repeated key. Marks it in *seen. */
-static int field_of(struct manifest_parser *p, struct span key, const char *const *fields, int count,
-                    unsigned *seen)
-{
-    for (int i = 0; i < count; i++) {
-        if (!span_equal_str(key, fields[i]))
-            continue;
-        if (*seen & 1u << i)
-            json_reject(&p->r, DP_CORRUPT, "\"%s\" occurs twice", fields[i]);
-        *seen |= 1u << i;
-        return i;
-    }
-    json_reject(&p->r, DP_UNSUPPORTED, "unknown field \"%.*s\": written by a newer version?",
-                (int)(key.len > 40 ? 40 : key.len), (const char *)key.data);
-    return -1;
-}
-
-/* Rejects a JSON object that lacks a field that is not in the mask `optional`. */
-static void all_seen(struct manifest_parser *p, const char *const *fields, int count, unsigned seen,
-                     unsigned optional)
-{
-    for (int i = 0; i < count; i++) {
-        if (!(((seen | optional) >> i) & 1u))
-            json_reject(&p->r, DP_CORRUPT, "\"%s\" is missing", fields[i]);
-    }
-}
-
-static uint64_t read_number(struct manifest_parser *p)
-{
-    uint64_t v = 0;
-    json_read_u64(&p->r, &v);
-    return v;
-}
-
 static int64_t read_time(struct manifest_parser *p)
 {
-    uint64_t ms = read_number(p);
+    uint64_t ms = parser_number(p);
     if (ms > INT64_MAX)
         json_reject(&p->r, DP_CORRUPT, "a time is out of range");
     return ms > INT64_MAX ? 0 : (int64_t)ms;
-}
-
-/* Reads a string of at most `max` bytes into the manifest's arena. Rejects a longer one. */
-static struct span read_short_text(struct manifest_parser *p, size_t max)
-{
-    struct span text = {0};
-    if (!json_read_string(&p->r, p->arena, &text))
-        return (struct span){0};
-    if (text.len > max) {
-        json_reject(&p->r, DP_CORRUPT, "a text of %zu bytes is longer than %zu", text.len, max);
-        return (struct span){0};
-    }
-    struct span copy = arena_copy(p->arena, text);
-    if (!copy.data)
-        p->nomem = true;
-    return copy;
-}
-
-static void read_ulid(struct manifest_parser *p, struct ulid *out)
-{
-    struct span text = {0};
-    if (json_read_string(&p->r, p->arena, &text) && !ulid_parse(text, out))
-        json_reject(&p->r, DP_CORRUPT, "\"%.*s\" is not a ULID", (int)(text.len > 40 ? 40 : text.len),
-                    (const char *)text.data);
 }
 
 /* Reads one of `count` names. Rejects another as unsupported. Returns its position, or 0. */
@@ -135,14 +69,6 @@ static uint64_t read_hash(struct manifest_parser *p)
     return hash;
 }
 
-/* Rejects a pin: this version has no branches. */
-static void read_pins(struct manifest_parser *p)
-{
-    json_enter_array(&p->r);
-    if (json_next_item(&p->r))
-        json_reject(&p->r, DP_UNSUPPORTED, "it is pinned by a branch, which this version does not have");
-}
-
 enum { NO_TIME = -1 };
 
 /* Reads a writer: a JSON object, or in format version 1 a ULID. Early manifests of version 2 have no sequence: it stays
@@ -153,19 +79,19 @@ static void read_writer(struct manifest_parser *p, struct manifest_writer *w)
     unsigned seen = 0;
     *w = (struct manifest_writer){.at_ms = NO_TIME};
     if (json_peek(&p->r) == JSON_STRING) {
-        read_ulid(p, &w->id);
+        parser_ulid(p, &w->id);
         return;
     }
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_writer_fields, WRITER_FIELDS, &seen)) {
-        case WRITER_ID: read_ulid(p, &w->id); break;
-        case WRITER_SEQUENCE: w->sequence = read_number(p); break;
+        switch (parser_field(p, key, manifest_writer_fields, WRITER_FIELDS, &seen)) {
+        case WRITER_ID: parser_ulid(p, &w->id); break;
+        case WRITER_SEQUENCE: w->sequence = parser_number(p); break;
         case WRITER_AT: w->at_ms = read_time(p); break;
         default: return;
         }
     }
-    all_seen(p, manifest_writer_fields, WRITER_FIELDS, seen, 1u << WRITER_SEQUENCE);
+    parser_all_seen(p, manifest_writer_fields, WRITER_FIELDS, seen, 1u << WRITER_SEQUENCE);
     if (!json_failed(&p->r) && (seen & 1u << WRITER_SEQUENCE) && w->sequence == 0)
         json_reject(&p->r, DP_CORRUPT, "a writer's sequence is 0");
 }
@@ -233,7 +159,7 @@ static void check_writers(struct manifest_parser *p)
 /* Reads the type of the elements of "vector": "f16" or "i8". */
 static void read_element(struct manifest_parser *p)
 {
-    struct span text = read_short_text(p, 8);
+    struct span text = parser_short_text(p, 8);
     if (span_equal_str(text, "f16"))
         p->m->schema.vector_element = ELEMENT_F16;
     else if (span_equal_str(text, "i8"))
@@ -249,17 +175,17 @@ static void read_vector_spec(struct manifest_parser *p)
     uint64_t dim = 0, attribute = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_vector_fields, VECTOR_FIELDS, &seen)) {
-        case VECTOR_NUMBER: attribute = read_number(p); break;
-        case VECTOR_DIM: dim = read_number(p); break;
-        case VECTOR_METRIC: metric = read_short_text(p, 64); break;
-        case VECTOR_MODEL: p->m->vectors.model = read_short_text(p, MODEL_NAME_MAX); break;
-        case VECTOR_FINGERPRINT: p->m->vectors.fingerprint = read_short_text(p, FINGERPRINT_MAX); break;
+        switch (parser_field(p, key, manifest_vector_fields, VECTOR_FIELDS, &seen)) {
+        case VECTOR_NUMBER: attribute = parser_number(p); break;
+        case VECTOR_DIM: dim = parser_number(p); break;
+        case VECTOR_METRIC: metric = parser_short_text(p, 64); break;
+        case VECTOR_MODEL: p->m->vectors.model = parser_short_text(p, MODEL_NAME_MAX); break;
+        case VECTOR_FINGERPRINT: p->m->vectors.fingerprint = parser_short_text(p, FINGERPRINT_MAX); break;
         case VECTOR_ELEMENT: read_element(p); break;
         default: return;
         }
     }
-    all_seen(p, manifest_vector_fields, VECTOR_FIELDS, seen, 1u << VECTOR_ELEMENT);
+    parser_all_seen(p, manifest_vector_fields, VECTOR_FIELDS, seen, 1u << VECTOR_ELEMENT);
     if (json_failed(&p->r))
         return;
     if (attribute != VECTOR_ATTRIBUTE)
@@ -286,17 +212,17 @@ static void read_attribute(struct manifest_parser *p)
     uint64_t number = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_attribute_fields, ATTRIBUTE_FIELDS, &seen)) {
-        case ATTRIBUTE_NUMBER: number = read_number(p); break;
-        case ATTRIBUTE_NAME: a.name = read_short_text(p, SCHEMA_NAME_MAX); break;
-        case ATTRIBUTE_TYPE: type = read_short_text(p, 64); break;
+        switch (parser_field(p, key, manifest_attribute_fields, ATTRIBUTE_FIELDS, &seen)) {
+        case ATTRIBUTE_NUMBER: number = parser_number(p); break;
+        case ATTRIBUTE_NAME: a.name = parser_short_text(p, SCHEMA_NAME_MAX); break;
+        case ATTRIBUTE_TYPE: type = parser_short_text(p, 64); break;
         case ATTRIBUTE_OPTIONS: json_read_raw(&p->r, &options); break;
         case ATTRIBUTE_DROPPED: json_read_bool(&p->r, &a.dropped); break;
         default: return;
         }
     }
-    all_seen(p, manifest_attribute_fields, ATTRIBUTE_FIELDS, seen,
-             1u << ATTRIBUTE_OPTIONS | 1u << ATTRIBUTE_DROPPED);
+    parser_all_seen(p, manifest_attribute_fields, ATTRIBUTE_FIELDS, seen,
+                    1u << ATTRIBUTE_OPTIONS | 1u << ATTRIBUTE_DROPPED);
     if (json_failed(&p->r) || p->nomem)
         return;
     struct dp_error error = {0};
@@ -329,7 +255,7 @@ static void read_attribute(struct manifest_parser *p)
 /* Reads the kind of the ids. */
 static void read_id_type(struct manifest_parser *p)
 {
-    struct span text = read_short_text(p, 16);
+    struct span text = parser_short_text(p, 16);
     if (!id_kind_parse(text, &p->m->schema.id_kind))
         json_reject(&p->r, DP_UNSUPPORTED, "unknown type of ids \"%.*s\"", SPAN_FMT(text));
 }
@@ -341,12 +267,12 @@ static void read_numbers(struct manifest_parser *p, const char *const *fields, i
     unsigned seen = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        int field = field_of(p, key, fields, count, &seen);
+        int field = parser_field(p, key, fields, count, &seen);
         if (field < 0)
             return;
-        *out[field] = read_number(p);
+        *out[field] = parser_number(p);
     }
-    all_seen(p, fields, count, seen, 0);
+    parser_all_seen(p, fields, count, seen, 0);
 }
 
 static void read_deleted(struct manifest_parser *p, struct manifest_segment *s)
@@ -356,14 +282,15 @@ static void read_deleted(struct manifest_parser *p, struct manifest_segment *s)
     s->has_deleted = true;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_deleted_fields, DELETED_FIELDS, &seen)) {
-        case DELETED_ID: read_ulid(p, &s->deletion); break;
-        case DELETED_ROWS: s->deleted_rows = read_number(p); break;
-        case DELETED_SIZE: s->deleted_size = read_number(p); break;
+        switch (parser_field(p, key, manifest_deleted_fields, DELETED_FIELDS, &seen)) {
+        case DELETED_ID: parser_ulid(p, &s->deletion); break;
+        case DELETED_ROWS: s->deleted_rows = parser_number(p); break;
+        case DELETED_SIZE: s->deleted_size = parser_number(p); break;
+        case DELETED_OWNER: s->deleted_owner = parser_owner_place(p); break;
         default: return;
         }
     }
-    all_seen(p, manifest_deleted_fields, DELETED_FIELDS, seen, 0);
+    parser_all_seen(p, manifest_deleted_fields, DELETED_FIELDS, seen, 1u << DELETED_OWNER);
 }
 
 static void read_segment(struct manifest_parser *p, struct manifest_segment *s)
@@ -374,17 +301,18 @@ static void read_segment(struct manifest_parser *p, struct manifest_segment *s)
     unsigned seen = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_segment_fields, SEGMENT_FIELDS, &seen)) {
-        case SEGMENT_ID: read_ulid(p, &s->id); break;
-        case SEGMENT_ROWS: s->rows = read_number(p); break;
-        case SEGMENT_VECTORS: s->vectors = read_number(p); break;
+        switch (parser_field(p, key, manifest_segment_fields, SEGMENT_FIELDS, &seen)) {
+        case SEGMENT_ID: parser_ulid(p, &s->id); break;
+        case SEGMENT_ROWS: s->rows = parser_number(p); break;
+        case SEGMENT_VECTORS: s->vectors = parser_number(p); break;
         case SEGMENT_IVF: read_numbers(p, manifest_ivf_fields, IVF_FIELDS, ivf); break;
         case SEGMENT_DPR: read_numbers(p, manifest_dpr_fields, DPR_FIELDS, dpr); break;
         case SEGMENT_DELETED: read_deleted(p, s); break;
+        case SEGMENT_OWNER: s->owner = parser_owner_place(p); break;
         default: return;
         }
     }
-    all_seen(p, manifest_segment_fields, SEGMENT_FIELDS, seen, 1u << SEGMENT_DELETED);
+    parser_all_seen(p, manifest_segment_fields, SEGMENT_FIELDS, seen, 1u << SEGMENT_DELETED | 1u << SEGMENT_OWNER);
 }
 
 /* Reads an array of segments. */
@@ -418,14 +346,14 @@ static void read_claim(struct manifest_parser *p)
     int kind = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_claim_fields, CLAIM_FIELDS, &seen)) {
+        switch (parser_field(p, key, manifest_claim_fields, CLAIM_FIELDS, &seen)) {
         case CLAIM_FIELD_KIND: kind = read_name(p, "claim", manifest_claim_kinds, CLAIM_KINDS); break;
-        case CLAIM_FIELD_NODE: read_ulid(p, &claim.node); break;
+        case CLAIM_FIELD_NODE: parser_ulid(p, &claim.node); break;
         case CLAIM_FIELD_UNTIL: claim.until_ms = read_time(p); break;
         default: return;
         }
     }
-    all_seen(p, manifest_claim_fields, CLAIM_FIELDS, seen, 0);
+    parser_all_seen(p, manifest_claim_fields, CLAIM_FIELDS, seen, 0);
     if (!json_failed(&p->r) && (claim.until_ms == 0 || p->m->claims[kind].until_ms))
         json_reject(&p->r, DP_CORRUPT, "two claims to %s, or one without an end", manifest_claim_kinds[kind]);
     p->m->claims[kind] = claim;
@@ -437,14 +365,14 @@ static void read_pending_load(struct manifest_parser *p, struct manifest_pending
     unsigned seen = 0;
     json_enter_object(&p->r);
     while (!p->nomem && json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, manifest_pending_fields, PENDING_FIELDS, &seen)) {
-        case PENDING_LOAD: read_ulid(p, &load->load); break;
+        switch (parser_field(p, key, manifest_pending_fields, PENDING_FIELDS, &seen)) {
+        case PENDING_LOAD: parser_ulid(p, &load->load); break;
         case PENDING_AT: load->at_ms = read_time(p); break;
         case PENDING_SEGMENTS: read_segments(p, &load->segments, &load->segment_count); break;
         default: return;
         }
     }
-    all_seen(p, manifest_pending_fields, PENDING_FIELDS, seen, 0);
+    parser_all_seen(p, manifest_pending_fields, PENDING_FIELDS, seen, 0);
 }
 
 static void read_pending(struct manifest_parser *p)
@@ -481,7 +409,7 @@ struct top_values {
 
 static void read_version(struct manifest_parser *p, struct top_values *v)
 {
-    v->version = read_number(p);
+    v->version = parser_number(p);
     if (!json_failed(&p->r) && (v->version < MANIFEST_VERSION_OLDEST || v->version > MANIFEST_VERSION))
         json_reject(&p->r, DP_UNSUPPORTED, "it has format version %" PRIu64 "; this build reads %d to %d",
                     v->version, MANIFEST_VERSION_OLDEST, MANIFEST_VERSION);
@@ -491,33 +419,34 @@ static void read_top_value(struct manifest_parser *p, enum top_field field, stru
 {
     struct manifest *m = p->m;
     switch (field) {
-    case TOP_FORMAT: v->format = read_short_text(p, 64); break;
+    case TOP_FORMAT: v->format = parser_short_text(p, 64); break;
     case TOP_VERSION: read_version(p, v); break;
     case TOP_STATE:
         m->state = (enum namespace_state)read_name(p, "state", manifest_state_names, NAMESPACE_STATES);
         break;
     case TOP_FEATURES: read_features(p); break;
-    case TOP_SEQUENCE: m->sequence = read_number(p); break;
-    case TOP_INCARNATION: read_ulid(p, &m->incarnation); break;
+    case TOP_SEQUENCE: m->sequence = parser_number(p); break;
+    case TOP_INCARNATION: parser_ulid(p, &m->incarnation); break;
     case TOP_WRITERS: read_writers(p); break;
-    case TOP_WRITERS_GONE: m->writers_gone = read_number(p); break;
+    case TOP_WRITERS_GONE: m->writers_gone = parser_number(p); break;
     case TOP_CREATED: m->created_ms = read_time(p); break;
     case TOP_UPDATED: m->updated_ms = read_time(p); break;
-    case TOP_WAL_FLOOR: m->wal_floor = read_number(p); break;
-    case TOP_WAL_GONE: m->wal_gone = read_number(p); break;
+    case TOP_WAL_FLOOR: m->wal_floor = parser_number(p); break;
+    case TOP_WAL_GONE: m->wal_gone = parser_number(p); break;
     case TOP_WAL_CHAIN:
         m->wal_chain = read_hash(p);
         v->has_chain = true;
         break;
-    case TOP_HORIZON: read_ulid(p, &m->horizon); break;
+    case TOP_HORIZON: parser_ulid(p, &m->horizon); break;
     case TOP_CLAIMS:
         json_enter_array(&p->r);
         while (json_next_item(&p->r))
             read_claim(p);
         break;
-    case TOP_PINS: read_pins(p); break;
+    case TOP_PINS: parser_pins(p); break;
+    case TOP_OWNERS: parser_owners(p); break;
     case TOP_READ_ONLY: json_read_bool(&p->r, &m->read_only); break;
-    case TOP_NUM_SHARDS: v->shards = read_number(p); break;
+    case TOP_NUM_SHARDS: v->shards = parser_number(p); break;
     case TOP_VECTOR: read_vector_spec(p); break;
     case TOP_ID_TYPE: read_id_type(p); break;
     case TOP_SCHEMA:
@@ -539,12 +468,12 @@ static void read_top(struct manifest_parser *p)
     unsigned seen = 0;
     json_enter_object(&p->r);
     while (!p->nomem && json_next_key(&p->r, p->arena, &key)) {
-        int field = field_of(p, key, manifest_top_fields, TOP_FIELDS, &seen);
+        int field = parser_field(p, key, manifest_top_fields, TOP_FIELDS, &seen);
         if (field < 0)
             return;
         read_top_value(p, (enum top_field)field, &v);
     }
-    all_seen(p, manifest_top_fields, TOP_FIELDS, seen, TOP_OPTIONAL);
+    parser_all_seen(p, manifest_top_fields, TOP_FIELDS, seen, TOP_OPTIONAL);
     json_end(&p->r);
     if (json_failed(&p->r) || p->nomem)
         return;

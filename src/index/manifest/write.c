@@ -20,7 +20,12 @@
  *   "claims": [                          at most one of each kind ("fold", "merge", "gc")
  *     {"kind": "fold", "node": ULID, "until_ms": 1700000000000}, …
  *   ],
- *   "pins": [],                          reserved
+ *   "pins": [                            branches that list objects of this namespace; at most 64
+ *     {"id": ULID, "incarnation": ULID, "size": 1, "branch": "…", "branch_incarnation": ULID}, …
+ *   ],
+ *   "owners": [                          left out when empty: other namespaces whose objects this one lists
+ *     {"name": "…", "incarnation": ULID}, …
+ *   ],
  *   "read_only": false,
  *   "num_shards": 1,
  *   "vector": {"attribute": 1, "dim": 384, "metric": "cosine_distance", "model": "…", "fingerprint": "…"},
@@ -34,7 +39,9 @@
  *   "segments": [
  *     {"id": ULID, "rows": 10, "vectors": 12, "ivf": {"size": 1, "head": 1},
  *      "dpr": {"size": 1, "hot_offset": 1, "hot_length": 1},
- *      "deleted": {"id": ULID, "rows": 1, "size": 1}}, …          "deleted" only with deleted rows
+ *      "deleted": {"id": ULID, "rows": 1, "size": 1},           only with deleted rows
+ *      "owner": 1}, …                      only of another namespace's: its place in "owners", from 1; "deleted" may
+ *                                          have an "owner", too
  *   ],
  *   "pending": [
  *     {"load": ULID, "at_ms": 1700000000000, "segments": […]}, …     segments as above
@@ -162,6 +169,10 @@ static void put_deleted(struct buffer *out, const struct manifest_segment *s)
     put_number(out, s->deleted_rows);
     put_field(out, fields, DELETED_SIZE);
     put_number(out, s->deleted_size);
+    if (s->deleted_owner) {
+        put_field(out, fields, DELETED_OWNER);
+        put_number(out, s->deleted_owner);
+    }
     buffer_append_str(out, "}");
 }
 
@@ -183,6 +194,10 @@ static void put_segment(struct buffer *out, const struct manifest_segment *s)
     if (s->has_deleted) {
         put_field(out, fields, SEGMENT_DELETED);
         put_deleted(out, s);
+    }
+    if (s->owner) {
+        put_field(out, fields, SEGMENT_OWNER);
+        put_number(out, s->owner);
     }
     buffer_append_str(out, "}");
 }
@@ -213,6 +228,42 @@ static void put_pending(struct buffer *out, const struct manifest *m)
         buffer_append_str(out, "}");
     }
     buffer_append_str(out, m->pending_count ? "\n  ]" : "]");
+}
+
+static void put_pins(struct buffer *out, const struct manifest *m)
+{
+    const char *const *fields = manifest_pin_fields;
+    buffer_append_str(out, "[");
+    for (size_t i = 0; i < m->pin_count; i++) {
+        const struct manifest_pin *pin = &m->pins[i];
+        buffer_append_str(out, i ? ",\n    " : "\n    ");
+        put_field(out, fields, PIN_ID);
+        put_ulid(out, &pin->id);
+        put_field(out, fields, PIN_INCARNATION);
+        put_ulid(out, &pin->incarnation);
+        put_field(out, fields, PIN_SIZE);
+        put_number(out, pin->size);
+        put_field(out, fields, PIN_BRANCH);
+        put_text(out, pin->branch);
+        put_field(out, fields, PIN_BRANCH_INCARNATION);
+        put_ulid(out, &pin->branch_incarnation);
+        buffer_append_str(out, "}");
+    }
+    buffer_append_str(out, m->pin_count ? "\n  ]" : "]");
+}
+
+static void put_owners(struct buffer *out, const struct manifest *m)
+{
+    buffer_append_str(out, "[");
+    for (size_t i = 0; i < m->owner_count; i++) {
+        buffer_append_str(out, i ? ",\n    " : "\n    ");
+        put_field(out, manifest_owner_fields, OWNER_NAME);
+        put_text(out, m->owners[i].name);
+        put_field(out, manifest_owner_fields, OWNER_INCARNATION);
+        put_ulid(out, &m->owners[i].incarnation);
+        buffer_append_str(out, "}");
+    }
+    buffer_append_str(out, m->owner_count ? "\n  ]" : "]");
 }
 
 static void put_features(struct buffer *out, uint32_t features)
@@ -269,7 +320,8 @@ static void put_value(struct buffer *out, const struct manifest *m, enum top_fie
     case TOP_WAL_CHAIN: buffer_printf(out, "\"%016" PRIx64 "\"", m->wal_chain); break;
     case TOP_HORIZON: put_ulid(out, &m->horizon); break;
     case TOP_CLAIMS: put_claims(out, m); break;
-    case TOP_PINS: buffer_append_str(out, "[]"); break;
+    case TOP_PINS: put_pins(out, m); break;
+    case TOP_OWNERS: put_owners(out, m); break;
     case TOP_READ_ONLY: buffer_append_str(out, m->read_only ? "true" : "false"); break;
     case TOP_NUM_SHARDS: put_number(out, m->num_shards); break;
     case TOP_VECTOR: put_vector(out, m); break;
@@ -285,7 +337,7 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
 {
     size_t start = out->len;
     for (enum top_field field = 0; field < TOP_FIELDS; field++) {
-        if (field == TOP_ID_TYPE && m->schema.id_kind == ID_ANY)
+        if ((field == TOP_ID_TYPE && m->schema.id_kind == ID_ANY) || (field == TOP_OWNERS && m->owner_count == 0))
             continue;
         put_top(out, field);
         put_value(out, m, field);

@@ -112,13 +112,13 @@ static size_t ask_object(struct opening *o, const struct object_key *key, uint64
 static enum dp_status ask_new_segment(struct opening *o, const struct manifest_segment *listed,
                                       struct snapshot_segment *to, struct asked_segment *asked)
 {
-    const struct ulid *incarnation = &o->snapshot->manifest.incarnation;
+    const struct object_home home = manifest_home(&o->snapshot->manifest, o->name, listed->owner);
     struct segment *segment = mem_calloc(1, sizeof *segment);
     if (!segment)
         return call_nomem(o->call, "a segment");
     atomic_init(&segment->references, 1);
-    key_of_ivf(&segment->ivf_key, o->name, incarnation, &listed->id);
-    key_of_dpr(&segment->dpr_key, o->name, incarnation, &listed->id);
+    key_of_ivf(&segment->ivf_key, home.name, home.incarnation, &listed->id);
+    key_of_dpr(&segment->dpr_key, home.name, home.incarnation, &listed->id);
     to->segment = segment;
     asked->opens = true;
     asked->dpr = ask_object(o, &segment->dpr_key, listed->hot_offset, listed->hot_len);
@@ -130,13 +130,14 @@ static enum dp_status ask_new_segment(struct opening *o, const struct manifest_s
 static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_segment *listed,
                                       struct snapshot_segment *to, struct asked_segment *asked)
 {
+    const struct object_home home = manifest_home(&o->snapshot->manifest, o->name, listed->deleted_owner);
     struct object_key *key = arena_alloc(o->call->arena, sizeof *key);
     if (key)
         to->deleted = mem_calloc(1, sizeof *to->deleted);
     if (!to->deleted)
         return call_nomem(o->call, "deleted rows");
     atomic_init(&to->deleted->references, 1);
-    key_of_del(key, o->name, &o->snapshot->manifest.incarnation, &listed->id, &listed->deletion);
+    key_of_del(key, home.name, home.incarnation, &listed->id, &listed->deletion);
     asked->deletes = true;
     asked->deleted = ask_object(o, key, 0, listed->deleted_size);
     return DP_OK;

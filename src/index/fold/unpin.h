@@ -1,0 +1,24 @@
+/* index/fold/unpin.h: finds the pins of a namespace that no branch needs (rule L10 of docs/internals/wal.md). */
+#ifndef INDEX_UNPIN_H
+#define INDEX_UNPIN_H
+
+#include "index/clock.h"
+#include "index/manifest/manifest.h"
+
+/* What decides about the pins of a manifest. */
+struct unpin_search {
+    struct store *store;
+    struct span name;         /* of the namespace that has the pins */
+    const struct manifest *m; /* its manifest */
+    const struct index_clock *clock;
+    int64_t date_ms, lag_ms; /* the store's time; a pin older than the lag is of a branching that has ended */
+};
+
+/* Puts the ids of the pins that no branch needs, and none ever will, into unused[*count], which has room for all pins.
+ *
+ * A branch is made on the state of its name that was there before the pin. So a pin without a branch is given up only
+ * after that state has ended: where the name has no manifest, or a tombstone, this puts another tombstone first. */
+enum dp_status unpin_find(struct call *call, const struct unpin_search *search, struct ulid *unused,
+                          size_t *count);
+
+#endif
