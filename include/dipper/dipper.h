@@ -39,7 +39,8 @@
  *   file:///path) or s3://bucket/prefix. Settings of S3 come from the environment, as Amazon's own tools read
  *   them.
  * - The library starts threads only in dp_runtime_new, dp_namespace_load_file and for remote roots and URLs. It
- *   installs no signal handler and changes no state of the process.
+ *   does nothing in the background: dp_namespace_compact works when it is called. It installs no signal handler and
+ *   changes no state of the process.
  *
  * Everything here is since 0.1 unless a comment says otherwise. CHANGELOG.md lists every change.
  */
@@ -146,8 +147,9 @@ DP_API enum dp_status dp_namespace_load_file(struct dp_model *model, const char 
 struct dp_namespace;
 struct dp_namespace_options;
 
-/* Opens a namespace for searching. options may be NULL. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED,
- * DP_DENIED, DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED. */
+/* Opens a namespace for searching and writing. options may be NULL; for a namespace that may not exist yet, set
+ * options->create. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED, DP_DENIED, DP_IO, DP_UNAVAILABLE, DP_DEADLINE,
+ * DP_CANCELLED. */
 DP_API enum dp_status dp_namespace_open(const char *root, const char *name,
                                         const struct dp_namespace_options *options, struct dp_namespace **out,
                                         struct dp_error *error);
@@ -166,7 +168,7 @@ struct dp_cost {
 struct dp_results;
 
 /* Finds the k rows nearest in meaning to `text`. The namespace must have been loaded with this model. The search
- * sees every load that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or another
+ * sees every load and every write that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or another
  * model), and those of dp_namespace_open. */
 DP_API enum dp_status dp_namespace_search(struct dp_namespace *ns, struct dp_model *model, const char *text,
                                           size_t k, struct dp_results **out, struct dp_error *error);
@@ -311,13 +313,19 @@ struct dp_load_summary {
 struct dp_namespace_options {
     size_t size;
     struct dp_limits limits; /* for dp_namespace_open */
+    /* Embeds the texts of attributes whose schema says "embed", and of queries that bring no model. It must stay open
+     * as long as the namespace. NULL: such a write fails with DP_UNSUPPORTED. */
+    struct dp_model *model;
+    /* True: the namespace need not exist, nor the folder of its root. The first write of rows creates it; before
+     * that, searches fail with DP_NOT_FOUND. */
+    bool create;
 };
 
 /* A query of a namespace: a text with its model, or a vector. */
 struct dp_query {
     size_t size;
     struct dp_limits limits;
-    struct dp_model *model; /* embeds the text */
+    struct dp_model *model; /* embeds the text; NULL: the namespace's model */
     const char *text;       /* NULL: search for the vector */
     size_t text_len;        /* bytes of the text; 0: it is NUL-terminated */
     const float *vector;    /* float vector[dim] */
@@ -329,6 +337,115 @@ struct dp_query {
  * without a model). */
 DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct dp_query *query,
                                          struct dp_results **out, struct dp_error *error);
+
+/* A JSON object that answers a call, as the HTTP API answers it (docs/http-api.md). Any number of threads may read
+ * it. It stays valid after the namespace is closed. */
+struct dp_answer;
+DP_API void dp_answer_free(struct dp_answer *answer);
+/* The text; "" for NULL. It lives as long as the answer. */
+DP_API const char *dp_answer_json(const struct dp_answer *answer);
+/* The whole number in a field of the object, such as "rows_affected". 0 if it has no such number. */
+DP_API uint64_t dp_answer_number(const struct dp_answer *answer, const char *field);
+
+/* What a write does with its rows. */
+enum dp_write_kind {
+    DP_UPSERT = 0, /* writes whole rows, in place of the rows with their ids */
+    DP_PATCH = 1,  /* changes the attributes that a row brings; null takes one out. Skips ids without a row */
+    DP_DELETE = 2  /* takes rows out */
+};
+
+/* What to write: rows, as arrays of one element each, or a request, or both. */
+struct dp_write {
+    size_t size;
+    struct dp_limits limits;  /* when they end the call after the write was sent, it fails with DP_UNKNOWN */
+    enum dp_write_kind kind;  /* of the rows in the arrays */
+    size_t count;             /* rows in the arrays; 0: the request says everything */
+    const uint64_t *ids;      /* uint64_t ids[count], each once. NULL: names has the ids */
+    const char *const *names; /* const char *names[count]: the ids, if they are strings or UUIDs */
+    const float *vectors;     /* float vectors[count][dim], finite, for DP_UPSERT; NULL: the rows bring none */
+    size_t dim;               /* the same for all rows of a namespace */
+    const char *const *attributes; /* const char *attributes[count]: a JSON object for each row. NULL: none */
+    /* A JSON object with the fields of POST /v2/namespaces/NAME in docs/http-api.md: conditions, the schema, rows of
+     * another kind or with other ids, … The first vectors of a namespace need its "distance_metric". NULL: none. */
+    const char *request;
+    /* True: the call fails with DP_OVERLOADED while too much of the log waits to be folded. False: it folds the log
+     * then, on the calling thread, and writes after that. */
+    bool no_fold;
+};
+
+/* Writes to a namespace. On DP_OK all of the write is durable, and every later search sees it, in any process. After
+ * a failure none of it is there, except after DP_UNKNOWN and DP_NOT_DURABLE.
+ *
+ * answer  counts rows: "rows_affected", "rows_upserted", "rows_patched", "rows_deleted". May be NULL
+ *
+ * The library does nothing in the background. A write is one object in the root, and searches read those that no
+ * segment holds yet. So a program that writes often should call dp_namespace_compact from time to time, or `dipper
+ * serve` or `dipper index-worker` should run on the root.
+ *
+ * Thread-safe, also between processes; writes that several threads make at once share an object. Errors: DP_INVALID
+ * (the request, a row, an attribute of another type; the message names it), DP_NOT_FOUND, DP_UNSUPPORTED, DP_TOO_LARGE
+ * (docs/limits.md), DP_OVERLOADED (try again later), DP_DENIED (the namespace or the root is read-only), DP_CONFLICT
+ * (somebody deleted the namespace meanwhile), DP_UNKNOWN (the write was sent, and nobody can tell whether it counts:
+ * make it again, if it does no harm twice), DP_NOT_DURABLE (it counts, but a crash of the host may undo it), DP_FULL,
+ * DP_IO, DP_UNAVAILABLE, DP_CORRUPT, DP_DEADLINE, DP_CANCELLED. */
+DP_API enum dp_status dp_namespace_write(struct dp_namespace *ns, const struct dp_write *write,
+                                         struct dp_answer **answer, struct dp_error *error);
+
+/* Options of calls that need no others. */
+struct dp_call_options {
+    size_t size;
+    struct dp_limits limits;
+};
+
+/* Asks a query with filters, orders and more.
+ *
+ * request  a JSON object with the fields of POST /v2/namespaces/NAME/query in docs/http-api.md
+ * options  may be NULL
+ *
+ * Thread-safe. Errors: DP_INVALID, DP_UNSUPPORTED (the message names the field), those of dp_namespace_search. */
+DP_API enum dp_status dp_namespace_ask(struct dp_namespace *ns, const char *request,
+                                       const struct dp_call_options *options, struct dp_answer **out,
+                                       struct dp_error *error);
+
+/* Describes a namespace: schema, number of rows ("approx_row_count"), rows that only the log holds, …, as GET
+ * /v1/namespaces/NAME/metadata does. options may be NULL. Thread-safe. Errors: those of dp_namespace_open. */
+DP_API enum dp_status dp_namespace_info(struct dp_namespace *ns, const struct dp_call_options *options,
+                                        struct dp_answer **out, struct dp_error *error);
+
+/* Deletes a namespace with all its rows. Its name is free at once, and the handle can write to it again.
+ * `dipper index-worker` or `dipper namespace gc` removes the objects. options may be NULL. Thread-safe. Errors:
+ * DP_NOT_FOUND, DP_DENIED, DP_CONFLICT (other writers kept winning), DP_UNKNOWN, DP_NOT_DURABLE, DP_IO,
+ * DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED. */
+DP_API enum dp_status dp_namespace_delete(struct dp_namespace *ns, const struct dp_call_options *options,
+                                          struct dp_error *error);
+
+struct dp_compact_options {
+    size_t size;
+    struct dp_limits limits; /* DP_DEADLINE and DP_CANCELLED lose the step at work, and nothing else */
+    /* True: does only what is worth its price by now, as `dipper serve` does in the background. A call that finds
+     * nothing to do asks the store nothing, so a program may make one after every write. False: does all. */
+    bool when_due;
+};
+
+struct dp_compact_summary {
+    size_t size;
+    uint64_t folded;  /* writes that went from the log into segments */
+    uint64_t merged;  /* segments that merges replaced */
+    uint64_t removed; /* objects that were removed from the root */
+    uint64_t waiting; /* objects that may be removed in 15 minutes, by a later call with this handle */
+};
+
+/* Moves the log of a namespace into segments, merges small segments into large ones, and removes objects that
+ * nobody needs any more: 15 minutes after the namespace let them go, because others may still read them. Searches and
+ * writes go on meanwhile. It computes on the calling thread, and with the runtime of the namespace's model.
+ *
+ * options  may be NULL
+ * summary  may be NULL; otherwise summary->size must be set
+ *
+ * Thread-safe, also between processes: the first one to end a step wins. Errors: DP_CONFLICT (others kept winning),
+ * those of dp_namespace_open and dp_namespace_delete. */
+DP_API enum dp_status dp_namespace_compact(struct dp_namespace *ns, const struct dp_compact_options *options,
+                                           struct dp_compact_summary *summary, struct dp_error *error);
 
 /* ==== full calls: indexes ================================================================================ */
 

@@ -1,17 +1,19 @@
-/* namespace.c: implements the public C API of namespaces (dp_namespace_…, dp_results_…) with service/ingest.h
- * and index/index.h.
+/* namespace.c: implements the public C API for loading, opening and searching namespaces (dp_namespace_…, dp_results_…) with
+ * service/ingest.h and service/service.h.
  *
- * A dp_namespace owns its store. A dp_results owns the arena that holds its rows.
+ * A dp_results owns the arena that holds its rows.
  */
 #include <dipper/dipper.h>
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "capi/arguments.h"
 #include "capi/call.h"
 #include "capi/model.h"
+#include "capi/namespace.h"
 #include "capi/rows_file.h"
 #include "capi/runtime.h"
 #include "os/clock.h"
@@ -78,10 +80,35 @@ enum dp_status dp_namespace_load_file(struct dp_model *model, const char *root, 
 
 /* ---- searching -------------------------------------------------------------------------------------- */
 
-struct dp_namespace {
-    struct store *store;
-    struct index_reader *reader;
-};
+/* Makes the service of an open namespace. A service without a model computes on the calling thread alone. */
+static enum dp_status open_namespace_service(struct call *call, struct dp_namespace *ns, const char *root,
+                                             const struct dp_namespace_options *options)
+{
+    struct service_options service = {.threads = 1, .readers_max = CAPI_READERS_MAX};
+    enum dp_status status = store_open_by_environment(call, span_str(root), options->create, &service.store);
+
+    if (status != DP_OK)
+        return status;
+    if (options->model) {
+        service.borrowed_model = options->model->model;
+        service.borrowed_team = options->model->runtime->team;
+    }
+    return service_new(&service, &ns->service, &call->error);
+}
+
+/* Opens the namespace; with `create`, it need not exist. */
+static enum dp_status open_namespace(struct call *call, struct dp_namespace *ns, const char *root,
+                                     const struct dp_namespace_options *options)
+{
+    enum dp_status status = open_namespace_service(call, ns, root, options);
+
+    if (status == DP_OK)
+        status = service_warm(call, ns->service, ns->name);
+    if (status != DP_NOT_FOUND || !ns->service || !options->create)
+        return status;
+    dp_error_clear(&call->error);
+    return DP_OK;
+}
 
 enum dp_status dp_namespace_open(const char *root, const char *name, const struct dp_namespace_options *options,
                                  struct dp_namespace **out, struct dp_error *error)
@@ -95,17 +122,17 @@ enum dp_status dp_namespace_open(const char *root, const char *name, const struc
         *out = NULL;
     if (status == DP_OK)
         status = capi_options(error, "dp_namespace_open", "struct dp_namespace_options", options, &o, sizeof o);
+    if (status == DP_OK)
+        status = index_check_name(span_str(name), error);
     if (status != DP_OK)
         return status;
     ns = mem_calloc(1, sizeof *ns);
     if (!ns)
         return dp_fail_nomem(error, "the namespace");
+    ns->name = span_of(ns->name_bytes, strlen(name));
+    memcpy(ns->name_bytes, name, ns->name.len);
     capi_begin(&c, &o.limits, CAPI_ROWS_ARENA_MAX);
-    status = index_check_name(span_str(name), &c.call.error);
-    if (status == DP_OK)
-        status = store_open_by_environment(&c.call, span_str(root), false, &ns->store);
-    if (status == DP_OK)
-        status = index_open(&c.call, ns->store, span_str(name), &ns->reader);
+    status = open_namespace(&c.call, ns, root, &o);
     if (status == DP_OK)
         *out = ns;
     else
@@ -117,8 +144,8 @@ void dp_namespace_close(struct dp_namespace *ns)
 {
     if (!ns)
         return;
-    index_close(ns->reader);
-    store_free(ns->store);
+    index_collector_free(atomic_load(&ns->collector));
+    service_free(ns->service);
     mem_free(ns);
 }
 
@@ -155,11 +182,8 @@ static enum dp_status copy_rows(struct dp_results *results)
 static enum dp_status embed_query_text(struct call *call, const struct dp_query *asked, struct index_query *query)
 {
     struct dp_model *model = asked->model;
-    float *vector;
+    float *vector = arena_array(call->arena, dp_model_dim(model), sizeof *vector);
 
-    if (!model)
-        return call_fail(call, DP_INVALID, "a query by text needs a model to embed it");
-    vector = arena_array(call->arena, dp_model_dim(model), sizeof *vector);
     if (!vector)
         return call_nomem(call, "the query's vector");
     query->vector = vector;
@@ -169,29 +193,47 @@ static enum dp_status embed_query_text(struct call *call, const struct dp_query 
                             true, vector);
 }
 
+/* Makes the vector of the query's rows, or leaves the text to the namespace's model. */
+static enum dp_status prepare_query(struct call *call, const struct dp_namespace *ns, const struct dp_query *asked,
+                                    struct query_request *request)
+{
+    struct service_model model;
+
+    if (asked->text && asked->model)
+        return embed_query_text(call, asked, &request->rows);
+    if (asked->text && !service_model(ns->service, &model))
+        return call_fail(call, DP_INVALID, "a query by text needs a model to embed it");
+    if (!asked->text && !asked->vector)
+        return call_fail(call, DP_INVALID, "there is nothing to search for: neither text nor vector");
+    if (asked->text)
+        request->text = asked->text_len ? span_of(asked->text, asked->text_len) : span_str(asked->text);
+    return DP_OK;
+}
+
 static enum dp_status search_namespace(struct dp_namespace *ns, const struct dp_query *asked,
                                        struct dp_results **out, struct dp_error *error)
 {
-    struct index_query query = {.vector = asked->vector,
-                                .dim = asked->dim > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->dim,
-                                .top_k = asked->k > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->k,
-                                .all_attributes = true};
+    struct query_request request = {.namespace = ns->name,
+                                    .rows = {.vector = asked->text ? NULL : asked->vector,
+                                             .dim = asked->dim > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->dim,
+                                             .top_k = asked->k > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->k,
+                                             .all_attributes = true}};
     struct dp_results *results = mem_calloc(1, sizeof *results);
     struct call *call = results ? &results->c.call : NULL;
+    struct query_response response;
     int64_t began_ns = os_now_ns();
     enum dp_status status = DP_OK;
 
     if (!results)
         return dp_fail_nomem(error, "the results");
     capi_begin(&results->c, &asked->limits, CAPI_ROWS_ARENA_MAX);
-    if (asked->text)
-        status = embed_query_text(call, asked, &query);
-    else if (!asked->vector)
-        status = call_fail(call, DP_INVALID, "there is nothing to search for: neither text nor vector");
+    status = prepare_query(call, ns, asked, &request);
     if (status == DP_OK)
-        status = index_query(call, ns->reader, &query, &results->answer);
-    if (status == DP_OK)
+        status = service_query(call, ns->service, &request, &response);
+    if (status == DP_OK) {
+        results->answer = response.answer;
         status = copy_rows(results);
+    }
     results->ms = (double)(os_now_ns() - began_ns) * 1e-6;
     if (status == DP_OK) {
         capi_unlimit(&results->c);

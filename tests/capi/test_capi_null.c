@@ -15,7 +15,7 @@ enum { K = 2, IDS_MAX = 64 };
 
 static struct dp_runtime *runtime;
 static struct dp_model *model;
-static struct dp_namespace *namespace;
+static struct dp_namespace *namespace, *written;
 static struct dp_results *results;
 static struct dp_index *faiss;
 static struct span faiss_file;
@@ -111,6 +111,46 @@ static enum dp_status call_namespace_query(int missing, struct dp_error *error)
     return status;
 }
 
+static enum dp_status call_namespace_write(int missing, struct dp_error *error)
+{
+    const struct dp_write write = {.size = sizeof write, .request = GIVE(3, "{\"patch_rows\": []}")};
+    return dp_namespace_write(GIVE(1, written), GIVE(2, &write), NULL, error);
+}
+
+static enum dp_status call_namespace_write_rows(int missing, struct dp_error *error)
+{
+    static const char *const names[] = {"a"};
+    const struct dp_write write = {.size = sizeof write, .kind = DP_PATCH, .count = 1, .names = GIVE(1, names)};
+    return dp_namespace_write(written, &write, NULL, error);
+}
+
+static enum dp_status call_namespace_ask(int missing, struct dp_error *error)
+{
+    struct dp_answer *made = NULL;
+    enum dp_status status = dp_namespace_ask(GIVE(1, written), GIVE(2, "{\"rank_by\": [\"id\", \"asc\"]}"), NULL,
+                                             GIVE(3, &made), error);
+    dp_answer_free(made);
+    return status;
+}
+
+static enum dp_status call_namespace_info(int missing, struct dp_error *error)
+{
+    struct dp_answer *made = NULL;
+    enum dp_status status = dp_namespace_info(GIVE(1, written), NULL, GIVE(2, &made), error);
+    dp_answer_free(made);
+    return status;
+}
+
+static enum dp_status call_namespace_compact(int missing, struct dp_error *error)
+{
+    return dp_namespace_compact(GIVE(1, written), NULL, NULL, error);
+}
+
+static enum dp_status call_namespace_delete(int missing, struct dp_error *error)
+{
+    return dp_namespace_delete(GIVE(1, written), NULL, error);
+}
+
 static enum dp_status call_index_open(int missing, struct dp_error *error)
 {
     struct dp_index *made = NULL;
@@ -201,6 +241,12 @@ static const struct {
     {"dp_namespace_open", call_namespace_open, {"root", "name", "out"}},
     {"dp_namespace_search", call_namespace_search, {"ns", "model", "text", "out"}},
     {"dp_namespace_query", call_namespace_query, {"ns", "query", "out"}},
+    {"dp_namespace_write", call_namespace_write, {"ns", "write", "request is NULL"}},
+    {"dp_namespace_write", call_namespace_write_rows, {"write.names are NULL"}},
+    {"dp_namespace_ask", call_namespace_ask, {"ns", "request", "out"}},
+    {"dp_namespace_info", call_namespace_info, {"ns", "out"}},
+    {"dp_namespace_compact", call_namespace_compact, {"ns"}},
+    {"dp_namespace_delete", call_namespace_delete, {"ns"}},
     {"dp_index_open", call_index_open, {"url", "out"}},
     {"dp_index_open", call_index_open_reader, {"read_ranges is NULL", "out"}},
     {"dp_index_open", call_index_open_bytes, {"options.bytes", "out"}},
@@ -213,10 +259,10 @@ enum { FUNCTION_COUNT = sizeof FUNCTIONS / sizeof *FUNCTIONS };
 
 /* These functions cannot fail. For NULL they do nothing, or return 0, NULL, NaN or "". */
 static const char *const CANNOT_FAIL[] = {
-    "dp_version",      "dp_version_number",     "dp_runtime_free",     "dp_model_close",
-    "dp_model_name",   "dp_model_dim",          "dp_model_max_tokens", "dp_namespace_close",
-    "dp_results_free", "dp_results_count",      "dp_results_id",       "dp_results_id_is_number",
-    "dp_results_dist", "dp_results_attributes", "dp_results_cost",     "dp_index_close",
+    "dp_version",     "dp_version_number",       "dp_runtime_free",    "dp_model_close",        "dp_model_name",
+    "dp_model_dim",   "dp_model_max_tokens",     "dp_namespace_close", "dp_results_free",       "dp_results_count",
+    "dp_results_id",  "dp_results_id_is_number", "dp_results_dist",    "dp_results_attributes", "dp_results_cost",
+    "dp_index_close", "dp_answer_free",          "dp_answer_json",     "dp_answer_number",
 };
 enum { CANNOT_FAIL_COUNT = sizeof CANNOT_FAIL / sizeof *CANNOT_FAIL };
 
@@ -257,6 +303,10 @@ static int set_up(void **state)
     must(dp_model_open(runtime, model_path, NULL, &model, &error), &error);
     must(dp_namespace_load_file(model, root, "things", rows, NULL, NULL, &error), &error);
     must(dp_namespace_open(root, "things", NULL, &namespace, &error), &error);
+    const struct dp_namespace_options create = {.size = sizeof create, .create = true};
+    const struct dp_write row = {.size = sizeof row, .request = "{\"upsert_rows\": [{\"id\": \"a\"}]}"};
+    must(dp_namespace_open(root, "written", &create, &written, &error), &error);
+    must(dp_namespace_write(written, &row, NULL, &error), &error);
     must(dp_namespace_search(namespace, model, "cat", K, &results, &error), &error);
     must(call_index_build(0, &error), &error);
     must(dp_index_open(built, NULL, &faiss, &error), &error);
@@ -274,6 +324,7 @@ static int tear_down(void **state)
     dp_index_close(faiss);
     dp_results_free(results);
     dp_namespace_close(namespace);
+    dp_namespace_close(written);
     dp_model_close(model);
     dp_runtime_free(runtime);
     return 0;
@@ -326,6 +377,9 @@ static void test_capi_answers_nothing_for_null(void **state)
     dp_namespace_close(NULL);
     dp_results_free(NULL);
     dp_index_close(NULL);
+    dp_answer_free(NULL);
+    assert_string_equal(dp_answer_json(NULL), "");
+    assert_int_equal(dp_answer_number(NULL, "rows"), 0);
     assert_string_equal(dp_model_name(NULL), "");
     assert_int_equal(dp_model_dim(NULL), 0);
     assert_int_equal(dp_model_max_tokens(NULL), 0);
