@@ -21,11 +21,17 @@ static void fail_change(const struct call *call, bool malformed, struct http_res
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
-/* Prints the ids of one kind of rows that were written, if there are some. */
+/* Prints the ids of one kind of rows that were written, if there are some: those that a filter chose, found[count], and
+ * those that the request names. */
 static void print_ids(struct json_writer *w, const char *field, const struct write_request *request,
-                      const struct write_response *answer, enum write_kind kind)
+                      const struct write_response *answer, enum write_kind kind, const struct index_id *found,
+                      size_t count)
 {
-    bool any = false;
+    bool any = count > 0;
+    if (any)
+        json_field_array(w, field);
+    for (size_t i = 0; i < count; i++)
+        hit_write_id(w, &found[i]);
     for (size_t i = 0; i < request->row_count; i++) {
         if (request->rows[i].kind != kind || !answer->rows.applied || !answer->rows.applied[i])
             continue;
@@ -86,10 +92,14 @@ void turbopuffer_write(struct call *call, const struct api_context *api, const s
         json_field_u64(&w, "rows_patched", rows->patched);
     if (parsed.deletes)
         json_field_u64(&w, "rows_deleted", rows->deleted);
+    if (parsed.write.delete_partial || parsed.write.patch_partial)
+        json_field_bool(&w, "rows_remaining", rows->remaining);
     if (parsed.return_affected_ids) {
-        print_ids(&w, "upserted_ids", &parsed.write, &answer, WRITE_UPSERT);
-        print_ids(&w, "patched_ids", &parsed.write, &answer, WRITE_PATCH);
-        print_ids(&w, "deleted_ids", &parsed.write, &answer, WRITE_DELETE);
+        print_ids(&w, "upserted_ids", &parsed.write, &answer, WRITE_UPSERT, NULL, 0);
+        print_ids(&w, "patched_ids", &parsed.write, &answer, WRITE_PATCH, rows->patched_ids,
+                  rows->patched_id_count);
+        print_ids(&w, "deleted_ids", &parsed.write, &answer, WRITE_DELETE, rows->deleted_ids,
+                  rows->deleted_id_count);
     }
     print_write_costs(&w, &call->cost, &answer);
     json_end_object(&w);

@@ -257,18 +257,19 @@ static void refuse_twice(struct rows_parse *p, struct span name)
                 name.len < NAME_SHOWN ? (int)name.len : 0, (const char *)name.data);
 }
 
-static void read_row_value(struct rows_parse *p, struct span name, struct write_row *row)
+/* Reads a value of the row that is being read, whose mark differs from those of all other rows. */
+static void read_row_value(struct rows_parse *p, struct span name, size_t mark, struct write_row *row)
 {
     struct span raw;
     size_t attribute = intern_attribute(p, name);
     if (attribute == SIZE_MAX)
         return;
     p->next_attribute = attribute + 1;
-    if (p->last_rows[attribute] == p->row_count + 1) {
+    if (p->last_rows[attribute] == mark) {
         refuse_twice(p, name);
         return;
     }
-    p->last_rows[attribute] = p->row_count + 1;
+    p->last_rows[attribute] = mark;
     if (!json_read_raw(p->r, &raw))
         return;
     struct write_value *value = add_values(p, 1);
@@ -308,7 +309,7 @@ static void read_row(struct rows_parse *p, const char *field, enum write_kind ki
             has_vector = true;
             read_vector_value(p, p->r, &row);
         } else {
-            read_row_value(p, key, &row);
+            read_row_value(p, key, p->row_count + 1, &row);
         }
     }
     if (json_failed(p->r))
@@ -325,6 +326,23 @@ void rows_read_rows(struct rows_parse *p, const char *field, enum write_kind kin
         return;
     while (json_next_item(p->r))
         read_row(p, field, kind);
+}
+
+void rows_read_patch(struct rows_parse *p, const char *field, struct write_row *out)
+{
+    struct span key;
+    *out = (struct write_row){.kind = WRITE_PATCH, .first_value = p->value_count};
+    if (!fields_expect(p->r, JSON_OBJECT, field) || !json_enter_object(p->r))
+        return;
+    p->next_attribute = 0;
+    while (json_next_key(p->r, p->call->arena, &key)) {
+        if (span_equal_str(key, "id"))
+            body_refuse(p->body, DP_INVALID, "%s cannot change \"id\"", field);
+        else if (span_equal_str(key, "vector"))
+            refuse_patched_vector(p);
+        else
+            read_row_value(p, key, SIZE_MAX, out);
+    }
 }
 
 /* ---- columns ------------------------------------------------------------------------------------------ */

@@ -21,8 +21,9 @@ struct rows_parse {
     struct write_row *rows;
     struct write_value *values;
     struct span *attributes;
-    size_t *last_rows; /* [attribute]: 1 + number of the last row that has it */
-    float *floats;     /* the vector that is being read */
+    size_t *
+        last_rows; /* [attribute]: mark of the last row that has it: 1 + its number; SIZE_MAX: the patch by a filter */
+    float *floats; /* the vector that is being read */
     size_t row_count, row_capacity, value_count, value_capacity;
     size_t attribute_count, attribute_capacity, last_capacity, float_capacity;
     size_t vector_bytes;   /* of all vectors so far */
@@ -34,6 +35,8 @@ void rows_parse_init(struct rows_parse *p, struct body_parse *body);
 void rows_read_rows(struct rows_parse *p, const char *field, enum write_kind kind);
 void rows_read_columns(struct rows_parse *p, const char *field, enum write_kind kind);
 void rows_read_deletes(struct rows_parse *p);
+/* Reads an object of attributes, without "id" and "vector", into *out. */
+void rows_read_patch(struct rows_parse *p, const char *field, struct write_row *out);
 /* Moves the rows to the request. */
 void rows_parse_finish(const struct rows_parse *p, struct write_request *out);
 

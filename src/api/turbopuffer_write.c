@@ -111,11 +111,40 @@ static void take_encryption(struct write_parse *p)
                     "encryption other than {\"mode\": \"default\"} is not supported by this server");
 }
 
-/* Reads and ignores …_allow_partial. It only modifies delete_by_filter and patch_by_filter, which this server refuses. */
-static void take_partial(struct write_parse *p)
+static void take_delete_by_filter(struct write_parse *p)
 {
-    bool ignored;
-    fields_bool(p->rows.r, "…_allow_partial", &ignored);
+    p->out->deletes = true;
+    read_raw(p, JSON_ARRAY, "delete_by_filter", &p->out->write.delete_filter);
+}
+
+/* Reads {"filters": filter, "patch": {attribute: value}}. */
+static void take_patch_by_filter(struct write_parse *p)
+{
+    enum { FILTERS, PATCH, FIELDS };
+    static const char *const names[FIELDS] = {"filters", "patch"};
+    struct json_reader *r = p->rows.r;
+    uint64_t seen = 0;
+    p->out->patches = true;
+    if (!fields_expect(r, JSON_OBJECT, "patch_by_filter") || !json_enter_object(r))
+        return;
+    for (int field; fields_next(r, p->rows.call->arena, names, FIELDS, &seen, &field);) {
+        if (field == FILTERS)
+            read_raw(p, JSON_ARRAY, "patch_by_filter.filters", &p->out->write.patch_filter);
+        else
+            rows_read_patch(&p->rows, "patch_by_filter.patch", &p->out->write.patch);
+    }
+    if (!json_failed(r) && seen != (1U << FILTERS | 1U << PATCH))
+        json_reject(r, DP_INVALID, "patch_by_filter needs \"filters\" and \"patch\"");
+}
+
+static void take_delete_partial(struct write_parse *p)
+{
+    fields_bool(p->rows.r, "delete_by_filter_allow_partial", &p->out->write.delete_partial);
+}
+
+static void take_patch_partial(struct write_parse *p)
+{
+    fields_bool(p->rows.r, "patch_by_filter_allow_partial", &p->out->write.patch_partial);
 }
 
 static const struct {
@@ -137,10 +166,10 @@ static const struct {
     {"create_namespace", take_create_namespace, NULL},
     {"disable_backpressure", take_disable_backpressure, NULL},
     {"encryption", take_encryption, NULL},
-    {"delete_by_filter_allow_partial", take_partial, NULL},
-    {"patch_by_filter_allow_partial", take_partial, NULL},
-    {"delete_by_filter", NULL, "query the ids and send them in \"deletes\""},
-    {"patch_by_filter", NULL, "query the ids and send \"patch_rows\""},
+    {"delete_by_filter", take_delete_by_filter, NULL},
+    {"delete_by_filter_allow_partial", take_delete_partial, NULL},
+    {"patch_by_filter", take_patch_by_filter, NULL},
+    {"patch_by_filter_allow_partial", take_patch_partial, NULL},
     {"copy_from_namespace", NULL, "read the rows of one namespace and write them to the other"},
     {"branch_from_namespace", NULL, "read the rows of one namespace and write them to the other"},
     {"sharding", NULL, "leave it out; a namespace is not split into shards"},
@@ -175,5 +204,6 @@ enum dp_status turbopuffer_parse_write(struct call *call, struct span body, stru
     rows_parse_init(&p.rows, &b);
     read_write_fields(&p);
     rows_parse_finish(&p.rows, &out->write);
+    out->write.wants_ids = out->return_affected_ids;
     return body_end(&b, malformed);
 }

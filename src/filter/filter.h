@@ -40,6 +40,9 @@ struct filter_row {
  * (an operator that needs an index) or DP_NOMEM. */
 enum dp_status filter_parse(struct arena *arena, struct span json, const struct schema *schema, bool allow_new,
                             struct filter **out, struct dp_error *error);
+/* Returns whether the schema had every attribute that the filter names. Where it had not, a newer schema may have the
+ * attribute, and rows with values of it. */
+bool filter_knows_all(const struct filter *filter);
 /* Returns whether the row matches. `incoming` NULL: each {"$ref_new": …} is null. Needs no memory; thread-safe. */
 bool filter_match(const struct filter *filter, const struct filter_row *row, const struct filter_row *incoming);
 

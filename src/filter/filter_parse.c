@@ -443,3 +443,12 @@ enum dp_status filter_parse(struct arena *arena, struct span json, const struct 
         status = fail_text(&p, &p.r);
     return status;
 }
+
+bool filter_knows_all(const struct filter *filter)
+{
+    for (size_t i = 0; i < filter->slot_count; i++) {
+        if (!filter->slots[i].known && !filter->slots[i].is_id)
+            return false;
+    }
+    return true;
+}

@@ -220,23 +220,49 @@ struct index_write_row {
     struct span attributes; /* a JSON object, each value in the normal form of its attribute's type; empty: {} */
 };
 
+enum {
+    INDEX_DELETED_MAX = 256 * 1024, /* maximum rows that the filter of one write deletes */
+    INDEX_PATCHED_MAX = 50 * 1000   /* maximum rows that the filter of one write patches */
+};
+
+/* A step of a write for all rows that match a filter. The rows are found in a state that has every write acknowledged
+ * before; each is judged once more just before the write. A row that matches only since then is left alone. */
+struct index_choice {
+    const struct filter *filter; /* NULL: the write has no such step */
+    /* When more rows match than one write may change: true changes as many as it may; false fails with DP_INVALID. */
+    bool partial;
+};
+
 /* A write: all of its rows count at one moment, or none does. Its conditions look at the row as it is just before. */
 struct index_write {
-    const struct index_write_row *rows; /* [count]; each id occurs once */
+    /* The first two steps: rows to delete, then rows to patch. `patch` is of kind INDEX_PATCH, without an id. */
+    struct index_choice deletes, patches;
+    struct index_write_row patch;
+    bool wants_ids; /* the ids of the rows that these steps changed are wanted */
+    /* The last step. An id occurs once, but the first two steps may have changed its row. */
+    const struct index_write_row *rows; /* [count] */
     size_t count;
     uint32_t dim; /* of the vectors of all rows; 0: no row has a vector */
     /* NULL, or the condition of each row of that kind. An upsert of an id without a row needs none; a patch or a
      * deletion of one is skipped. */
     const struct filter *upsert_condition, *patch_condition, *delete_condition;
-    bool unthrottled; /* accept it when many rows wait to be folded; not for patches and conditions */
+    /* A filter names an attribute that the schema lacks: fail with DP_CONFLICT if by now the schema has another number
+     * of attributes than `attributes`. */
+    bool uncertain;
+    size_t attributes;
+    bool unthrottled; /* accept it when many rows wait to be folded; not for patches, filters and conditions */
 };
 
 struct index_write_result {
     uint64_t upserted, patched, deleted; /* rows that were written; deletions of ids without a row count */
-    bool *applied;                       /* [count], in the call's arena: whether the row was written */
-    uint64_t bytes;                      /* of the written rows in the log */
-    uint64_t number;                     /* of the log entry; 0: nothing was to be written */
-    bool ended;                          /* set with DP_CONFLICT alone, see index_write() */
+    bool remaining;                      /* more rows match a partial filter */
+    /* With wants_ids: the rows that the filters have changed, in the call's arena. */
+    struct index_id *deleted_ids, *patched_ids;
+    size_t deleted_id_count, patched_id_count;
+    bool *applied;   /* [count], in the call's arena: whether the row was written */
+    uint64_t bytes;  /* of the written rows in the log */
+    uint64_t number; /* of the log entry; 0: nothing was to be written */
+    bool ended;      /* set with DP_CONFLICT alone, see index_write() */
 };
 
 /* Writes to an open namespace. On DP_OK the write is durable, and every later strong query sees it.
@@ -246,7 +272,8 @@ struct index_write_result {
  *   DP_TOO_LARGE    the write, a row or a patched row is too large for one log entry; the message names the limit
  *   DP_OVERLOADED   too many rows wait to be folded: try again later
  *   DP_DENIED       the namespace is read-only
- *   DP_CONFLICT     the namespace was deleted or made anew meanwhile, or other writers were first each time
+ *   DP_CONFLICT     the namespace was deleted or made anew meanwhile, other writers were first each time, or the schema
+ *                   has an attribute that a filter took for a missing one
  *   DP_UNKNOWN      the write was sent, and nobody can tell whether it counts or will count
  *   DP_NOT_DURABLE  it counts, but a crash of the host may undo it
  *

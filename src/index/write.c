@@ -10,8 +10,10 @@
 #include <inttypes.h>
 
 #include "index/query/follow.h"
+#include "index/query/query.h"
 #include "index/query/reader.h"
 #include "index/wal/append.h"
+#include "index/wal/choose_rows.h"
 #include "index/wal/effects.h"
 
 enum {
@@ -83,9 +85,14 @@ static enum dp_status take_view(struct write_commit *c)
 
 /* ---- judging ----------------------------------------------------------------------------------------- */
 
+static bool has_choices(const struct index_write *write)
+{
+    return write->deletes.filter || write->patches.filter;
+}
+
 static bool is_plain(const struct index_write *write)
 {
-    if (write->upsert_condition || write->patch_condition || write->delete_condition)
+    if (write->upsert_condition || write->patch_condition || write->delete_condition || has_choices(write))
         return false;
     for (size_t i = 0; i < write->count; i++) {
         if (write->rows[i].kind == INDEX_PATCH)
@@ -105,6 +112,11 @@ static enum dp_status admit(struct call *call, const struct view *view, const st
                          SPAN_FMT(name));
     if (manifest->read_only)
         return call_fail(call, DP_DENIED, "namespace \"%.*s\" is read-only", SPAN_FMT(name));
+    if (m->write->uncertain && manifest->schema.count != m->write->attributes)
+        return call_fail(
+            call, DP_CONFLICT,
+            "namespace \"%.*s\" got new attributes during the write, which names one that was missing",
+            SPAN_FMT(name));
     if (m->write->unthrottled && is_plain(m->write))
         return DP_OK;
     if (tail->tail_entries >= UNFOLDED_ENTRIES_MAX || tail->tail_rows > UNFOLDED_ROWS_MAX ||
@@ -307,20 +319,76 @@ static enum dp_status prepare_write(struct call *call, struct index_reader *read
     return status;
 }
 
+/* Finds the rows that the write's filters choose, in the newest view. */
+static enum dp_status choose_rows(struct call *call, struct index_reader *reader, struct write_member *m)
+{
+    struct view *view = reader_view(reader);
+    enum dp_status status = refresh_view(call, reader, &view);
+    for (int reloads = 0; status == DP_OK; reloads++) {
+        struct view *next;
+        status = write_choose_rows(call, view, m);
+        if (status != DP_STALE || reloads == READER_RELOADS)
+            break;
+        status = reader_reload(call, reader, &next);
+        if (status == DP_OK) {
+            reader_install(reader, view_retain(next));
+            view_release(view);
+            view = next;
+        }
+    }
+    view_release(view);
+    return status == DP_STALE ? call_restatus(call, DP_CORRUPT) : status;
+}
+
+/* Gives the ids of the chosen rows that were changed. */
+static enum dp_status give_ids(struct call *call, const struct chosen_rows *rows, struct index_id **out,
+                               size_t *count)
+{
+    struct index_id *ids = arena_array(call->arena, rows->count + 1, sizeof *ids);
+    enum dp_status status = ids ? DP_OK : call_nomem(call, "the ids of a write");
+    *out = ids;
+    *count = 0;
+    for (size_t i = 0; i < rows->count && status == DP_OK; i++) {
+        if (rows->applied[i])
+            status = query_id(call, rows->keys[i], &ids[(*count)++]);
+    }
+    return status;
+}
+
+/* Joins the group, unless there is nothing to write, and takes the outcome. */
+static enum dp_status commit_member(struct call *call, struct index_reader *reader, struct write_member *m)
+{
+    if (m->write->count + m->deletes.count + m->patches.count == 0) {
+        m->status = DP_OK;
+        m->result.remaining = m->deletes.more || m->patches.more;
+        return DP_OK;
+    }
+    enum dp_status status = commit_group_join(call, &reader->group, &m->queued, commit_writes, reader);
+    if (status == DP_OK && m->status != DP_OK) {
+        status = m->status;
+        call->error = m->error;
+    }
+    return status;
+}
+
 enum dp_status index_write(struct call *call, struct index_reader *reader, const struct index_write *write,
                            struct index_write_result *out)
 {
-    struct write_member m;
+    struct write_member m = {.status = DP_OK};
     *out = (struct index_write_result){0};
     enum dp_status status = prepare_write(call, reader, write, &m);
-    if (status == DP_OK && write->count > 0)
-        status = commit_group_join(call, &reader->group, &m.queued, commit_writes, reader);
-    if (status == DP_OK && m.status != DP_OK) {
-        status = m.status;
-        call->error = m.error;
-        out->ended = m.result.ended;
-    }
+    if (status == DP_OK && has_choices(write))
+        status = choose_rows(call, reader, &m);
     if (status == DP_OK)
-        *out = m.result;
+        status = commit_member(call, reader, &m);
+    if (status) {
+        out->ended = m.result.ended;
+        return status;
+    }
+    *out = m.result;
+    if (write->wants_ids)
+        status = give_ids(call, &m.deletes, &out->deleted_ids, &out->deleted_id_count);
+    if (status == DP_OK && write->wants_ids)
+        status = give_ids(call, &m.patches, &out->patched_ids, &out->patched_id_count);
     return status;
 }

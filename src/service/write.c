@@ -80,30 +80,41 @@ static enum dp_status read_base(struct write_run *run)
 
 /* ---- planning ----------------------------------------------------------------------------------------- */
 
-static enum dp_status parse_condition(struct write_run *run, struct span json, const char *name,
-                                      const struct filter **out)
+/* Parses a filter over stored rows. `allow_new`: it may name attributes of the incoming row. */
+static enum dp_status parse_filter(struct write_run *run, struct span json, const char *name, bool allow_new,
+                                   const struct filter **out)
 {
     struct filter *filter = NULL;
     *out = NULL;
     if (json.len == 0)
         return DP_OK;
     enum dp_status status =
-        filter_parse(run->call->arena, json, &run->plan.schema, true, &filter, &run->call->error);
+        filter_parse(run->call->arena, json, &run->plan.schema, allow_new, &filter, &run->call->error);
     if (status != DP_OK)
         dp_error_prefix(&run->call->error, "%s", name);
+    else if (!filter_knows_all(filter))
+        run->write.uncertain = true;
     *out = filter;
     return status;
 }
 
-static enum dp_status parse_conditions(struct write_run *run)
+static enum dp_status parse_filters(struct write_run *run)
 {
     const struct write_request *q = run->request;
     struct index_write *w = &run->write;
-    enum dp_status status = parse_condition(run, q->upsert_condition, "upsert_condition", &w->upsert_condition);
+    w->uncertain = false;
+    w->attributes = run->plan.schema.count;
+    w->deletes.partial = q->delete_partial;
+    w->patches.partial = q->patch_partial;
+    enum dp_status status = parse_filter(run, q->upsert_condition, "upsert_condition", true, &w->upsert_condition);
     if (status == DP_OK)
-        status = parse_condition(run, q->patch_condition, "patch_condition", &w->patch_condition);
+        status = parse_filter(run, q->patch_condition, "patch_condition", true, &w->patch_condition);
     if (status == DP_OK)
-        status = parse_condition(run, q->delete_condition, "delete_condition", &w->delete_condition);
+        status = parse_filter(run, q->delete_condition, "delete_condition", true, &w->delete_condition);
+    if (status == DP_OK)
+        status = parse_filter(run, q->delete_filter, "delete_by_filter", false, &w->deletes.filter);
+    if (status == DP_OK)
+        status = parse_filter(run, q->patch_filter, "patch_by_filter", false, &w->patches.filter);
     return status;
 }
 
@@ -114,7 +125,7 @@ static enum dp_status plan_once(struct write_run *run)
         status = write_plan_schema(run->call, run->request, &run->base, run->model, &run->plan);
     if (status == DP_OK)
         status = write_plan_rows(run->call, run->request, &run->plan, &run->batch);
-    return status == DP_OK ? parse_conditions(run) : status;
+    return status == DP_OK ? parse_filters(run) : status;
 }
 
 static enum dp_status plan_write(struct write_run *run)
@@ -122,7 +133,7 @@ static enum dp_status plan_write(struct write_run *run)
     const struct write_request *q = run->request;
     enum dp_status status = plan_once(run);
     const bool doubtful = status == DP_INVALID || status == DP_UNSUPPORTED || status == DP_DENIED ||
-                          (status == DP_OK && run->plan.changed);
+                          (status == DP_OK && (run->plan.changed || run->write.uncertain));
     if (run->slot && !run->fresh && doubtful) {
         dp_error_clear(&run->call->error);
         run->fresh = true;
@@ -210,7 +221,7 @@ static enum dp_status write_rows(struct write_run *run, struct index_write_resul
     struct write_batch *b = &run->batch;
     struct index_write *w = &run->write;
     *result = (struct index_write_result){0};
-    if (run->request->row_count == 0)
+    if (run->request->row_count == 0 && !w->deletes.filter && !w->patches.filter)
         return DP_OK;
     for (size_t i = 0; i < b->text_count; i++) {
         b->rows[b->text_rows[i]].vectors = run->embedded[i];
@@ -218,6 +229,8 @@ static enum dp_status write_rows(struct write_run *run, struct index_write_resul
     }
     w->rows = b->rows;
     w->count = run->request->row_count;
+    w->patch = b->rows[w->count];
+    w->wants_ids = run->request->wants_ids;
     w->dim = run->plan.vectors.dim;
     w->unthrottled = run->request->disable_backpressure;
     return index_write(run->call, run->slot->reader, w, result);

@@ -39,6 +39,12 @@ struct write_request {
     size_t attribute_count;
     /* Filters over the stored row, as JSON; empty: none. */
     struct span upsert_condition, patch_condition, delete_condition;
+    /* Steps before the rows, in this order: deletes the rows that match `delete_filter`, patches those that match
+     * `patch_filter`. A partial step changes as many rows as one write may; another one fails when more match. */
+    struct span delete_filter, patch_filter;
+    struct write_row patch; /* of the second step: of kind WRITE_PATCH, without an id */
+    bool delete_partial, patch_partial;
+    bool wants_ids;     /* the ids of the rows that the two steps changed are wanted */
     struct span schema; /* {attribute: type or configuration}; empty: none */
     bool has_metric;
     enum index_metric metric;

@@ -35,7 +35,7 @@ enum dp_status write_plan_schema(struct call *call, const struct write_request *
 
 /* The rows of a write as the index takes them, and the texts to embed. */
 struct write_batch {
-    struct index_write_row *rows; /* [request->row_count] */
+    struct index_write_row *rows; /* [request->row_count + 1]: the rows, then the patch by a filter */
     struct embed_input *texts;    /* [text_count] */
     size_t *text_rows;            /* [text_count]: position of the row that gets the vector */
     size_t text_count;

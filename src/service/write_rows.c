@@ -174,15 +174,17 @@ static enum dp_status plan_document(struct row_planning *p, const struct write_r
     return status;
 }
 
+/* Plans the row at this position of the request; behind the last one, the patch by a filter. */
 static enum dp_status plan_row(struct row_planning *p, size_t position)
 {
     static const enum index_write_kind kinds[] = {
         [WRITE_UPSERT] = INDEX_UPSERT, [WRITE_PATCH] = INDEX_PATCH, [WRITE_DELETE] = INDEX_DELETE};
-    const struct write_row *row = &p->request->rows[position];
+    const bool has_id = position < p->request->row_count;
+    const struct write_row *row = has_id ? &p->request->rows[position] : &p->request->patch;
     struct index_write_row *out = &p->batch->rows[position];
     size_t texts = p->batch->text_count;
     *out = (struct index_write_row){.kind = kinds[row->kind]};
-    enum dp_status status = plan_id(p, row, &out->id);
+    enum dp_status status = has_id ? plan_id(p, row, &out->id) : DP_OK;
     if (status != DP_OK || row->kind == WRITE_DELETE)
         return status;
     status = plan_document(p, row, position, &out->attributes);
@@ -197,6 +199,17 @@ static void name_row(struct row_planning *p, const struct write_row *row)
                         (const char *)row->id.text.data);
     else
         dp_error_prefix(&p->call->error, "row %llu", (unsigned long long)row->id.number);
+}
+
+/* Plans the patch of the rows that a filter chooses. */
+static enum dp_status plan_patch(struct row_planning *p)
+{
+    const size_t position = p->request->row_count;
+    p->batch->rows[position] = (struct index_write_row){.kind = INDEX_PATCH};
+    enum dp_status status = p->request->patch_filter.len ? plan_row(p, position) : DP_OK;
+    if (status == DP_INVALID || status == DP_TOO_LARGE)
+        dp_error_prefix(&p->call->error, "patch_by_filter");
+    return status;
 }
 
 enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
@@ -219,6 +232,8 @@ enum dp_status write_plan_rows(struct call *call, const struct write_request *re
             status =
                 call_fail(call, DP_TOO_LARGE, "the write has more than %d bytes: split it", PLANNED_BYTES_MAX);
     }
+    if (status == DP_OK)
+        status = plan_patch(&p);
     plan->changed |= plan->schema.count != known;
     map_deinit(&p.ids);
     buffer_deinit(&p.object);

@@ -105,7 +105,11 @@ static void test_turbopuffer_refuses_rows_that_do_not_fit(void **state)
         {"{\"upsert_rows\":[{\"id\":2,\"vector\":[1,0]}],\"distance_metric\":\"euclidean_squared\"}", 400,
          "differs from that of the namespace, which is cosine_distance"},
         {"{\"upsert_rows\":{}}", 422, "upsert_rows must be an array"},
-        {"{\"delete_by_filter\":[\"n\",\"Eq\",1]}", 400, "delete_by_filter is not supported yet"},
+        {"{\"delete_by_filter\":[\"n\",\"Eq\",\"x\"]}", 400, "delete_by_filter: attribute \\\"n\\\""},
+        {"{\"delete_by_filter\":[]}", 400, "delete_by_filter: a filter"},
+        {"{\"delete_by_filter\":[\"n\",\"Lt\",{\"$ref_new\":\"n\"}]}", 400, "delete_by_filter:"},
+        {"{\"patch_by_filter\":{\"filters\":[\"n\",\"Eq\",1],\"patch\":{\"n\":\"x\"}}}", 400,
+         "patch_by_filter: attribute \\\"n\\\""},
     };
     assert_refusals(api_service, turbopuffer_write, "fit", refusals, sizeof refusals / sizeof refusals[0]);
     assert_rows("fit", NEAR("[1,0]"), "\"rows\":[{\"id\":1,\"$dist\":0,\"vector\":[1,0],\"n\":1,\"s\":\"x\"}]");

@@ -87,14 +87,17 @@ static void test_turbopuffer_write_reads_rows_of_the_python_client(void **state)
     assert_int_equal(w->patch_condition.len, 0);
 }
 
-/* Recorded too, without its delete_by_filter. */
+/* Recorded too. */
 static void test_turbopuffer_write_reads_columns_of_the_python_client(void **state)
 {
     (void)state;
     const struct write_request *w = parse_good(
-        "{\"deletes\":[4,\"s\"],\"patch_rows\":[{\"id\":3,\"x\":1}],\"return_affected_ids\":true,"
+        "{\"delete_by_filter\":[\"x\",\"Eq\",null],\"deletes\":[4,\"s\"],\"patch_rows\":[{\"id\":3,\"x\":1}],"
+        "\"return_affected_ids\":true,"
         "\"upsert_columns\":{\"id\":[1,2],\"vector\":[\"zczMPc3MTD4=\",\"mpmZPs3MzD4=\"],\"name\":[\"a\",null]}}");
     assert_int_equal(w->row_count, 5);
+    assert_span(w->delete_filter, "[\"x\",\"Eq\",null]");
+    assert_true(w->wants_ids);
     assert_int_equal(w->rows[0].kind, WRITE_DELETE);
     assert_number_id(&w->rows[0], 4);
     assert_string_id(&w->rows[1], "s");
@@ -107,6 +110,21 @@ static void test_turbopuffer_write_reads_columns_of_the_python_client(void **sta
     assert_vector(&w->rows[4], 2, 0.3f, 0.4f);
     assert_values(&w->rows[4], "name=null");
     assert_true(parsed.upserts && parsed.patches && parsed.deletes && parsed.return_affected_ids);
+}
+
+static void test_turbopuffer_write_reads_a_patch_by_filter(void **state)
+{
+    (void)state;
+    const struct write_request *w =
+        parse_good("{\"patch_rows\":[{\"id\":1,\"a\":1}],\"patch_by_filter\":{\"patch\":{\"a\":2,\"b\":null},"
+                   "\"filters\":[\"a\",\"Lt\",3]},"
+                   "\"patch_by_filter_allow_partial\":true,\"upsert_rows\":[{\"id\":2,\"a\":4}]}");
+    assert_span(w->patch_filter, "[\"a\",\"Lt\",3]");
+    assert_values(&w->patch, "a=2;b=null");
+    assert_int_equal(w->patch.kind, WRITE_PATCH);
+    assert_int_equal(w->row_count, 2);
+    assert_values(&w->rows[1], "a=4");
+    assert_true(w->patch_partial && !w->delete_partial && parsed.patches && !parsed.deletes);
 }
 
 /* Recorded from the Node client, whose keys keep the caller's order. */
@@ -224,6 +242,13 @@ static void test_turbopuffer_write_refuses_what_is_no_write(void **state)
         {"{\"upsert_columns\":{\"id\":[1],\"vector\":7}}", "the column \"vector\" must be an array"},
         {"{\"upsert_columns\":{\"id\":[1],\"vector\":[true]}}", "\"vector\" must be an array"},
         {"{\"deletes\":7}", "deletes must be an array"},
+        {"{\"delete_by_filter\":{}}", "delete_by_filter must be an array"},
+        {"{\"patch_by_filter\":[]}", "patch_by_filter must be an object"},
+        {"{\"patch_by_filter\":{\"patch\":{}}}", "patch_by_filter needs"},
+        {"{\"patch_by_filter\":{\"filters\":[]}}", "patch_by_filter needs"},
+        {"{\"patch_by_filter\":{\"filters\":{},\"patch\":{}}}", "patch_by_filter.filters must be an array"},
+        {"{\"patch_by_filter\":{\"filters\":[],\"patch\":[]}}", "patch_by_filter.patch must be an object"},
+        {"{\"delete_by_filter_allow_partial\":1}", "must be a boolean"},
         {"{\"deletes\":[[1]]}", "an id must be"},
         {"{\"schema\":[]}", "schema must be an object"},
         {"{\"upsert_condition\":{}}", "upsert_condition must be an array"},
@@ -265,8 +290,9 @@ static void test_turbopuffer_write_refuses_broken_rules(void **state)
         {"{\"upsert_rows\":[{\"id\":1,\"vector\":\"AACAfw==\"}]}", DP_INVALID, "NaN or an infinite number"},
         {"{\"patch_rows\":[{\"id\":1,\"vector\":[1]}]}", DP_INVALID, "a patch cannot change \"vector\""},
         {"{\"patch_columns\":{\"vector\":[[1]],\"id\":[1]}}", DP_INVALID, "a patch cannot change \"vector\""},
-        {"{\"delete_by_filter\":[\"x\",\"Eq\",null]}", DP_UNSUPPORTED, "delete_by_filter is not supported yet"},
-        {"{\"patch_by_filter\":{}}", DP_UNSUPPORTED, "patch_by_filter is not supported yet"},
+        {"{\"patch_by_filter\":{\"filters\":[],\"patch\":{\"vector\":[1]}}}", DP_INVALID, "a patch cannot change"},
+        {"{\"patch_by_filter\":{\"filters\":[],\"patch\":{\"id\":1}}}", DP_INVALID, "cannot change \"id\""},
+        {"{\"patch_by_filter\":{\"filters\":[],\"patch\":{\"a\":1,\"a\":1}}}", DP_INVALID, "\"a\" is given twice"},
         {"{\"copy_from_namespace\":\"a\"}", DP_UNSUPPORTED, "copy_from_namespace is not supported yet"},
         {"{\"branch_from_namespace\":\"a\"}", DP_UNSUPPORTED, "branch_from_namespace is not supported yet"},
         {"{\"sharding\":{\"num_shards\":2}}", DP_UNSUPPORTED, "sharding is not supported yet"},
@@ -419,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turbopuffer_write_reads_rows_of_the_python_client),
         cmocka_unit_test(test_turbopuffer_write_reads_columns_of_the_python_client),
+        cmocka_unit_test(test_turbopuffer_write_reads_a_patch_by_filter),
         cmocka_unit_test(test_turbopuffer_write_reads_rows_of_the_node_client),
         cmocka_unit_test(test_turbopuffer_write_takes_four_shapes_of_a_vector_column),
         cmocka_unit_test(test_turbopuffer_write_names_each_attribute_once),

@@ -127,11 +127,24 @@ def test_counting_up_under_a_condition_loses_nothing(dipper, root):
         assert query(two, "count", EVERYTHING) == [{"id": 1, "n": 32}]
 
 
+def apply(rows, upserts, patches, deletes):
+    """What the rows of one request make of the rows of a namespace."""
+    rows = dict(rows)
+    for row in upserts:
+        rows[row["id"]] = {key: value for key, value in row.items() if key != "vector"}
+    for row in patches:
+        if row["id"] in rows:
+            rows[row["id"]] = rows[row["id"]] | row
+    for number in deletes:
+        rows.pop(number, None)
+    return rows
+
+
 def test_random_writes_equal_a_model(dipper, root):
     choice, model = random.Random(15), {}
     with serving(dipper, root) as url:
         for step in range(120):
-            upserts, patches, deletes = [], [], []
+            upserts, patches, deletes, old = [], [], [], dict(model)
             for number in choice.sample(range(40), choice.randint(1, 8)):
                 kind = choice.random()
                 if kind < 0.5:
@@ -139,15 +152,22 @@ def test_random_writes_equal_a_model(dipper, root):
                     if choice.random() < 0.5:
                         row["word"] = choice.choice(["a", "b", "ä"])
                     upserts.append(row)
-                    model[number] = {key: value for key, value in row.items() if key != "vector"}
                 elif kind < 0.8:
                     patches.append({"id": number, "word": choice.choice(["c", None]), "step": step})
-                    if number in model:
-                        model[number] |= patches[-1]
                 else:
                     deletes.append(number)
-                    model.pop(number, None)
-            write(url, "model", {"distance_metric": "euclidean_squared", "upsert_rows": upserts or None,
+            by_filter = {}
+            if step and choice.random() < 0.3:  # these come before the rows
+                least, before = choice.randrange(step), dict(old)
+                by_filter = {"delete_by_filter": ["And", [["step", "Lt", least], ["word", "Eq", "a"]]],
+                             "patch_by_filter": {"filters": ["word", "Eq", "c"], "patch": {"word": "d", "step": step}}}
+                for number, row in before.items():
+                    if row["step"] < least and row.get("word") == "a":
+                        del old[number]
+                    elif row.get("word") == "c":
+                        old[number] = row | {"word": "d", "step": step}
+            model = apply(old, upserts, patches, deletes)
+            write(url, "model", {"distance_metric": "euclidean_squared", "upsert_rows": upserts or None, **by_filter,
                                  "patch_rows": patches or None, "deletes": deletes or None,
                                  "create_namespace": True, "schema": {"id": "uint"}})
             if step % 10 == 9:
@@ -261,6 +281,43 @@ def test_client_conditions(namespace):
     assert namespace.write(deletes=[1], delete_condition=("version", "Eq", 9)).rows_deleted == 1
 
 
+def test_client_writes_by_filter(namespace):
+    namespace.write(upsert_rows=[{"id": i, "vector": [1.0, float(i)], "n": i, "kind": "odd" if i % 2 else "even"}
+                                 for i in range(20)], distance_metric=COSINE)
+    answer = namespace.write(delete_by_filter=("n", "Lt", 4), upsert_rows=[{"id": 2, "vector": [1.0, 0.0], "n": 100}],
+                             patch_by_filter={"filters": ("kind", "Eq", "even"), "patch": {"seen": True, "kind": None}},
+                             patch_rows=[{"id": 1, "n": 50}, {"id": 6, "n": 60}], return_affected_ids=True)
+    assert (answer.rows_deleted, answer.rows_patched, answer.rows_upserted, answer.rows_affected) == (4, 9, 1, 14)
+    assert answer.deleted_ids == [0, 1, 2, 3] and answer.upserted_ids == [2] and answer.rows_remaining is None
+    assert sorted(answer.patched_ids) == [4, 6, 6, 8, 10, 12, 14, 16, 18]
+    rows = namespace.query(rank_by=("id", "asc"), limit=30, include_attributes=["n", "seen", "kind"]).rows
+    expected = [{"id": 2, "n": 100}]
+    expected += [{"id": i, "n": i, "kind": "odd"} if i % 2 else {"id": i, "n": 60 if i == 6 else i, "seen": True}
+                 for i in range(4, 20)]
+    assert [row.model_dump(exclude_none=True) for row in rows] == expected
+    near = namespace.query(rank_by=("vector", "ANN", [1.0, 19.0]), top_k=1).rows
+    assert near[0].id == 19  # patches keep vectors
+    answer = namespace.write(delete_by_filter=("missing", "NotEq", None), delete_by_filter_allow_partial=True)
+    assert answer.rows_deleted == 0 and answer.rows_remaining is False
+    answer = namespace.write(delete_by_filter=("id", "NotEq", 7))
+    assert answer.rows_deleted == 16 and namespace.metadata().approx_row_count == 1
+    for bad in ({"delete_by_filter": ("kind", "Eq", 7)}, {"patch_by_filter": {"filters": ("n", "Eq", 7), "patch": {"n": "x"}}}):
+        with pytest.raises(turbopuffer.BadRequestError, match="by_filter"):
+            namespace.write(**bad)
+
+
+def test_another_servers_new_attribute_is_no_missing_one(dipper, root):
+    """A server whose schema is old must not take an attribute for null in all rows."""
+    with serving(dipper, root) as one, serving(dipper, root) as two:
+        write(one, "new", {"distance_metric": COSINE, "upsert_rows": [{"id": i, "vector": [1, i]} for i in range(3)]})
+        assert write(two, "new", {"deletes": [9]})["rows_deleted"] == 1  # it has opened the namespace
+        write(one, "new", {"patch_rows": [{"id": 1, "fresh": 5}]})
+        assert write(two, "new", {"delete_by_filter": ["fresh", "Eq", None]})["rows_deleted"] == 2
+        write(one, "new", {"patch_rows": [{"id": 1, "newer": 5}]})
+        assert write(two, "new", {"deletes": [1], "delete_condition": ["newer", "Eq", None]})["rows_deleted"] == 0
+        assert ids(query(one, "new", EVERYTHING)) == [1]
+
+
 def test_client_errors(namespace):
     with pytest.raises(turbopuffer.NotFoundError):
         namespace.query(rank_by=("id", "asc"), limit=1)
@@ -268,7 +325,7 @@ def test_client_errors(namespace):
         namespace.write(deletes=[1])
     with pytest.raises(turbopuffer.BadRequestError, match="occurs twice"):
         namespace.write(upsert_rows=[{"id": 1, "vector": [1.0]}], deletes=[1], distance_metric=COSINE)
-    with pytest.raises(turbopuffer.BadRequestError, match="delete_by_filter"):
+    with pytest.raises(turbopuffer.NotFoundError):
         namespace.write(delete_by_filter=("n", "Eq", 1))
     with pytest.raises(turbopuffer.UnprocessableEntityError):
         namespace.write(upsert_rows={"id": 1})

@@ -11,6 +11,7 @@
 
 /* A row at the moment when a write comes to it. */
 struct row_state {
+    bool known; /* false: nobody looked, because nothing needs the row, or nothing has changed it */
     bool exists;
     struct span document;
     const float *vectors; /* float[windows][dim]; NULL: none */
@@ -39,23 +40,69 @@ static bool needs_row(const struct index_write *write, const struct index_write_
     return row->kind == INDEX_PATCH || condition_of(write, row->kind);
 }
 
-/* Collects the ids that need a look, sorted and once each. Sets *patches if a patch is among them. */
-static enum dp_status collect_asked(struct call *call, const struct write_member *first, struct effects *e,
-                                    bool *patches)
+static enum dp_status ask_row(struct call *call, struct effects *e, size_t *room, struct span key)
 {
-    size_t room = 0, kept = 0;
-    for (const struct write_member *m = first; m; m = next_member(m)) {
-        for (size_t i = 0; i < m->write->count; i++) {
-            if (!needs_row(m->write, &m->write->rows[i]))
-                continue;
-            *patches = *patches || m->write->rows[i].kind == INDEX_PATCH;
-            struct span *asked = arena_reserve(call->arena, e->asked, e->asked_count, &room, sizeof *asked, 64);
-            if (!asked)
-                return call_nomem(call, "a write");
-            e->asked = asked;
-            e->asked[e->asked_count++] = m->keys[i];
+    struct span *asked = arena_reserve(call->arena, e->asked, e->asked_count, room, sizeof *asked, 64);
+    if (!asked)
+        return call_nomem(call, "a write");
+    e->asked = asked;
+    e->asked[e->asked_count++] = key;
+    return DP_OK;
+}
+
+/* Returns whether the tail tells which rows have changed since entry `since`. The caller holds the view's lock. */
+static bool shows_changes(const struct view *view, uint64_t since)
+{
+    const struct tail *tail = &view->locked.tail;
+    if (view->base->manifest.wal_floor > since)
+        return false;
+    for (size_t i = tail->entry_count; i-- > 0 && tail->entries[i]->head.number > since;) {
+        const struct wal_entry *entry = tail->entries[i];
+        for (size_t r = 0; r < entry->count; r++) {
+            if (entry->records[r].kind == WAL_ATTACH)
+                return false;
         }
     }
+    return true;
+}
+
+/* Asks for the rows that a member's filter deletes and that may have changed since it chose them. The caller holds the
+ * view's lock. */
+static enum dp_status ask_changed(struct call *call, struct effects *e, size_t *room, const struct write_member *m,
+                                  bool everything)
+{
+    const struct view *view = e->view;
+    enum dp_status status = DP_OK;
+    everything = everything || (m->deletes.count && !shows_changes(view, m->chosen_at));
+    for (size_t i = 0; i < m->deletes.count && status == DP_OK; i++) {
+        const struct tail_row *row = everything ? NULL : tail_find(&view->locked.tail, m->deletes.keys[i]);
+        if (everything || (row && row->entry > m->chosen_at))
+            status = ask_row(call, e, room, m->deletes.keys[i]);
+    }
+    return status;
+}
+
+/* Asks for the rows that a member's patches and conditions need. Sets *patches if there is a patch. */
+static enum dp_status ask_needed(struct call *call, struct effects *e, size_t *room, const struct write_member *m,
+                                 bool *patches)
+{
+    enum dp_status status = DP_OK;
+    *patches = *patches || m->patches.count;
+    for (size_t i = 0; i < m->patches.count && status == DP_OK; i++)
+        status = ask_row(call, e, room, m->patches.keys[i]);
+    for (size_t i = 0; i < m->write->count && status == DP_OK; i++) {
+        if (!needs_row(m->write, &m->write->rows[i]))
+            continue;
+        *patches = *patches || m->write->rows[i].kind == INDEX_PATCH;
+        status = ask_row(call, e, room, m->keys[i]);
+    }
+    return status;
+}
+
+/* Sorts the ids that need a look, and keeps each once. */
+static void sort_asked(struct effects *e)
+{
+    size_t kept = 0;
     if (e->asked_count)
         qsort(e->asked, e->asked_count, sizeof *e->asked, span_compare_at);
     for (size_t i = 0; i < e->asked_count; i++) {
@@ -63,25 +110,50 @@ static enum dp_status collect_asked(struct call *call, const struct write_member
             e->asked[kept++] = e->asked[i];
     }
     e->asked_count = kept;
-    return DP_OK;
+}
+
+/* Collects the ids that need a look at the moment e->at. `everything`: nobody knows what has changed. Sets *patches if a
+ * patch is among them. */
+static enum dp_status collect_asked(struct call *call, const struct write_member *first, bool everything,
+                                    struct effects *e, bool *patches)
+{
+    size_t room = 0;
+    enum dp_status status = DP_OK;
+    e->asked = NULL;
+    e->asked_count = 0;
+    view_lock(e->view);
+    e->at = e->view->locked.at;
+    for (const struct write_member *m = first; m && status == DP_OK; m = next_member(m)) {
+        status = ask_needed(call, e, &room, m, patches);
+        if (status == DP_OK)
+            status = ask_changed(call, e, &room, m, everything);
+    }
+    view_unlock(e->view);
+    sort_asked(e);
+    return status;
 }
 
 enum dp_status effects_begin(struct call *call, struct view *view, const struct write_member *first,
                              struct effects *out)
 {
-    bool patches = false;
+    bool patches = false, moved = false;
     *out = (struct effects){.view = view};
     map_init(&out->newest, WAL_RECORDS_MAX);
-    enum dp_status status = collect_asked(call, first, out, &patches);
-    if (status || out->asked_count == 0) {
-        out->at = view_position(view);
-        return status;
+    for (int tries = 0; tries < 2; tries++) {
+        enum dp_status status = collect_asked(call, first, moved, out, &patches);
+        uint64_t collected_at = out->at.last;
+        if (status || out->asked_count == 0)
+            return status;
+        out->found = arena_array(call->arena, out->asked_count, sizeof *out->found);
+        if (!out->found)
+            return call_nomem(call, "a write");
+        status = index_lookup(call, view, out->asked, out->asked_count, patches ? LOOKUP_WHOLE : LOOKUP_DOCUMENTS,
+                              out->found, &out->at);
+        moved = out->at.last != collected_at;
+        if (status || !moved)
+            return status;
     }
-    out->found = arena_array(call->arena, out->asked_count, sizeof *out->found);
-    if (!out->found)
-        return call_nomem(call, "a write");
-    return index_lookup(call, view, out->asked, out->asked_count, patches ? LOOKUP_WHOLE : LOOKUP_DOCUMENTS,
-                        out->found, &out->at);
+    return DP_OK;
 }
 
 void effects_deinit(struct effects *e)
@@ -91,17 +163,20 @@ void effects_deinit(struct effects *e)
 
 static struct row_state state_of(const struct effects *e, struct span key)
 {
-    const uint64_t *newest = map_find(&e->newest, key);
+    const uint64_t *newest = e->own ? map_find(e->own, key) : NULL;
+    if (!newest)
+        newest = map_find(&e->newest, key);
     if (newest) {
         const struct wal_record *record = &e->records[*newest];
-        return (struct row_state){record->kind == WAL_ROW, record->document, record->vectors, record->windows};
+        return (struct row_state){true, record->kind == WAL_ROW, record->document, record->vectors,
+                                  record->windows};
     }
     const struct span *at =
         e->asked_count ? bsearch(&key, e->asked, e->asked_count, sizeof key, span_compare_at) : NULL;
     const struct found_row *found = at ? &e->found[at - e->asked] : NULL;
     if (!found || found->where == ROW_NONE)
-        return (struct row_state){0};
-    return (struct row_state){true, found->document, found->vectors, found->windows};
+        return (struct row_state){.known = found != NULL};
+    return (struct row_state){true, true, found->document, found->vectors, found->windows};
 }
 
 /* ---- judging ----------------------------------------------------------------------------------------- */
@@ -119,29 +194,42 @@ static bool is_wanted(const struct write_member *m, size_t i, const struct row_s
     return filter_match(condition, &row, kind == INDEX_DELETE ? NULL : &incoming);
 }
 
+/* Sets *out to the record of a row that a patch changes. `document`: the attributes of the patch. */
+static enum dp_status patch_record(struct call *call, const struct index_write_row *patch, struct span key,
+                                   struct span document, const struct row_state *state, struct wal_record *out)
+{
+    const bool brings = patch->windows > 0;
+    *out = (struct wal_record){.kind = WAL_ROW,
+                               .key = key,
+                               .windows = brings ? patch->windows : state->windows,
+                               .vectors = brings ? patch->vectors : state->vectors};
+    enum dp_status status = document_patch(state->document, document, call->arena, &out->document, &call->error);
+    if (status) {
+        char text[ID_TEXT_MAX];
+        dp_error_prefix(&call->error, "id %s", id_describe(key, text));
+    }
+    return status;
+}
+
 /* Sets *out to the record of row i over `state`. */
 static enum dp_status make_record(struct call *call, const struct write_member *m, size_t i,
                                   const struct row_state *state, struct wal_record *out)
 {
     const struct index_write_row *row = &m->write->rows[i];
+    if (row->kind == INDEX_PATCH)
+        return patch_record(call, row, m->keys[i], m->documents[i], state, out);
     *out = (struct wal_record){.kind = row->kind == INDEX_DELETE ? WAL_DELETED : WAL_ROW,
                                .key = m->keys[i],
                                .windows = row->windows,
                                .vectors = row->windows ? row->vectors : NULL,
                                .document = m->documents[i]};
-    if (row->kind != INDEX_PATCH)
-        return DP_OK;
-    if (!row->windows) {
-        out->windows = state->windows;
-        out->vectors = state->vectors;
-    }
-    enum dp_status status =
-        document_patch(state->document, m->documents[i], call->arena, &out->document, &call->error);
-    if (status) {
-        char text[ID_TEXT_MAX];
-        dp_error_prefix(&call->error, "id %s", id_describe(m->keys[i], text));
-    }
-    return status;
+    return DP_OK;
+}
+
+static uint64_t record_bytes(const struct write_member *m, const struct wal_record *r)
+{
+    return r->kind == WAL_DELETED ? wal_deleted_bytes(r->key)
+                                  : wal_row_bytes(r->key, r->windows, m->vector.dim, r->document);
 }
 
 static enum dp_status add_record(struct call *call, struct effects *e, const struct wal_record *record)
@@ -164,42 +252,111 @@ static void count_row(struct index_write_result *result, enum index_write_kind k
     }
 }
 
-/* Adds the records of a member's rows. An id occurs once in a member, so no row sees another of the same member. */
-static enum dp_status judge_rows(struct call *call, struct effects *e, struct write_member *m)
+/* Adds a record of a member, and counts it. */
+static enum dp_status take_record(struct call *call, struct effects *e, struct write_member *m,
+                                  enum index_write_kind kind, const struct wal_record *record)
 {
-    struct index_write_result *result = &m->result;
+    count_row(&m->result, kind);
+    m->result.bytes += record_bytes(m, record);
+    return add_record(call, e, record);
+}
+
+/* Adds the records of the rows that a member's filter deletes. */
+static enum dp_status judge_deletes(struct call *call, struct effects *e, struct write_member *m)
+{
+    struct chosen_rows *rows = &m->deletes;
     enum dp_status status = DP_OK;
-    *result = (struct index_write_result){.applied = result->applied};
-    for (size_t i = 0; i < m->write->count && status == DP_OK; i++) {
-        const struct row_state state = state_of(e, m->keys[i]);
-        struct wal_record record;
-        result->applied[i] = is_wanted(m, i, &state);
-        if (!result->applied[i])
-            continue;
-        status = make_record(call, m, i, &state, &record);
-        if (status == DP_OK)
-            status = add_record(call, e, &record);
-        count_row(result, m->write->rows[i].kind);
-        if (status == DP_OK)
-            result->bytes += wal_row_bytes(record.key, record.windows, m->vector.dim, record.document);
+    for (size_t i = 0; i < rows->count && status == DP_OK; i++) {
+        const struct row_state state = state_of(e, rows->keys[i]);
+        const struct filter_row row = {rows->keys[i], state.document};
+        const struct wal_record record = {.kind = WAL_DELETED, .key = rows->keys[i]};
+        rows->applied[i] = !state.known || (state.exists && filter_match(rows->choice->filter, &row, NULL));
+        if (rows->applied[i])
+            status = take_record(call, e, m, INDEX_DELETE, &record);
     }
-    if (status == DP_OK && result->bytes > WAL_ROWS_MAX)
-        status = call_fail(call, DP_TOO_LARGE,
-                           "the patched rows have about %" PRIu64 " bytes, more than %d: split the write",
-                           result->bytes, WAL_ROWS_MAX);
     return status;
 }
 
-/* Notes that each record from position `from` on is now the newest record of its id. */
-static enum dp_status note_newest(struct call *call, struct effects *e, size_t from)
+/* Adds the records of the rows that a member's filter patches. */
+static enum dp_status judge_patches(struct call *call, struct effects *e, struct write_member *m)
+{
+    struct chosen_rows *rows = &m->patches;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < rows->count && status == DP_OK; i++) {
+        const struct row_state state = state_of(e, rows->keys[i]);
+        const struct filter_row row = {rows->keys[i], state.document};
+        struct wal_record record;
+        rows->applied[i] = state.exists && filter_match(rows->choice->filter, &row, NULL);
+        if (!rows->applied[i])
+            continue;
+        status = patch_record(call, &m->write->patch, rows->keys[i], m->patch, &state, &record);
+        if (status == DP_OK)
+            status = take_record(call, e, m, INDEX_PATCH, &record);
+    }
+    return status;
+}
+
+/* Adds the records of a member's rows. An id occurs once among them, so no row sees another. */
+static enum dp_status judge_rows(struct call *call, struct effects *e, struct write_member *m)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < m->write->count && status == DP_OK; i++) {
+        const struct row_state state = state_of(e, m->keys[i]);
+        struct wal_record record;
+        m->result.applied[i] = is_wanted(m, i, &state);
+        if (!m->result.applied[i])
+            continue;
+        status = make_record(call, m, i, &state, &record);
+        if (status == DP_OK)
+            status = take_record(call, e, m, m->write->rows[i].kind, &record);
+    }
+    return status;
+}
+
+/* Notes in `newest` that each record from position `from` on is now the newest record of its id. */
+static enum dp_status note_newest(struct call *call, const struct effects *e, size_t from, struct map *newest)
 {
     enum dp_status status = DP_OK;
     for (size_t i = from; i < e->count && status == DP_OK; i++) {
-        uint64_t *newest;
-        status = map_put(&e->newest, e->records[i].key, i, &newest, NULL, &call->error);
+        uint64_t *position;
+        status = map_put(newest, e->records[i].key, i, &position, NULL, &call->error);
         if (status == DP_OK)
-            *newest = i;
+            *position = i;
     }
+    return status;
+}
+
+/* Adds the records of the steps before a member's rows. `own` becomes their map of newest records. */
+static enum dp_status judge_choices(struct call *call, struct effects *e, struct write_member *m, struct map *own)
+{
+    size_t from = e->count;
+    enum dp_status status = judge_deletes(call, e, m);
+    if (status == DP_OK)
+        status = judge_patches(call, e, m); /* no row is in both */
+    if (status == DP_OK && e->count > from) {
+        status = note_newest(call, e, from, own);
+        e->own = own;
+    }
+    m->result.remaining = m->deletes.more || m->patches.more;
+    return status;
+}
+
+static enum dp_status judge_member(struct call *call, struct effects *e, struct write_member *m)
+{
+    const size_t from = e->count;
+    struct map own;
+    m->result = (struct index_write_result){.applied = m->result.applied};
+    map_init(&own, WAL_RECORDS_MAX);
+    enum dp_status status = judge_choices(call, e, m, &own);
+    if (status == DP_OK)
+        status = judge_rows(call, e, m);
+    e->own = NULL;
+    map_deinit(&own);
+    if (status == DP_OK && (m->result.bytes > WAL_ROWS_MAX || e->count - from > WAL_RECORDS_MAX))
+        status = call_fail(call, DP_TOO_LARGE,
+                           "the write changes %zu rows of about %" PRIu64
+                           " bytes, more than %d rows or %d bytes: split it",
+                           e->count - from, m->result.bytes, WAL_RECORDS_MAX, WAL_ROWS_MAX);
     return status;
 }
 
@@ -207,10 +364,11 @@ bool effects_add(struct call *call, struct effects *e, struct write_member *m)
 {
     size_t from = e->count;
     dp_error_clear(&call->error);
-    enum dp_status status = e->broken ? call_nomem(call, "a write") : judge_rows(call, e, m);
-    bool fits = status != DP_OK || from == 0 || e->bytes + m->result.bytes <= WAL_ROWS_MAX;
+    enum dp_status status = e->broken ? call_nomem(call, "a write") : judge_member(call, e, m);
+    bool fits = status != DP_OK || from == 0 ||
+                (e->bytes + m->result.bytes <= WAL_ROWS_MAX && e->count <= WAL_RECORDS_MAX);
     if (status == DP_OK && fits)
-        status = e->broken = note_newest(call, e, from);
+        status = e->broken = note_newest(call, e, from, &e->newest);
     if (status != DP_OK || !fits)
         e->count = from;
     else

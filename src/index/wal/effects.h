@@ -1,7 +1,10 @@
 /* index/wal/effects.h: what the writes of a group do, one after the other, to the rows of a view.
  *
  * Writes become the records of one log entry: whole rows and deleted ids. Patches and conditions see the row as the
- * earlier writes of the group have left it; else as the view has it.
+ * earlier writes of the group, and the earlier steps of the same write, have left it; else as the view has it.
+ *
+ * Rows that a filter has chosen for deletion are looked up again only if they may have changed since: the log tells,
+ * unless a part of it was folded, or brought a load.
  */
 #ifndef INDEX_WAL_EFFECTS_H
 #define INDEX_WAL_EFFECTS_H
@@ -16,7 +19,8 @@ struct effects {
     struct wal_record *records; /* [count], in the call's arena */
     size_t count, room;
     uint64_t bytes;          /* of the records, by wal_row_bytes() */
-    struct map newest;       /* id key → position in `records` of its newest record */
+    struct map newest;       /* id key → position in `records` of its newest record, of the members before */
+    struct map *own;         /* the same of the earlier steps of the present member; NULL: it had none */
     struct span *asked;      /* [asked_count], ascending: ids whose rows the view was asked for */
     struct found_row *found; /* [asked_count] */
     size_t asked_count;

@@ -276,6 +276,11 @@ size_t wal_row_bytes(struct span key, uint32_t windows, uint32_t dim, struct spa
     return 1 + 3 * VARINT_MAX + key.len + (size_t)windows * dim * sizeof(float) + document.len;
 }
 
+size_t wal_deleted_bytes(struct span key)
+{
+    return 1 + 2 + key.len; /* an id key has less than 2^14 bytes */
+}
+
 enum dp_status wal_encode_end(struct wal_encoder *e, struct span *bytes, struct dp_error *error)
 {
     if (e->count > WAL_RECORDS_MAX)

@@ -107,6 +107,8 @@ void wal_encode_deleted(struct wal_encoder *e, struct span key);
 void wal_encode_load(struct wal_encoder *e, enum wal_kind kind, const struct ulid *load);
 /* Returns the maximum bytes that wal_encode_row() adds for such a row. */
 size_t wal_row_bytes(struct span key, uint32_t windows, uint32_t dim, struct span document);
+/* Returns the maximum bytes that wal_encode_deleted() adds. */
+size_t wal_deleted_bytes(struct span key);
 /* Ends the entry; *bytes is valid until the next call on `e`. DP_TOO_LARGE: it has more than WAL_ENTRY_MAX bytes or
  * WAL_RECORDS_MAX records. */
 enum dp_status wal_encode_end(struct wal_encoder *e, struct span *bytes, struct dp_error *error);

@@ -61,13 +61,16 @@ static enum dp_status check_windows(struct call *call, const struct write_member
     return DP_OK;
 }
 
-static enum dp_status check_vectors(struct call *call, const struct write_member *m,
-                                    const struct index_write_row *row)
+/* Checks the vectors and the size of the attributes. */
+static enum dp_status check_row(struct call *call, const struct write_member *m, const struct index_write_row *row)
 {
     uint32_t dim = m->vector.dim;
     enum dp_status status = check_windows(call, m, row);
     for (size_t w = 0; w < row->windows && status == DP_OK; w++)
         status = row_vector_check(&m->vector, row->vectors + w * dim, &call->error);
+    if (status == DP_OK && row->attributes.len > INDEX_DOCUMENT_MAX)
+        status = call_fail(call, DP_TOO_LARGE, "its attributes have %zu bytes, more than %d", row->attributes.len,
+                           INDEX_DOCUMENT_MAX);
     return status;
 }
 
@@ -93,10 +96,7 @@ static enum dp_status take_row(struct call *call, const struct manifest *manifes
 {
     const struct index_write_row *row = &m->write->rows[i];
     m->documents[i] = row->attributes.len ? row->attributes : span_str("{}");
-    enum dp_status status = check_vectors(call, m, row);
-    if (status == DP_OK && row->attributes.len > INDEX_DOCUMENT_MAX)
-        status = call_fail(call, DP_TOO_LARGE, "its attributes have %zu bytes, more than %d", row->attributes.len,
-                           INDEX_DOCUMENT_MAX);
+    enum dp_status status = check_row(call, m, row);
     if (status) {
         char text[ID_TEXT_MAX];
         dp_error_prefix(&call->error, "id %s", id_describe(m->keys[i], text));
@@ -108,6 +108,21 @@ static enum dp_status take_row(struct call *call, const struct manifest *manifes
     m->queued.bytes += wal_row_bytes(m->keys[i], whole ? row->windows : 0, m->vector.dim,
                                      whole ? m->documents[i] : (struct span){0});
     return DP_OK;
+}
+
+/* Checks the patch of the rows that a filter chooses. */
+static enum dp_status take_patch(struct call *call, const struct manifest *manifest, struct write_member *m,
+                                 bool *learns)
+{
+    const struct index_write_row *patch = &m->write->patch;
+    if (!m->write->patches.filter)
+        return DP_OK;
+    m->patch = patch->attributes.len ? patch->attributes : span_str("{}");
+    enum dp_status status = check_row(call, m, patch);
+    if (status)
+        dp_error_prefix(&call->error, "a patch by a filter");
+    *learns = *learns || names_new(&manifest->schema, m->patch, call->arena);
+    return status;
 }
 
 enum dp_status write_prepare(struct call *call, const struct manifest *manifest, const struct index_write *write,
@@ -130,6 +145,8 @@ enum dp_status write_prepare(struct call *call, const struct manifest *manifest,
     enum dp_status status = take_ids(call, manifest->schema.id_kind, out);
     for (size_t i = 0; i < write->count && status == DP_OK; i++)
         status = take_row(call, manifest, out, i, learns);
+    if (status == DP_OK)
+        status = take_patch(call, manifest, out, learns);
     if (status == DP_OK && out->queued.bytes > WAL_ROWS_MAX)
         status = call_fail(call, DP_TOO_LARGE, "the write has about %" PRIu64 " bytes, more than %d: split it",
                            out->queued.bytes, WAL_ROWS_MAX);
@@ -163,6 +180,9 @@ static enum dp_status learn_apply(struct call *call, void *context, struct manif
         if (status)
             dp_error_prefix(&call->error, "id %s", id_describe(l->member->keys[i], text));
     }
+    arena_reset(&l->scratch);
+    if (status == DP_OK && write->patches.filter)
+        status = schema_learn(&m->schema, &m->arena, l->member->patch, &l->scratch, &call->error);
     *needed = !logs || m->schema.count != known;
     return status;
 }

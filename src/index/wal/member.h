@@ -13,12 +13,24 @@
 /* Maximum bytes of the records of one write, by wal_row_bytes(). */
 enum { WAL_ROWS_MAX = WAL_ENTRY_MAX - WAL_HEAD_LEN - WAL_CHECKSUM_LEN };
 
+/* The rows that a filter of a write has found. */
+struct chosen_rows {
+    const struct index_choice *choice;
+    struct span *keys; /* [count]: id keys, in no order */
+    bool *applied;     /* [count]: whether the write has changed the row */
+    size_t count, room;
+    bool more; /* more rows match than the write takes */
+};
+
 /* A write in its namespace's queue. Its memory is in the arena of its call. */
 struct write_member {
     struct group_member queued;
     const struct index_write *write;
-    struct span *keys;           /* [write->count]: id keys */
-    struct span *documents;      /* [write->count]: attributes, "{}" for none */
+    struct span *keys;      /* [write->count]: id keys */
+    struct span *documents; /* [write->count]: attributes, "{}" for none */
+    struct span patch;      /* attributes of write->patch, "{}" for none */
+    struct chosen_rows deletes, patches;
+    uint64_t chosen_at;          /* number of the newest log entry before they were chosen */
     struct ulid incarnation;     /* life of the namespace that the write was checked for */
     struct index_vectors vector; /* dimension and metric of its vectors; `model` and `fingerprint` are empty */
     /* The outcome. While the member is taken it belongs to the leader. */
