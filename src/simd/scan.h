@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 /* SCAN_GROUP vectors form a group, whose four-bit codes lie interleaved. One call of `reaching` takes at most
- * SCAN_SCORES_MAX scores. */
-enum { SCAN_GROUP = 32, SCAN_SCORES_MAX = 64 };
+ * SCAN_SCORES_MAX scores. Each SCAN_HALVES bytes of a row for `half_dots` hold twice as many components. */
+enum { SCAN_GROUP = 32, SCAN_SCORES_MAX = 64, SCAN_HALVES = 32 };
 
 /* The scan kernels of one instruction set. */
 struct scan_kernels {
@@ -58,6 +58,10 @@ struct scan_kernels {
      * `bits` (1 … 8) bits, packed low bits first */
     float (*signed_sum)(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
                         float bias);
+    /* dots[r] = sum over i of query[i] * c[r][i], of components of 4 bits. SCAN_HALVES bytes of a row hold 2 *
+     * SCAN_HALVES components: their low halves the first of them, their high halves the others. query int8_t[2 *
+     * bytes], none -128; rows of `bytes` ≤ 2^17 bytes, a multiple of SCAN_HALVES */
+    void (*half_dots)(const int8_t *query, const uint8_t *codes, size_t bytes, size_t n, int32_t *dots);
     /* Sets bit i of the result if scores[i] ≥ worst (`larger`) or scores[i] ≤ worst (not `larger`). A NaN sets no
      * bit. n ≤ SCAN_SCORES_MAX */
     uint64_t (*reaching)(const float *scores, size_t n, float worst, bool larger);

@@ -59,5 +59,5 @@ static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 const struct scan_kernels scan_kernels_avx2 = {
     inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
     inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
-    plane_dots,         bit_sums,        signed_sum,       scores_reaching,
+    plane_dots,         bit_sums,        signed_sum,       half_dots,       scores_reaching,
 };

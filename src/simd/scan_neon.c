@@ -173,6 +173,31 @@ static float signed_sum(const float *query, size_t dim, const uint8_t *signs, co
     return scan_kernels_scalar.signed_sum(query, dim, signs, extra, bits, bias);
 }
 
+/* Adds the products of sixteen components of the query with components of 4 bits. */
+static inline int32x4_t half_products(int32x4_t sum, const int8_t *query, uint8x16_t components)
+{
+    int8x16_t q = vld1q_s8(query), x = vreinterpretq_s8_u8(components);
+    int16x8_t products = vmlal_s8(vmull_s8(vget_low_s8(q), vget_low_s8(x)), vget_high_s8(q), vget_high_s8(x));
+    return vpadalq_s16(sum, products);
+}
+
+static void half_dots(const int8_t *query, const uint8_t *codes, size_t bytes, size_t n, int32_t *dots)
+{
+    const uint8x16_t mask = vdupq_n_u8(15);
+    for (size_t r = 0; r < n; r++, codes += bytes) {
+        int32x4_t low = vdupq_n_s32(0), high = low;
+        for (size_t b = 0; b < bytes; b += SCAN_HALVES) {
+            const int8_t *q = query + 2 * b;
+            uint8x16_t first = vld1q_u8(codes + b), second = vld1q_u8(codes + b + 16);
+            low = half_products(low, q, vandq_u8(first, mask));
+            low = half_products(low, q + 16, vandq_u8(second, mask));
+            high = half_products(high, q + SCAN_HALVES, vshrq_n_u8(first, 4));
+            high = half_products(high, q + SCAN_HALVES + 16, vshrq_n_u8(second, 4));
+        }
+        dots[r] = vaddvq_s32(vaddq_s32(low, high));
+    }
+}
+
 /* Returns four bits: bit i is set if score i reached the bound. */
 static inline uint64_t four_bits(uint32x4_t reached)
 {
@@ -195,5 +220,5 @@ static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool
 const struct scan_kernels scan_kernels_neon = {
     inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
     inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
-    plane_dots,         bit_sums,        signed_sum,       scores_reaching,
+    plane_dots,         bit_sums,        signed_sum,       half_dots,       scores_reaching,
 };

@@ -252,6 +252,17 @@ static float signed_sum(const float *query, size_t dim, const uint8_t *signs, co
     return sum;
 }
 
+static void half_dots(const int8_t *query, const uint8_t *codes, size_t bytes, size_t n, int32_t *dots)
+{
+    for (size_t r = 0; r < n; r++, codes += bytes) {
+        dots[r] = 0;
+        for (size_t b = 0; b < bytes; b++) {
+            const int8_t *q = query + b / SCAN_HALVES * (2 * SCAN_HALVES) + b % SCAN_HALVES;
+            dots[r] += q[0] * (codes[b] & 15) + q[SCAN_HALVES] * (codes[b] >> 4);
+        }
+    }
+}
+
 static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool larger)
 {
     uint64_t reached = 0;
@@ -264,5 +275,5 @@ static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool
 const struct scan_kernels scan_kernels_scalar = {
     inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
     inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
-    plane_dots,         bit_sums,        signed_sum,       scores_reaching,
+    plane_dots,         bit_sums,        signed_sum,       half_dots,       scores_reaching,
 };

@@ -174,4 +174,59 @@ static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool
     return i < n ? reached | scan_kernels_scalar.reaching(scores + i, n - i, worst, larger) << i : reached;
 }
 
+/* HALF_ROWS rows run side by side. HALF_STEPS steps fit into 16 bits: each adds at most 2 * (15 * 127 + 15 * 127). */
+enum { HALF_ROWS = 4, HALF_STEPS = 4 };
+
+/* Adds the products of one step of a row: SCAN_HALVES bytes with 2 * SCAN_HALVES components of the query. */
+static inline __m256i half_step(__m256i sum, __m256i low, __m256i high, const uint8_t *code)
+{
+    const __m256i mask = _mm256_set1_epi8(15);
+    __m256i pairs = _mm256_loadu_si256((const __m256i *)code);
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(_mm256_and_si256(pairs, mask), low));
+    pairs = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), mask);
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(pairs, high));
+}
+
+/* Scores `count` ≤ HALF_ROWS rows. Callers pass a constant, so that the sums stay in registers. */
+static inline __attribute__((always_inline)) void half_rows(const int8_t *query, const uint8_t *codes,
+                                                            size_t bytes, size_t count, int32_t *dots)
+{
+    __m256i sums[HALF_ROWS];
+#pragma GCC unroll 4
+    for (size_t r = 0; r < count; r++)
+        sums[r] = _mm256_setzero_si256();
+    for (size_t b = 0; b < bytes;) {
+        size_t end = bytes - b < HALF_STEPS * SCAN_HALVES ? bytes : b + HALF_STEPS * SCAN_HALVES;
+        __m256i part[HALF_ROWS];
+#pragma GCC unroll 4
+        for (size_t r = 0; r < count; r++)
+            part[r] = _mm256_setzero_si256();
+        for (; b < end; b += SCAN_HALVES) {
+            __m256i low = _mm256_loadu_si256((const __m256i *)(query + 2 * b));
+            __m256i high = _mm256_loadu_si256((const __m256i *)(query + 2 * b + SCAN_HALVES));
+#pragma GCC unroll 4
+            for (size_t r = 0; r < count; r++)
+                part[r] = half_step(part[r], low, high, codes + r * bytes + b);
+        }
+#pragma GCC unroll 4
+        for (size_t r = 0; r < count; r++)
+            sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(part[r], _mm256_set1_epi16(1)));
+    }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < count; r++) {
+        __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums[r]), _mm256_extracti128_si256(sums[r], 1));
+        four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+        dots[r] = _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
+    }
+}
+
+static void half_dots(const int8_t *query, const uint8_t *codes, size_t bytes, size_t n, int32_t *dots)
+{
+    size_t r = 0;
+    for (; r + HALF_ROWS <= n; r += HALF_ROWS)
+        half_rows(query, codes + r * bytes, bytes, HALF_ROWS, dots + r);
+    for (; r < n; r++)
+        half_rows(query, codes + r * bytes, bytes, 1, dots + r);
+}
+
 #endif

@@ -171,6 +171,25 @@ static void test_simd_scan_counts_bits_alike_on_every_set(void **state)
     with_each_set(check_planes);
 }
 
+static void check_halves(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    static int8_t q[1 + 4 * DIM_MAX];
+    size_t bytes = dim / 16 * SCAN_HALVES;
+    bool most = dim % 3 == 0; /* the largest products */
+    for (size_t i = 0; i < sizeof q; i++)
+        q[i] = (int8_t)(most ? -127 : (int)(chance() % 255) - 127);
+    if (most)
+        memset(codes, 0xff, sizeof codes);
+    scan_kernels_scalar.half_dots(q + 1, codes + 1, bytes, n, (int32_t *)(void *)want);
+    k->half_dots(q + 1, codes + 1, bytes, n, (int32_t *)(void *)got);
+}
+
+static void test_simd_scan_multiplies_halves_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_halves);
+}
+
 static void check_bits(const struct scan_kernels *k, size_t n, size_t dim)
 {
     size_t stride = (dim + 7) / 8 + dim % 5, bits = 1 + dim % 8;
@@ -245,6 +264,12 @@ static void test_simd_scan_reads_codes_as_their_layout_says(void **state)
     assert_true(both[0] == 310.0f && both[1] == 520.0f);
     k->entry_distances((const float[]){10.0f, 100.0f}, (const float[]){1.0f, 2.0f, 3.0f, 5.0f}, 2, 2, both);
     assert_true(both[0] == 81.0f + 9409.0f && both[1] == 64.0f + 9025.0f);
+    /* Byte 1 holds components 1 and 33, byte 34 components 66 and 98. */
+    static int8_t halves_query[128] = {[1] = 1, [33] = 10, [66] = 100, [98] = -1};
+    static const uint8_t halves[64] = {[1] = 0x21, [34] = 0x43};
+    int32_t dot;
+    k->half_dots(halves_query, halves, 64, 1, &dot);
+    assert_int_equal(dot, 1 + 20 + 300 - 4);
     const float scores[] = {1.0f, NAN, 2.0f, 3.0f};
     assert_int_equal(k->reaching(scores, 4, 2.0f, true), 0xc);
     assert_int_equal(k->reaching(scores, 4, 2.0f, false), 0x5);
@@ -267,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_simd_scan_sums_tables_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_groups_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_counts_bits_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_multiplies_halves_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_bits_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_counts_long_rows),
         cmocka_unit_test(test_simd_scan_reads_codes_as_their_layout_says),

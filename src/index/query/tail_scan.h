@@ -17,4 +17,9 @@ struct tail_hit {
 enum dp_status tail_scan(struct call *call, const struct tail *tail, enum index_metric metric, const float *query,
                          uint32_t dim, size_t top_k, struct tail_hit **hits, size_t *count);
 
+/* Finds the same by measuring every row: what tail_scan() does with a short tail. */
+enum dp_status tail_scan_plainly(struct call *call, const struct tail *tail, enum index_metric metric,
+                                 const float *query, uint32_t dim, size_t top_k, struct tail_hit **hits,
+                                 size_t *count);
+
 #endif

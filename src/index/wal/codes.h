@@ -1,8 +1,9 @@
-/* index/wal/codes.h: one-byte codes of the vectors of a log entry, which let a search skip most of the vectors.
+/* index/wal/codes.h: codes of the vectors of a log entry, which let a search skip most of the vectors.
  *
- * A component x of a vector is about low + step * code. The code knows how far the coded vector is from the true one,
- * so a scan of codes, a quarter of the bytes, gives a lower bound of each distance. A search measures only vectors
- * whose bound is good enough, and its answer is exact.
+ * A component x of a vector is about low + step * code, where the code is a byte. The high halves of the bytes lie
+ * together, so a search reads them first: an eighth of the vectors' bytes. Then it reads the low halves of the vectors
+ * that are left, and then these vectors. A code knows how far the coded vector is from the true one, with and without
+ * the low halves, so each step gives a lower bound of the distance, and the search's answer is exact.
  */
 #ifndef INDEX_WAL_CODES_H
 #define INDEX_WAL_CODES_H
@@ -10,18 +11,16 @@
 #include "base/error.h"
 #include "index/index.h"
 
-/* How the bytes of one vector are meant. */
-struct wal_code {
-    float low, step;
-    float error;  /* at least the distance between the vector and its code */
-    float square; /* squared length of the vector */
-};
-
 /* The codes of some vectors. They do not change. */
 struct wal_codes {
     size_t count;
-    struct wal_code *codes; /* [count] */
-    uint8_t *bytes;         /* [count][dim] */
+    size_t stride;       /* bytes of one vector in `high` and in `low`; simd/scan.h has their layout (half_dots) */
+    uint8_t *high, *low; /* [count][stride] */
+    float *middle, *step; /* [count]: code 127.5 stands for `middle` */
+    /* [count]: at least the distance between the vector and its code; `coarse`: the code without its low half */
+    float *coarse_error, *fine_error;
+    float *spread;           /* [count]: at least the distance between the code and a vector of middles */
+    float *square, *inverse; /* [count]: the squared length of the vector; 1 / its length */
 };
 
 /* A query, prepared for codes. */
@@ -29,7 +28,12 @@ struct wal_code_query {
     enum index_metric metric;
     const float *vector; /* float[dim]; for cosine of length 1 */
     uint32_t dim;
-    float sum, length; /* of its components; of the vector */
+    int8_t *rounded; /* [2 * stride]: its components / `unit`, rounded; zeros behind them */
+    float unit;
+    float rounded_sum;     /* of `rounded` */
+    float sum;             /* of its components */
+    float length, squares; /* its length, and the square of that */
+    float error;           /* at least the distance between the query and unit * rounded */
 };
 
 /* Makes the codes of vectors float[count][dim]. Fails with DP_NOMEM. */
@@ -37,8 +41,16 @@ enum dp_status wal_codes_init(struct wal_codes *c, const float *vectors, size_t 
                               struct dp_error *error);
 void wal_codes_deinit(struct wal_codes *c);
 
-struct wal_code_query wal_code_query_of(enum index_metric metric, const float *vector, uint32_t dim);
+/* Fails with DP_NOMEM. Keeps the pointer to the vector. */
+enum dp_status wal_code_query_init(struct wal_code_query *query, enum index_metric metric, const float *vector,
+                                   uint32_t dim, struct dp_error *error);
+void wal_code_query_deinit(struct wal_code_query *query);
+
 /* bounds[i]: a number that is not larger than the distance (index/query/exact.h) of vector i; NaN is possible, too. */
 void wal_codes_bound(const struct wal_codes *c, const struct wal_code_query *query, float *bounds);
+/* Asks the processor for what wal_codes_refine() reads of vector i. */
+void wal_codes_prefetch(const struct wal_codes *c, size_t i);
+/* Returns a better bound for vector i, whose bound is `bound`. */
+float wal_codes_refine(const struct wal_codes *c, const struct wal_code_query *query, size_t i, float bound);
 
 #endif

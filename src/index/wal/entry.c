@@ -27,6 +27,7 @@ void wal_entry_release(struct wal_entry *entry)
     mem_free(entry->records);
     mem_free(entry->vectors);
     wal_codes_deinit(&entry->codes);
+    mem_free(entry->owners);
     mem_free(entry->text);
     mem_free(entry);
 }
@@ -140,6 +141,22 @@ static struct span take_wal_text(uint8_t **next, struct span from)
     return span_of(to, from.len);
 }
 
+/* Codes the `count` vectors, and notes which row has which. */
+static enum dp_status code_wal_vectors(struct wal_entry *entry, size_t count, struct dp_error *error)
+{
+    entry->owners = mem_alloc((count + 1) * sizeof *entry->owners);
+    if (!entry->owners)
+        return dp_fail_nomem(error, "a log entry");
+    uint32_t *next = entry->owners;
+    for (size_t i = 0; i < entry->count; i++) {
+        const struct wal_record *record = &entry->records[i];
+        for (uint32_t k = 0; k < record->windows; k++)
+            *next++ = (uint32_t)entry->rows;
+        entry->rows += record->kind == WAL_ROW || record->kind == WAL_DELETED;
+    }
+    return wal_codes_init(&entry->codes, entry->vectors, count, entry->head.dim, error);
+}
+
 /* Copies what the records have from the object, whose bytes are not kept: keys and documents, and the vectors, which
  * floats must be aligned for. */
 static enum dp_status take_wal_contents(struct wal_entry *entry, const struct span *vectors,
@@ -167,8 +184,7 @@ static enum dp_status take_wal_contents(struct wal_entry *entry, const struct sp
         next += vectors[i].len / sizeof(float);
     }
     uint32_t dim = entry->head.dim;
-    return wal_codes_init(&entry->codes, entry->vectors, dim ? (size_t)(next - entry->vectors) / dim : 0, dim,
-                          error);
+    return code_wal_vectors(entry, dim ? (size_t)(next - entry->vectors) / dim : 0, error);
 }
 
 /* Parses what follows the head. */

@@ -74,6 +74,8 @@ struct wal_entry {
     size_t count;
     float *vectors;         /* the vectors of all records, in their order */
     struct wal_codes codes; /* of these vectors */
+    uint32_t *owners;       /* [codes.count]: which of the entry's rows and deletions has the vector */
+    size_t rows;            /* records that are rows or deletions */
     uint8_t *text;          /* id keys and documents of all records */
     size_t object_size;     /* bytes of the object */
 };
