@@ -113,3 +113,29 @@ enum dp_status spill_view(struct spill *s, struct span *out, struct dp_error *er
     *out = span_of(s->mapped, s->mapped_len);
     return DP_OK;
 }
+
+void spill_unload(const struct spill *s)
+{
+    if (s->mapped)
+        madvise(s->mapped, s->mapped_len, MADV_DONTNEED);
+}
+
+enum dp_status spill_read(const struct spill *s, uint64_t at, size_t len, void *to, struct dp_error *error)
+{
+    uint8_t *next = to;
+    if (s->fd < 0) {
+        memcpy(to, s->memory.data + at, len);
+        return DP_OK;
+    }
+    while (len) {
+        ssize_t got = pread(s->fd, next, len, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return dp_fail_errno(error, got ? errno : EIO, "read", "a temporary file");
+        next += got;
+        at += (uint64_t)got;
+        len -= (size_t)got;
+    }
+    return DP_OK;
+}

@@ -22,6 +22,16 @@ void spill_deinit(struct spill *s);
 enum dp_status spill_append(struct spill *s, struct span bytes, struct dp_error *error);
 /* Gives all bytes as one span, aligned for any type. It is valid until the next call on `s`. */
 enum dp_status spill_view(struct spill *s, struct span *out, struct dp_error *error);
+/* Returns whether the bytes are in memory, so that a span from spill_view() costs none. */
+static inline bool spill_in_memory(const struct spill *s)
+{
+    return s->fd < 0;
+}
+/* Lets go of the memory in which spill_view() shows a file. The span stays valid: its bytes are read again when they are used.
+ * Other threads may use the span meanwhile. */
+void spill_unload(const struct spill *s);
+/* Copies bytes that spill_view() has shown, without keeping the file in memory. Any thread may call it. */
+enum dp_status spill_read(const struct spill *s, uint64_t at, size_t len, void *to, struct dp_error *error);
 /* Drops all bytes. */
 void spill_clear(struct spill *s);
 

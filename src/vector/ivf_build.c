@@ -33,46 +33,82 @@ static void group_rows(struct ivf_build *build, const uint32_t *list)
     begin[0] = 0;
 }
 
-static void train_codec(struct ivf_build *build, const float *x, float *residual)
+/* Walks over the vectors in order, and tells the watch after each of some thousands. */
+static enum dp_status train_codec(struct call *call, struct ivf_build *build, const struct kmeans_task *task,
+                                  const uint32_t *list, float *residual)
 {
+    enum { SLICE_ROWS = 32 * 1024 };
     size_t dim = build->codec.dim;
     sq8_train_begin(build->trained, dim);
-    for (size_t l = 0; l < build->nlist; l++)
-        for (size_t p = build->list_begin[l]; p < build->list_begin[l + 1]; p++) {
-            const float *vector = x + build->rows[p] * dim, *centroid = build->centroids + l * dim;
-            for (size_t i = 0; i < dim; i++)
-                residual[i] = vector[i] - centroid[i];
-            sq8_train_add(build->trained, dim, residual, 1);
-        }
+    for (size_t r = 0; r < build->count; r++) {
+        const float *vector = task->x + r * dim, *centroid = build->centroids + list[r] * dim;
+        for (size_t i = 0; i < dim; i++)
+            residual[i] = vector[i] - centroid[i];
+        sq8_train_add(build->trained, dim, residual, 1);
+        if (r % SLICE_ROWS == SLICE_ROWS - 1 && task->watch && !task->watch->tell(task->watch->ctx, 1))
+            return call_fail(call, DP_CANCELLED, "an index's building was cancelled");
+    }
     sq8_train_end(build->trained, dim);
+    return DP_OK;
 }
 
-static enum dp_status build_lists(struct call *call, struct team *team, struct ivf_build *build, const float *x,
-                                  uint64_t seed)
+static enum dp_status cluster_fully(struct call *call, struct team *team, const struct kmeans_task *task,
+                                    float *centroids, uint32_t *list)
 {
-    size_t n = build->count, dim = build->codec.dim, nlist = build->nlist, floats;
-    enum vector_metric metric = build->codec.metric;
+    enum dp_status status = kmeans_run(call, team, task, centroids);
+    return status == DP_OK ? kmeans_assign_rows(call, team, task, centroids, list, NULL) : status;
+}
+
+/* task->samples 0: in a small part of the time. */
+static enum dp_status build_lists(struct call *call, struct team *team, struct ivf_build *build,
+                                  const struct kmeans_task *task)
+{
+    size_t n = task->n, dim = task->dim, floats;
     uint32_t *list = mem_calloc(n, sizeof *list);
     float *residual = mem_calloc(dim, sizeof *residual);
     enum dp_status status = DP_OK;
-    build->list_begin = mem_calloc(nlist + 1, sizeof *build->list_begin);
+    build->list_begin = mem_calloc(task->k + 1, sizeof *build->list_begin);
     build->rows = mem_calloc(n, sizeof *build->rows);
-    build->centroids = mem_mul_ok(nlist, dim, &floats) ? mem_calloc(floats, sizeof(float)) : NULL;
+    build->centroids = mem_mul_ok(task->k, dim, &floats) ? mem_calloc(floats, sizeof(float)) : NULL;
     if (build->codec.kind == IVF_SQ8)
         build->codec.trained = build->trained = mem_calloc(2 * dim, sizeof(float));
     if (!list || !residual || !build->list_begin || !build->rows || !build->centroids ||
         (build->codec.kind == IVF_SQ8 && !build->trained))
         status = call_nomem(call, "the lists of an index");
     if (status == DP_OK)
-        status = kmeans_train(call, team, x, n, dim, nlist, metric, seed, build->centroids);
-    if (status == DP_OK)
-        status = kmeans_assign(call, team, x, n, dim, build->centroids, nlist, metric, list, NULL);
+        status = task->samples ? cluster_fully(call, team, task, build->centroids, list)
+                               : kmeans_cluster(call, team, task, build->centroids, list);
     if (status == DP_OK)
         group_rows(build, list);
     if (status == DP_OK && build->codec.kind == IVF_SQ8)
-        train_codec(build, x, residual);
+        status = train_codec(call, build, task, list, residual);
     mem_free(list);
     mem_free(residual);
+    return status;
+}
+
+static enum dp_status build_task(struct call *call, struct team *team, const struct kmeans_task *task,
+                                 enum ivf_codec_kind kind, struct ivf_build **out)
+{
+    *out = NULL;
+    if (task->k < 1 || task->k > task->n || task->n > UINT32_MAX || task->dim < 1 || task->dim > INT32_MAX)
+        return call_fail(call, DP_INVALID, "cannot make %zu lists of %zu vectors of %zu dimensions", task->k,
+                         task->n, task->dim);
+    struct ivf_build *build = mem_calloc(1, sizeof *build);
+    if (!build)
+        return call_nomem(call, "the lists of an index");
+    build->codec = (struct ivf_codec){.kind = kind,
+                                      .metric = task->metric,
+                                      .dim = task->dim,
+                                      .code_size = kind == IVF_FLAT ? task->dim * sizeof(float) : task->dim,
+                                      .by_residual = kind == IVF_SQ8};
+    build->nlist = task->k;
+    build->count = task->n;
+    enum dp_status status = build_lists(call, team, build, task);
+    if (status == DP_OK)
+        *out = build;
+    else
+        ivf_build_free(build);
     return status;
 }
 
@@ -80,28 +116,24 @@ enum dp_status ivf_build_new(struct call *call, struct team *team, const float *
                              enum vector_metric metric, enum ivf_codec_kind kind, size_t nlist, uint64_t seed,
                              struct ivf_build **out)
 {
-    *out = NULL;
-    if (nlist == 0)
-        nlist = ivf_auto_nlist(n);
-    if (nlist > n || n > UINT32_MAX || dim < 1 || dim > INT32_MAX)
-        return call_fail(call, DP_INVALID, "cannot make %zu lists of %zu vectors of %zu dimensions", nlist, n,
-                         dim);
-    struct ivf_build *build = mem_calloc(1, sizeof *build);
-    if (!build)
-        return call_nomem(call, "the lists of an index");
-    build->codec = (struct ivf_codec){.kind = kind,
-                                      .metric = metric,
-                                      .dim = dim,
-                                      .code_size = kind == IVF_FLAT ? dim * sizeof(float) : dim,
-                                      .by_residual = kind == IVF_SQ8};
-    build->nlist = nlist;
-    build->count = n;
-    enum dp_status status = build_lists(call, team, build, x, seed);
-    if (status == DP_OK)
-        *out = build;
-    else
-        ivf_build_free(build);
-    return status;
+    const struct kmeans_task task = {.x = x,
+                                     .n = n,
+                                     .dim = dim,
+                                     .k = nlist ? nlist : ivf_auto_nlist(n),
+                                     .metric = metric,
+                                     .seed = seed,
+                                     .samples = KMEANS_SAMPLES,
+                                     .iterations = KMEANS_ITERATIONS};
+    return build_task(call, team, &task, kind, out);
+}
+
+enum dp_status ivf_build_quick(struct call *call, struct team *team, const struct kmeans_task *task,
+                               enum ivf_codec_kind kind, struct ivf_build **out)
+{
+    struct kmeans_task quick = *task;
+    quick.rows = NULL;
+    quick.samples = 0;
+    return build_task(call, team, &quick, kind, out);
 }
 
 void ivf_build_free(struct ivf_build *build)

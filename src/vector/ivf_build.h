@@ -11,6 +11,7 @@
 #include "os/call.h"
 #include "os/team.h"
 #include "vector/ivf_scan.h"
+#include "vector/kmeans.h"
 
 struct ivf_build {
     struct ivf_codec codec;
@@ -32,6 +33,10 @@ size_t ivf_auto_nlist(size_t n);
 enum dp_status ivf_build_new(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
                              enum vector_metric metric, enum ivf_codec_kind kind, size_t nlist, uint64_t seed,
                              struct ivf_build **out);
+/* Does so in a small part of the time (kmeans_cluster). Of the task, rows, samples and iterations do not count; task->k is the
+ * number of lists, at least 1. */
+enum dp_status ivf_build_quick(struct call *call, struct team *team, const struct kmeans_task *task,
+                               enum ivf_codec_kind kind, struct ivf_build **out);
 void ivf_build_free(struct ivf_build *build);
 
 static inline size_t ivf_build_list_count(const struct ivf_build *build, size_t list)

@@ -203,6 +203,7 @@ struct trainer {
     uint32_t *member; /* [count] positions in the sample, list by list; within a list in rising order */
     size_t *begin;    /* [k + 1] positions in `member` */
     uint64_t random;
+    const struct kmeans_task *task;
 };
 
 static void trainer_deinit(struct trainer *t)
@@ -272,10 +273,22 @@ static void repair_empty(struct trainer *t)
     }
 }
 
-static enum dp_status trainer_init(struct call *call, struct team *team, struct trainer *t, size_t n)
+/* Chooses the rows to train on. */
+static void choose_sample(struct trainer *t)
+{
+    const struct kmeans_task *task = t->task;
+    if (t->sample)
+        pick_numbers(&t->random, task->n, t->assigner.count, t->sample);
+    for (size_t i = 0; t->sample && task->rows && i < t->assigner.count; i++)
+        t->sample[i] = task->rows[t->sample[i]];
+    t->assigner.rows = t->sample ? t->sample : task->rows;
+}
+
+static enum dp_status trainer_init(struct call *call, struct team *team, struct trainer *t)
 {
     struct assigner *a = &t->assigner;
-    a->count = n / KMEANS_SAMPLES < a->k ? n : a->k * KMEANS_SAMPLES;
+    size_t n = t->task->n, samples = t->task->samples;
+    a->count = n / samples < a->k ? n : a->k * samples;
     t->sample = a->count < n ? mem_calloc(a->count, sizeof *t->sample) : NULL;
     t->list = mem_calloc(a->count, sizeof *t->list);
     t->before = mem_calloc(a->count, sizeof *t->before);
@@ -283,9 +296,7 @@ static enum dp_status trainer_init(struct call *call, struct team *team, struct 
     t->begin = mem_calloc(a->k + 1, sizeof *t->begin);
     if ((a->count < n && !t->sample) || !t->list || !t->before || !t->member || !t->begin)
         return call_nomem(call, "k-means");
-    if (t->sample)
-        pick_numbers(&t->random, n, a->count, t->sample);
-    a->rows = t->sample;
+    choose_sample(t);
     a->centroids = t->centroids;
     enum dp_status status = assigner_init(call, a, team);
     if (status != DP_OK)
@@ -305,14 +316,16 @@ static void make_spherical(struct trainer *t)
             vector_normalize(t->centroids + c * a->dim, a->dim);
 }
 
-static enum dp_status train_centroids(struct call *call, struct team *team, struct trainer *t, size_t n)
+static enum dp_status train_centroids(struct call *call, struct team *team, struct trainer *t)
 {
     struct assigner *a = &t->assigner;
-    enum dp_status status = trainer_init(call, team, t, n);
-    make_spherical(t);
-    for (int iteration = 0; status == DP_OK && iteration < KMEANS_ITERATIONS; iteration++) {
+    int iterations = t->task->iterations;
+    enum dp_status status = trainer_init(call, team, t);
+    if (status == DP_OK)
+        make_spherical(t);
+    for (int iteration = 0; status == DP_OK && iteration < iterations; iteration++) {
         a->list = t->list;
-        a->share = 1.0 / KMEANS_ITERATIONS;
+        a->share = 1.0 / iterations;
         a->done = iteration * a->share;
         status = assign_all(call, team, a);
         if (status != DP_OK || (iteration > 0 && memcmp(t->list, t->before, a->count * sizeof *t->list) == 0))
@@ -338,12 +351,29 @@ enum dp_status kmeans_train_watched(struct call *call, struct team *team, const 
                                     size_t k, enum vector_metric metric, uint64_t seed,
                                     const struct kmeans_watch *watch, float *centroids)
 {
+    const struct kmeans_task task = {.x = x,
+                                     .n = n,
+                                     .dim = dim,
+                                     .k = k,
+                                     .metric = metric,
+                                     .seed = seed,
+                                     .samples = KMEANS_SAMPLES,
+                                     .iterations = KMEANS_ITERATIONS,
+                                     .watch = watch};
+    return kmeans_run(call, team, &task, centroids);
+}
+
+enum dp_status kmeans_run(struct call *call, struct team *team, const struct kmeans_task *task, float *centroids)
+{
+    size_t n = task->n, dim = task->dim, k = task->k;
     if (k < 1 || k > n || dim < 1 || n > UINT32_MAX)
         return call_fail(call, DP_INVALID, "cannot make %zu clusters of %zu vectors of %zu dimensions", k, n, dim);
-    struct trainer t = {.assigner = {.x = x, .dim = dim, .k = k, .metric = metric, .watch = watch},
-                        .centroids = centroids,
-                        .random = seed};
-    enum dp_status status = train_centroids(call, team, &t, n);
+    struct trainer t = {
+        .assigner = {.x = task->x, .dim = dim, .k = k, .metric = task->metric, .watch = task->watch},
+        .centroids = centroids,
+        .random = task->seed,
+        .task = task};
+    enum dp_status status = train_centroids(call, team, &t);
     trainer_deinit(&t);
     return status;
 }
@@ -352,13 +382,22 @@ enum dp_status kmeans_assign(struct call *call, struct team *team, const float *
                              const float *centroids, size_t k, enum vector_metric metric, uint32_t *list,
                              float *score)
 {
+    const struct kmeans_task task = {.x = x, .n = n, .dim = dim, .k = k, .metric = metric};
+    return kmeans_assign_rows(call, team, &task, centroids, list, score);
+}
+
+enum dp_status kmeans_assign_rows(struct call *call, struct team *team, const struct kmeans_task *task,
+                                  const float *centroids, uint32_t *list, float *score)
+{
+    size_t dim = task->dim, k = task->k;
     if (k < 1 || k > UINT32_MAX || dim < 1)
         return call_fail(call, DP_INVALID, "cannot assign vectors of %zu dimensions to %zu clusters", dim, k);
-    struct assigner a = {.x = x,
-                         .count = n,
+    struct assigner a = {.x = task->x,
+                         .rows = task->rows,
+                         .count = task->n,
                          .dim = dim,
                          .k = k,
-                         .metric = metric,
+                         .metric = task->metric,
                          .centroids = centroids,
                          .list = list,
                          .score = score};

@@ -38,6 +38,21 @@ enum dp_status kmeans_train_watched(struct call *call, struct team *team, const 
                                     size_t k, enum vector_metric metric, uint64_t seed,
                                     const struct kmeans_watch *watch, float *centroids);
 
+/* What kmeans_run() trains on, and how well. */
+struct kmeans_task {
+    const float *x;       /* float[..][dim], finite */
+    const uint32_t *rows; /* [n]: numbers of the rows of x that count; NULL: the first n rows */
+    size_t n, dim, k;     /* n < 2^32 */
+    enum vector_metric metric;
+    uint64_t seed;
+    size_t samples;                   /* maximum vectors of the sample for each centroid, at least 1 */
+    int iterations;                   /* maximum */
+    const struct kmeans_watch *watch; /* or NULL */
+};
+
+/* Trains task->k centroids; fails as kmeans_train() does. */
+enum dp_status kmeans_run(struct call *call, struct team *team, const struct kmeans_task *task, float *centroids);
+
 /* A random choice of `wanted` of n things that come one after another. Each set of `wanted` things is equally
  * likely. */
 struct kmeans_choice {
@@ -56,5 +71,16 @@ bool kmeans_choose(struct kmeans_choice *choice);
 enum dp_status kmeans_assign(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
                              const float *centroids, size_t k, enum vector_metric metric, uint32_t *list,
                              float *score);
+/* Does so for the rows of a task: list[i] and score[i] are those of its i-th row. Of the task, only x, rows, n, dim, k and
+ * metric count. */
+enum dp_status kmeans_assign_rows(struct call *call, struct team *team, const struct kmeans_task *task,
+                                  const float *centroids, uint32_t *list, float *score);
+
+/* Trains task->k centroids, and sets list[i] to the cluster of vector i, in a small part of the time that kmeans_train() and
+ * kmeans_assign() take (kmeans_tree.c says how). The clusters are a little larger, and a few vectors in a hundred are in a
+ * cluster that is not quite the nearest. Walks over task->x in order, and calls the watch after each slice, so a caller may
+ * let go of memory that it maps from a file. Of the task, rows, samples and iterations do not count. */
+enum dp_status kmeans_cluster(struct call *call, struct team *team, const struct kmeans_task *task,
+                              float *centroids, uint32_t *list);
 
 #endif

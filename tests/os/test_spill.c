@@ -39,6 +39,32 @@ static void test_os_spill_gives_back_what_it_was_given(void **state)
     spill_deinit(&s);
 }
 
+static void test_os_spill_reads_parts_from_memory_and_from_its_file(void **state)
+{
+    (void)state;
+    struct spill s;
+    struct dp_error error;
+    struct span all;
+    static uint8_t bytes[3 * MEGABYTE], part[MEGABYTE];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i % 251);
+    spill_init(&s, MEGABYTE);
+    for (int round = 0; round < 2; round++) {
+        size_t len = round == 0 ? 1000 : sizeof bytes;
+        assert_int_equal(spill_append(&s, span_of(bytes, len), &error), DP_OK);
+        assert_int_equal(spill_view(&s, &all, &error), DP_OK);
+        assert_int_equal(spill_in_memory(&s), round == 0);
+        assert_int_equal(spill_read(&s, len / 3, len / 3, part, &error), DP_OK);
+        assert_memory_equal(part, bytes + len / 3, len / 3);
+        spill_unload(&s);
+        assert_memory_equal(all.data, bytes, len);
+        if (round)
+            assert_int_not_equal(spill_read(&s, len - 1, 2, part, &error), DP_OK);
+        spill_clear(&s);
+    }
+    spill_deinit(&s);
+}
+
 static void test_os_spill_says_where_it_cannot_write(void **state)
 {
     (void)state;
@@ -63,6 +89,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_spill_gives_back_what_it_was_given),
+        cmocka_unit_test(test_os_spill_reads_parts_from_memory_and_from_its_file),
         cmocka_unit_test(test_os_spill_says_where_it_cannot_write),
     };
     return test_run(tests);

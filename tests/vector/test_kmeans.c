@@ -96,6 +96,76 @@ static void test_vector_kmeans_finds_clusters(void **state)
     assert_true(sum / N < DIM / 12.0 * 1.05);
 }
 
+/* Clusters quickly, and returns the mean squared distance to the centroids. */
+static float cluster(struct team *team, enum vector_metric metric)
+{
+    const struct kmeans_task task = {.x = f.x[0], .n = N, .dim = DIM, .k = K, .metric = metric, .seed = 3};
+    float sum = 0;
+    assert_int_equal(kmeans_cluster(&f.call, team, &task, f.centroids[0], f.list), DP_OK);
+    for (size_t r = 0; r < N; r++) {
+        assert_true(f.list[r] < K);
+        sum += distance_pair(VECTOR_L2, f.x[r], f.centroids[f.list[r]], DIM);
+    }
+    return sum / N;
+}
+
+static void test_vector_kmeans_clusters_quickly_and_almost_as_well(void **state)
+{
+    (void)state;
+    float full = 0;
+    train(NULL, N, K, VECTOR_L2, 3);
+    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, f.score),
+                     DP_OK);
+    for (size_t r = 0; r < N; r++)
+        full += f.score[r] / N;
+    float quick = cluster(NULL, VECTOR_L2);
+    assert_true(quick < full * 1.1F);
+    for (int metric = 0; metric < 2; metric++) {
+        struct team *team = NULL;
+        float expected[K][DIM];
+        uint32_t lists[N];
+        cluster(NULL, (enum vector_metric)metric);
+        memcpy(expected, f.centroids, sizeof expected);
+        memcpy(lists, f.list, sizeof lists);
+        assert_int_equal(team_new(3, &team, NULL), DP_OK);
+        cluster(team, (enum vector_metric)metric);
+        assert_memory_equal(expected, f.centroids, sizeof expected);
+        assert_memory_equal(lists, f.list, sizeof lists);
+        team_free(team);
+    }
+}
+
+/* 64 equal vectors, and 64 lists for them; then each number of lists. */
+static void test_vector_kmeans_clusters_vectors_that_are_alike(void **state)
+{
+    (void)state;
+    for (size_t r = 0; r < N; r++)
+        memcpy(f.x[r], f.x[0], sizeof f.x[0]);
+    for (size_t k = 1; k <= K; k++) {
+        const struct kmeans_task task = {.x = f.x[0], .n = k, .dim = DIM, .k = k, .metric = VECTOR_L2};
+        assert_int_equal(kmeans_cluster(&f.call, NULL, &task, f.centroids[0], f.list), DP_OK);
+        for (size_t r = 0; r < k; r++)
+            assert_true(f.list[r] < k);
+    }
+    const struct kmeans_task task = {.x = f.x[0], .n = 65, .dim = DIM, .k = 66, .metric = VECTOR_L2};
+    assert_int_equal(kmeans_cluster(&f.call, NULL, &task, f.centroids[0], f.list), DP_INVALID);
+}
+
+static bool stop_at_once(void *ctx, double done)
+{
+    (void)ctx, (void)done;
+    return false;
+}
+
+static void test_vector_kmeans_clustering_ends_when_its_watch_says_so(void **state)
+{
+    (void)state;
+    const struct kmeans_watch watch = {stop_at_once, NULL};
+    const struct kmeans_task task = {
+        .x = f.x[0], .n = N, .dim = DIM, .k = K, .metric = VECTOR_L2, .watch = &watch};
+    assert_int_equal(kmeans_cluster(&f.call, NULL, &task, f.centroids[0], f.list), DP_CANCELLED);
+}
+
 static void test_vector_kmeans_is_the_same_at_any_number_of_threads(void **state)
 {
     (void)state;
@@ -204,13 +274,15 @@ static void test_vector_kmeans_obeys_the_call(void **state)
 static void test_vector_kmeans_survives_failed_allocations(void **state)
 {
     (void)state;
-    for (int what = 0; what < 3; what++)
+    const struct kmeans_task task = {.x = f.x[0], .n = 200, .dim = DIM, .k = 64, .metric = VECTOR_L2};
+    for (int what = 0; what < 4; what++)
         for (size_t n = 1;; n++) {
             size_t before = test_alloc_live();
             call_init(&f.call, &f.arena);
             test_alloc_fail_at(n);
             enum dp_status status =
-                what == 2
+                what == 3 ? kmeans_cluster(&f.call, NULL, &task, f.centroids[0], f.list)
+                : what == 2
                     ? kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL)
                     : kmeans_train(&f.call, NULL, f.x[0], N, DIM, what == 0 ? K : 2, VECTOR_L2, 1, f.centroids[0]);
             bool fired = test_alloc_fired();
@@ -231,6 +303,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_vector_kmeans_assigns_the_nearest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_finds_clusters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_is_the_same_at_any_number_of_threads, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_clusters_quickly_and_almost_as_well, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_clusters_vectors_that_are_alike, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_clustering_ends_when_its_watch_says_so, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_samples_many_vectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_uses_every_centroid, set_up, tear_down),

@@ -123,6 +123,7 @@ static enum dp_status begin_fold(struct call *call, struct fold *f)
         return status;
     f->loader->target.incarnation = m->incarnation;
     f->loader->target.joins = true;
+    f->loader->quick = true;
     f->loader->coarse = f->newest_count > COARSE_FROM;
     f->loader->target.horizon = m->horizon;
     f->loader->target.store_ms = m->date_ms;

@@ -12,8 +12,11 @@
  * A segment with fewer than LISTS_FROM vectors gets one list, so queries scan the whole segment. A larger segment
  * of n vectors gets 2 * sqrt(n) lists. On embeddings of 63,666 package descriptions, queries read a quarter less
  * than with sqrt(n) lists for the same recall, and clustering stays the smaller part of a load. A fold of many rows
- * makes coarse segments, with an eighth of the lists: clustering costs a ninth or less, so that folding keeps up with
- * the writes, and the next merge gives the rows their lists.
+ * makes coarse segments, with an eighth of the lists, so that folding keeps up with the writes; the next merge gives the rows
+ * their lists. Folds and merges cluster quickly (kmeans_cluster): a row is clustered again in each merge.
+ *
+ * Vectors that wait in a file are read in order through a mapping, whose memory is let go after each slice, and in the order
+ * of the lists one by one. So the memory of a build does not grow with the vectors.
  */
 #include "index/load/load.h"
 
@@ -35,6 +38,7 @@ enum {
     COARSE_DIVISOR = 8, /* of the number of lists, for a coarse load */
     SEED = 1,
     DIRECTIONS_MEMORY = 64 << 20,
+    SLICE_ROWS = 16 * 1024, /* vectors between two times that mapped memory is let go */
     LIST_BYTES_MAX = INT32_MAX,
     WRITER_ARENA_MAX = 1 << 28
 };
@@ -56,13 +60,15 @@ struct segment_build {
     uint32_t *list_rows;  /* [nlist]: rows that each list owns */
     uint64_t *list_sizes; /* [nlist]: vectors of each list */
     struct object_key ivf_key, dpr_key;
+    float *windows; /* float[..][dim] of scratch: the vectors of one row */
+    size_t windows_room;
 
     /* The thread that writes the .ivf owns these fields until end_ivf(). It only reads the fields above, and no
      * thread changes them meanwhile. */
     struct {
         struct call call;
         struct arena arena;
-        float *residual;          /* float[dim] of scratch */
+        float *residual;          /* float[2][dim] of scratch */
         uint64_t *list_checksums; /* [nlist] */
         struct segment_lists lists;
         enum dp_status status; /* result of write_ivf() */
@@ -71,11 +77,27 @@ struct segment_build {
     } ivf_writer;
 };
 
+static bool unload_vectors(void *context, double done)
+{
+    struct segment_build *b = context;
+    (void)done;
+    spill_unload(&b->loader->waiting.vectors);
+    spill_unload(&b->directions);
+    return true;
+}
+
+/* Lets go of mapped memory after each slice of a walk over the vectors. */
+static void pass_vector(struct segment_build *b, size_t i)
+{
+    if (i % SLICE_ROWS == SLICE_ROWS - 1)
+        unload_vectors(b, 0);
+}
+
 /* Whether all vectors have length 1, but for rounding, as those of a model have. */
-static bool vectors_are_unit(const struct segment_build *b, size_t count, size_t dim)
+static bool vectors_are_unit(struct segment_build *b, size_t count, size_t dim)
 {
     bool unit = true;
-    for (size_t i = 0; i < count && unit; i++)
+    for (size_t i = 0; i < count && unit; pass_vector(b, i++))
         unit = fabsf(vector_length(b->x + i * dim, dim) - 1.0F) <= UNIT_ERROR;
     return unit;
 }
@@ -92,7 +114,7 @@ static enum dp_status scale_vectors(struct call *call, struct segment_build *b)
     float *copy = mem_calloc(dim, sizeof *copy);
     if (!copy)
         return call_nomem(call, "a segment");
-    for (size_t i = 0; i < count && status == DP_OK; i++) {
+    for (size_t i = 0; i < count && status == DP_OK; pass_vector(b, i++)) {
         memcpy(copy, b->x + i * dim, dim * sizeof *copy);
         vector_normalize(copy, dim);
         status = spill_append(&b->directions, span_of(copy, dim * sizeof *copy), &call->error);
@@ -116,7 +138,7 @@ static enum dp_status number_rows(struct call *call, struct segment_build *b)
     b->list_rows = mem_calloc(nlist, sizeof *b->list_rows);
     b->list_sizes = mem_calloc(nlist, sizeof *b->list_sizes);
     b->ivf_writer.list_checksums = mem_calloc(nlist, sizeof *b->ivf_writer.list_checksums);
-    b->ivf_writer.residual = mem_calloc((size_t)l->target.vectors.dim + 1, sizeof(float));
+    b->ivf_writer.residual = mem_calloc(2 * (size_t)l->target.vectors.dim + 1, sizeof(float));
     if (!b->row_of || !b->order || !b->number || !b->list_rows || !b->list_sizes ||
         !b->ivf_writer.list_checksums || !b->ivf_writer.residual)
         return call_nomem(call, "a segment");
@@ -165,6 +187,27 @@ static enum dp_status pass_on(struct call *call, struct object_writer *object, s
     return status;
 }
 
+/* Encodes the vectors of a list. */
+static enum dp_status encode_list(struct call *call, const struct segment_build *b, size_t list, uint8_t *to)
+{
+    const struct ivf_build *ivf = b->ivf;
+    const struct spill *from = b->clustered == b->x ? &b->loader->waiting.vectors : &b->directions;
+    size_t dim = ivf->codec.dim;
+    float *copy = b->ivf_writer.residual + dim;
+    if (spill_in_memory(from)) {
+        ivf_build_encode(ivf, b->clustered, list, b->ivf_writer.residual, to);
+        return DP_OK;
+    }
+    for (size_t p = ivf->list_begin[list]; p < ivf->list_begin[list + 1]; p++, to += ivf->codec.code_size) {
+        uint64_t at = (uint64_t)ivf->rows[p] * dim * sizeof *copy;
+        enum dp_status status = spill_read(from, at, dim * sizeof *copy, copy, &call->error);
+        if (status)
+            return status;
+        ivf_encode(&ivf->codec, copy, ivf->centroids + list * dim, b->ivf_writer.residual, to);
+    }
+    return DP_OK;
+}
+
 static enum dp_status write_ivf_lists(struct call *call, struct segment_build *b, struct faiss_ivf_writer *writer,
                                       struct object_writer *object, struct buffer *gathered, struct buffer *codes,
                                       struct buffer *ids)
@@ -179,9 +222,11 @@ static enum dp_status write_ivf_lists(struct call *call, struct segment_build *b
         buffer_clear(ids);
         uint8_t *to = buffer_reserve(codes, count * code_size + 1);
         if (to) {
-            ivf_build_encode(b->ivf, b->clustered, list, b->ivf_writer.residual, to);
+            status = encode_list(call, b, list, to);
             codes->len = count * code_size;
         }
+        if (status)
+            return status;
         for (size_t p = b->ivf->list_begin[list]; p < b->ivf->list_begin[list + 1]; p++)
             buffer_u64(ids, b->number[b->row_of[b->ivf->rows[p]]]);
         status = buffer_check(codes, "an inverted list", &call->error);
@@ -281,6 +326,26 @@ static enum dp_status write_ids(struct call *call, struct segment_build *b, stru
     return status;
 }
 
+/* Returns the vectors of a waiting row, or NULL after a failure. They are valid until the next call. */
+static const float *waiting_vectors(struct call *call, struct segment_build *b, const struct waiting_row *row)
+{
+    const struct spill *from = &b->loader->waiting.vectors;
+    size_t dim = b->loader->target.vectors.dim, floats = row->windows * dim;
+    if (spill_in_memory(from))
+        return b->x + row->vector * dim;
+    if (floats > b->windows_room) {
+        mem_free(b->windows);
+        b->windows = mem_alloc(floats * sizeof *b->windows);
+        b->windows_room = b->windows ? floats : 0;
+    }
+    if (!b->windows) {
+        call_nomem(call, "a row's vectors");
+        return NULL;
+    }
+    uint64_t at = row->vector * dim * sizeof(float);
+    return spill_read(from, at, floats * sizeof(float), b->windows, &call->error) == DP_OK ? b->windows : NULL;
+}
+
 /* Writes all of the .dpr but the hot part, which needs the sizes and checksums of the .ivf. */
 static enum dp_status write_rows(struct call *call, struct segment_build *b, struct segment_writer *w)
 {
@@ -289,8 +354,9 @@ static enum dp_status write_rows(struct call *call, struct segment_build *b, str
         segment_write_begin(call, w, l->store, &b->dpr_key, &b->id, l->target.vectors.dim, l->waiting.count);
     for (size_t r = 0; r < l->waiting.count && status == DP_OK; r++) {
         const struct waiting_row *row = &l->waiting.rows[b->order[r]];
-        const float *vectors = row->windows ? b->x + row->vector * l->target.vectors.dim : NULL;
-        status = segment_write_vectors(call, w, vectors, row->windows);
+        const float *vectors = row->windows ? waiting_vectors(call, b, row) : NULL;
+        status =
+            row->windows && !vectors ? call->error.status : segment_write_vectors(call, w, vectors, row->windows);
         if (status == DP_OK && r % 1024 == 0)
             status = call_check(call);
     }
@@ -358,13 +424,30 @@ static size_t choose_nlist(const struct index_loader *l)
     return l->coarse ? nlist / COARSE_DIVISOR : nlist;
 }
 
+static enum dp_status cluster_vectors(struct call *call, struct segment_build *b)
+{
+    const struct index_loader *l = b->loader;
+    const struct kmeans_watch watch = {unload_vectors, b};
+    const struct kmeans_task task = {.x = b->clustered,
+                                     .n = l->waiting.vector_count,
+                                     .dim = l->target.vectors.dim,
+                                     .k = choose_nlist(l),
+                                     .metric = l->target.vectors.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT
+                                                                                        : VECTOR_L2,
+                                     .seed = SEED,
+                                     .watch = &watch};
+    if (task.n == 0)
+        return DP_OK;
+    if (l->quick)
+        return ivf_build_quick(call, l->team, &task, IVF_SQ8, &b->ivf);
+    return ivf_build_new(call, l->team, task.x, task.n, task.dim, task.metric, IVF_SQ8, task.k, SEED, &b->ivf);
+}
+
 enum dp_status load_build_segment(struct call *call, struct index_loader *l)
 {
     struct segment_build b = {.loader = l, .keys = l->keys + (l->key_count - l->waiting.count)};
     struct manifest_segment listed = {0};
     struct span vectors;
-    enum vector_metric metric = l->target.vectors.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
-    size_t nlist = choose_nlist(l);
     enum dp_status status = target_check_room(&l->target, l->segment_count, &call->error);
     if (status == DP_OK)
         status =
@@ -378,9 +461,8 @@ enum dp_status load_build_segment(struct call *call, struct index_loader *l)
     spill_init(&b.directions, DIRECTIONS_MEMORY);
     b.x = (const float *)(const void *)vectors.data;
     status = scale_vectors(call, &b);
-    if (status == DP_OK && l->waiting.vector_count)
-        status = ivf_build_new(call, l->team, b.clustered, l->waiting.vector_count, l->target.vectors.dim, metric,
-                               IVF_SQ8, nlist, SEED, &b.ivf);
+    if (status == DP_OK)
+        status = cluster_vectors(call, &b);
     if (status == DP_OK)
         status = number_rows(call, &b);
     if (status == DP_OK) {
@@ -395,6 +477,7 @@ enum dp_status load_build_segment(struct call *call, struct index_loader *l)
         forget_rows(l);
     ivf_build_free(b.ivf);
     spill_deinit(&b.directions);
+    mem_free(b.windows);
     mem_free(b.row_of);
     mem_free(b.order);
     mem_free(b.number);

@@ -50,6 +50,7 @@ struct index_loader {
     struct waiting_rows waiting;
     size_t segment_rows;               /* maximum rows per segment */
     bool coarse;                       /* the segments get few lists: they are merged soon */
+    bool quick;                        /* clusters in a small part of the time, as folds and merges do */
     struct manifest_segment *segments; /* segments that are built, but not committed */
     size_t segment_count, segment_room;
 
