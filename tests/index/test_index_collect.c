@@ -1,5 +1,5 @@
 /* test_index_collect.c: the collector removes what nobody needs, and only after the grace. */
-#include "index_fixture.h"
+#include "time_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,66 +7,7 @@
 #include "index/index.h"
 #include "index/upkeep.h"
 
-enum { ALL_LISTS = 100000, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
-
-/* ---- a time of the test's -------------------------------------------------------------------------------- */
-
-/* One clock for the hosts and the store, unless their differences are set. */
-struct test_time {
-    int64_t ms;          /* Unix time of the store */
-    int64_t host_behind; /* the host's boot clock lacks this much */
-    bool undated;        /* the store does not date its answers */
-    struct index_process process;
-    struct index_clock clock;
-};
-
-static int64_t time_now_ns(void *ctx)
-{
-    struct test_time *t = ctx;
-    return (t->ms - t->host_behind) * 1000000;
-}
-
-static int64_t time_wall_ms(void *ctx)
-{
-    return ((struct test_time *)ctx)->ms;
-}
-
-static int64_t time_date_ms(void *ctx)
-{
-    struct test_time *t = ctx;
-    return t->undated ? 0 : t->ms;
-}
-
-static enum dp_status time_wait(void *ctx, struct call *call, int64_t ms)
-{
-    ((struct test_time *)ctx)->ms += ms;
-    return call_check(call);
-}
-
-static struct test_time test_time;
-
-static int world_in_time(void **state)
-{
-    world_in_memory(state);
-    struct world *w = *state;
-    test_time = (struct test_time){.ms = INT64_C(1800000000000)};
-    pthread_mutex_init(&test_time.process.lock, NULL);
-    test_time.clock = index_system_clock;
-    test_time.clock.now_ns = time_now_ns;
-    test_time.clock.wall_ms = time_wall_ms;
-    test_time.clock.wait = time_wait;
-    test_time.clock.random = index_system_clock.random;
-    test_time.clock.ctx = &test_time;
-    test_time.clock.process = &test_time.process;
-    w->clock = &test_time.clock;
-    test_store_date(w->store, time_date_ms, &test_time);
-    return 0;
-}
-
-static void pass(int64_t ms)
-{
-    test_time.ms += ms;
-}
+enum { ALL_LISTS = 100000 };
 
 /* ---- helpers --------------------------------------------------------------------------------------------- */
 
@@ -205,15 +146,15 @@ static void test_index_nothing_is_removed_before_the_grace(void **state)
     assert_int_equal(objects(w), 1 + 8);
     assert_int_equal(writes_of(w, collector, &r), 0);
     assert_int_equal(r.young, 6);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     assert_int_equal(writes_of(w, collector, &r), 1); /* the swap that lets them go */
     assert_int_equal(r.waiting, 6);
     assert_int_equal(r.due_ms, INDEX_GRACE_MS);
-    pass(INDEX_GRACE_MS - 1);
+    time_pass(INDEX_GRACE_MS - 1);
     assert_int_equal(writes_of(w, collector, &r), 0);
     assert_int_equal(r.waiting, 6);
     assert_int_equal(objects(w), 1 + 8);
-    pass(1);
+    time_pass(1);
     assert_int_equal(writes_of(w, collector, &r), 6);
     assert_int_equal(r.objects, 6);
     assert_int_equal(r.waiting, 0);
@@ -231,9 +172,9 @@ static void test_index_the_grace_is_measured_by_both_clocks(void **state)
     struct index_collector *collector = new_collector(w);
     load_three(w);
     merge(w);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     assert_int_equal(collect(w, collector).waiting, 6);
-    pass(HOUR_MS);
+    time_pass(HOUR_MS);
     test_time.host_behind = HOUR_MS;
     assert_int_equal(collect(w, collector).objects, 0);
     test_time.host_behind = 0;
@@ -251,7 +192,7 @@ static void test_index_a_store_without_dates_lets_nothing_go(void **state)
     struct index_collect_result r;
     load_three(w);
     merge(w);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     test_time.undated = true;
     assert_int_equal(writes_of(w, collector, &r), 0);
     assert_int_equal(r.waiting, 0);
@@ -265,15 +206,15 @@ static void test_index_a_new_process_waits_anew(void **state)
     struct index_collector *collector = new_collector(w);
     load_three(w);
     merge(w);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     assert_int_equal(collect(w, collector).waiting, 6);
     index_collector_free(collector);
-    pass(HOUR_MS);
+    time_pass(HOUR_MS);
     collector = new_collector(w);
     struct index_collect_result r;
     assert_int_equal(writes_of(w, collector, &r), 0); /* the horizon is there already */
     assert_int_equal(r.waiting, 6);
-    pass(INDEX_GRACE_MS);
+    time_pass(INDEX_GRACE_MS);
     assert_int_equal(collect(w, collector).objects, 6);
     index_collector_free(collector);
 }
@@ -289,9 +230,9 @@ static void test_index_a_load_slower_than_the_lag_is_refused(void **state)
     slow->segment_rows = 50;
     assert_int_equal(fixture_add(w, slow, 100, 180, 0), DP_OK);
     assert_int_equal(objects(w), 1 + 2 + 2);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     assert_int_equal(collect(w, collector).waiting, 2);
-    pass(INDEX_GRACE_MS);
+    time_pass(INDEX_GRACE_MS);
     assert_int_equal(collect(w, collector).objects, 2);
     assert_int_equal(index_load_commit(&w->call, slow, &summary), DP_CONFLICT);
     world_reset(w);
@@ -327,7 +268,7 @@ static void test_index_pending_segments_stay(void **state)
     struct index_collect_result r;
     load_three(w);
     change_manifest(w, make_first_pending);
-    pass(48 * HOUR_MS);
+    time_pass(48 * HOUR_MS);
     assert_int_equal(writes_of(w, collector, &r), 0);
     assert_int_equal(r.waiting, 0);
     assert_int_equal(objects(w), 1 + 6);
@@ -342,7 +283,7 @@ static void test_index_files_that_are_not_ours_stay(void **state)
     load_three(w);
     struct store_put put = {.key = span_str("rows/notes.txt"), .body = span_str("mine")};
     assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
-    pass(48 * HOUR_MS);
+    time_pass(48 * HOUR_MS);
     assert_int_equal(collect(w, collector).waiting, 0);
     index_collector_free(collector);
 }
@@ -410,18 +351,18 @@ static void test_index_folded_entries_go_and_zombies_too(void **state)
     change_manifest(w, set_floor_5);
     assert_int_equal(writes_of(w, collector, &r), 0); /* their writers may still look */
     assert_true(r.due_ms > 0);
-    pass(r.due_ms);
+    time_pass(r.due_ms);
     assert_int_equal(writes_of(w, collector, &r), 1);
     assert_int_equal(r.waiting, 5);
-    pass(INDEX_GRACE_MS - 1);
+    time_pass(INDEX_GRACE_MS - 1);
     assert_int_equal(collect(w, collector).entries, 0);
-    pass(1);
+    time_pass(1);
     assert_int_equal(collect(w, collector).entries, 5);
     assert_int_equal(objects(w), 1 + 6 + 2);
     put_entry(w, &life, 3);
     assert_int_equal(writes_of(w, collector, &r), 0); /* wal_gone covers it already */
     assert_int_equal(r.waiting, 1);
-    pass(INDEX_GRACE_MS);
+    time_pass(INDEX_GRACE_MS);
     assert_int_equal(collect(w, collector).entries, 1);
     index_collector_free(collector);
 }
@@ -449,7 +390,7 @@ static void test_index_long_logs_go_in_runs(void **state)
     change_manifest(w, set_floor_2500);
     assert_int_equal(index_collect(&w->call, collector, &at_once, &r), DP_OK);
     assert_int_equal(r.waiting, 2499);
-    pass(INDEX_GRACE_MS);
+    time_pass(INDEX_GRACE_MS);
     r = collect(w, collector);
     assert_int_equal(r.entries, 2499);
     assert_int_equal(objects(w), 1 + 6 + 100);
@@ -466,9 +407,9 @@ static void test_index_a_deleted_namespace_leaves_its_tombstone(void **state)
     struct ulid life = incarnation_of(w);
     put_entry(w, &life, 1);
     change_manifest(w, end_life);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     assert_int_equal(collect(w, collector).waiting, 7);
-    pass(INDEX_GRACE_MS);
+    time_pass(INDEX_GRACE_MS);
     struct index_collect_result r = collect(w, collector);
     assert_int_equal(r.objects, 6);
     assert_int_equal(r.entries, 1);
@@ -489,9 +430,9 @@ static void test_index_a_new_life_keeps_its_own_objects(void **state)
     fixture_must_load(w, "rows", 0, 150, 0);
     struct ulid next = incarnation_of(w);
     put_entry(w, &next, 1);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     assert_int_equal(collect(w, collector).waiting, 7);
-    pass(INDEX_GRACE_MS);
+    time_pass(INDEX_GRACE_MS);
     struct index_collect_result r = collect(w, collector);
     assert_int_equal(r.objects, 6);
     assert_int_equal(r.entries, 1);
@@ -510,10 +451,10 @@ static void test_index_a_name_without_a_manifest_gets_a_tombstone(void **state)
     load->segment_rows = 50;
     assert_int_equal(fixture_add(w, load, 0, 80, 0), DP_OK);
     assert_int_equal(objects(w), 2);
-    pass(25 * HOUR_MS);
+    time_pass(25 * HOUR_MS);
     assert_int_equal(writes_of(w, collector, &r), 2); /* tombstone and horizon */
     assert_int_equal(r.waiting, 2);
-    pass(INDEX_GRACE_MS);
+    time_pass(INDEX_GRACE_MS);
     assert_int_equal(collect(w, collector).objects, 2);
     assert_int_equal(objects(w), 1);
     assert_int_equal(index_load_commit(&w->call, load, &summary), DP_CONFLICT);
@@ -545,10 +486,10 @@ static void test_index_a_collector_that_dies_harms_nobody(void **state)
         struct index_collect_result r;
         load_three(w);
         merge(w);
-        pass(25 * HOUR_MS);
+        time_pass(25 * HOUR_MS);
         test_store_kill_at(w->store, n);
         index_collect(&w->call, collector, &options, &r);
-        pass(INDEX_GRACE_MS);
+        time_pass(INDEX_GRACE_MS);
         if (!test_store_killed(w->store))
             index_collect(&w->call, collector, &options, &r);
         bool died = test_store_killed(w->store);
@@ -558,7 +499,7 @@ static void test_index_a_collector_that_dies_harms_nobody(void **state)
         check_rows(w, 400);
         collector = new_collector(w);
         collect(w, collector);
-        pass(INDEX_GRACE_MS);
+        time_pass(INDEX_GRACE_MS);
         collect(w, collector);
         assert_int_equal(objects(w), 1 + 2);
         index_collector_free(collector);
@@ -573,27 +514,23 @@ static void test_index_a_collector_that_dies_harms_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_index_nothing_is_removed_before_the_grace, world_in_time,
+        cmocka_unit_test_setup_teardown(test_index_nothing_is_removed_before_the_grace, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_the_grace_is_measured_by_both_clocks, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_store_without_dates_lets_nothing_go, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_new_process_waits_anew, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_load_slower_than_the_lag_is_refused, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_pending_segments_stay, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_files_that_are_not_ours_stay, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_folded_entries_go_and_zombies_too, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_long_logs_go_in_runs, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_deleted_namespace_leaves_its_tombstone, time_world,
                                         world_close),
-        cmocka_unit_test_setup_teardown(test_index_the_grace_is_measured_by_both_clocks, world_in_time,
+        cmocka_unit_test_setup_teardown(test_index_a_new_life_keeps_its_own_objects, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_name_without_a_manifest_gets_a_tombstone, time_world,
                                         world_close),
-        cmocka_unit_test_setup_teardown(test_index_a_store_without_dates_lets_nothing_go, world_in_time,
-                                        world_close),
-        cmocka_unit_test_setup_teardown(test_index_a_new_process_waits_anew, world_in_time, world_close),
-        cmocka_unit_test_setup_teardown(test_index_a_load_slower_than_the_lag_is_refused, world_in_time,
-                                        world_close),
-        cmocka_unit_test_setup_teardown(test_index_pending_segments_stay, world_in_time, world_close),
-        cmocka_unit_test_setup_teardown(test_index_files_that_are_not_ours_stay, world_in_time, world_close),
-        cmocka_unit_test_setup_teardown(test_index_folded_entries_go_and_zombies_too, world_in_time, world_close),
-        cmocka_unit_test_setup_teardown(test_index_long_logs_go_in_runs, world_in_time, world_close),
-        cmocka_unit_test_setup_teardown(test_index_a_deleted_namespace_leaves_its_tombstone, world_in_time,
-                                        world_close),
-        cmocka_unit_test_setup_teardown(test_index_a_new_life_keeps_its_own_objects, world_in_time, world_close),
-        cmocka_unit_test_setup_teardown(test_index_a_name_without_a_manifest_gets_a_tombstone, world_in_time,
-                                        world_close),
-        cmocka_unit_test_setup_teardown(test_index_an_empty_name_is_left_alone, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_an_empty_name_is_left_alone, time_world, world_close),
         cmocka_unit_test(test_index_names_of_objects_are_parsed_strictly),
-        cmocka_unit_test_setup_teardown(test_index_a_collector_that_dies_harms_nobody, world_in_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_collector_that_dies_harms_nobody, time_world, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
