@@ -8,7 +8,7 @@
 open_index   opens a FAISS file at a path, in a bucket, at a (presigned) URL or behind a function of yours
 build_ivf    builds such a file from vectors
 Embedder     turns texts into vectors
-Namespace    holds rows of text and finds them by meaning
+Namespace    holds rows, which can be written, changed and deleted, and finds them by meaning
 Error        the base class of all exceptions of this package; dipper.errors has the others
 """
 
@@ -19,7 +19,7 @@ from .building import build_ivf
 from .embedder import Embedder
 from .errors import Error
 from .index import Index, Info, open_index
-from .namespace import LoadSummary, Namespace, Row, Rows
+from .namespace import Compacted, LoadSummary, Namespace, Row, Rows, Written
 
-__all__ = ["Cost", "Embedder", "Error", "Index", "Info", "LoadSummary", "Namespace", "Row", "Rows", "build_ivf", "errors",
-           "open_index"]
+__all__ = ["Compacted", "Cost", "Embedder", "Error", "Index", "Info", "LoadSummary", "Namespace", "Row", "Rows", "Written",
+           "build_ivf", "errors", "open_index"]

@@ -23,7 +23,7 @@ class NotFoundError(Error, FileNotFoundError):
 
 
 class ConflictError(Error):
-    """Another writer kept winning; try again."""
+    """Another writer kept winning, or somebody deleted the namespace meanwhile; try again."""
 
     status = "conflict"
 
@@ -65,7 +65,7 @@ class UnavailableError(Error, ConnectionError):
 
 
 class OverloadedError(Error):
-    """Too many texts are waiting to be embedded; try again later."""
+    """Too many texts are waiting to be embedded, or too many rows to be folded; try again later."""
 
     status = "overloaded"
 
@@ -83,7 +83,7 @@ class CancelledError(Error):
 
 
 class UnknownOutcomeError(Error):
-    """Nobody can tell whether a write happened; a repeat is safe."""
+    """Nobody can tell whether a write happened. Repeat it if it does no harm twice: loads, upserts and deletions do none."""
 
     status = "unknown"
 

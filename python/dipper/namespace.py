@@ -3,20 +3,21 @@
 import json
 import tempfile
 import threading
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-import numpy as np
-
-from . import _dipper
-from ._forms import Cost, Path, place, vectors, whole
+from . import _dipper, _rows
+from ._forms import Cost, Path, place, vectors, whole, yes_or_no
 from .embedder import Embedder
+from .errors import UnsupportedError
+
+Filter = Sequence[Any]  # ("year", "Gt", 2000), ("And", [filter, filter]), …
 
 
 class Row(NamedTuple):
     """A row of an answer."""
 
     id: Union[int, str]
-    dist: float  # 1 - cosine
+    dist: Optional[float]  # 1 - cosine, or the squared distance; None in the order of an attribute
     attributes: Dict[str, Any]
 
 
@@ -37,19 +38,23 @@ class LoadSummary(NamedTuple):
     bytes: int  # bytes that the load wrote
 
 
-def _plain(value):
-    """Converts numpy's arrays and numbers for json."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"an attribute cannot be a {type(value).__name__}")
+class Written(NamedTuple):
+    """The result of a write."""
+
+    rows: int  # rows that the write changed
+    upserted: int
+    patched: int
+    deleted: int
+    answer: Dict[str, Any]  # the whole answer, as the HTTP API gives it
 
 
-def _checked(number, row):
-    if isinstance(row, Mapping):
-        return row
-    raise TypeError(f"row {number} is {row!r:.60}: a row is a dict. Give a list of dicts; for a DataFrame, df.to_dict('records')")
+class Compacted(NamedTuple):
+    """The result of Namespace.compact."""
+
+    folded: int  # writes that went from the log into segments
+    merged: int  # segments that merges replaced
+    removed: int  # objects that were removed from the root
+    waiting: int  # objects that a later call may remove, 15 minutes after
 
 
 class Namespace:
@@ -60,7 +65,7 @@ class Namespace:
     embedder  the Embedder for texts; None: Embedder(), made when it is first needed
     """
 
-    __slots__ = ("_root", "_name", "_embedder", "_handle", "_lock", "__weakref__")
+    __slots__ = ("_root", "_name", "_embedder", "_handle", "_handle_embeds", "_lock", "__weakref__")
 
     def __init__(self, root: Path, name: str, *, embedder: Optional[Embedder] = None):
         if not isinstance(name, str):
@@ -69,6 +74,7 @@ class Namespace:
         self._name = name
         self._embedder = embedder
         self._handle = None
+        self._handle_embeds = False  # the handle has the embedder's model
         self._lock = threading.Lock()
 
     @property
@@ -94,7 +100,7 @@ class Namespace:
         """
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as file:
             for number, row in enumerate(rows):
-                json.dump(_checked(number, row), file, ensure_ascii=False, allow_nan=False, default=_plain)
+                _rows.dumped(_rows.checked(number, row), file)
                 file.write("\n")
             file.flush()
             return self.load_file(file.name, timeout=timeout)
@@ -103,35 +109,142 @@ class Namespace:
         """Adds the rows of a JSON-lines file, as load does."""
         return LoadSummary(*_dipper.load_file(self.embedder._handle, self._root, self._name, place(path), timeout))
 
-    def query(self, what, k: int = 10, *, timeout: Optional[float] = None) -> Rows:
-        """Finds the k rows nearest to a text, or to a vector float32[d]. It sees every load that ended before it began."""
-        model = None
-        if isinstance(what, str):
-            model = self.embedder._handle
-        else:
-            if isinstance(what, (list, tuple)) and what and isinstance(what[0], str):
-                raise TypeError(f"what is a {type(what).__name__} of texts: a query is one text or one vector")
-            what = vectors(what, name="what")
-            if len(what) != 1:
-                raise ValueError(f"what has the shape {what.shape}: a query is one text or one vector")
-        found, cost = self._open(timeout).query(model, what, whole(k, "k", 1), timeout)
-        rows = Rows(Row(id, dist, json.loads(attributes)) for id, dist, attributes in found)
-        rows.cost = Cost(*cost)
-        return rows
+    # ---- writing
 
-    def _open(self, timeout):
-        handle = self._handle
-        if handle is None:
-            handle = _dipper.Namespace(self._root, self._name, timeout)
-            with self._lock:
-                if self._handle is None:
-                    self._handle = handle
+    def upsert(
+        self,
+        rows: Union[Iterable[Mapping[str, Any]], Mapping[str, Any]],
+        *,
+        condition: Optional[Filter] = None,
+        schema: Optional[Mapping[str, Any]] = None,
+        distance_metric: Optional[str] = None,
+        timeout: Optional[float] = None,
+    ) -> Written:
+        """Writes rows; a row replaces the whole row with its id. Creates the namespace if it does not exist.
+
+        rows             {"id": 7 or "seven", "vector": …, …attributes} each; or a dict of columns: {"id": array, "vector":
+                         float32[n, d], "title": list, …}
+        condition        a filter over the stored row: ("version", "Lt", {"$ref_new": "version"}). A row that fails it stays
+        schema           types of new attributes: {"seen": "datetime", "text": {"type": "string", "embed": "all-MiniLM-L6-v2"}}
+        distance_metric  "cosine_distance" or "euclidean_squared", with the first vectors of a namespace
+
+        When it returns, the rows are durable, and every later query in any process sees them: all of them or, after an
+        exception, none (but see UnknownOutcomeError).
+        """
+        field = "upsert_columns" if isinstance(rows, Mapping) else "upsert_rows"
+        return self.write(**{field: rows}, upsert_condition=condition, schema=schema, distance_metric=distance_metric,
+                          timeout=timeout)
+
+    def patch(
+        self,
+        rows: Union[Iterable[Mapping[str, Any]], Mapping[str, Any]],
+        *,
+        condition: Optional[Filter] = None,
+        schema: Optional[Mapping[str, Any]] = None,
+        timeout: Optional[float] = None,
+    ) -> Written:
+        """Changes the attributes that each row brings, beside its id; None takes one out. Skips ids without a row."""
+        field = "patch_columns" if isinstance(rows, Mapping) else "patch_rows"
+        return self.write(**{field: rows}, patch_condition=condition, schema=schema, timeout=timeout)
+
+    def delete(self, ids: Any, *, condition: Optional[Filter] = None, timeout: Optional[float] = None) -> Written:
+        """Deletes rows: an id, or a list, set or array of ids. Ids without a row are no mistake."""
+        many = not isinstance(ids, str) and hasattr(ids, "__iter__")
+        return self.write(deletes=list(ids) if many else [ids], delete_condition=condition, timeout=timeout)
+
+    def write(self, *, timeout: Optional[float] = None, **fields: Any) -> Written:
+        """Writes what the fields of the HTTP API say: upsert_rows, upsert_columns, patch_rows, patch_columns, deletes,
+        upsert_condition, schema, … All of it counts at one moment. None counts as absent."""
+        body = _rows.request(fields)
+        schema = fields.get("schema")
+        handle = self._open(timeout, create=True, embeds=schema is not None and _embeds(schema))
+        try:
+            answer = handle.write(body, timeout)
+        except UnsupportedError:
+            if self._handle_embeds or not _embeds(self.info(timeout=timeout)["schema"]):
+                raise
+            answer = self._open(timeout, create=True, embeds=True).write(body, timeout)
+        said = json.loads(answer)
+        return Written(said["rows_affected"], said.get("rows_upserted", 0), said.get("rows_patched", 0), said.get("rows_deleted", 0),
+                       said)
+
+    def delete_all(self, *, timeout: Optional[float] = None) -> None:
+        """Deletes the namespace with all its rows. Its name is free at once: the next write creates it anew."""
+        self._open(timeout).delete(timeout)
+
+    def compact(self, *, when_due: bool = False, timeout: Optional[float] = None) -> Compacted:
+        """Moves the log into segments, merges small segments, and removes objects that nobody needs any more.
+
+        Nothing does this in the background, unless `dipper serve` or `dipper index-worker` runs on the root.
+        when_due  True: only what is worth its price by now, and no request if nothing is. For a call after every write
+        """
+        return Compacted(*self._open(timeout).compact(yes_or_no(when_due, "when_due"), timeout))
+
+    def info(self, *, timeout: Optional[float] = None) -> Dict[str, Any]:
+        """Describes the namespace: its schema, approx_row_count, distance_metric, dimensions, …"""
+        return json.loads(self._open(timeout).info(timeout))
+
+    # ---- reading
+
+    def query(
+        self,
+        what: Any = None,
+        k: int = 10,
+        *,
+        filters: Optional[Filter] = None,
+        order: Optional[Tuple[str, str]] = None,
+        exact: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Rows:
+        """Finds the k rows nearest to a text, or to a vector float32[d]. It sees every load and every write that ended before
+        it began.
+
+        filters  only rows that match: ("year", "Gt", 2000), ("And", [filter, filter]), ("Not", filter), …
+        order    in place of `what`: ("year", "desc"), or "asc"
+        exact    compare every vector
+        With any of these it looks at every row, of which there may be a million.
+        """
+        k = whole(k, "k", 1)
+        if what is None and order is None:
+            raise TypeError("what is None: give a text, a vector, or an order")
+        if what is not None and order is not None:
+            raise TypeError("what and order are both given: give one of them")
+        if what is not None and not isinstance(what, str):
+            what = _one_vector(what)
+        if filters is None and order is None and not yes_or_no(exact, "exact"):
+            model = self.embedder._handle if isinstance(what, str) else None
+            found, cost = self._open(timeout).query(model, what, k, timeout)
+            return _answer((Row(id, dist, json.loads(attributes)) for id, dist, attributes in found), cost)
+        rank: Any = order
+        if what is not None:
+            rank = ("vector", "kNN" if exact else "ANN", ("Embed", what) if isinstance(what, str) else _rows.encoded(what))
+        body = _rows.printed({"rank_by": rank, "filters": filters or None, "top_k": k, "exclude_attributes": ["vector"]})
+        said = json.loads(self._open(timeout, embeds=isinstance(what, str)).ask(body, timeout))
+        spent = said["performance"]
+        return _answer((Row(row.pop("id"), row.pop("$dist", None), row) for row in said["rows"]),
+                       (spent["rounds"], spent["requests"], spent["bytes"], spent["ms"]))
+
+    def _open(self, timeout, create=False, embeds=False):
+        with self._lock:
+            if self._handle is not None and (self._handle_embeds or not embeds):
+                return self._handle
+        model = self.embedder._handle if embeds else None
+        handle = _dipper.Namespace(self._root, self._name, create, model, timeout)
+        with self._lock:
+            old = self._handle
+            if old is None or (embeds and not self._handle_embeds):
+                self._handle, self._handle_embeds = handle, embeds
+            else:
+                old, handle = None, old
+        if old is not None:
+            old.close()
         return handle
 
     def close(self) -> None:
         """Closes the namespace; the next query opens it again. The embedder stays open."""
         with self._lock:
             handle, self._handle = self._handle, None
+            self._handle_embeds = False
         if handle is not None:
             handle.close()
 
@@ -143,3 +256,23 @@ class Namespace:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+def _embeds(schema):
+    """Whether an attribute of the schema has texts that are embedded."""
+    return any(isinstance(kind, Mapping) and kind.get("embed") for kind in schema.values())
+
+
+def _one_vector(what):
+    if isinstance(what, (list, tuple)) and what and isinstance(what[0], str):
+        raise TypeError(f"what is a {type(what).__name__} of texts: a query is one text or one vector")
+    what = vectors(what, name="what")
+    if len(what) != 1:
+        raise ValueError(f"what has the shape {what.shape}: a query is one text or one vector")
+    return what
+
+
+def _answer(found, cost):
+    rows = Rows(found)
+    rows.cost = Cost(*cost)
+    return rows

@@ -1,15 +1,21 @@
-/* namespace.c: the type Namespace, an open namespace, and load_file, which adds rows to one. */
+/* namespace.c: the type Namespace, an open namespace, and load_file, which adds rows to one. Requests and answers that the HTTP
+ * API has too pass as JSON texts. */
 #include "ext.h"
 
 struct namespace_object {
     PyObject_HEAD struct dp_namespace *ns;
     struct handle handle;
+    PyObject *model; /* stays open as long as the namespace; NULL: none */
 };
 
 static void py_namespace_free(struct namespace_object *self)
 {
     dp_namespace_close(self->ns);
     self->ns = NULL;
+    if (self->model) {
+        model_leave(self->model);
+        Py_CLEAR(self->model);
+    }
 }
 
 static void py_namespace_dealloc(PyObject *object)
@@ -24,30 +30,47 @@ static void py_namespace_dealloc(PyObject *object)
     Py_DECREF((PyObject *)type);
 }
 
-/* Namespace(root, name, timeout) */
+/* Opens the namespace of a new object. */
+static bool py_namespace_open(struct namespace_object *self, const char *root, const char *name, bool create,
+                              PyObject *timeout)
+{
+    struct dp_namespace_options options = {.size = sizeof options, .create = create};
+    struct dp_model *model = self->model ? model_enter(self->model) : NULL;
+    struct blocking blocking;
+    struct dp_error error;
+    bool good = false;
+
+    if (self->model && !model) {
+        Py_CLEAR(self->model);
+        return false;
+    }
+    options.model = model;
+    if (blocking_begin(&blocking, timeout)) {
+        options.limits = blocking.limits;
+        enum dp_status status = dp_namespace_open(root, name, &options, &self->ns, &error);
+        good = blocking_end(&blocking, status, &error);
+    }
+    return good; /* if not, the object's end leaves the model */
+}
+
+/* Namespace(root, name, create, model | None, timeout) */
 static PyObject *py_namespace_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct namespace_object *self;
-    struct blocking blocking;
-    struct dp_error error;
     const char *root, *name;
-    PyObject *timeout;
-    bool good = false;
+    PyObject *model, *timeout;
+    int create;
 
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "ssO", &root, &name, &timeout))
+    if (!PyArg_ParseTuple(args, "sspOO", &root, &name, &create, &model, &timeout))
         return NULL;
     self = (struct namespace_object *)allocate(type, 0);
     if (!self)
         return NULL;
     handle_init(&self->handle);
-    if (blocking_begin(&blocking, timeout)) {
-        const struct dp_namespace_options options = {.size = sizeof options, .limits = blocking.limits};
-        enum dp_status status = dp_namespace_open(root, name, &options, &self->ns, &error);
-        good = blocking_end(&blocking, status, &error);
-    }
-    if (!good) {
+    self->model = model == Py_None ? NULL : Py_NewRef(model);
+    if (!py_namespace_open(self, root, name, create, timeout)) {
         Py_DECREF((PyObject *)self);
         return NULL;
     }
@@ -143,6 +166,127 @@ static PyObject *py_namespace_query(PyObject *object, PyObject *const *args, Py_
     return answer;
 }
 
+/* ---- requests as JSON ---------------------------------------------------------------------------------- */
+
+/* A request on its way. */
+struct namespace_request {
+    struct dp_namespace *ns;
+    const char *body;
+    struct dp_limits limits;
+    struct dp_answer *answer;
+    struct dp_error error;
+};
+
+static enum dp_status run_write(struct namespace_request *r)
+{
+    const struct dp_write write = {.size = sizeof write, .limits = r->limits, .request = r->body};
+
+    return dp_namespace_write(r->ns, &write, &r->answer, &r->error);
+}
+
+static enum dp_status run_ask(struct namespace_request *r)
+{
+    const struct dp_call_options options = {.size = sizeof options, .limits = r->limits};
+
+    return dp_namespace_ask(r->ns, r->body, &options, &r->answer, &r->error);
+}
+
+static enum dp_status run_info(struct namespace_request *r)
+{
+    const struct dp_call_options options = {.size = sizeof options, .limits = r->limits};
+
+    return dp_namespace_info(r->ns, &options, &r->answer, &r->error);
+}
+
+static enum dp_status run_delete(struct namespace_request *r)
+{
+    const struct dp_call_options options = {.size = sizeof options, .limits = r->limits};
+
+    return dp_namespace_delete(r->ns, &options, &r->error);
+}
+
+/* Runs a request and returns its answer as a str; "" if it has none. */
+static PyObject *run_namespace_request(PyObject *object, enum dp_status (*run)(struct namespace_request *),
+                                       const char *body, PyObject *timeout)
+{
+    struct namespace_object *self = (struct namespace_object *)object;
+    struct namespace_request request = {.body = body};
+    struct blocking blocking;
+    PyObject *text = NULL;
+
+    if (!handle_enter(&self->handle, "this namespace"))
+        return NULL;
+    request.ns = self->ns;
+    if (blocking_begin(&blocking, timeout)) {
+        request.limits = blocking.limits;
+        enum dp_status status = run(&request);
+        if (blocking_end(&blocking, status, &request.error))
+            text = PyUnicode_FromString(dp_answer_json(request.answer));
+    }
+    dp_answer_free(request.answer);
+    if (handle_leave(&self->handle))
+        py_namespace_free(self);
+    return text;
+}
+
+/* write(request, timeout) */
+static PyObject *py_namespace_write(PyObject *object, PyObject *const *args, Py_ssize_t given)
+{
+    const char *body;
+
+    return has_arguments(given, 2, "write") && text_argument(args[0], "the request", &body)
+               ? run_namespace_request(object, run_write, body, args[1])
+               : NULL;
+}
+
+/* ask(request, timeout) */
+static PyObject *py_namespace_ask(PyObject *object, PyObject *const *args, Py_ssize_t given)
+{
+    const char *body;
+
+    return has_arguments(given, 2, "ask") && text_argument(args[0], "the request", &body)
+               ? run_namespace_request(object, run_ask, body, args[1])
+               : NULL;
+}
+
+static PyObject *py_namespace_info(PyObject *object, PyObject *timeout)
+{
+    return run_namespace_request(object, run_info, NULL, timeout);
+}
+
+static PyObject *py_namespace_delete(PyObject *object, PyObject *timeout)
+{
+    return run_namespace_request(object, run_delete, NULL, timeout);
+}
+
+/* compact(when_due, timeout) → (folded, merged, removed, waiting) */
+static PyObject *py_namespace_compact(PyObject *object, PyObject *const *args, Py_ssize_t given)
+{
+    struct namespace_object *self = (struct namespace_object *)object;
+    struct dp_compact_options options = {.size = sizeof options};
+    struct dp_compact_summary done = {.size = sizeof done};
+    struct blocking blocking;
+    struct dp_error error;
+    bool good = false;
+
+    if (!has_arguments(given, 2, "compact") || !handle_enter(&self->handle, "this namespace"))
+        return NULL;
+    options.when_due = args[0] == Py_True;
+    if (blocking_begin(&blocking, args[1])) {
+        options.limits = blocking.limits;
+        enum dp_status status = dp_namespace_compact(self->ns, &options, &done, &error);
+        good = blocking_end(&blocking, status, &error);
+    }
+    if (handle_leave(&self->handle))
+        py_namespace_free(self);
+    if (!good)
+        return NULL;
+    return Py_BuildValue("(KKKK)", (unsigned long long)done.folded, (unsigned long long)done.merged,
+                         (unsigned long long)done.removed, (unsigned long long)done.waiting);
+}
+
+/* ---- the module ---------------------------------------------------------------------------------------- */
+
 /* load_file(model, root, name, path of JSON lines, timeout) → (rows, replaced, long_texts, total_rows, bytes) */
 PyObject *load_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
 {
@@ -178,11 +322,18 @@ PyObject *load_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
 
 bool namespace_add_type(PyObject *module)
 {
-    static PyMethodDef methods[] = {{"close", py_namespace_close, METH_NOARGS,
-                                     "Closes the namespace; it is freed when no thread queries it any more."},
-                                    {"query", (PyCFunction)(void (*)(void))py_namespace_query, METH_FASTCALL,
-                                     "The nearest rows, and the cost."},
-                                    {NULL, NULL, 0, NULL}};
+    static PyMethodDef methods[] = {
+        {"close", py_namespace_close, METH_NOARGS,
+         "Closes the namespace; it is freed when no thread queries it any more."},
+        {"query", (PyCFunction)(void (*)(void))py_namespace_query, METH_FASTCALL,
+         "The nearest rows, and the cost."},
+        {"write", (PyCFunction)(void (*)(void))py_namespace_write, METH_FASTCALL,
+         "Writes rows; JSON in, JSON out."},
+        {"ask", (PyCFunction)(void (*)(void))py_namespace_ask, METH_FASTCALL, "Asks a query; JSON in, JSON out."},
+        {"info", py_namespace_info, METH_O, "The namespace's metadata as JSON."},
+        {"delete", py_namespace_delete, METH_O, "Deletes the namespace."},
+        {"compact", (PyCFunction)(void (*)(void))py_namespace_compact, METH_FASTCALL, "Folds, merges and tidies."},
+        {NULL, NULL, 0, NULL}};
     static PyType_Slot slots[] = {
         {Py_tp_new, py_namespace_new}, {Py_tp_dealloc, py_namespace_dealloc}, {Py_tp_methods, methods}, {0, NULL}};
     static PyType_Spec spec = {"dipper._dipper.Namespace", sizeof(struct namespace_object), 0, Py_TPFLAGS_DEFAULT,

@@ -26,16 +26,19 @@ static bool make_room(struct call *call, struct dp_namespace *ns)
 static enum dp_status send_write(struct call *call, struct dp_namespace *ns, const struct dp_write *write,
                                  struct dp_answer **answer)
 {
-    struct buffer body;
-    enum dp_status status;
+    struct buffer printed;
+    struct span body;
+    enum dp_status status = DP_OK;
 
-    buffer_init(&body, WRITE_BODY_MAX);
-    status = write_body_print(call, write, &body);
+    buffer_init(&printed, WRITE_BODY_MAX);
+    if (write->count > 0)
+        status = write_body_print(call, write, &printed);
+    body = write->count > 0 ? buffer_span(&printed) : span_str(write->request);
     if (status == DP_OK)
-        status = answer_request(call, ns, turbopuffer_write, buffer_span(&body), answer);
+        status = answer_request(call, ns, turbopuffer_write, body, answer);
     if (status == DP_OVERLOADED && !write->no_fold && make_room(call, ns))
-        status = answer_request(call, ns, turbopuffer_write, buffer_span(&body), answer);
-    buffer_deinit(&body);
+        status = answer_request(call, ns, turbopuffer_write, body, answer);
+    buffer_deinit(&printed);
     return status;
 }
 

@@ -140,7 +140,7 @@ enum dp_status write_body_print(struct call *call, const struct dp_write *write,
         if (status != DP_OK)
             dp_error_prefix(&call->error, "write.request");
     }
-    if (status == DP_OK && write->count > 0)
+    if (status == DP_OK)
         status = print_rows(&p);
     if (status != DP_OK)
         return status;

@@ -19,27 +19,14 @@ import faiss
 import numpy as np
 import pytest
 
+from package_fixtures import dipper, embedder  # noqa: F401
+
 # The tests load the library into Python's own process, which is impossible for a sanitizer's build.
 pytestmark = pytest.mark.tree
 
 ROWS = [{"id": 1, "text": "The ferry to the island leaves at nine", "kind": "travel"},
         {"id": "two", "text": "Bread needs flour, water, salt and patience", "kind": "food"},
         {"id": 3, "text": "The train was late again this morning", "kind": "travel"}]
-
-
-@pytest.fixture(scope="module")
-def dipper(build):
-    """The package: the installed one if DIPPER_PYTHON says so, otherwise the build folder's."""
-    if os.environ.get("DIPPER_PYTHON") != "installed":
-        subprocess.run(["ninja", "-C", str(build), "python-package"], check=True, stdout=subprocess.DEVNULL)
-        sys.path.insert(0, str(build / "python"))
-    import dipper
-    return dipper
-
-
-@pytest.fixture(scope="module")
-def embedder(dipper):
-    return dipper.Embedder()
 
 
 @pytest.fixture
@@ -742,10 +729,13 @@ def test_the_package_is_typed_and_of_one_version(dipper, source):
 def test_examples_of_the_documentation_run(dipper, source, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = (source / "docs" / "python.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", page, re.S)
-    exec(compile(example, "docs/python.md", "exec"), {})
+    names = {}
+    search, write = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", page, re.S)
+    exec(compile(search, "docs/python.md", "exec"), names)
     said = capsys.readouterr().out
     assert said.startswith("What to eat for lunch Cost(rounds=1,")
+    exec(compile(write, "docs/python.md", "exec"), names)
+    assert capsys.readouterr().out == "[3, 1, 5]\n"
     guide = (source / "docs" / "guide-python.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", guide, re.S)
     exec(compile(example, "docs/guide-python.md", "exec"), {})
