@@ -13,7 +13,6 @@
 #include "cli/namespace.h"
 #include "filter/attribute.h"
 #include "index/upkeep.h"
-#include "index/verify.h"
 
 enum { ARENA_MAX = 1 << 30, OUTPUT_MAX = 256 << 20, NAMES_PAGE = 1000, PAUSE_MS = 100 };
 
@@ -143,48 +142,6 @@ static enum dp_status remove_namespace(struct namespace_run *run)
         buffer_printf(&run->out, "%.*s: deleted; a collector removes its objects after a day\n",
                       SPAN_FMT(run->name));
     return status;
-}
-
-/* ---- verify ---------------------------------------------------------------------------------------------- */
-
-static void print_fault(void *context, const char *object, const char *fault)
-{
-    struct namespace_run *run = context;
-    bool named = strncmp(fault, object, strlen(object)) == 0;
-    if (run->options->json) {
-        json_begin_object(&run->json);
-        json_field_str(&run->json, "object", object);
-        json_field_str(&run->json, "fault", fault);
-        json_end_object(&run->json);
-    } else if (named)
-        buffer_printf(&run->out, "%s\n", fault);
-    else
-        buffer_printf(&run->out, "%s: %s\n", object, fault);
-}
-
-static enum dp_status verify_namespace(struct namespace_run *run)
-{
-    struct index_verify_result r;
-    if (run->options->json)
-        json_field_array(&run->json, "faults");
-    enum dp_status status = index_verify(&run->call, run->store, run->name, print_fault, run, &r);
-    if (status)
-        return status;
-    run->failed = r.faults != 0;
-    if (run->options->json) {
-        json_end_array(&run->json);
-        json_field_u64(&run->json, "segments", r.segments);
-        json_field_u64(&run->json, "objects", r.objects);
-        json_field_u64(&run->json, "rows", r.rows);
-        json_field_u64(&run->json, "log_entries", r.entries);
-        json_field_u64(&run->json, "unlisted", r.unlisted);
-        return DP_OK;
-    }
-    buffer_printf(&run->out,
-                  "%.*s: %" PRIu64 " objects of %" PRIu64 " segments with %" PRIu64 " rows, %" PRIu64
-                  " log entries: %" PRIu64 " faults; %" PRIu64 " objects are not listed\n",
-                  SPAN_FMT(run->name), r.objects, r.segments, r.rows, r.entries, r.faults, r.unlisted);
-    return DP_OK;
 }
 
 /* ---- compact, gc ----------------------------------------------------------------------------------------- */
@@ -370,7 +327,10 @@ static int run_namespace_rm(const struct cli_args *args)
 
 static int run_namespace_verify(const struct cli_args *args)
 {
-    return run_namespace(args, verify_namespace);
+    const struct namespace_options *given = args->options;
+    if (given->repair && given->json && !given->yes)
+        return cli_usage(args, "--repair asks before it changes anything, which --json cannot: add --yes");
+    return run_namespace(args, namespace_verify);
 }
 
 static int run_namespace_export(const struct cli_args *args)
@@ -397,12 +357,15 @@ static int run_namespace_gc(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {"yes", CLI_FLAG, offsetof(struct namespace_options, yes), .help = "rm: delete the whole namespace"},
+    {"yes", CLI_FLAG, offsetof(struct namespace_options, yes),
+     .help = "rm: delete the whole namespace; verify --repair: do not ask"},
+    {"repair", CLI_FLAG, offsetof(struct namespace_options, repair),
+     .help = "verify: print what is lost, ask, and make the namespace readable without it"},
     {"json", CLI_FLAG, offsetof(struct namespace_options, json), .help = "print one JSON object"},
     {"wait", CLI_FLAG, offsetof(struct namespace_options, wait),
      .help = "gc: wait the 15 minutes until what was let go may be removed, and remove it"},
 };
-static const struct namespace_options defaults = {false, false, false};
+static const struct namespace_options defaults = {.json = false};
 
 static const struct cli_verb verbs[] = {
     {"list", "[PREFIX]", "print the names of all namespaces, or of those that begin with PREFIX", 0, 1,
@@ -410,8 +373,8 @@ static const struct cli_verb verbs[] = {
     {"info", "NAMESPACE", "print what a namespace holds", 1, 1, run_namespace_info},
     {"rm", "NAMESPACE ID…|--yes", "delete rows by their ids, or the whole namespace", 1, CLI_POSITIONS_MAX,
      run_namespace_rm},
-    {"verify", "NAMESPACE", "read every object, check every checksum and reference, and name what is wrong", 1, 1,
-     run_namespace_verify},
+    {"verify", "NAMESPACE [--repair]",
+     "read every object, check every checksum and reference, and name what is wrong", 1, 1, run_namespace_verify},
     {"export", "NAMESPACE FILE.jsonl", "write all of a namespace to a file (\"-\": standard output)", 2, 2,
      run_namespace_export},
     {"import", "NAMESPACE FILE.jsonl", "make a new namespace of an exported file (\"-\": standard input)", 2, 2,
@@ -426,7 +389,8 @@ const struct cli_command cli_namespace_command = {
     .name = "namespace",
     .alias = "ns",
     .summary = "list, describe, delete, verify, compact, copy namespaces",
-    .details = "`verify` ends with status 1 if it finds a fault. `gc` removes a thing only 15 minutes after the\n"
+    .details = "`verify` ends with status 1 if it finds a fault, or with --repair if it leaves one. `gc` removes "
+               "a thing only 15 minutes after the\n"
                "namespace has let it go, because a reader may still use it, and an object that no manifest lists\n"
                "only after a day, because a load may still be at work. `dipper serve` and `dipper index-worker`\n"
                "do both in the background.\n",

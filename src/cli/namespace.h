@@ -7,7 +7,7 @@
 #include "service/service.h"
 
 struct namespace_options {
-    bool json, wait, yes;
+    bool json, wait, yes, repair;
 };
 
 /* One run of the command: its settings, the open root, and its output. */
@@ -26,6 +26,7 @@ struct namespace_run {
 /* A verb writes its output into run->out, or the fields of an object into run->json, and its error into the call. */
 typedef enum dp_status namespace_verb(struct namespace_run *run);
 
+namespace_verb namespace_verify;                   /* namespace_verify.c */
 namespace_verb namespace_export, namespace_import; /* namespace_transfer.c */
 
 #endif

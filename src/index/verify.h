@@ -22,4 +22,33 @@ struct index_verify_result {
 enum dp_status index_verify(struct call *call, struct store *store, struct span name, index_fault_fn *fault,
                             void *context, struct index_verify_result *result);
 
+/* ---- repairing -------------------------------------------------------------------------------------- */
+
+/* What a repair takes out, and what it keeps. */
+struct index_repair_result {
+    struct index_verify_result found; /* by the verification before */
+    uint64_t segments;                /* damaged segments, which the repair replaces */
+    uint64_t kept;                    /* rows of them that it keeps */
+    uint64_t lost, unnamed;           /* rows of them that are lost, and those of these whose ids are lost, too */
+    uint64_t back;    /* at most so many deleted rows come back, because it is not known which they were */
+    uint64_t entries; /* log entries that are lost, with all that they wrote */
+    bool done;        /* the namespace has been changed */
+};
+
+struct index_repair_options {
+    index_fault_fn *fault;                                  /* receives the faults, as from index_verify() */
+    void (*lost)(void *context, const struct index_id *id); /* receives the ids of lost rows */
+    /* Asked once, before the first change; false: nothing is changed. */
+    bool (*agree)(void *context, const struct index_repair_result *plan);
+    void *context;
+    struct team *team; /* clusters the vectors; or NULL */
+};
+
+/* Verifies the namespace, and makes it readable again without what is damaged: builds each damaged segment anew from the
+ * rows that can be read, and folds the log without its damaged entries. Before that it puts a copy of the manifest beside
+ * it. What it cannot repair is a fault of a later index_verify(): a damaged manifest, or other namespaces' pins. Servers may
+ * go on meanwhile. Fails as index_verify() does. DP_CONFLICT: others changed the namespace meanwhile: repair again. */
+enum dp_status index_repair(struct call *call, struct store *store, struct span name,
+                            const struct index_repair_options *options, struct index_repair_result *result);
+
 #endif

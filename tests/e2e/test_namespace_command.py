@@ -87,3 +87,51 @@ def test_verify_of_a_damaged_manifest_says_so(run, bucket):
     manifest.write_text(manifest.read_text(encoding="utf-8").replace('"rows": 1', '"rows": 2', 1), encoding="utf-8")
     (fault,) = namespace(run, "verify", "notes", root=bucket, status=1)["faults"]
     assert fault["object"] == "notes/manifest.json" and "checksum" in fault["fault"]
+
+
+def answered(ask, bucket):
+    return {row["id"] for row in ask("notes", "a note", bucket)}
+
+
+def test_repair_takes_out_what_is_lost_and_keeps_the_rest(run, ask, bucket):
+    run("namespace", "rm", "notes", "0", "--root", bucket)
+    run("namespace", "rm", "notes", "3", "--root", bucket)
+    segments = sorted(key for key in objects(bucket) if key.startswith("notes/") and key.endswith(".dpr"))
+    (bucket / segments[1]).unlink()
+    lists = (bucket / segments[2].replace(".dpr", ".1.ivf"))
+    lists.write_bytes(lists.read_bytes()[:-1])
+    (entry,) = (bucket / key for key in objects(bucket) if key.endswith("/wal/00000000000000000001"))
+    entry.unlink()
+    assert "missing" in run("search", "notes", "a note", "--root", bucket, status=1).stderr
+    stored = objects(bucket)
+    assert "add --yes" in run("ns", "verify", "notes", "--repair", "--json", "--root", bucket, status=2).stderr
+    refused = run("ns", "verify", "notes", "--repair", "--root", bucket, status=1)
+    assert "nothing was changed" in refused.stderr and objects(bucket) == stored
+    assert "lost are 1 rows of 2 damaged segments (the ids of 1 too) and 1 log entries" in refused.stdout, refused.stdout
+    done = json.loads(run("ns", "verify", "notes", "--repair", "--yes", "--json", "--root", bucket).stdout)
+    assert {fault["object"] for fault in done["faults"]} == {segments[1], str(lists.relative_to(bucket)),
+                                                             str(entry.relative_to(bucket))}
+    assert (done["damaged_segments"], done["kept_rows"], done["lost_rows"], done["lost_log_entries"]) == (2, 1, 1, 1)
+    assert done["lost_ids"] == [] and done["lost_rows_without_id"] == 1 and done["faults_left"] == []
+    assert answered(ask, bucket) == {0, 2}  # the entry that deleted row 0 is lost, row 1 is, and row 3 is deleted
+    (kept,) = (key for key in objects(bucket) if "before-repair" in key)
+    assert objects(bucket)[kept] == stored["notes/manifest.json"]
+    assert "0 faults" in run("ns", "verify", "notes", "--repair", "--root", bucket).stdout
+
+
+def test_repair_names_the_ids_of_lost_rows(run, rows, ask, tmp_path):
+    root = tmp_path / "bucket"
+    run("index", "notes", rows(*({"id": i, "text": f"a note {i}"} for i in range(20)), {"id": "x", "text": "y"}), "--root", root)
+    (path,) = (root / key for key in objects(root) if key.endswith(".dpr"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:20] + bytes([whole[20] ^ 1]) + whole[21:])  # in the vector of the first row
+    done = run("ns", "verify", "notes", "--repair", "--yes", "--root", root).stdout
+    (lost,) = re.findall(r"^lost: row (\S+)$", done, re.M)
+    assert "lost are 1 rows of 1 damaged segments and 0 log entries" in done and "20 rows are kept" in done
+    left = {json.dumps(row["id"]) for row in ask("notes", "a note", root, "--top-k", "30")}
+    assert lost not in left and len(left) == 20
+
+
+def test_a_damaged_manifest_cannot_be_repaired(run, bucket):
+    (bucket / "notes" / "manifest.json").write_text("{}", encoding="utf-8")
+    assert "these faults cannot be repaired" in run("ns", "verify", "notes", "--repair", "--yes", "--root", bucket, status=1).stdout

@@ -54,12 +54,45 @@ static struct asked_parts ask_parts(struct round *round, const struct scanned_se
     return asked;
 }
 
+/* Judges a read of an object. A damaged one may have another size: the checksums decide about its parts. */
+static enum dp_status check_part(const struct row_scan *scan, const struct store_read_req *read, uint64_t size,
+                                 struct dp_error *error)
+{
+    return scan->lost && read->status == DP_OK ? DP_OK : snapshot_check_read(read, size, error);
+}
+
+static bool is_damage(enum dp_status status)
+{
+    return status == DP_CORRUPT || status == DP_STALE || status == DP_UNSUPPORTED;
+}
+
+static enum dp_status parse_deleted(struct row_scan *scan, struct round *round, const struct asked_parts *asked,
+                                    struct scanned_segment *s)
+{
+    struct dp_error *error = &round->call->error;
+    if (!s->listed.has_deleted)
+        return row_set_init(&s->deleted, s->listed.rows, error);
+    const struct store_read_req *deleted = round_answer(round, asked->deleted);
+    enum dp_status status = check_part(scan, deleted, s->listed.deleted_size, error);
+    if (status == DP_OK) {
+        status = deleted_parse(deleted->bytes.span, &s->listed.id, s->listed.rows, s->listed.deleted_rows,
+                               &s->deleted, error);
+        if (status)
+            dp_error_prefix(error, "%s", s->del_key.text);
+    }
+    if (!scan->lost || !is_damage(status))
+        return status;
+    dp_error_clear(error);
+    s->deleted_unknown = true;
+    return row_set_init(&s->deleted, s->listed.rows, error);
+}
+
 static enum dp_status parse_parts(struct row_scan *scan, struct round *round, const struct asked_parts *asked,
                                   struct scanned_segment *s)
 {
     struct dp_error *error = &round->call->error;
     const struct store_read_req *hot = round_answer(round, asked->hot);
-    enum dp_status status = snapshot_check_read(hot, s->listed.dpr_size, error);
+    enum dp_status status = check_part(scan, hot, s->listed.dpr_size, error);
     if (status)
         return status;
     status = segment_parse_hot(hot->bytes.span, &s->listed, scan->dim, &s->hot, error);
@@ -67,17 +100,7 @@ static enum dp_status parse_parts(struct row_scan *scan, struct round *round, co
         dp_error_prefix(error, "%s", s->dpr_key.text);
         return status;
     }
-    if (!s->listed.has_deleted)
-        return row_set_init(&s->deleted, s->listed.rows, error);
-    const struct store_read_req *deleted = round_answer(round, asked->deleted);
-    status = snapshot_check_read(deleted, s->listed.deleted_size, error);
-    if (status)
-        return status;
-    status = deleted_parse(deleted->bytes.span, &s->listed.id, s->listed.rows, s->listed.deleted_rows, &s->deleted,
-                           error);
-    if (status)
-        dp_error_prefix(error, "%s", s->del_key.text);
-    return status;
+    return parse_deleted(scan, round, asked, s);
 }
 
 /* Opens segments from *at on in one round, and moves *at behind them. */
@@ -98,12 +121,17 @@ static enum dp_status open_some(struct round *round, struct row_scan *scan, stru
     return status;
 }
 
-enum dp_status row_scan_open(struct call *call, struct store *store, struct span name, const struct manifest *m,
-                             const struct manifest_segment *listed, size_t count, struct row_scan *out)
+static enum dp_status open_scan(struct call *call, struct store *store, struct span name, const struct manifest *m,
+                                const struct manifest_segment *listed, size_t count, row_scan_lost_fn *lost,
+                                struct row_scan *out)
 {
     struct round round;
-    *out = (struct row_scan){
-        .store = store, .name = name, .incarnation = m->incarnation, .dim = m->vectors.dim, .count = count};
+    *out = (struct row_scan){.store = store,
+                             .name = name,
+                             .incarnation = m->incarnation,
+                             .dim = m->vectors.dim,
+                             .count = count,
+                             .lost = lost};
     arena_init(&out->scratch, RUN_ARENA_MAX);
     out->segments = mem_calloc(count + 1, sizeof *out->segments);
     struct asked_parts *asked = mem_calloc(count + 1, sizeof *asked);
@@ -124,6 +152,19 @@ enum dp_status row_scan_open(struct call *call, struct store *store, struct span
     round_deinit(&round);
     mem_free(asked);
     return status;
+}
+
+enum dp_status row_scan_open(struct call *call, struct store *store, struct span name, const struct manifest *m,
+                             const struct manifest_segment *listed, size_t count, struct row_scan *out)
+{
+    return open_scan(call, store, name, m, listed, count, NULL, out);
+}
+
+enum dp_status row_scan_open_damaged(struct call *call, struct store *store, struct span name,
+                                     const struct manifest *m, const struct manifest_segment *listed,
+                                     row_scan_lost_fn *lost, struct row_scan *out)
+{
+    return open_scan(call, store, name, m, listed, 1, lost, out);
 }
 
 void row_scan_deinit(struct row_scan *scan)
@@ -236,6 +277,16 @@ static enum dp_status take_vectors(struct scan_walk *w, const struct scan_piece 
     return DP_OK;
 }
 
+/* Goes on behind rows that cannot be read, if the scan is one of a damaged segment. Returns the failure if it is not. */
+static enum dp_status lose_rows(struct scan_walk *w, enum dp_status failure, uint64_t row, uint64_t count,
+                                void *context)
+{
+    if (!w->scan->lost || !is_damage(failure))
+        return failure;
+    dp_error_clear(&w->call->error);
+    return w->scan->lost(w->call, context, (uint32_t)row, (uint32_t)count);
+}
+
 /* Gives the rows of one document run. */
 static enum dp_status give_run(struct scan_walk *w, const struct scan_piece *p, const struct document_run *run,
                                struct span stored, struct span vectors, row_scan_fn *fn, void *context)
@@ -245,20 +296,21 @@ static enum dp_status give_run(struct scan_walk *w, const struct scan_piece *p, 
     arena_reset(&w->scan->scratch);
     enum dp_status status = segment_inflate(&s->hot, run, stored, &w->scan->scratch, &raw, &w->call->error);
     if (status)
-        return status;
+        return lose_rows(w, status, run->first_row, run->rows, context);
     struct cursor c = cursor_over(raw);
     for (uint32_t i = 0; i < run->rows && status == DP_OK; i++) {
         struct scanned_row row = {.segment = p->segment, .row = run->first_row + i};
         row.deleted = row_set_has(&s->deleted, row.row);
         row.key = cursor_bytes(&c, cursor_varint(&c));
         row.document = cursor_bytes(&c, cursor_varint(&c));
-        if (c.failed)
-            return call_fail(w->call, DP_CORRUPT, "row %u is not in its document block", row.row);
+        if (c.failed) {
+            status = call_fail(w->call, DP_CORRUPT, "row %u is not in its document block", row.row);
+            return lose_rows(w, status, row.row, run->rows - i, context);
+        }
         status = take_vectors(w, p, vectors, &row);
-        if (status == DP_OK)
-            status = fn(w->call, context, &row);
+        status = status == DP_OK ? fn(w->call, context, &row) : lose_rows(w, status, row.row, 1, context);
     }
-    if (status == DP_OK && c.rest.len)
+    if (status == DP_OK && c.rest.len && !w->scan->lost)
         return call_fail(w->call, DP_CORRUPT, "%zu bytes follow the document of row %u", c.rest.len,
                          run->first_row + run->rows - 1);
     return status;
@@ -270,9 +322,11 @@ static enum dp_status give_piece(struct scan_walk *w, const struct scan_piece *p
     struct dp_error *error = &w->call->error;
     const struct store_read_req *documents = round_answer(&w->round, p->documents_handle);
     const struct store_read_req *vectors = p->vector_bytes ? round_answer(&w->round, p->vectors_handle) : NULL;
-    enum dp_status status = snapshot_check_read(documents, s->listed.dpr_size, error);
+    enum dp_status status = check_part(w->scan, documents, s->listed.dpr_size, error);
     if (status == DP_OK && vectors)
-        status = snapshot_check_read(vectors, s->listed.dpr_size, error);
+        status = check_part(w->scan, vectors, s->listed.dpr_size, error);
+    if (status)
+        return lose_rows(w, status, p->row, p->end - p->row, context);
     size_t block = p->block;
     while (block < p->block + p->blocks && status == DP_OK) {
         struct document_run run = segment_documents_of(&s->hot, s->hot.documents[block].first_row);

@@ -18,6 +18,7 @@ struct scanned_segment {
     struct object_key dpr_key, del_key;
     struct segment_hot hot;
     struct row_set deleted; /* rows that its .del object lists */
+    bool deleted_unknown;   /* of a damaged segment: the .del object cannot be read */
 };
 
 /* One row. The bytes are valid during the call of row_scan_fn. */
@@ -31,6 +32,8 @@ struct scanned_row {
 };
 
 typedef enum dp_status row_scan_fn(struct call *call, void *context, const struct scanned_row *row);
+/* Receives rows [row, row + count) of a segment that cannot be read. */
+typedef enum dp_status row_scan_lost_fn(struct call *call, void *context, uint32_t row, uint32_t count);
 
 struct row_scan {
     struct store *store;
@@ -38,6 +41,9 @@ struct row_scan {
     struct ulid incarnation;
     uint32_t dim;
     uint64_t round_bytes; /* 0: SCAN_ROUND_BYTES */
+    /* Receives, with the context of row_scan_run(), the rows that cannot be read, of a scan of one damaged segment; NULL: the
+     * scan fails at the first of them. */
+    row_scan_lost_fn *lost;
     struct scanned_segment *segments;
     size_t count;
     struct arena scratch; /* the documents of one run */
@@ -49,6 +55,11 @@ struct row_scan {
  * old. The caller deinits the scan, also after a failure. */
 enum dp_status row_scan_open(struct call *call, struct store *store, struct span name, const struct manifest *m,
                              const struct manifest_segment *listed, size_t count, struct row_scan *out);
+/* Opens one segment that may be damaged. Fails with DP_CORRUPT or DP_STALE when its hot part cannot be read: then no row
+ * can. */
+enum dp_status row_scan_open_damaged(struct call *call, struct store *store, struct span name,
+                                     const struct manifest *m, const struct manifest_segment *listed,
+                                     row_scan_lost_fn *lost, struct row_scan *out);
 void row_scan_deinit(struct row_scan *scan);
 /* Calls fn for each row, also for deleted ones, until it fails. Verifies the checksum of every byte that it reads.
  * Fails with DP_STALE when an object is missing. */

@@ -14,6 +14,7 @@
 #include "faiss/ivf.h"
 #include "index/id.h"
 #include "index/query/snapshot.h"
+#include "index/segment/format.h"
 #include "index/segment/key_filter.h"
 
 /* The verification of one segment. */
@@ -217,6 +218,23 @@ static enum dp_status check_lists_of_rows(struct call *call, struct segment_chec
     return status;
 }
 
+/* ---- the head -------------------------------------------------------------------------------------------- */
+
+/* Verifies the bytes before the first section, which no query reads. */
+static enum dp_status check_head(struct call *call, const struct segment_check *c)
+{
+    struct store_read_req req = {.key = object_key_span(&c->dpr_key), .len = SEGMENT_HEAD_LEN};
+    enum dp_status status = store_read(call, c->v->store, &req, 1);
+    if (status == DP_OK) {
+        struct cursor head = cursor_over(req.bytes.span);
+        if (!span_equal_str(cursor_bytes(&head, FORMAT_MAGIC_LEN), SEGMENT_MAGIC) ||
+            cursor_u32(&head) != SEGMENT_FORMAT || cursor_u32(&head) != 0)
+            status = call_fail(call, DP_CORRUPT, "its head does not say that it is a segment");
+    }
+    store_read_release(&req, 1);
+    return status;
+}
+
 /* ---- the segment ----------------------------------------------------------------------------------------- */
 
 /* Returns whether the scan can say what the .ivf should hold. */
@@ -247,7 +265,9 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
     key_of_dpr(&c.dpr_key, home.name, home.incarnation, &listed->id);
     round_init(&c.round, call, v->store, SCAN_ROUND_BYTES);
     if (begin_scan(call, &c, listed, &status)) {
-        status = check_ids(call, &c);
+        status = check_head(call, &c);
+        if (status == DP_OK)
+            status = check_ids(call, &c);
         if (status)
             status = verify_fault(call, v, c.dpr_key.text);
         if (status == DP_OK && listed->vectors)

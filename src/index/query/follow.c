@@ -35,6 +35,15 @@ static enum dp_status confirm_log(struct call *call, const struct view *view)
     return status;
 }
 
+/* Returns how many of `count` entries from `first` on the reader may ask for. */
+static size_t until_end(const struct index_reader *reader, uint64_t first, size_t count)
+{
+    if (reader->log_end == 0)
+        return count;
+    uint64_t left = first <= reader->log_end ? reader->log_end - first + 1 : 0;
+    return left < count ? (size_t)left : count;
+}
+
 /* Reads `count` entries after the view's last one. */
 static enum dp_status read_entries(struct call *call, const struct view *view, uint64_t first, size_t count,
                                    struct log_run *run)
@@ -43,6 +52,7 @@ static enum dp_status read_entries(struct call *call, const struct view *view, u
     struct round round;
     struct log_read read;
     *run = (struct log_run){0};
+    count = until_end(reader, first, count);
     round_init(&round, call, reader->store, reader->round_bytes);
     enum dp_status status =
         log_read_ask(&round, reader->name, &view->base->manifest.incarnation, first, count, &read);
@@ -137,6 +147,7 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
     struct snapshot_log log = {.first = before ? view_next_after(before, m) : m->wal_floor + 1};
     if (m->features & MANIFEST_FEATURE_LOG)
         log.count = before ? LOG_READ_PROBE : LOG_READ_FIRST; /* an older view has most of the log */
+    log.count = until_end(reader, log.first, log.count);
     enum dp_status status = snapshot_open(call, reader->store, reader->name, m, version, seen,
                                           before ? before->base : NULL, reader->round_bytes, &log, &base);
     if (status)
@@ -171,6 +182,7 @@ enum dp_status current_ask(struct round *round, struct view *view, struct curren
     size_t count = atomic_load(&view->busy) ? LOG_READ_BUSY : LOG_READ_PROBE;
     if (!(s->manifest.features & MANIFEST_FEATURE_LOG))
         count = 0;
+    count = until_end(view->reader, view_position(view).last + 1, count);
     return log_read_ask(round, view->reader->name, &s->manifest.incarnation, view_position(view).last + 1, count,
                         &out->log);
 }

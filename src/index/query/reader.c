@@ -115,9 +115,10 @@ enum dp_status index_open(struct call *call, struct store *store, struct span na
     return reader_open(call, store, name, 0, NULL, out);
 }
 
-enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
-                           const struct index_clock *clock, struct index_reader **out)
+/* Opens what `as` says: its store, name, round_bytes, log_end and clock. */
+static enum dp_status open_reader(struct call *call, const struct index_reader *as, struct index_reader **out)
 {
+    const struct span name = as->name;
     *out = NULL;
     enum dp_status status = index_check_name(name, &call->error);
     if (status)
@@ -130,10 +131,11 @@ enum dp_status reader_open(struct call *call, struct store *store, struct span n
         return call_nomem(call, "a namespace");
     }
     memcpy(copy, name.data, name.len);
-    reader->store = store;
+    reader->store = as->store;
     reader->name = span_of(copy, name.len);
-    reader->round_bytes = round_bytes;
-    reader->clock = clock;
+    reader->round_bytes = as->round_bytes;
+    reader->log_end = as->log_end;
+    reader->clock = as->clock;
     pthread_mutex_init(&reader->lock, NULL);
     commit_group_init(&reader->group);
     status = reader_reload(call, reader, &reader->current);
@@ -143,6 +145,20 @@ enum dp_status reader_open(struct call *call, struct store *store, struct span n
     }
     *out = reader;
     return DP_OK;
+}
+
+enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
+                           const struct index_clock *clock, struct index_reader **out)
+{
+    const struct index_reader as = {.store = store, .name = name, .round_bytes = round_bytes, .clock = clock};
+    return open_reader(call, &as, out);
+}
+
+enum dp_status reader_open_until(struct call *call, struct store *store, struct span name, uint64_t log_end,
+                                 struct index_reader **out)
+{
+    const struct index_reader as = {.store = store, .name = name, .log_end = log_end};
+    return open_reader(call, &as, out);
 }
 
 void index_close(struct index_reader *reader)

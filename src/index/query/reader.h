@@ -16,6 +16,7 @@ struct index_reader {
     struct store *store;
     struct span name;     /* owned */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX (index/round.h) */
+    uint64_t log_end;     /* it reads no log entry after this one: behind it the log is damaged; 0: no end */
     const struct index_clock *clock;
     pthread_mutex_t lock; /* guards `current`, and `seen` of each view's snapshot */
     struct view *current;
@@ -28,6 +29,9 @@ struct index_reader {
 /* Opens a namespace like index_open(), with a maximum of bytes per round (0: ROUND_BYTES_MAX) and by this clock. */
 enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
                            const struct index_clock *clock, struct index_reader **out);
+/* Opens a namespace whose log is good up to entry `log_end` only. */
+enum dp_status reader_open_until(struct call *call, struct store *store, struct span name, uint64_t log_end,
+                                 struct index_reader **out);
 /* Returns the time by the reader's clock, which counts while the host sleeps. */
 int64_t reader_now_ns(const struct index_reader *reader);
 /* Returns the current view; the caller releases it. */

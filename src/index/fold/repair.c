@@ -1,0 +1,283 @@
+/* fold/repair.c: makes a damaged namespace readable again.
+ *
+ *   1. verify all; read what is left of the damaged segments, and count;
+ *   2. ask whether to go on; put a copy of the manifest beside it;
+ *   3. read the damaged segments again, build segments of their rows, and replace them by one swap;
+ *   4. for each gap of the log: fold the entries before it, and raise wal_floor behind it by a swap.
+ *
+ * A repair takes no lock. Its swaps hold only over the manifest that it has verified, as far as they touch it: if another
+ * one has changed a damaged segment or the floor, the repair ends with DP_CONFLICT, and what it has done so far stays.
+ */
+#include "index/fold/salvage.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "index/load/row_change.h"
+#include "index/query/reader.h"
+#include "index/upkeep.h"
+
+enum { VECTORS_MEMORY = 64 << 20, DOCUMENTS_MEMORY = 32 << 20 };
+
+/* One repair. */
+struct repair {
+    struct verification v;
+    const struct index_repair_options *options;
+    struct index_repair_result *result;
+    struct index_loader *loader;
+    struct row_change change;
+    const struct log_gap *gap; /* that the present swap skips */
+};
+
+static enum dp_status fail_changed(struct call *call, const struct repair *r)
+{
+    return call_fail(call, DP_CONFLICT, "namespace \"%.*s\" was changed during its repair: repair it again",
+                     SPAN_FMT(r->v.name));
+}
+
+/* ---- what is left ---------------------------------------------------------------------------------------- */
+
+/* Reads all damaged segments. The loader, unless it is NULL, gets their rows. */
+static enum dp_status salvage_all(struct call *call, struct repair *r, struct index_loader *loader,
+                                  struct salvage *s)
+{
+    enum dp_status status = DP_OK;
+    *s = (struct salvage){.v = &r->v, .loader = loader, .context = r->options->context};
+    if (!loader)
+        s->lost = r->options->lost;
+    for (size_t i = 0; i < r->v.manifest.segment_count && status == DP_OK; i++) {
+        if (r->v.damaged[i])
+            status = salvage_segment(call, s, &r->v.manifest.segments[i]);
+    }
+    return status;
+}
+
+static enum dp_status plan_repair(struct call *call, struct repair *r)
+{
+    struct index_repair_result *result = r->result;
+    struct salvage s;
+    if (r->v.written_count)
+        qsort(r->v.written, r->v.written_count, sizeof *r->v.written, verify_compare_hashes);
+    enum dp_status status = salvage_all(call, r, NULL, &s);
+    for (size_t i = 0; i < r->v.manifest.segment_count; i++)
+        result->segments += r->v.damaged[i];
+    for (size_t i = 0; i < r->v.log.gap_count; i++)
+        result->entries += r->v.log.gaps[i].last - r->v.log.gaps[i].first + 1;
+    result->kept = s.kept;
+    result->lost = s.rows;
+    result->unnamed = s.unnamed;
+    result->back = s.back;
+    return status;
+}
+
+/* Puts the text of the manifest beside it, under a name with its sequence. */
+static enum dp_status keep_manifest(struct call *call, const struct repair *r)
+{
+    struct object_key manifest;
+    key_of_manifest(&manifest, r->v.name);
+    struct store_read_req req = {.key = object_key_span(&manifest), .len = STORE_TO_END};
+    char *copy = arena_printf(call->arena, "%.*s/manifest.before-repair-%" PRIu64 ".json", SPAN_FMT(r->v.name),
+                              r->v.manifest.sequence);
+    if (!copy)
+        return call_nomem(call, "a repair");
+    enum dp_status status = store_read(call, r->v.store, &req, 1);
+    if (status == DP_OK) {
+        struct store_put put = {.key = span_str(copy), .body = req.bytes.span, .condition = STORE_IF_ABSENT};
+        status = store_put(call, r->v.store, &put);
+    }
+    store_read_release(&req, 1);
+    if (status != DP_EXISTS)
+        return status;
+    dp_error_clear(&call->error);
+    return DP_OK;
+}
+
+/* ---- segments -------------------------------------------------------------------------------------------- */
+
+static enum dp_status begin_build(struct call *call, struct repair *r)
+{
+    const struct manifest *m = &r->v.manifest;
+    enum dp_status status =
+        loader_new(call, r->v.store, r->v.name, &m->vectors, r->options->team, NULL, &r->loader);
+    if (status)
+        return status;
+    struct index_loader *l = r->loader;
+    l->target.incarnation = m->incarnation;
+    l->target.joins = true;
+    l->target.horizon = m->horizon;
+    l->target.segments_listed = m->segment_count;
+    l->target.segments_max = MANIFEST_SEGMENTS_MAX;
+    l->segment_rows = SEGMENT_ROWS_MAX;
+    spill_deinit(&l->waiting.vectors);
+    spill_deinit(&l->waiting.documents);
+    spill_init(&l->waiting.vectors, VECTORS_MEMORY);
+    spill_init(&l->waiting.documents, DOCUMENTS_MEMORY);
+    return DP_OK;
+}
+
+static bool is_same_segment(const struct manifest_segment *a, const struct manifest_segment *b)
+{
+    return ulid_equal(&a->id, &b->id) && a->has_deleted == b->has_deleted &&
+           (!a->has_deleted || ulid_equal(&a->deletion, &b->deletion));
+}
+
+static bool is_damaged(const struct repair *r, const struct manifest_segment *listed)
+{
+    for (size_t i = 0; i < r->v.manifest.segment_count; i++) {
+        if (r->v.damaged[i] && is_same_segment(&r->v.manifest.segments[i], listed))
+            return true;
+    }
+    return false;
+}
+
+static enum dp_status apply_segments(struct call *call, void *context, struct manifest *m, bool exists,
+                                     bool *needed)
+{
+    struct repair *r = context;
+    size_t kept = 0;
+    *needed = true;
+    if (!exists || !ulid_equal(&m->incarnation, &r->v.manifest.incarnation))
+        return fail_changed(call, r);
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (!is_damaged(r, &m->segments[i]))
+            m->segments[kept++] = m->segments[i];
+    }
+    if (m->segment_count - kept != r->result->segments)
+        return fail_changed(call, r);
+    m->segment_count = kept;
+    return object_log_status(call, row_change_apply(call, &r->change, m));
+}
+
+static void note_repair_sent(void *context)
+{
+    struct repair *r = context;
+    if (r->loader)
+        r->loader->log.sent = true;
+}
+
+static bool shows_segments(const void *context, const struct manifest *m)
+{
+    const struct repair *r = context;
+    return row_change_shows(&r->change, m);
+}
+
+static const struct manifest_edit segments_edit = {apply_segments, note_repair_sent, shows_segments, false};
+
+static enum dp_status swap_repair(struct call *call, struct repair *r, const struct manifest_edit *edit)
+{
+    struct manifest after;
+    enum dp_status status = manifest_swap(call, r->v.store, r->v.name, edit, r, NULL, &after);
+    if (status)
+        return status;
+    r->result->done = true;
+    manifest_deinit(&after);
+    return DP_OK;
+}
+
+static enum dp_status replace_segments(struct call *call, struct repair *r)
+{
+    struct salvage s;
+    enum dp_status status = begin_build(call, r);
+    if (status == DP_OK)
+        status = salvage_all(call, r, r->loader, &s);
+    if (status == DP_OK && r->loader->waiting.count)
+        status = load_build_segment(call, r->loader);
+    if (status)
+        return status;
+    r->change = (struct row_change){.store = r->v.store,
+                                    .name = r->v.name,
+                                    .arena = &r->loader->arena,
+                                    .log = &r->loader->log,
+                                    .segments = r->loader->segments,
+                                    .segment_count = r->loader->segment_count};
+    return swap_repair(call, r, &segments_edit);
+}
+
+/* ---- the log --------------------------------------------------------------------------------------------- */
+
+static enum dp_status apply_skip(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
+{
+    struct repair *r = context;
+    *needed = true;
+    if (!exists || !ulid_equal(&m->incarnation, &r->v.manifest.incarnation) || m->wal_floor + 1 != r->gap->first)
+        return fail_changed(call, r);
+    m->wal_floor = r->gap->last;
+    m->wal_chain = r->gap->chain;
+    return DP_OK;
+}
+
+static bool shows_skip(const void *context, const struct manifest *m)
+{
+    const struct repair *r = context;
+    return ulid_equal(&m->incarnation, &r->v.manifest.incarnation) && m->wal_floor >= r->gap->last;
+}
+
+static const struct manifest_edit skip_edit = {apply_skip, note_repair_sent, shows_skip, false};
+
+/* Folds the entries before a gap, which are good. */
+static enum dp_status fold_before(struct call *call, const struct repair *r, const struct log_gap *gap)
+{
+    const struct index_fold_options options = {.team = r->options->team};
+    struct index_fold_result folded;
+    struct index_reader *reader = NULL;
+    enum dp_status status = reader_open_until(call, r->v.store, r->v.name, gap->first - 1, &reader);
+    if (status == DP_OK)
+        status = index_fold(call, reader, &options, &folded);
+    index_close(reader);
+    return status;
+}
+
+static enum dp_status skip_gaps(struct call *call, struct repair *r)
+{
+    uint64_t floor = r->v.manifest.wal_floor;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < r->v.log.gap_count && status == DP_OK; i++) {
+        r->gap = &r->v.log.gaps[i];
+        if (r->gap->first > floor + 1)
+            status = fold_before(call, r, r->gap);
+        if (status == DP_OK)
+            status = swap_repair(call, r, &skip_edit);
+        floor = r->gap->last;
+    }
+    return status;
+}
+
+/* ---- the repair ------------------------------------------------------------------------------------------ */
+
+static enum dp_status repair_all(struct call *call, struct repair *r)
+{
+    const struct index_repair_options *o = r->options;
+    enum dp_status status = plan_repair(call, r);
+    if (status || (r->result->segments == 0 && r->result->entries == 0))
+        return status;
+    if (!o->agree(o->context, r->result))
+        return DP_OK;
+    status = keep_manifest(call, r);
+    if (status == DP_OK && r->result->segments)
+        status = replace_segments(call, r);
+    return status == DP_OK ? skip_gaps(call, r) : status;
+}
+
+enum dp_status index_repair(struct call *call, struct store *store, struct span name,
+                            const struct index_repair_options *options, struct index_repair_result *result)
+{
+    struct repair r = {.v = {.store = store,
+                             .name = name,
+                             .fault = options->fault,
+                             .context = options->context,
+                             .result = &result->found},
+                       .options = options,
+                       .result = result};
+    bool readable;
+    *result = (struct index_repair_result){.done = false};
+    enum dp_status status = verify_namespace(call, &r.v, &readable);
+    if (status == DP_OK && readable)
+        status = repair_all(call, &r);
+    row_change_deinit(&r.change);
+    if (r.loader) {
+        object_log_remove(&r.loader->log, store); /* unless the repair has sent a manifest */
+        loader_free(r.loader);
+    }
+    verify_end(&r.v);
+    return status;
+}

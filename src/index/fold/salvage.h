@@ -1,0 +1,25 @@
+/* index/fold/salvage.h: reads what is left of a damaged segment. */
+#ifndef INDEX_FOLD_SALVAGE_H
+#define INDEX_FOLD_SALVAGE_H
+
+#include "index/fold/verify.h"
+#include "index/load/load.h"
+
+/* The state of the salvage of some segments, and its sums. */
+struct salvage {
+    const struct verification *v; /* has verified all; v->live and v->written are sorted */
+    struct index_loader *loader;  /* gets the rows that can be read; NULL: they are only counted */
+    void (*lost)(void *context, const struct index_id *id); /* receives the id of each lost row; or NULL */
+    void *context;
+    uint64_t kept;    /* rows that can be read and live */
+    uint64_t rows;    /* rows that are lost: those that no later log entry names, or whose ids are lost */
+    uint64_t unnamed; /* those of them whose ids are lost, too */
+    uint64_t back;    /* at most so many rows of `kept` were deleted before */
+};
+
+/* Salvages one segment. A row whose document or vectors are damaged is lost. When the .del object is damaged, a row counts
+ * as deleted if another segment has a live row with its id, since a namespace has one row of an id. Fails only when it cannot
+ * read or write. */
+enum dp_status salvage_segment(struct call *call, struct salvage *s, const struct manifest_segment *listed);
+
+#endif

@@ -1,0 +1,268 @@
+/* test_index_repair.c: whatever object of a namespace is lost or damaged, a repair makes the rest readable, and says what is lost. */
+#include "log_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "index/transfer.h"
+#include "index/verify.h"
+
+enum { ROWS = 140, OBJECTS_MAX = 64 };
+
+/* Which rows there are, or are lost. */
+struct row_list {
+    bool has[ROWS];
+    uint64_t count;
+};
+
+/* A repair that a test watches. */
+struct watched {
+    struct row_list lost;
+    uint64_t faults;
+    bool refuses;
+};
+
+static void note_fault(void *context, const char *object, const char *fault)
+{
+    struct watched *watched = context;
+    (void)object, (void)fault;
+    watched->faults++;
+}
+
+static void note_lost(void *context, const struct index_id *id)
+{
+    struct watched *watched = context;
+    uint64_t row = fixture_row_of(*id);
+    assert_true(row < ROWS && !watched->lost.has[row]);
+    watched->lost.has[row] = true;
+    watched->lost.count++;
+}
+
+static bool agree(void *context, const struct index_repair_result *plan)
+{
+    const struct watched *watched = context;
+    (void)plan;
+    return !watched->refuses;
+}
+
+static struct index_repair_result repair(struct world *w, struct watched *watched)
+{
+    const struct index_repair_options options = {
+        .fault = note_fault, .lost = note_lost, .agree = agree, .context = watched};
+    struct index_repair_result result;
+    world_reset(w);
+    if (index_repair(&w->call, w->store, span_str("rows"), &options, &result) != DP_OK)
+        fail_msg("repairing: %s", w->call.error.message);
+    return result;
+}
+
+static uint64_t count_faults(struct world *w)
+{
+    struct watched watched = {.faults = 0};
+    struct index_verify_result result;
+    world_reset(w);
+    if (index_verify(&w->call, w->store, span_str("rows"), note_fault, &watched, &result) != DP_OK)
+        fail_msg("verifying: %s", w->call.error.message);
+    assert_int_equal(result.faults, watched.faults);
+    return watched.faults;
+}
+
+static enum dp_status ignore_head(struct call *call, void *context, const struct index_transfer_head *head)
+{
+    (void)call, (void)context, (void)head;
+    return DP_OK;
+}
+
+static enum dp_status note_row(struct call *call, void *context, const struct index_transfer_row *row)
+{
+    struct row_list *rows = context;
+    uint64_t number = fixture_row_of(row->id);
+    (void)call;
+    assert_true(number < ROWS && !rows->has[number]);
+    rows->has[number] = true;
+    rows->count++;
+    return DP_OK;
+}
+
+static struct row_list read_rows(struct world *w)
+{
+    struct row_list rows = {.count = 0};
+    const struct index_export_sink sink = {ignore_head, note_row, &rows};
+    struct index_reader *reader = fixture_open(w, "rows");
+    world_reset(w);
+    if (index_export(&w->call, reader, &sink) != DP_OK)
+        fail_msg("reading: %s", w->call.error.message);
+    index_close(reader);
+    return rows;
+}
+
+/* Two segments, one of them with deleted rows, and five log entries. Row 90 + i is in entry i + 1 alone. */
+static void make_namespace(struct world *w)
+{
+    struct fixture_log log;
+    fixture_must_load(w, "rows", 0, 60, 1);
+    fixture_must_load(w, "rows", 50, 90, 2);
+    log_init(&log, w, "rows");
+    for (uint64_t i = 0; i < 5; i++) {
+        log_entry(&log);
+        log_row(&log, 90 + i, 3);
+        log_row(&log, 10 * i, 4 + (unsigned)i);
+        if (i == 2)
+            log_deleted(&log, 5);
+        log_put(&log);
+    }
+    log_deinit(&log);
+}
+
+static size_t list_objects(struct world *w, char keys[][512])
+{
+    struct store_listing page;
+    size_t count = 0;
+    assert_int_equal(store_list(&w->call, w->store, span_str("rows/"), (struct span){0}, false, 1000, &page),
+                     DP_OK);
+    for (size_t i = 0; i < page.count; i++) {
+        struct span key = page.entries[i].key;
+        if (memcmp(key.data + key.len - 4, "json", 4) == 0)
+            continue;
+        assert_true(count < OBJECTS_MAX);
+        snprintf(keys[count++], 512, "%.*s", SPAN_FMT(key));
+    }
+    return count;
+}
+
+/* damage 0: removes the object; 1: cuts its last byte; 2: adds a byte; from 3 on: flips a byte, ever farther behind. */
+static void damage_object(struct world *w, const char *key, unsigned damage)
+{
+    struct store_read_req req = {.key = span_str(key), .len = STORE_TO_END};
+    assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
+    size_t len = req.bytes.span.len;
+    uint8_t *bytes = malloc(len + 1);
+    assert_non_null(bytes);
+    memcpy(bytes, req.bytes.span.data, len);
+    bytes[len] = 'x';
+    store_read_release(&req, 1);
+    assert_int_equal(store_remove(&w->call, w->store, span_str(key)), DP_OK);
+    if (damage > 2)
+        bytes[len * (damage - 3) / 16] ^= 1;
+    if (damage > 0) {
+        struct store_put put = {.key = span_str(key),
+                                .body = span_of(bytes, damage == 1   ? len - 1
+                                                       : damage == 2 ? len + 1
+                                                                     : len)};
+        assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
+    }
+    free(bytes);
+}
+
+/* Checks what a repair of one damaged object has left: all other rows, each once, but for those that it named. */
+static void check_left(struct world *w, const char *key, const struct row_list *before,
+                       const struct watched *watched, const struct index_repair_result *result)
+{
+    struct row_list after = read_rows(w);
+    uint64_t missing = 0, back = 0;
+    for (uint64_t row = 0; row < ROWS; row++) {
+        bool lost = watched->lost.has[row];
+        assert_false(lost && after.has[row]);
+        missing += before->has[row] && !after.has[row] && !lost;
+        back += after.has[row] && !before->has[row];
+    }
+    if (strstr(key, ".ivf") || strstr(key, ".del")) {
+        assert_int_equal(result->lost, 0);
+        assert_int_equal(missing, 0);
+    }
+    if (strstr(key, "/wal/")) {
+        assert_int_equal(result->entries, 1);
+        assert_int_equal(missing, 1); /* its own row */
+        assert_true(back <= 1);       /* row 5, if the entry that deletes it is lost */
+    } else {
+        assert_true(missing <= result->unnamed);
+        assert_int_equal(result->segments, 1);
+        assert_true(back <= result->back);
+    }
+    assert_int_equal(result->lost, watched->lost.count + result->unnamed);
+}
+
+static void test_each_lost_or_damaged_object_is_taken_out(void **state)
+{
+    struct world *w = *state;
+    static char keys[OBJECTS_MAX][512];
+    w->windows = true;
+    make_namespace(w);
+    struct store *whole = w->store;
+    struct row_list before = read_rows(w);
+    assert_int_equal(before.count, 94);
+    size_t count = list_objects(w, keys);
+    assert_int_equal(count, 5 + 5);
+    for (size_t i = 0; i < count; i++) {
+        for (unsigned damage = 0; damage < 19; damage++) {
+            struct watched watched = {.faults = 0};
+            world_reset(w);
+            w->store = test_store_wrap(fixture_memory(w));
+            fixture_copy(w, whole, w->store);
+            damage_object(w, keys[i], damage);
+            if (damage == 0 && strstr(keys[i], "/wal/00000000000000000005")) {
+                assert_int_equal(count_faults(w), 0); /* nobody can see that the last entry is missing */
+            } else {
+                if (count_faults(w) == 0)
+                    fail_msg("%s, damage %u: no fault is found", keys[i], damage);
+                struct index_repair_result result = repair(w, &watched);
+                assert_true(result.done && watched.faults > 0);
+                assert_int_equal(count_faults(w), 0);
+                check_left(w, keys[i], &before, &watched, &result);
+            }
+            store_free(w->store);
+        }
+    }
+    w->store = whole;
+}
+
+/* Later writes go on behind the repaired log, and the old manifest stays. */
+static void test_a_repair_asks_first_and_keeps_the_old_manifest(void **state)
+{
+    struct world *w = *state;
+    static char keys[OBJECTS_MAX][512];
+    struct watched no = {.refuses = true}, yes = {.refuses = false};
+    make_namespace(w);
+    size_t count = list_objects(w, keys);
+    for (size_t i = 0; i < count; i++) {
+        if (strstr(keys[i], "00000003") || strstr(keys[i], "00000005") || strstr(keys[i], ".ivf"))
+            damage_object(w, keys[i], 9);
+    }
+    test_store_reset(w->store);
+    struct index_repair_result result = repair(w, &no);
+    assert_false(result.done);
+    assert_int_equal(test_store_counts(w->store).writes, 0);
+    assert_int_equal(result.entries, 2);
+    assert_int_equal(result.segments, 2);
+    result = repair(w, &yes);
+    assert_true(result.done);
+    assert_int_equal(count_faults(w), 0);
+    struct store_listing page;
+    assert_int_equal(store_list(&w->call, w->store, span_str("rows/manifest.before-repair-"), (struct span){0},
+                                false, 10, &page),
+                     DP_OK);
+    assert_int_equal(page.count, 1);
+    struct index_reader *reader = fixture_open(w, "rows");
+    float x[FIXTURE_DIM];
+    fixture_vector(w, 139, 0, 1, x);
+    const struct index_write_row row = {
+        .kind = INDEX_UPSERT, .id = {.number = 139}, .vectors = x, .windows = 1, .attributes = span_str("{}")};
+    const struct index_write write = {.rows = &row, .count = 1, .dim = w->dim};
+    struct index_write_result written;
+    if (index_write(&w->call, reader, &write, &written) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+    assert_int_equal(written.number, 6);
+    index_close(reader);
+    assert_int_equal(count_faults(w), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_each_lost_or_damaged_object_is_taken_out, world_in_memory,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_a_repair_asks_first_and_keeps_the_old_manifest, world_in_memory,
+                                        world_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
