@@ -56,6 +56,7 @@ enum dp_status index_merge(struct call *call, struct store *store, struct span n
 struct index_fold_options {
     struct team *team;       /* clusters the vectors; or NULL */
     const struct ulid *node; /* claims further folds for this node; NULL: no claim */
+    uint64_t part_rows;      /* a longer log is folded in parts of about so many rows; 0: as suits memory */
 };
 
 struct index_fold_result {
@@ -64,7 +65,8 @@ struct index_fold_result {
     uint64_t bytes;   /* bytes that the fold wrote */
 };
 
-/* Moves the log of an open namespace, up to its newest validated entry, into segments. `options` may be NULL. */
+/* Moves the log of an open namespace, up to its newest validated entry, into segments. A long log moves in parts, each by one
+ * swap, so that memory does not grow with it. `options` may be NULL. */
 enum dp_status index_fold(struct call *call, struct index_reader *reader, const struct index_fold_options *options,
                           struct index_fold_result *result);
 

@@ -27,6 +27,17 @@ enum {
 };
 static const uint64_t unfolded_bytes_max = UINT64_C(2) * 1000 * 1000 * 1000;
 
+/* Writers are slowed down long before that. A level of 1 is what a folder that keeps up leaves behind: so many entries, rows
+ * or bytes. */
+enum {
+    PACE_ENTRIES = 256,
+    PACE_ROWS = 64 * 1024,
+    PACE_BYTES = 128 << 20,
+    PACE_GATHER_MS = 20, /* from a quarter of that level on, to make larger entries */
+    PACE_HOLD_MS = 20,   /* per group at level 2; it grows with the square of what is beyond level 1 */
+    PACE_HOLD_MS_MAX = 1000
+};
+
 /* The commit of one group. */
 struct write_commit {
     struct call *call;
@@ -272,6 +283,20 @@ static size_t end_members(struct write_commit *c, enum dp_status status)
     return count;
 }
 
+/* Slows writers down as the unfolded log grows, so that they seldom come to be refused. */
+static void pace_writers(struct index_reader *reader, struct view *view)
+{
+    const struct view_counts tail = view_counts(view);
+    double level = (double)tail.tail_entries / PACE_ENTRIES, rows = (double)tail.tail_rows / PACE_ROWS,
+           bytes = (double)tail.tail_bytes / PACE_BYTES;
+    level = rows > level ? rows : level;
+    level = bytes > level ? bytes : level;
+    double hold_ms = level > 1 ? PACE_HOLD_MS * (level - 1) * (level - 1) : 0;
+    hold_ms = hold_ms < PACE_HOLD_MS_MAX ? hold_ms : PACE_HOLD_MS_MAX;
+    commit_group_pace(&reader->group, level > 0.25 ? PACE_GATHER_MS * INT64_C(1000000) : 0,
+                      (int64_t)(hold_ms * 1e6));
+}
+
 static size_t commit_writes(struct call *call, void *context, struct group_member *first)
 {
     struct write_commit c = {.call = call, .reader = context, .first = (struct write_member *)first};
@@ -289,6 +314,8 @@ static size_t commit_writes(struct call *call, void *context, struct group_membe
                            "namespace \"%.*s\": other writers were first %d times: try again when fewer write",
                            SPAN_FMT(c.reader->name), COMMIT_TRIES);
     wal_encoder_deinit(&c.encoder);
+    if (c.view)
+        pace_writers(c.reader, c.view);
     view_release(c.view);
     return end_members(&c, status);
 }

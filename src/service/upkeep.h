@@ -25,7 +25,7 @@ enum upkeep_scope {
 enum {
     /* A fold is due when the log behind the segments has so many entries or bytes, or when its oldest entry has this age. */
     UPKEEP_FOLD_ENTRIES = 64,
-    UPKEEP_FOLD_BYTES = 8 * 1024 * 1024,
+    UPKEEP_FOLD_BYTES = 32 * 1024 * 1024,
     UPKEEP_FOLD_AGE_MS = 10 * 1000,
     UPKEEP_FOLD_PERIOD_MS = 500,  /* time between two looks for folds */
     UPKEEP_TIDY_PERIOD_MS = 1000, /* time between two looks for merges and garbage */

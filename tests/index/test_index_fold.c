@@ -10,10 +10,12 @@
 #include "index/upkeep.h"
 #include "index/verify.h"
 
+static struct index_fold_options fold_options;
+
 static struct index_fold_result must_fold(struct world *w, struct index_reader *reader)
 {
     struct index_fold_result result;
-    if (index_fold(&w->call, reader, NULL, &result) != DP_OK)
+    if (index_fold(&w->call, reader, &fold_options, &result) != DP_OK)
         fail_msg("folding: %s", w->call.error.message);
     return result;
 }
@@ -107,8 +109,11 @@ static void run_history(struct world *w, uint64_t seed)
 
 static void test_index_folds_and_merges_change_no_answer(void **state)
 {
-    for (uint64_t seed = 1; seed <= 60; seed++)
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        fold_options.part_rows = seed % 4 < 2 ? 1 + seed % 7 : 0;
         run_history(*state, seed);
+    }
+    fold_options.part_rows = 0;
 }
 
 /* ---- one fold -------------------------------------------------------------------------------------------- */
@@ -371,9 +376,8 @@ static void test_index_a_fold_during_a_merge_loses_nothing(void **state)
 
 /* ---- failures -------------------------------------------------------------------------------------------- */
 
-static void test_index_a_fold_killed_at_any_write_loses_nothing(void **state)
+static void kill_fold(struct world *w)
 {
-    struct world *w = *state;
     bool died = true;
     size_t n = 1;
     for (; died; n++) {
@@ -383,7 +387,7 @@ static void test_index_a_fold_killed_at_any_write_loses_nothing(void **state)
         struct index_fold_result result;
         struct index_reader *reader = begin_log(w, &log, &m);
         test_store_kill_at(w->store, n);
-        enum dp_status status = index_fold(&w->call, reader, NULL, &result);
+        enum dp_status status = index_fold(&w->call, reader, &fold_options, &result);
         died = test_store_killed(w->store);
         test_store_kill_at(w->store, 0);
         assert_true(died || status == DP_OK);
@@ -397,6 +401,35 @@ static void test_index_a_fold_killed_at_any_write_loses_nothing(void **state)
         log_deinit(&log);
     }
     assert_true(n >= 6); /* .ivf, .dpr, two .del objects, the manifest */
+}
+
+static void test_index_a_fold_killed_at_any_write_loses_nothing(void **state)
+{
+    kill_fold(*state);
+    fold_options.part_rows = 30;
+    kill_fold(*state);
+    fold_options.part_rows = 0;
+}
+
+/* Each entry of the log has 26 records, and replaces rows of the one before. */
+static void test_index_a_long_log_is_folded_in_parts(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct model m;
+    uint64_t random = 1;
+    struct index_stats stats;
+    struct index_reader *reader = begin_log(w, &log, &m);
+    fold_options.part_rows = 30;
+    assert_int_equal(must_fold(w, reader).entries, 4);
+    fold_options.part_rows = 0;
+    assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
+    assert_int_equal(stats.unindexed_rows, 0);
+    assert_int_equal(stats.segments, 1 + 4); /* the entries replace all rows of the second load */
+    assert_int_equal(verify(w).rows, model_live(&m));
+    check_cold(w, &m, &random);
+    index_close(reader);
+    log_deinit(&log);
 }
 
 static void test_index_a_fold_with_a_lost_answer_is_resolved(void **state)
@@ -620,6 +653,7 @@ int main(void)
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_a_fold_killed_at_any_write_loses_nothing, world_in_memory,
                                         world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_long_log_is_folded_in_parts, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_fold_with_a_lost_answer_is_resolved, world_in_memory,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_single_row_writes_end_in_few_segments, world_in_memory,

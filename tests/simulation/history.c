@@ -440,8 +440,9 @@ static void act_folder(struct actor *a)
     enum dp_status status = open_reader(a, call);
     if (status == DP_OK && sim_chance(&h->sim, 1, 2))
         status = index_refresh(call, a->process->reader);
+    const struct index_fold_options options = {.part_rows = sim_chance(&h->sim, 1, 2) ? 2 : 0};
     if (status == DP_OK)
-        status = index_fold(call, a->process->reader, NULL, &result);
+        status = index_fold(call, a->process->reader, &options, &result);
     check_status(a, status, "fold");
     sim_note(&h->sim, "the fold ends: %s", dp_status_name(status));
     if (status == DP_NOT_FOUND)

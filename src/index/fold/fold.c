@@ -1,6 +1,7 @@
 /* fold/fold.c: moves log entries into segments.
  *
- *   1. bring the reader's view up to the newest log entry m (rule L3: only a validated tail is folded);
+ *   1. bring the reader's view up to the newest log entry (rule L3: only a validated tail is folded), and take its tail up to
+ *      entry m: all of it, or the first part of a long one (fold/tail_part.h);
  *   2. the newest row of each id that the tail names becomes a row of a new segment, unless it is deleted;
  *   3. one swap adds the segment, marks all rows of older segments that have one of these ids as deleted, and sets
  *      wal_floor to m and wal_chain to the hash of entry m.
@@ -15,22 +16,25 @@
 
 #include "base/alloc.h"
 #include "index/fold/backlog.h"
+#include "index/fold/tail_part.h"
 #include "index/load/load.h"
 #include "index/load/row_change.h"
 #include "index/query/reader.h"
 
-enum { COARSE_FROM = 20 * 1000 }; /* a fold of more rows makes a coarse segment: the writes are fast */
+enum {
+    COARSE_FROM = 20 * 1000, /* a fold of more rows makes a coarse segment: the writes are fast */
+    PARTS_MAX = 64           /* of one index_fold() */
+};
 
 /* A fold, from its view to its swap. */
 struct fold {
     struct index_reader *reader;
     struct view *view; /* keeps the records alive */
     const struct index_fold_options *options;
-    struct view_position at;          /* the newest entry that the fold takes */
-    uint64_t floor;                   /* wal_floor of the view */
-    const struct wal_record **newest; /* [newest_count]: the newest record of each id, sorted by id key */
-    size_t newest_count;
-    struct span *keys; /* [newest_count]: their id keys */
+    struct view_position at; /* the newest entry that the fold takes */
+    uint64_t floor;          /* wal_floor of the view */
+    struct tail_part part;   /* its records, sorted by id key */
+    struct span *keys;       /* [part.count]: their id keys */
     struct index_loader *loader;
     struct row_change change;
     bool beaten; /* another fold was first, the life of the name has ended, or the manifest is of another log */
@@ -49,18 +53,12 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
 {
     struct view *view = f->view;
     const struct manifest *m = &view->base->manifest;
-    const struct tail *tail = &view->locked.tail;
-    enum dp_status status = DP_OK;
+    enum dp_status status;
     view_lock(view);
     f->at = view->locked.at;
-    f->newest = mem_calloc(tail->row_count + 1, sizeof(struct wal_record *));
-    f->keys = mem_calloc(tail->row_count + 1, sizeof *f->keys);
-    if (!f->newest || !f->keys)
-        status = call_nomem(call, "a fold");
-    for (size_t i = 0; i < tail->row_count && status == DP_OK; i++) {
-        if (!tail->rows[i].superseded)
-            f->newest[f->newest_count++] = tail->rows[i].record;
-    }
+    status = tail_part_take(&view->locked.tail, f->options->part_rows, &f->part, &call->error);
+    if (!f->part.whole)
+        f->at = (struct view_position){f->part.last, f->part.chain};
     for (size_t i = 0; i < m->segment_count && status == DP_OK; i++) {
         const struct row_set *mask = view->locked.masks[i];
         status = row_set_init(&masks[i], m->segments[i].rows, &call->error);
@@ -70,11 +68,16 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
         }
     }
     view_unlock(view);
-    if (f->newest_count)
-        qsort(f->newest, f->newest_count, sizeof(struct wal_record *), compare_records);
-    for (size_t i = 0; i < f->newest_count; i++)
-        f->keys[i] = f->newest[i]->key;
-    return status;
+    if (status)
+        return status;
+    f->keys = mem_calloc(f->part.count + 1, sizeof *f->keys);
+    if (!f->keys)
+        return call_nomem(call, "a fold");
+    if (f->part.count)
+        qsort(f->part.newest, f->part.count, sizeof(struct wal_record *), compare_records);
+    for (size_t i = 0; i < f->part.count; i++)
+        f->keys[i] = f->part.newest[i]->key;
+    return DP_OK;
 }
 
 /* Removes from a mask the rows that were deleted before. */
@@ -88,7 +91,7 @@ static void drop_deleted(struct row_set *mask, const struct row_set *deleted)
     }
 }
 
-/* Takes the tail, and tells the change which rows of the view's segments it supersedes. */
+/* Takes the part of the tail, and tells the change which rows of the view's segments it supersedes. */
 static enum dp_status take_tail(struct call *call, struct fold *f)
 {
     const struct snapshot *base = f->view->base;
@@ -98,10 +101,12 @@ static enum dp_status take_tail(struct call *call, struct fold *f)
         return call_nomem(call, "a fold");
     enum dp_status status = copy_tail(call, f, masks);
     f->change.keys = f->keys;
-    f->change.key_count = f->newest_count;
+    f->change.key_count = f->part.count;
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         if (base->segments[i].deleted)
             drop_deleted(&masks[i], &base->segments[i].deleted->set);
+        if (!f->part.whole && masks[i].count)
+            continue; /* rows after the part may have replaced some of these: the swap searches for the part's ids */
         status = row_change_know(call, &f->change, &base->manifest.segments[i].id, &masks[i]);
     }
     for (size_t i = 0; i < count; i++)
@@ -124,7 +129,6 @@ static enum dp_status begin_fold(struct call *call, struct fold *f)
     f->loader->target.incarnation = m->incarnation;
     f->loader->target.joins = true;
     f->loader->quick = true;
-    f->loader->coarse = f->newest_count > COARSE_FROM;
     f->loader->target.horizon = m->horizon;
     f->loader->target.store_ms = m->date_ms;
     f->loader->target.at_ns = m->came_ns;
@@ -141,8 +145,9 @@ static enum dp_status begin_fold(struct call *call, struct fold *f)
 static enum dp_status build_segments(struct call *call, struct fold *f)
 {
     enum dp_status status = DP_OK;
-    for (size_t i = 0; i < f->newest_count && status == DP_OK; i++) {
-        const struct wal_record *r = f->newest[i];
+    f->loader->coarse = f->part.count > COARSE_FROM;
+    for (size_t i = 0; i < f->part.count && status == DP_OK; i++) {
+        const struct wal_record *r = f->part.newest[i];
         if (r->kind == WAL_ROW)
             status = load_take_row(call, f->loader, r->key, r->vectors, r->windows, r->document);
         if (status == DP_OK && i % 1024 == 0)
@@ -210,7 +215,8 @@ static enum dp_status swap_fold(struct call *call, struct fold *f, struct index_
     manifest_deinit(&after);
     if (f->beaten)
         return DP_OK;
-    *result = (struct index_fold_result){.entries = f->at.last - f->floor, .bytes = f->loader->log.bytes};
+    result->entries += f->at.last - f->floor;
+    result->bytes += f->loader->log.bytes;
     for (size_t i = 0; i < f->loader->segment_count; i++)
         result->rows += f->loader->segments[i].rows;
     return DP_OK;
@@ -225,7 +231,7 @@ static void free_fold(struct fold *f)
         object_log_remove(&f->loader->log, f->reader->store); /* unless the fold has sent a manifest */
         loader_free(f->loader);
     }
-    mem_free(f->newest);
+    tail_part_deinit(&f->part);
     mem_free(f->keys);
     view_release(f->view);
 }
@@ -248,12 +254,13 @@ static void see_fold(struct call *call, struct index_reader *reader)
     dp_error_clear(&call->error);
 }
 
-enum dp_status index_fold(struct call *call, struct index_reader *reader, const struct index_fold_options *options,
-                          struct index_fold_result *result)
+/* Folds the first part of the tail. *more: there is another part. */
+static enum dp_status fold_part(struct call *call, struct index_reader *reader,
+                                const struct index_fold_options *options, struct index_fold_result *result,
+                                bool *more)
 {
-    static const struct index_fold_options defaults;
-    struct fold f = {.reader = reader, .options = options ? options : &defaults};
-    *result = (struct index_fold_result){0};
+    struct fold f = {.reader = reader, .options = options};
+    *more = false;
     enum dp_status status = refresh(call, reader, &f.view);
     if (status || view_counts(f.view).tail_entries == 0) {
         view_release(f.view);
@@ -267,8 +274,21 @@ enum dp_status index_fold(struct call *call, struct index_reader *reader, const 
     if (status == DP_OK)
         status = swap_fold(call, &f, result);
     bool folded = status == DP_OK;
+    *more = folded && !f.beaten && !f.part.whole;
     free_fold(&f);
     if (folded)
         see_fold(call, reader);
+    return status;
+}
+
+enum dp_status index_fold(struct call *call, struct index_reader *reader, const struct index_fold_options *options,
+                          struct index_fold_result *result)
+{
+    static const struct index_fold_options defaults;
+    enum dp_status status = DP_OK;
+    bool more = true;
+    *result = (struct index_fold_result){0};
+    for (int parts = 0; parts < PARTS_MAX && more && status == DP_OK; parts++)
+        status = fold_part(call, reader, options ? options : &defaults, result, &more);
     return status;
 }

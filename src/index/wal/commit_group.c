@@ -51,14 +51,28 @@ static void leave_queue(struct commit_group *g, const struct group_member *m)
     g->locked.waiting--;
 }
 
-/* Waits a little for the writers that the last group left at work. The caller holds the lock. */
+/* Waits a little for the writers that the last group left at work, and longer where writers are slowed down. The caller
+ * holds the lock. */
 static void gather_members(struct commit_group *g)
 {
     int64_t wait_ns = g->locked.commit_ns / GROUP_GATHER_PART, max_ns = GROUP_GATHER_MS_MAX * 1000000;
-    int64_t until_ns = os_now_ns() + (wait_ns < max_ns ? wait_ns : max_ns);
+    int64_t now_ns = os_now_ns(), hold_ns = g->locked.first->hurries ? 0 : g->locked.hold_ns;
     bool late = false;
+    wait_ns = wait_ns < max_ns ? wait_ns : max_ns;
+    wait_ns = wait_ns > g->locked.gather_ns ? wait_ns : g->locked.gather_ns;
     while (!late && g->locked.waiting < g->locked.expected)
-        late = os_wait_until(&g->arrived, &g->lock, until_ns);
+        late = os_wait_until(&g->arrived, &g->lock, now_ns + wait_ns);
+    late = hold_ns == 0;
+    while (!late)
+        late = os_wait_until(&g->arrived, &g->lock, now_ns + hold_ns);
+}
+
+void commit_group_pace(struct commit_group *g, int64_t gather_ns, int64_t hold_ns)
+{
+    pthread_mutex_lock(&g->lock);
+    g->locked.gather_ns = gather_ns;
+    g->locked.hold_ns = hold_ns;
+    pthread_mutex_unlock(&g->lock);
 }
 
 /* Takes the members of the next group from the front of the queue. *last is the last of them. */

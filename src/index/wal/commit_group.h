@@ -3,7 +3,7 @@
  * A write joins the queue of its namespace and waits. The first that finds no leader leads: it takes writes from the
  * front, commits them, and tells each its outcome, while later ones gather for the next group. Writers that have just
  * got an outcome often write again at once, so a leader waits for them, for a small part of the time that a commit
- * takes; if not, two halves of the writers would take turns. A write alone never waits. A write that is not
+ * takes; if not, two halves of the writers would take turns. A write alone never waits, unless commit_group_pace() says so. A write that is not
  * taken yet leaves the queue when its call ends; one that is taken waits for the outcome, because its entry may be on
  * its way to the store.
  */
@@ -29,6 +29,7 @@ struct group_member {
     enum { MEMBER_WAITING, MEMBER_TAKEN, MEMBER_DONE } state;
     size_t rows;
     uint64_t bytes;      /* about what it adds to an entry */
+    bool hurries;        /* as the first of its group it is not held back */
     int64_t deadline_ns; /* of its call */
 };
 
@@ -43,7 +44,8 @@ struct commit_group {
         bool led;       /* whether a thread commits a group now */
         /* When the last group ended, so many writes were at work: those of the group, and those that waited. */
         size_t expected;
-        int64_t commit_ns; /* duration of the last group's commit */
+        int64_t commit_ns;          /* duration of the last group's commit */
+        int64_t gather_ns, hold_ns; /* commit_group_pace() */
     } locked;
 };
 
@@ -59,5 +61,9 @@ void commit_group_deinit(struct commit_group *group);
  * DP_DEADLINE or DP_CANCELLED when the call ended before a group took the member: then it was not committed. */
 enum dp_status commit_group_join(struct call *call, struct commit_group *group, struct group_member *member,
                                  group_commit_fn *commit, void *context);
+
+/* Slows the writers down. A leader waits gather_ns for the writers that the last group left at work, so that groups grow; and it
+ * commits its group hold_ns after it began to lead, at the earliest. 0, 0: as usual. */
+void commit_group_pace(struct commit_group *group, int64_t gather_ns, int64_t hold_ns);
 
 #endif
