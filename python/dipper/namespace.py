@@ -147,8 +147,25 @@ class Namespace:
         field = "patch_columns" if isinstance(rows, Mapping) else "patch_rows"
         return self.write(**{field: rows}, patch_condition=condition, schema=schema, timeout=timeout)
 
-    def delete(self, ids: Any, *, condition: Optional[Filter] = None, timeout: Optional[float] = None) -> Written:
-        """Deletes rows: an id, or a list, set or array of ids. Ids without a row are no mistake."""
+    def delete(
+        self,
+        ids: Any = None,
+        *,
+        condition: Optional[Filter] = None,
+        filters: Optional[Filter] = None,
+        timeout: Optional[float] = None,
+    ) -> Written:
+        """Deletes rows: an id, or a list, set or array of ids. Ids without a row are no mistake.
+
+        condition  only rows among these that match
+        filters    in place of ids: all rows that match; it looks at every row
+        """
+        if (ids is None) == (filters is None):
+            raise TypeError("delete takes ids or filters" + (": delete_all() deletes the namespace" if ids is None else ", not both"))
+        if filters is not None:
+            if condition is not None:
+                raise TypeError("a condition goes with ids: put it into filters")
+            return self.write(delete_by_filter=filters, timeout=timeout)
         many = not isinstance(ids, str) and hasattr(ids, "__iter__")
         return self.write(deletes=list(ids) if many else [ids], delete_condition=condition, timeout=timeout)
 
@@ -165,7 +182,7 @@ class Namespace:
                 raise
             answer = self._open(timeout, create=True, embeds=True).write(body, timeout)
         said = json.loads(answer)
-        return Written(said["rows_affected"], said.get("rows_upserted", 0), said.get("rows_patched", 0), said.get("rows_deleted", 0),
+        return Written(said.get("rows_affected", 0), said.get("rows_upserted", 0), said.get("rows_patched", 0), said.get("rows_deleted", 0),
                        said)
 
     def delete_all(self, *, timeout: Optional[float] = None) -> None:

@@ -68,6 +68,11 @@ def test_patch_and_delete(films):
     assert ids(films.query([0, 1], 10)) == [1]
     assert films.delete(1, condition=("year", "Gt", 2000)).deleted == 0
     assert films.delete({1}).rows == 1 and films.query([1, 0]) == []
+    films.upsert(FILMS)
+    assert films.delete(filters=("year", "Lt", 2000)).deleted == 2 and ids(films.query([1, 0])) == [2]
+    for wrong in ({}, {"ids": 1, "filters": ("id", "Eq", 1)}, {"filters": ("id", "Eq", 1), "condition": ("id", "Eq", 1)}):
+        with pytest.raises(TypeError, match="delete takes|a condition"):
+            films.delete(**wrong)
 
 
 def test_conditions(films):
