@@ -64,6 +64,27 @@ static void print_write_costs(struct json_writer *w, const struct call_cost *cos
     json_end_object(w);
 }
 
+/* Makes the namespace out of another one. */
+static void clone_namespace(struct call *call, const struct api_context *api, const struct clone_request *request,
+                            struct http_response *response)
+{
+    struct clone_response answer;
+    struct json_writer w;
+    if (service_clone(call, api->service, request, &answer) != DP_OK) {
+        fail_change(call, false, response);
+        return;
+    }
+    const struct write_response costs = {.total_ns = answer.total_ns};
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_field_str(&w, "status", "OK");
+    json_field_str(&w, "message", "namespace cloned successfully");
+    json_field_u64(&w, "rows_affected", answer.rows);
+    print_write_costs(&w, &call->cost, &costs);
+    json_end_object(&w);
+    turbopuffer_finish(call, response);
+}
+
 void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,
                        struct http_response *response)
 {
@@ -73,6 +94,11 @@ void turbopuffer_write(struct call *call, const struct api_context *api, const s
     bool malformed;
     if (turbopuffer_parse_write(call, http->body, &parsed, &malformed) != DP_OK) {
         fail_change(call, malformed, response);
+        return;
+    }
+    if (parsed.clone.source.len) {
+        parsed.clone.namespace = http->args[0];
+        clone_namespace(call, api, &parsed.clone, response);
         return;
     }
     parsed.write.namespace = http->args[0];

@@ -12,6 +12,7 @@
 struct write_parse {
     struct rows_parse rows;
     struct turbopuffer_write *out;
+    unsigned given; /* fields with a value, but for "encryption" */
 };
 
 static void take_upsert_rows(struct write_parse *p)
@@ -147,6 +148,40 @@ static void take_patch_partial(struct write_parse *p)
     fields_bool(p->rows.r, "patch_by_filter_allow_partial", &p->out->write.patch_partial);
 }
 
+/* Reads the name of another namespace, or {"source_namespace": name}. */
+static void read_source(struct write_parse *p, const char *field)
+{
+    struct json_reader *r = p->rows.r;
+    struct span key, *source = &p->out->clone.source;
+    if (json_peek(r) != JSON_OBJECT) {
+        fields_string(r, p->rows.call->arena, field, source);
+    } else if (json_enter_object(r)) {
+        while (json_next_key(r, p->rows.call->arena, &key)) {
+            if (span_equal_str(key, "source_namespace"))
+                fields_string(r, p->rows.call->arena, "source_namespace", source);
+            else if (span_equal_str(key, "dest_encryption"))
+                take_encryption(p);
+            else if (!fields_null(r)) {
+                body_not_yet(p->rows.body, "a source of another server", "name a namespace of this one");
+                json_skip(r);
+            }
+        }
+    }
+    if (!json_failed(r) && source->len == 0)
+        json_reject(r, DP_INVALID, "\"%s\" needs the name of a namespace", field);
+}
+
+static void take_copy(struct write_parse *p)
+{
+    p->out->clone.copies = true;
+    read_source(p, "copy_from_namespace");
+}
+
+static void take_branch(struct write_parse *p)
+{
+    read_source(p, "branch_from_namespace");
+}
+
 static const struct {
     const char *name;
     void (*take)(struct write_parse *p); /* NULL: not supported */
@@ -170,8 +205,8 @@ static const struct {
     {"delete_by_filter_allow_partial", take_delete_partial, NULL},
     {"patch_by_filter", take_patch_by_filter, NULL},
     {"patch_by_filter_allow_partial", take_patch_partial, NULL},
-    {"copy_from_namespace", NULL, "read the rows of one namespace and write them to the other"},
-    {"branch_from_namespace", NULL, "read the rows of one namespace and write them to the other"},
+    {"copy_from_namespace", take_copy, NULL},
+    {"branch_from_namespace", take_branch, NULL},
     {"sharding", NULL, "leave it out; a namespace is not split into shards"},
 };
 enum { WRITE_FIELD_COUNT = sizeof WRITE_FIELDS / sizeof *WRITE_FIELDS };
@@ -187,6 +222,7 @@ static void read_write_fields(struct write_parse *p)
     for (int field; fields_next(r, p->rows.call->arena, names, WRITE_FIELD_COUNT, &seen, &field);) {
         if (fields_null(r))
             continue;
+        p->given += WRITE_FIELDS[field].take != take_encryption;
         if (WRITE_FIELDS[field].take)
             WRITE_FIELDS[field].take(p);
         else
@@ -203,6 +239,9 @@ enum dp_status turbopuffer_parse_write(struct call *call, struct span body, stru
     body_init(&b, call, body);
     rows_parse_init(&p.rows, &b);
     read_write_fields(&p);
+    if (out->clone.source.len && p.given > 1)
+        body_refuse(&b, DP_INVALID,
+                    "copy_from_namespace or branch_from_namespace stands alone: leave out other fields");
     rows_parse_finish(&p.rows, &out->write);
     out->write.wants_ids = out->return_affected_ids;
     return body_end(&b, malformed);

@@ -3,6 +3,7 @@
 #define API_TURBOPUFFER_WRITE_H
 
 #include "os/call.h"
+#include "service/clone.h"
 #include "service/write.h"
 
 struct turbopuffer_write {
@@ -10,6 +11,8 @@ struct turbopuffer_write {
     /* Kinds of rows that the request names: the answer counts these kinds only. */
     bool upserts, patches, deletes;
     bool return_affected_ids;
+    /* With a source, the request is no write: it makes the namespace out of that one. */
+    struct clone_request clone;
 };
 
 /* Parses a write, with spans and arrays in the call's arena or in the body. DP_INVALID names the field and the reason;

@@ -346,6 +346,16 @@ static int run_namespace_import(const struct cli_args *args)
     return run_namespace(args, namespace_import);
 }
 
+static int run_namespace_branch(const struct cli_args *args)
+{
+    return run_namespace(args, namespace_branch);
+}
+
+static int run_namespace_copy(const struct cli_args *args)
+{
+    return run_namespace(args, namespace_copy);
+}
+
 static int run_namespace_compact(const struct cli_args *args)
 {
     return run_namespace(args, compact_namespace);
@@ -364,6 +374,8 @@ static const struct cli_option options[] = {
     {"json", CLI_FLAG, offsetof(struct namespace_options, json), .help = "print one JSON object"},
     {"wait", CLI_FLAG, offsetof(struct namespace_options, wait),
      .help = "gc: wait the 15 minutes until what was let go may be removed, and remove it"},
+    {"to", CLI_TEXT, offsetof(struct namespace_options, to), .value = "ROOT",
+     .help = "cp: put the copy into this folder or bucket instead of --root"},
 };
 static const struct namespace_options defaults = {.json = false};
 
@@ -379,6 +391,10 @@ static const struct cli_verb verbs[] = {
      run_namespace_export},
     {"import", "NAMESPACE FILE.jsonl", "make a new namespace of an exported file (\"-\": standard input)", 2, 2,
      run_namespace_import},
+    {"branch", "SOURCE NAME", "make a namespace that shares the objects of another one, and is independent", 2, 2,
+     run_namespace_branch},
+    {"cp", "SOURCE NAME [--to ROOT]", "copy a namespace, also to another folder or bucket", 2, 2,
+     run_namespace_copy},
     {"compact", "NAMESPACE", "fold the log, and merge the segments into as few as possible", 1, 1,
      run_namespace_compact},
     {"gc", "NAMESPACE [--wait]", "remove log entries and objects that the namespace no longer needs", 1, 1,
@@ -388,7 +404,7 @@ static const struct cli_verb verbs[] = {
 const struct cli_command cli_namespace_command = {
     .name = "namespace",
     .alias = "ns",
-    .summary = "list, describe, delete, verify, compact, copy namespaces",
+    .summary = "list, describe, delete, verify, compact, branch, copy namespaces",
     .details = "`verify` ends with status 1 if it finds a fault, or with --repair if it leaves one. `gc` removes "
                "a thing only 15 minutes after the\n"
                "namespace has let it go, because a reader may still use it, and an object that no manifest lists\n"

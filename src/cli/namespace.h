@@ -8,6 +8,7 @@
 
 struct namespace_options {
     bool json, wait, yes, repair;
+    const char *to; /* NULL: the same root */
 };
 
 /* One run of the command: its settings, the open root, and its output. */
@@ -28,5 +29,6 @@ typedef enum dp_status namespace_verb(struct namespace_run *run);
 
 namespace_verb namespace_verify;                   /* namespace_verify.c */
 namespace_verb namespace_export, namespace_import; /* namespace_transfer.c */
+namespace_verb namespace_branch, namespace_copy;   /* namespace_clone.c */
 
 #endif

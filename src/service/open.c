@@ -239,6 +239,14 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
     return status;
 }
 
+enum dp_status open_other_root(struct call *call, const struct config *config, struct span url, struct store **out)
+{
+    const struct scheme_settings schemes = scheme_settings_of(config);
+    struct store_options store = store_options_of(config, &schemes);
+    store.create = true;
+    return store_open_with(call, url, &store, out);
+}
+
 enum dp_status open_faiss(struct call *call, const struct config *config, struct span url,
                           struct faiss_index **out)
 {

@@ -32,6 +32,10 @@ enum {
 /* Opens a service with the parts that `what` names (OPEN_… flags). */
 enum dp_status open_service(struct open_inputs in, unsigned what, struct service **out, struct dp_error *error);
 
+/* Opens a root beside that of a service, with the same settings, and creates a missing folder. */
+enum dp_status open_other_root(struct call *call, const struct config *config, struct span url,
+                               struct store **out);
+
 /* Opens the FAISS file at a URL. */
 enum dp_status open_faiss(struct call *call, const struct config *config, struct span url,
                           struct faiss_index **out);

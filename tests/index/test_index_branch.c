@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "index/branch.h"
+#include "index/copy.h"
 #include "index/lives.h"
 #include "index/upkeep.h"
 #include "index/verify.h"
@@ -318,6 +319,98 @@ static void test_index_verify_misses_the_pin_of_a_branch(void **state)
     branch_end(&rows);
 }
 
+/* ---- copies ---------------------------------------------------------------------------------------------- */
+
+static void drop_title(void *context, struct manifest *m)
+{
+    (void)context;
+    m->schema.attributes[0].dropped = true;
+    m->read_only = true;
+}
+
+/* Copies "rows" to "copy" in another store, and gives the copy's attributes of row 0. */
+static const char *copy_elsewhere(struct world *w, struct store *to)
+{
+    static char text[256];
+    struct index_load_summary summary;
+    struct index_reader *reader;
+    struct index_answer answer;
+    float query[FIXTURE_DIM];
+    world_reset(w);
+    if (index_copy(&w->call, w->store, span_str("rows"), to, span_str("copy"), NULL, &summary) != DP_OK)
+        fail_msg("copying: %s", w->call.error.message);
+    assert_int_equal(index_open(&w->call, to, span_str("copy"), &reader), DP_OK);
+    fixture_vector(w, 0, 0, 0, query);
+    const struct index_query ask = {
+        .vector = query, .dim = w->dim, .top_k = 1, .nprobe = 1000, .all_attributes = true};
+    assert_int_equal(index_query(&w->call, reader, &ask, &answer), DP_OK);
+    assert_int_equal(answer.count, 1);
+    snprintf(text, sizeof text, "%.*s", SPAN_FMT(answer.hits[0].attributes));
+    index_close(reader);
+    return text;
+}
+
+/* A copy of another store has the rows of segments and log, and needs nothing of its source. */
+static void test_index_a_copy_has_nothing_in_common(void **state)
+{
+    struct world *w = *state;
+    struct store *other = test_store_wrap(fixture_memory(w)), *mine = w->store;
+    struct index_load_summary summary;
+    struct branch_space rows, copy;
+    branch_begin(&rows, w);
+    size_t objects = branch_objects(w, "rows");
+    assert_int_equal(index_copy(&w->call, mine, span_str("rows"), other, span_str("copy"), NULL, &summary), DP_OK);
+    assert_int_equal(summary.total_rows, model_live(&rows.model));
+    assert_int_equal(index_copy(&w->call, mine, span_str("rows"), other, span_str("copy"), NULL, &summary),
+                     DP_EXISTS);
+    assert_int_equal(branch_objects(w, "rows"), objects);
+    assert_int_equal(branch_pins(w, "rows"), 0);
+    w->store = other;
+    copy = rows;
+    copy.name = "copy";
+    log_init(&copy.log, w, "copy");
+    branch_check(&copy);
+    branch_write(&copy, 2);
+    branch_check(&copy);
+    branch_end(&copy);
+    branch_end(&rows);
+    w->store = mine;
+    store_free(other);
+}
+
+/* Values of dropped attributes stay behind; a read-only source gives a read-only copy. */
+static void test_index_a_copy_lacks_what_was_dropped(void **state)
+{
+    struct world *w = *state;
+    struct store *other = fixture_memory(w);
+    struct manifest m;
+    char dropped[64];
+    fixture_must_load(w, "rows", 0, 40, 0);
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    snprintf(dropped, sizeof dropped, "\"%.*s\":", SPAN_FMT(m.schema.attributes[0].name));
+    manifest_deinit(&m);
+    log_change_manifest(w, "rows", drop_title, NULL);
+    assert_null(strstr(copy_elsewhere(w, other), dropped));
+    assert_int_equal(manifest_load(&w->call, other, span_str("copy"), &m, NULL), DP_OK);
+    assert_true(m.read_only);
+    assert_true(m.schema.attributes[0].dropped);
+    manifest_deinit(&m);
+    store_free(other);
+}
+
+static void test_index_copies_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct index_load_summary summary;
+    assert_int_equal(index_copy(&w->call, w->store, span_str("rows"), w->store, span_str("c"), NULL, &summary),
+                     DP_NOT_FOUND);
+    fixture_must_load(w, "rows", 0, 10, 0);
+    assert_int_equal(index_copy(&w->call, w->store, span_str("rows"), w->store, span_str("rows"), NULL, &summary),
+                     DP_EXISTS);
+    assert_int_equal(index_copy(&w->call, w->store, span_str("rows"), w->store, span_str(".c"), NULL, &summary),
+                     DP_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +430,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_without_a_pin_object_nothing_is_removed, time_world,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_verify_misses_the_pin_of_a_branch, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_copy_has_nothing_in_common, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_copy_lacks_what_was_dropped, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_copies_are_refused, time_world, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
