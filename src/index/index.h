@@ -161,6 +161,7 @@ struct index_query {
     const struct span *attributes;
     size_t attribute_count;
     bool with_vectors; /* include the first vector of each hit */
+    struct team *team; /* helps with a long log if it is free; NULL: the caller's thread does everything */
     bool base64;       /* show vectors among the attributes as base64 of float32; false: as arrays of numbers */
 };
 

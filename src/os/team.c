@@ -227,18 +227,15 @@ static void open_gate(struct team *team, size_t wanted)
     ring_workers(team, wanted);
 }
 
-void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx)
+/* Runs a loop. The caller has the turn, if there is a team. */
+static void run_loop(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker),
+                     void *ctx)
 {
     if (!team || team->started == 0 || count <= 1) {
-        if (team)
-            pthread_mutex_lock(&team->turn);
         for (size_t i = 0; i < count; i++)
             fn(ctx, i, 0);
-        if (team)
-            pthread_mutex_unlock(&team->turn);
         return;
     }
-    pthread_mutex_lock(&team->turn);
     team->fn = fn;
     team->ctx = ctx;
     team->count = count;
@@ -247,7 +244,25 @@ void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t inde
     claim_indices(team, 0);
     atomic_fetch_and(&team->gate, ~GATE_OPEN);
     await_leavers(team);
-    pthread_mutex_unlock(&team->turn);
+}
+
+void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx)
+{
+    if (team)
+        pthread_mutex_lock(&team->turn);
+    run_loop(team, count, fn, ctx);
+    if (team)
+        pthread_mutex_unlock(&team->turn);
+}
+
+bool team_try_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx)
+{
+    if (team && pthread_mutex_trylock(&team->turn))
+        return false;
+    run_loop(team, count, fn, ctx);
+    if (team)
+        pthread_mutex_unlock(&team->turn);
+    return true;
 }
 
 /* Waits until all workers are inside the open gate, but at most for patience_ns. While a worker is awake, the

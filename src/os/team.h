@@ -29,6 +29,10 @@ unsigned team_size(const struct team *team);
  * thread runs everything. */
 void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx);
 
+/* Does the same, unless the team is busy: then it calls nothing and returns false. */
+bool team_try_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker),
+                  void *ctx);
+
 /* One of the `count` threads in a gathering. */
 struct team_member {
     struct team *team;

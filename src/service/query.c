@@ -103,6 +103,7 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
     struct index_stats stats;
     int64_t now = os_now_ns();
     query.eventual = !first || may_be_stale(slot, request, now);
+    query.team = s->team;
     enum dp_status status = check_metric(call, slot->reader, request, query.eventual);
     struct served_model *m = request->rows.vector ? NULL : served_model_retain(s->model);
     if (status == DP_OK)

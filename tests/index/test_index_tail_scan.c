@@ -65,14 +65,13 @@ static int hits_by_distance(const void *a, const void *b)
     return span_compare(left->record->key, right->record->key);
 }
 
-static void compare_searches(struct call *call, const struct tail *tail, enum index_metric metric,
-                             const float *query, uint32_t dim, size_t k)
+static void compare_searches(struct call *call, const struct tail *tail, const struct tail_search *search)
 {
     struct tail_hit *fast, *plain;
     size_t fast_count, plain_count;
     arena_reset(call->arena);
-    assert_int_equal(tail_scan(call, tail, metric, query, dim, k, &fast, &fast_count), DP_OK);
-    assert_int_equal(tail_scan_plainly(call, tail, metric, query, dim, k, &plain, &plain_count), DP_OK);
+    assert_int_equal(tail_scan(call, tail, search, &fast, &fast_count), DP_OK);
+    assert_int_equal(tail_scan_plainly(call, tail, search, &plain, &plain_count), DP_OK);
     assert_int_equal(fast_count, plain_count);
     if (fast_count == 0)
         return;
@@ -107,12 +106,47 @@ static void test_index_tail_scan_finds_what_measuring_every_row_finds(void **sta
             draw_vectors(&random, clustered, 1, dim, query);
             if (metric == INDEX_COSINE)
                 assert_true(vector_normalize(query, dim));
-            compare_searches(&call, &tail, metric, query, dim, 1 + draw(&random, 20));
-            compare_searches(&call, &tail, metric, query, dim, IDS);
+            struct tail_search search = {.metric = metric, .query = query, .dim = dim, .top_k = IDS};
+            compare_searches(&call, &tail, &search);
+            search.top_k = 1 + draw(&random, 20);
+            compare_searches(&call, &tail, &search);
         }
         tail_deinit(&tail);
         wal_encoder_deinit(&e);
     }
+    arena_deinit(&arena);
+}
+
+/* A tail of several parts, which the threads of a team share. */
+static void test_index_tail_scan_by_a_team_finds_the_same(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct call call;
+    struct wal_encoder e;
+    struct tail tail;
+    struct team *team;
+    uint64_t random = 4;
+    arena_init(&arena, (size_t)1 << 28);
+    call_init(&call, &arena);
+    wal_encoder_init(&e);
+    tail_init(&tail);
+    assert_int_equal(team_new(3, &team, NULL), DP_OK);
+    for (uint64_t number = 1; number <= 400; number++)
+        append_entry(&tail, &e, number, 20, number % 2, &random);
+    for (size_t i = 0; i < 20; i++) {
+        float query[DIM_MAX];
+        draw_vectors(&random, i % 2, 1, 20, query);
+        const struct tail_search search = {.query = query,
+                                           .metric = INDEX_EUCLIDEAN_SQUARED,
+                                           .dim = 20,
+                                           .top_k = 1 + draw(&random, 40),
+                                           .team = team};
+        compare_searches(&call, &tail, &search);
+    }
+    team_free(team);
+    tail_deinit(&tail);
+    wal_encoder_deinit(&e);
     arena_deinit(&arena);
 }
 
@@ -133,11 +167,12 @@ static void test_index_tail_scan_without_memory_fails(void **state)
     tail_init(&tail);
     for (uint64_t number = 1; number <= 4; number++)
         append_entry(&tail, &e, number, DIM_MAX, true, &random);
+    const struct tail_search search = {.metric = INDEX_COSINE, .query = query, .dim = DIM_MAX, .top_k = 10};
     enum dp_status status;
     do {
         size_t before = test_alloc_live();
         test_alloc_fail_at(n++);
-        status = tail_scan(&call, &tail, INDEX_COSINE, query, DIM_MAX, 10, &hits, &count);
+        status = tail_scan(&call, &tail, &search, &hits, &count);
         test_alloc_fail_at(0);
         if (status != DP_OK) {
             assert_int_equal(status, DP_NOMEM);
@@ -155,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_index_tail_scan_finds_what_measuring_every_row_finds),
+        cmocka_unit_test(test_index_tail_scan_by_a_team_finds_the_same),
         cmocka_unit_test(test_index_tail_scan_without_memory_fails),
     };
     return test_run(tests);

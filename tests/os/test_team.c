@@ -211,11 +211,36 @@ static void test_os_team_size_follows_the_processors(void **state)
     assert_int_equal(team_size(NULL), 1);
 }
 
+static void try_inside(void *context, size_t index, unsigned worker)
+{
+    struct loop *loop = context;
+    (void)worker;
+    if (team_try_run(loop->team, 2, count_index, loop))
+        atomic_fetch_add(&loop->outside, 1);
+    atomic_fetch_add(&loop->runs[index], 1);
+}
+
+static void test_os_team_that_is_busy_can_be_left_alone(void **state)
+{
+    (void)state;
+    static struct loop loop;
+    assert_int_equal(team_new(3, &loop.team, NULL), DP_OK);
+    assert_true(team_try_run(loop.team, 10, try_inside, &loop));
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(atomic_load(&loop.runs[i]), 1);
+    assert_int_equal(atomic_load(&loop.outside), 0); /* no loop ran inside the loop */
+    team_free(loop.team);
+    loop.team = NULL;
+    assert_true(team_try_run(NULL, 10, count_index, &loop));
+    assert_int_equal(atomic_load(&loop.runs[9]), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_team_runs_every_index_once),
         cmocka_unit_test(test_os_team_callers_take_turns),
+        cmocka_unit_test(test_os_team_that_is_busy_can_be_left_alone),
         cmocka_unit_test(test_os_team_gathering_meets),
         cmocka_unit_test(test_os_team_gathering_skips_sleeping_workers),
         cmocka_unit_test(test_os_team_gathers_only_on_free_processors),

@@ -386,8 +386,12 @@ static enum dp_status score_view(struct scoring *sc, struct probe_place begin, s
     enum dp_status status = score_round(sc, begin, end);
     if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count) {
         drop_masked(run);
-        status = tail_scan(run->call, &run->view->locked.tail, run->snapshot->manifest.vectors.metric, run->vector,
-                           run->query->dim, run->query->top_k, &run->tail_hits, &run->tail_count);
+        const struct tail_search search = {.metric = run->snapshot->manifest.vectors.metric,
+                                           .query = run->vector,
+                                           .dim = run->query->dim,
+                                           .top_k = run->query->top_k,
+                                           .team = run->query->team};
+        status = tail_scan(run->call, &run->view->locked.tail, &search, &run->tail_hits, &run->tail_count);
     }
     view_unlock(run->view);
     return status;

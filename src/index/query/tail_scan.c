@@ -15,9 +15,9 @@
 #include "vector/topk.h"
 
 enum {
-    PLAIN_VECTORS = 64, /* with fewer vectors, bounds save nothing */
-    NEAR_BLOCK = 256,   /* vectors to look at together … */
-    NEAR_AHEAD = 8      /* … whose codes are on their way from memory at a time */
+    PLAIN_VECTORS = 64,  /* with fewer vectors, bounds save nothing */
+    PART_VECTORS = 8192, /* vectors that one thread bounds at a time, or all of a larger entry */
+    NEAR_AHEAD = 8       /* vectors whose codes are on their way from memory at a time */
 };
 
 static int compare_tail_hits(const void *a, const void *b)
@@ -28,19 +28,30 @@ static int compare_tail_hits(const void *a, const void *b)
     return span_compare(left->record->key, right->record->key);
 }
 
+/* Some entries of the tail, whose vectors one thread bounds. */
+struct tail_part {
+    size_t entry, entries;  /* position of the first entry, and how many */
+    size_t row;             /* first row in the tail */
+    size_t vector, vectors; /* first vector in the order of the log, and how many */
+    struct topk best;       /* rows of the best bounds */
+    size_t near;            /* vectors that may be among the best */
+};
+
 /* The state of one search. */
 struct tail_scanning {
     struct call *call;
     const struct tail *tail;
-    enum index_metric metric;
-    const float *query; /* float[dim] */
-    uint32_t dim;
+    const struct tail_search *search;
     struct wal_code_query coded; /* the query */
     struct topk top;
     struct tail_hit *all; /* [count]: rows that were among the best when they came */
     size_t count;
-    uint8_t *measured; /* a bit for each row of the tail */
-    float *bounds;     /* lower bounds of the distances of all vectors of the tail, in the order of the log */
+    uint8_t *measured;       /* a bit for each row of the tail */
+    struct tail_part *parts; /* [part_count] */
+    size_t part_count;
+    float *bounds; /* lower bounds of the distances of all vectors of the tail, in the order of the log */
+    /* of all vectors: those of a part that may be among the best come first in its place; then their rows */
+    uint32_t *near;
 };
 
 /* Measures row number `row` of the tail unless that was done or the row is not live. */
@@ -52,7 +63,8 @@ static void measure_row(struct tail_scanning *s, size_t row)
     if (!tail_row_is_live(at) || record->windows == 0 || (s->measured[row / 8] & bit))
         return;
     s->measured[row / 8] |= bit;
-    float dist = exact_distance(s->metric, s->query, record->vectors, record->windows, s->dim);
+    const struct tail_search *search = s->search;
+    float dist = exact_distance(search->metric, search->query, record->vectors, record->windows, search->dim);
     if (topk_admits(&s->top, dist)) {
         topk_push(&s->top, dist, (int64_t)s->count);
         s->all[s->count++] = (struct tail_hit){record, dist};
@@ -72,24 +84,68 @@ static enum dp_status measure_all(struct tail_scanning *s)
 
 /* ---- with bounds --------------------------------------------------------------------------------------- */
 
-/* Bounds all vectors, and keeps the rows of the best bounds in `best`. */
-static enum dp_status bound_all(struct tail_scanning *s, struct topk *best)
+/* Divides the entries into parts. */
+static enum dp_status plan_parts(struct tail_scanning *s)
 {
-    float *bounds = s->bounds;
-    size_t first = 0; /* row of the tail */
+    const struct tail *tail = s->tail;
+    struct tail_part next = {0};
+    s->parts = mem_calloc(tail->entry_count + 1, sizeof *s->parts);
+    if (!s->parts)
+        return call_nomem(s->call, "a search of the log");
+    for (size_t i = 0; i < tail->entry_count; i++) {
+        struct tail_part *part = &s->parts[s->part_count];
+        if (part->entries == 0)
+            *part = next;
+        part->entries++;
+        part->vectors += tail->entries[i]->codes.count;
+        next.entry++;
+        next.row += tail->entries[i]->rows;
+        next.vector += tail->entries[i]->codes.count;
+        if (part->vectors >= PART_VECTORS || i + 1 == tail->entry_count)
+            s->part_count++;
+    }
     enum dp_status status = DP_OK;
-    for (size_t i = 0; i < s->tail->entry_count && status == DP_OK; i++) {
-        const struct wal_entry *entry = s->tail->entries[i];
+    for (size_t i = 0; i < s->part_count && status == DP_OK; i++) {
+        size_t k = s->parts[i].vectors < s->top.k ? s->parts[i].vectors : s->top.k;
+        status = topk_init(&s->parts[i].best, k, false, &s->call->error);
+    }
+    return status;
+}
+
+/* Bounds the vectors of a part, and keeps the live rows of the best bounds. */
+static void bound_part(void *context, size_t index, unsigned worker)
+{
+    (void)worker;
+    struct tail_scanning *s = context;
+    struct tail_part *part = &s->parts[index];
+    float *bounds = s->bounds + part->vector;
+    size_t first = part->row;
+    for (size_t i = 0; i < part->entries; i++) {
+        const struct wal_entry *entry = s->tail->entries[part->entry + i];
         wal_codes_bound(&entry->codes, &s->coded, bounds);
         for (size_t v = 0; v < entry->codes.count; v++) {
             size_t row = first + entry->owners[v];
-            if (topk_admits(best, bounds[v]) && tail_row_is_live(&s->tail->rows[row]))
-                topk_push(best, bounds[v], (int64_t)row);
+            if (topk_admits(&part->best, bounds[v]) && tail_row_is_live(&s->tail->rows[row]))
+                topk_push(&part->best, bounds[v], (int64_t)row);
         }
         bounds += entry->codes.count;
         first += entry->rows;
-        status = call_check(s->call);
     }
+}
+
+/* Measures the rows of the best bounds of all parts. */
+static enum dp_status measure_best(struct tail_scanning *s)
+{
+    struct topk best;
+    enum dp_status status = topk_init(&best, s->top.k, false, &s->call->error);
+    for (size_t i = 0; i < s->part_count; i++) {
+        const struct topk *of_part = &s->parts[i].best;
+        for (size_t h = 0; h < of_part->count; h++)
+            topk_push(&best, of_part->hits[h].score, of_part->hits[h].id);
+    }
+    for (size_t i = 0; i < best.count; i++)
+        measure_row(s, (size_t)best.hits[i].id);
+    topk_deinit(&best);
     return status;
 }
 
@@ -99,62 +155,82 @@ static bool may_be_near(const struct tail_scanning *s, float bound)
     return s->top.count < s->top.k || !(bound > s->top.hits[0].score);
 }
 
-/* Measures the rows of some vectors of an entry that may be among the best. first: the entry's first row in the tail */
-static void measure_near(struct tail_scanning *s, const struct wal_entry *entry, const float *bounds,
-                         const size_t *near, size_t count, size_t first)
+/* Replaces the near[count] vectors of an entry, whose first row in the tail is `first`, by the rows of those that refined
+ * bounds leave. Returns how many. */
+static size_t refine_near(const struct tail_scanning *s, const struct wal_entry *entry, const float *bounds,
+                          size_t first, uint32_t *near, size_t count)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < count && i < NEAR_AHEAD; i++)
         wal_codes_prefetch(&entry->codes, near[i]);
     for (size_t i = 0; i < count; i++) {
-        size_t v = near[i];
+        uint32_t v = near[i];
         if (i + NEAR_AHEAD < count)
             wal_codes_prefetch(&entry->codes, near[i + NEAR_AHEAD]);
-        if (may_be_near(s, bounds[v]) && may_be_near(s, wal_codes_refine(&entry->codes, &s->coded, v, bounds[v])))
-            measure_row(s, first + entry->owners[v]);
+        if (may_be_near(s, wal_codes_refine(&entry->codes, &s->coded, v, bounds[v])))
+            near[kept++] = (uint32_t)first + entry->owners[v];
+    }
+    return kept;
+}
+
+/* Finds the rows of a part that may be among the best. */
+static void find_near(void *context, size_t index, unsigned worker)
+{
+    (void)worker;
+    struct tail_scanning *s = context;
+    struct tail_part *part = &s->parts[index];
+    const float *bounds = s->bounds + part->vector;
+    uint32_t *near = s->near + part->vector;
+    size_t first = part->row;
+    for (size_t i = 0; i < part->entries; i++) {
+        const struct wal_entry *entry = s->tail->entries[part->entry + i];
+        size_t count = 0;
+        for (size_t v = 0; v < entry->codes.count; v++) {
+            near[part->near + count] = (uint32_t)v;
+            count += may_be_near(s, bounds[v]);
+        }
+        part->near += refine_near(s, entry, bounds, first, near + part->near, count);
+        bounds += entry->codes.count;
+        first += entry->rows;
     }
 }
 
-/* Measures the rows of an entry that may be among the best. */
-static void measure_entry(struct tail_scanning *s, const struct wal_entry *entry, const float *bounds,
-                          size_t first)
+/* Runs fn on all parts, by the team if it is free. */
+static enum dp_status run_parts(struct tail_scanning *s, void (*fn)(void *context, size_t index, unsigned worker))
 {
-    size_t near[NEAR_BLOCK], count = 0;
-    for (size_t v = 0; v < entry->codes.count; v++) {
-        if (may_be_near(s, bounds[v]))
-            near[count++] = v;
-        if (count == NEAR_BLOCK) {
-            measure_near(s, entry, bounds, near, count, first);
-            count = 0;
-        }
-    }
-    measure_near(s, entry, bounds, near, count, first);
+    struct team *team = s->part_count > 1 ? s->search->team : NULL;
+    if (!team_try_run(team, s->part_count, fn, s))
+        team_run(NULL, s->part_count, fn, s);
+    return call_check(s->call);
 }
 
 static enum dp_status measure_by_bounds(struct tail_scanning *s, size_t vectors)
 {
-    struct topk best = {0};
-    enum dp_status status = wal_code_query_init(&s->coded, s->metric, s->query, s->dim, &s->call->error);
+    const struct tail_search *search = s->search;
+    enum dp_status status =
+        wal_code_query_init(&s->coded, search->metric, search->query, search->dim, &s->call->error);
     s->bounds = mem_alloc(vectors * sizeof *s->bounds);
-    if (status == DP_OK && !s->bounds)
+    s->near = mem_alloc((vectors + 1) * sizeof *s->near);
+    if (status == DP_OK && (!s->bounds || !s->near))
         status = call_nomem(s->call, "a search of the log");
     if (status == DP_OK)
-        status = topk_init(&best, s->top.k, false, &s->call->error);
+        status = plan_parts(s);
     if (status == DP_OK)
-        status = bound_all(s, &best);
-    for (size_t i = 0; i < best.count && status == DP_OK; i++)
-        measure_row(s, (size_t)best.hits[i].id);
-    const float *bounds = s->bounds;
-    size_t first = 0;
-    for (size_t i = 0; i < s->tail->entry_count && status == DP_OK; i++) {
-        const struct wal_entry *entry = s->tail->entries[i];
-        measure_entry(s, entry, bounds, first);
-        bounds += entry->codes.count;
-        first += entry->rows;
-        status = call_check(s->call);
+        status = run_parts(s, bound_part);
+    if (status == DP_OK)
+        status = measure_best(s);
+    if (status == DP_OK)
+        status = run_parts(s, find_near);
+    for (size_t i = 0; i < s->part_count && status == DP_OK; i++) {
+        for (size_t k = 0; k < s->parts[i].near; k++)
+            measure_row(s, s->near[s->parts[i].vector + k]);
     }
-    topk_deinit(&best);
+    for (size_t i = 0; i < s->part_count; i++)
+        topk_deinit(&s->parts[i].best);
     wal_code_query_deinit(&s->coded);
+    mem_free(s->parts);
     mem_free(s->bounds);
+    mem_free(s->near);
     return status;
 }
 
@@ -177,11 +253,10 @@ static size_t choose_hits(const struct topk *top, struct tail_hit *all, size_t c
 }
 
 /* plain: measure every row. */
-static enum dp_status search_tail(struct tail_scanning *s, size_t top_k, bool plain, struct tail_hit **hits,
-                                  size_t *count)
+static enum dp_status search_tail(struct tail_scanning *s, bool plain, struct tail_hit **hits, size_t *count)
 {
     const struct tail *tail = s->tail;
-    size_t k = tail->live < top_k ? (size_t)tail->live : top_k, vectors = 0;
+    size_t k = tail->live < s->search->top_k ? (size_t)tail->live : s->search->top_k, vectors = 0;
     *hits = NULL;
     *count = 0;
     if (k == 0)
@@ -208,17 +283,16 @@ static enum dp_status search_tail(struct tail_scanning *s, size_t top_k, bool pl
     return status;
 }
 
-enum dp_status tail_scan(struct call *call, const struct tail *tail, enum index_metric metric, const float *query,
-                         uint32_t dim, size_t top_k, struct tail_hit **hits, size_t *count)
+enum dp_status tail_scan(struct call *call, const struct tail *tail, const struct tail_search *search,
+                         struct tail_hit **hits, size_t *count)
 {
-    struct tail_scanning s = {.call = call, .tail = tail, .metric = metric, .query = query, .dim = dim};
-    return search_tail(&s, top_k, false, hits, count);
+    struct tail_scanning s = {.call = call, .tail = tail, .search = search};
+    return search_tail(&s, false, hits, count);
 }
 
-enum dp_status tail_scan_plainly(struct call *call, const struct tail *tail, enum index_metric metric,
-                                 const float *query, uint32_t dim, size_t top_k, struct tail_hit **hits,
-                                 size_t *count)
+enum dp_status tail_scan_plainly(struct call *call, const struct tail *tail, const struct tail_search *search,
+                                 struct tail_hit **hits, size_t *count)
 {
-    struct tail_scanning s = {.call = call, .tail = tail, .metric = metric, .query = query, .dim = dim};
-    return search_tail(&s, top_k, true, hits, count);
+    struct tail_scanning s = {.call = call, .tail = tail, .search = search};
+    return search_tail(&s, true, hits, count);
 }
