@@ -29,7 +29,7 @@ static int compare_tail_hits(const void *a, const void *b)
 }
 
 /* Some entries of the tail, whose vectors one thread bounds. */
-struct tail_part {
+struct bound_part {
     size_t entry, entries;  /* position of the first entry, and how many */
     size_t row;             /* first row in the tail */
     size_t vector, vectors; /* first vector in the order of the log, and how many */
@@ -46,8 +46,8 @@ struct tail_scanning {
     struct topk top;
     struct tail_hit *all; /* [count]: rows that were among the best when they came */
     size_t count;
-    uint8_t *measured;       /* a bit for each row of the tail */
-    struct tail_part *parts; /* [part_count] */
+    uint8_t *measured;        /* a bit for each row of the tail */
+    struct bound_part *parts; /* [part_count] */
     size_t part_count;
     float *bounds; /* lower bounds of the distances of all vectors of the tail, in the order of the log */
     /* of all vectors: those of a part that may be among the best come first in its place; then their rows */
@@ -88,12 +88,12 @@ static enum dp_status measure_all(struct tail_scanning *s)
 static enum dp_status plan_parts(struct tail_scanning *s)
 {
     const struct tail *tail = s->tail;
-    struct tail_part next = {0};
+    struct bound_part next = {0};
     s->parts = mem_calloc(tail->entry_count + 1, sizeof *s->parts);
     if (!s->parts)
         return call_nomem(s->call, "a search of the log");
     for (size_t i = 0; i < tail->entry_count; i++) {
-        struct tail_part *part = &s->parts[s->part_count];
+        struct bound_part *part = &s->parts[s->part_count];
         if (part->entries == 0)
             *part = next;
         part->entries++;
@@ -113,11 +113,11 @@ static enum dp_status plan_parts(struct tail_scanning *s)
 }
 
 /* Bounds the vectors of a part, and keeps the live rows of the best bounds. */
-static void bound_part(void *context, size_t index, unsigned worker)
+static void bound_vectors(void *context, size_t index, unsigned worker)
 {
     (void)worker;
     struct tail_scanning *s = context;
-    struct tail_part *part = &s->parts[index];
+    struct bound_part *part = &s->parts[index];
     float *bounds = s->bounds + part->vector;
     size_t first = part->row;
     for (size_t i = 0; i < part->entries; i++) {
@@ -178,7 +178,7 @@ static void find_near(void *context, size_t index, unsigned worker)
 {
     (void)worker;
     struct tail_scanning *s = context;
-    struct tail_part *part = &s->parts[index];
+    struct bound_part *part = &s->parts[index];
     const float *bounds = s->bounds + part->vector;
     uint32_t *near = s->near + part->vector;
     size_t first = part->row;
@@ -216,7 +216,7 @@ static enum dp_status measure_by_bounds(struct tail_scanning *s, size_t vectors)
     if (status == DP_OK)
         status = plan_parts(s);
     if (status == DP_OK)
-        status = run_parts(s, bound_part);
+        status = run_parts(s, bound_vectors);
     if (status == DP_OK)
         status = measure_best(s);
     if (status == DP_OK)
