@@ -15,7 +15,8 @@ import time
 
 from search import search, verdict
 
-MODELS = ["m1_log", "m2_read", "m3_load", "m4_pending", "m5_lives", "m6_branch", "m7_swap", "m8_rows", "m9_fold"]
+MODELS = ["m1_log", "m2_read", "m3_load", "m4_pending", "m5_lives", "m6_branch", "m7_swap", "m8_rows", "m9_fold",
+          "m10_loads"]
 
 
 def variants(fast=False, names=()):
