@@ -91,7 +91,7 @@ struct index_load_summary {
 
 /* Begins a load. Only index_load_commit makes its rows visible. index_load_abort leaves nothing behind. Rows wait
  * in memory or in a temporary file until a segment is full. `team` may be NULL. DP_TOO_LARGE: the namespace has no
- * room for another segment; DP_UNSUPPORTED: it has a log. */
+ * room for another segment. */
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out);
 /* Adds a row.
@@ -106,13 +106,15 @@ enum dp_status index_load_begin(struct call *call, struct store *store, struct s
  * other failure the caller must abort it. */
 enum dp_status index_load_row(struct call *call, struct index_loader *loader, struct index_id id,
                               const float *vectors, size_t windows, struct span attributes);
-/* Commits and frees the loader. A failure leaves the namespace as it was, with two exceptions:
+/* Commits and frees the loader. All rows count from one moment on: they replace earlier rows with their ids, and later
+ * writes replace them. A failure leaves the namespace as it was, with two exceptions:
  *
  *   DP_UNKNOWN      the load sent its last step, and cannot find out whether the store carries it out
  *   DP_NOT_DURABLE  the rows can be read, but a crash of the host may lose them
  *
- * After both the caller should make the same load again, which is safe. DP_CONFLICT: other writers were first each
- * time, or somebody removed the namespace during the load. */
+ * After both the caller should make the same load again. DP_CONFLICT: other writers were first each time, somebody
+ * removed the namespace during the load, or the load took so long that it was given up. DP_OVERLOADED: too many loads are
+ * pending. */
 enum dp_status index_load_commit(struct call *call, struct index_loader *loader,
                                  struct index_load_summary *summary);
 void index_load_abort(struct index_loader *loader); /* NULL is fine */

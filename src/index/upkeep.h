@@ -21,6 +21,7 @@ struct index_backlog {
         bytes;         /* log entries that no segment holds yet, their rows and deletions, their bytes */
     uint64_t sequence; /* of the manifest */
     uint64_t segments;
+    uint64_t abandoned;               /* pending loads that index_fold() would give up */
     bool merge_due, idle_due;         /* index_merge() would merge; it would with `idle` */
     bool fold_claimed, merge_claimed; /* another node does this work */
 };
@@ -65,8 +66,9 @@ struct index_fold_result {
     uint64_t bytes;   /* bytes that the fold wrote */
 };
 
-/* Moves the log of an open namespace, up to its newest validated entry, into segments. A long log moves in parts, each by one
- * swap, so that memory does not grow with it. `options` may be NULL. */
+/* Moves the log of an open namespace, up to its newest validated entry, into segments, and lists the loads that it
+ * attaches. A long log moves in parts, each by one swap, so that memory does not grow with it. Gives up loads that have
+ * been pending for INDEX_LAG_MS without an entry about them: their loader has ended. `options` may be NULL. */
 enum dp_status index_fold(struct call *call, struct index_reader *reader, const struct index_fold_options *options,
                           struct index_fold_result *result);
 

@@ -11,6 +11,8 @@ import time
 import pytest
 
 from program import copy_bucket, files_below, objects, shown
+from serving import serving
+from test_turbopuffer_write import query, write
 
 ANIMALS = [{"id": 1, "text": "a cat sleeps on the sofa", "legs": 4}, {"id": 2, "text": "a dog barks at night", "legs": 4},
            {"id": "boat", "text": "a boat sails with the wind"}]
@@ -281,3 +283,20 @@ def test_index_beside_a_log_is_refused(run, rows, tmp_path):
     done = run("index", "n", rows(*MORE), "--root", bucket, status=1)
     assert "write-ahead log, which this version cannot read" in done.stderr
     assert files_below(bucket) == before
+
+
+def test_index_goes_through_the_log_of_a_namespace_that_takes_writes(run, rows, ask, dipper, tmp_path):
+    bucket = tmp_path / "bucket"
+    run("index", "animals", rows(*ANIMALS), "--root", bucket)
+    with serving(dipper, bucket) as url:
+        write(url, "animals", {"patch_rows": [{"id": 1, "legs": 5}], "deletes": [2]})
+        done = run("index", "animals", rows({"id": 1, "text": "a cat sleeps", "legs": 3}, {"id": 3, "text": "a hen"}), "--root", bucket)
+        assert "the namespace now has 3 rows" in done.stdout and "1 row took the place" in done.stdout
+        write(url, "animals", {"patch_rows": [{"id": 3, "legs": 2}]})
+        seen = query(url, "animals", {"rank_by": ["id", "asc"], "limit": 10, "include_attributes": True})
+        assert [(row["id"], row.get("legs")) for row in seen] == [(1, 3), (3, 2), ("boat", None)]
+    assert {row["id"] for row in ask("animals", "an animal", bucket)} == {1, 3, "boat"}
+    verified = json.loads(run("ns", "verify", "animals", "--root", bucket, "--json").stdout)
+    assert verified["faults"] == [] and verified["log_entries"] == 1
+    manifest = json.loads((bucket / "animals" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["wal_floor"] == 2 and manifest.get("pending", []) == []

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "index/fold/choose.h"
+#include "index/fold/loads.h"
 #include "index/query/reader.h"
 #include "index/upkeep.h"
 
@@ -37,15 +38,18 @@ enum dp_status index_backlog(struct call *call, struct index_reader *reader, con
     const struct manifest *m = &view->base->manifest;
     struct view_counts counts = view_counts(view);
     int64_t now_ms = manifest_store_ms(m, reader->clock);
+    struct manifest listed = *m; /* without the segments of pending loads: they do not merge */
+    listed.segment_count = view->base->listed_count;
     size_t *chosen = mem_calloc(m->segment_count + 1, sizeof *chosen);
     if (chosen)
         *out = (struct index_backlog){.entries = counts.tail_entries,
                                       .rows = counts.tail_rows,
                                       .bytes = counts.tail_bytes,
                                       .sequence = m->sequence,
-                                      .segments = m->segment_count,
-                                      .merge_due = merge_choose(m, MERGE_DUE, chosen) > 0,
-                                      .idle_due = merge_choose(m, MERGE_IDLE, chosen) > 0,
+                                      .segments = listed.segment_count,
+                                      .abandoned = fold_count_abandoned(view, now_ms),
+                                      .merge_due = merge_choose(&listed, MERGE_DUE, chosen) > 0,
+                                      .idle_due = merge_choose(&listed, MERGE_IDLE, chosen) > 0,
                                       .fold_claimed = is_claimed(m, CLAIM_FOLD, node, now_ms),
                                       .merge_claimed = is_claimed(m, CLAIM_MERGE, node, now_ms)};
     view_release(view);

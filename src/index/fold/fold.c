@@ -9,6 +9,9 @@
  * Segments that another fold, load or merge adds between 1 and 3 are searched for the ids in the swap; for the
  * segments of the view, its masks say which rows the tail has replaced. If another fold has reached entry m, there is
  * nothing to do. If it has reached an earlier one, its rows are superseded like all others.
+ *
+ * An entry that attaches a load brings the load's segments beside the new one (fold/loads.h). The fold that passes it
+ * lists them, with the rows that later entries replace marked as deleted.
  */
 #include "index/upkeep.h"
 
@@ -16,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "index/fold/backlog.h"
+#include "index/fold/loads.h"
 #include "index/fold/tail_part.h"
 #include "index/load/load.h"
 #include "index/load/row_change.h"
@@ -23,7 +27,7 @@
 
 enum {
     COARSE_FROM = 20 * 1000, /* a fold of more rows makes a coarse segment: the writes are fast */
-    PARTS_MAX = 64           /* of one index_fold() */
+    PARTS_MAX = 64           /* parts of one index_fold(), and times that a merge was first */
 };
 
 /* A fold, from its view to its swap. */
@@ -35,8 +39,10 @@ struct fold {
     uint64_t floor;          /* wal_floor of the view */
     struct tail_part part;   /* its records, sorted by id key */
     struct span *keys;       /* [part.count]: their id keys */
+    struct folded_loads loads;
     struct index_loader *loader;
     struct row_change change;
+    bool outrun; /* a merge was first, and the fold has to start again */
     bool beaten; /* another fold was first, the life of the name has ended, or the manifest is of another log */
 };
 
@@ -57,8 +63,10 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
     view_lock(view);
     f->at = view->locked.at;
     status = tail_part_take(&view->locked.tail, f->options->part_rows, &f->part, &call->error);
-    if (!f->part.whole)
+    if (!f->part.whole) /* no entry of the tail is about a load */
         f->at = (struct view_position){f->part.last, f->part.chain};
+    if (status == DP_OK)
+        status = folded_loads_take(call, view, &f->loads);
     for (size_t i = 0; i < m->segment_count && status == DP_OK; i++) {
         const struct row_set *mask = view->locked.masks[i];
         status = row_set_init(&masks[i], m->segments[i].rows, &call->error);
@@ -103,6 +111,8 @@ static enum dp_status take_tail(struct call *call, struct fold *f)
     f->change.keys = f->keys;
     f->change.key_count = f->part.count;
     for (size_t i = 0; i < count && status == DP_OK; i++) {
+        if (folded_loads_hide(&f->loads, i))
+            continue;
         if (base->segments[i].deleted)
             drop_deleted(&masks[i], &base->segments[i].deleted->set);
         if (!f->part.whole && masks[i].count)
@@ -181,10 +191,14 @@ static enum dp_status apply_fold(struct call *call, void *context, struct manife
     f->beaten = !exists || m->state != NAMESPACE_LIVE ||
                 !ulid_equal(&m->incarnation, &f->loader->target.incarnation) || m->wal_floor >= f->at.last ||
                 m->wal_floor < f->floor || !is_of_our_log(f, m);
+    f->outrun = !f->beaten && !folded_loads_fit(&f->loads, m);
+    f->beaten = f->beaten || f->outrun;
     *needed = !f->beaten;
     if (f->beaten)
         return DP_OK;
-    enum dp_status status = row_change_apply(call, &f->change, m);
+    enum dp_status status = folded_loads_settle(call, &f->loads, m);
+    if (status == DP_OK)
+        status = row_change_apply(call, &f->change, m);
     m->wal_floor = f->at.last;
     m->wal_chain = f->at.chain;
     claim_work(m, CLAIM_FOLD, f->options->node, f->reader->clock);
@@ -216,6 +230,7 @@ static enum dp_status swap_fold(struct call *call, struct fold *f, struct index_
     if (f->beaten)
         return DP_OK;
     result->entries += f->at.last - f->floor;
+    result->rows += folded_loads_rows(&f->loads);
     result->bytes += f->loader->log.bytes;
     for (size_t i = 0; i < f->loader->segment_count; i++)
         result->rows += f->loader->segments[i].rows;
@@ -254,7 +269,7 @@ static void see_fold(struct call *call, struct index_reader *reader)
     dp_error_clear(&call->error);
 }
 
-/* Folds the first part of the tail. *more: there is another part. */
+/* Folds the first part of the tail. *more: there is another part, or a merge was first. */
 static enum dp_status fold_part(struct call *call, struct index_reader *reader,
                                 const struct index_fold_options *options, struct index_fold_result *result,
                                 bool *more)
@@ -262,6 +277,8 @@ static enum dp_status fold_part(struct call *call, struct index_reader *reader,
     struct fold f = {.reader = reader, .options = options};
     *more = false;
     enum dp_status status = refresh(call, reader, &f.view);
+    if (status == DP_OK)
+        status = fold_give_up_abandoned(call, reader, &f.view);
     if (status || view_counts(f.view).tail_entries == 0) {
         view_release(f.view);
         return status;
@@ -274,7 +291,7 @@ static enum dp_status fold_part(struct call *call, struct index_reader *reader,
     if (status == DP_OK)
         status = swap_fold(call, &f, result);
     bool folded = status == DP_OK;
-    *more = folded && !f.beaten && !f.part.whole;
+    *more = folded && (f.outrun || (!f.beaten && !f.part.whole));
     free_fold(&f);
     if (folded)
         see_fold(call, reader);

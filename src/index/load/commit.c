@@ -1,7 +1,8 @@
 /* commit.c: makes a load visible by one swap of the manifest (manifest/swap.h).
  *
  * Each try of the swap puts the load's rows into the manifest (load/row_change.h). If another load or deletion was
- * first, the next try does this again over the newer manifest.
+ * first, the next try does this again over the newer manifest. If the namespace has a log, the swap only makes the load
+ * pending, and a log entry makes it visible (load/by_log.h).
  *
  * A load belongs to the incarnation of the namespace that it began on. Once that incarnation has ended, the load
  * commits nothing. Once the load has sent a manifest, it removes none of its objects, whatever the store answered.
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "index/load/row_change.h"
+#include "index/load/by_log.h"
 
 enum { COPY_LEN = 8 * 1024 * 1024 };
 
@@ -20,6 +21,8 @@ struct commit {
     struct index_loader *loader;
     struct span *keys; /* [loader->key_count], sorted */
     struct row_change change;
+    bool by_log;      /* the latest try has made the load pending */
+    struct ulid load; /* its ULID then */
 };
 
 static enum dp_status sort_keys(struct call *call, struct commit *c)
@@ -170,7 +173,10 @@ static enum dp_status apply_load(struct call *call, void *context, struct manife
         status = join_life(call, l, m, exists);
     if (status == DP_OK && live)
         status = target_check_writable(call, l->store, &l->target, m);
-    if (status == DP_OK && *needed)
+    c->by_log = status == DP_OK && *needed && (m->features & MANIFEST_FEATURE_LOG) != 0;
+    if (c->by_log)
+        status = by_log_add_pending(call, l, &c->change, &c->load, m);
+    else if (status == DP_OK && *needed)
         status = row_change_apply(call, &c->change, m);
     return object_log_status(call, status);
 }
@@ -221,15 +227,19 @@ enum dp_status index_load_commit(struct call *call, struct index_loader *l, stru
         status = load_build_segment(call, l);
     if (status == DP_OK)
         status = sort_keys(call, &c);
-    if (status == DP_OK) {
+    if (status == DP_OK)
         status = manifest_swap(call, l->store, l->target.name, &load_edit, &c, l->clock, &m);
-        advise_reload(status, &call->error);
-    }
     if (status == DP_OK) {
         summarise_load(&c, &m, summary);
         manifest_deinit(&m);
-    } else
+        if (c.by_log)
+            status = by_log_attach(call, l, &c.load, summary);
+    } else {
+        if (c.by_log) /* a pending load without an entry never counts */
+            status = object_log_status(call, status);
         object_log_remove(&l->log, l->store);
+    }
+    advise_reload(status, &call->error);
     row_change_deinit(&c.change);
     mem_free(c.keys);
     loader_free(l);

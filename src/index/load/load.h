@@ -1,7 +1,8 @@
 /* index/load/load.h: the state of a load, which brings rows into a namespace.
  *
  * load.c begins, aborts and frees a load, rows.c accepts rows, build.c makes segments of the rows, and commit.c
- * makes the segments visible.
+ * makes the segments visible: by a swap of the manifest or, where the namespace has a log, by an entry of the log
+ * (by_log.c).
  */
 #ifndef INDEX_LOAD_H
 #define INDEX_LOAD_H
@@ -51,6 +52,7 @@ struct index_loader {
     size_t segment_rows;               /* maximum rows per segment */
     bool coarse;                       /* the segments get few lists: they are merged soon */
     bool quick;                        /* clusters in a small part of the time, as folds and merges do */
+    bool leaves_fold;                  /* after its log entry it leaves the fold to others */
     struct manifest_segment *segments; /* segments that are built, but not committed */
     size_t segment_count, segment_room;
 

@@ -171,6 +171,16 @@ static enum dp_status check_totals(struct call *call, const struct row_change *c
     return DP_OK;
 }
 
+enum dp_status row_change_check_horizon(struct call *call, const struct row_change *c, const struct manifest *m)
+{
+    for (size_t i = 0; i < c->segment_count; i++) {
+        if (memcmp(c->segments[i].id.text, m->horizon.text, ULID_LEN) <= 0)
+            return call_fail(call, DP_CONFLICT,
+                             "the load took so long that its first objects may have been collected: load again");
+    }
+    return DP_OK;
+}
+
 static enum dp_status add_segments(struct call *call, const struct row_change *c, struct manifest *m)
 {
     struct manifest_segment *all = arena_array(&m->arena, m->segment_count + c->segment_count + 1, sizeof *all);
@@ -178,12 +188,11 @@ static enum dp_status add_segments(struct call *call, const struct row_change *c
         return call_nomem(call, "a manifest");
     if (m->segment_count)
         memcpy(all, m->segments, m->segment_count * sizeof *all);
-    for (size_t i = 0; i < c->segment_count; i++) {
-        if (memcmp(c->segments[i].id.text, m->horizon.text, ULID_LEN) <= 0)
-            return call_fail(call, DP_CONFLICT,
-                             "the load took so long that its first objects may have been collected: load again");
+    enum dp_status status = row_change_check_horizon(call, c, m);
+    if (status)
+        return status;
+    for (size_t i = 0; i < c->segment_count; i++)
         all[m->segment_count + i] = c->segments[i];
-    }
     m->segments = all;
     m->segment_count += c->segment_count;
     qsort(all, m->segment_count, sizeof *all, compare_segments);
@@ -195,7 +204,7 @@ static enum dp_status add_segments(struct call *call, const struct row_change *c
 enum dp_status row_change_apply(struct call *call, struct row_change *c, struct manifest *m)
 {
     c->replaced = 0;
-    enum dp_status status = c->key_count ? supersede_rows(call, c, m) : DP_OK;
+    enum dp_status status = c->key_count || c->superseded ? supersede_rows(call, c, m) : DP_OK;
     if (status == DP_OK)
         status = add_segments(call, c, m);
     if (status == DP_OK && c->schema)
@@ -203,15 +212,25 @@ enum dp_status row_change_apply(struct call *call, struct row_change *c, struct 
     return status;
 }
 
-bool row_change_shows(const struct row_change *c, const struct manifest *m)
+static bool has_segment(const struct manifest_segment *list, size_t count, const struct ulid *id)
 {
-    for (size_t i = 0; i < c->segment_count; i++) {
-        for (size_t k = 0; k < m->segment_count; k++) {
-            if (ulid_equal(&c->segments[i].id, &m->segments[k].id))
-                return true;
-        }
+    for (size_t i = 0; i < count; i++) {
+        if (ulid_equal(&list[i].id, id))
+            return true;
     }
     return false;
+}
+
+bool row_change_shows(const struct row_change *c, const struct manifest *m)
+{
+    bool shows = false;
+    for (size_t i = 0; i < c->segment_count && !shows; i++) {
+        const struct ulid *id = &c->segments[i].id;
+        shows = has_segment(m->segments, m->segment_count, id);
+        for (size_t k = 0; k < m->pending_count && !shows; k++)
+            shows = has_segment(m->pending[k].segments, m->pending[k].segment_count, id);
+    }
+    return shows;
 }
 
 void row_change_deinit(struct row_change *c)

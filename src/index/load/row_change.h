@@ -39,7 +39,10 @@ enum dp_status row_change_know(struct call *call, struct row_change *change, con
  * when the horizon has passed a segment of the change, and with DP_TOO_LARGE when the namespace would have too many
  * rows or segments. */
 enum dp_status row_change_apply(struct call *call, struct row_change *change, struct manifest *m);
-/* Returns whether the manifest lists a segment of the change. Nobody uses a segment's ULID twice, so only a swap of
+/* Fails with DP_CONFLICT when the horizon of `m` has passed a segment of a load: it may have been collected. */
+enum dp_status row_change_check_horizon(struct call *call, const struct row_change *change,
+                                        const struct manifest *m);
+/* Returns whether the manifest lists a segment of the change, or has it pending. Nobody uses a segment's ULID twice, so only a swap of
  * this change can have listed it. */
 bool row_change_shows(const struct row_change *change, const struct manifest *m);
 void row_change_deinit(struct row_change *change);

@@ -15,6 +15,8 @@ enum {
 
 enum dp_status target_check_vectors(const struct load_target *t, const struct manifest *m, struct dp_error *error)
 {
+    if (m->vectors.dim == 0 && (m->features & MANIFEST_FEATURE_LOG))
+        return DP_OK; /* no row has brought a vector yet */
     if (m->vectors.dim != t->vectors.dim)
         return dp_fail(error, DP_INVALID,
                        "namespace \"%.*s\" holds vectors of %" PRIu32
@@ -91,11 +93,7 @@ enum dp_status target_check_writable(struct call *call, struct store *store, con
     if (m->read_only)
         return call_fail(call, DP_DENIED, "namespace \"%.*s\" is read-only", SPAN_FMT(t->name));
     if (m->features & MANIFEST_FEATURE_LOG)
-        return call_fail(
-            call, DP_UNSUPPORTED,
-            "namespace \"%.*s\" takes its writes through a log; this version cannot load rows into it in "
-            "bulk: write them in requests, or load into another namespace",
-            SPAN_FMT(t->name));
+        return DP_OK; /* the load goes through the log */
     key_of_wal(&key, t->name, &m->incarnation, m->wal_floor + 1);
     struct store_read_req probe = {.key = object_key_span(&key), .len = 1};
     store_read(call, store, &probe, 1); /* judge_log() judges probe.status */

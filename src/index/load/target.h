@@ -22,13 +22,13 @@ enum dp_status target_look(struct call *call, struct store *store, const struct 
                            struct load_target *target, struct schema *schema, struct arena *arena);
 /* Returns what the store's clock shows now, in Unix milliseconds, or 0 if that is unknown. */
 int64_t target_store_ms(const struct load_target *target, const struct index_clock *clock);
-/* Checks that the rows' vectors are of the namespace's kind; DP_INVALID if not. */
+/* Checks that the rows' vectors are of the namespace's kind, or that it has none yet; DP_INVALID if not. */
 enum dp_status target_check_vectors(const struct load_target *target, const struct manifest *m,
                                     struct dp_error *error);
 /* Checks that the manifest has room for the `written` segments of this load and one more; DP_TOO_LARGE if not. */
 enum dp_status target_check_room(const struct load_target *target, size_t written, struct dp_error *error);
-/* Checks that the namespace takes loads. DP_DENIED: it is read-only. DP_UNSUPPORTED: it has a log, in whose order loaded
- * rows would have no place. */
+/* Checks that the namespace takes loads. DP_DENIED: it is read-only. DP_UNSUPPORTED: it has a log of which its manifest
+ * does not tell. */
 enum dp_status target_check_writable(struct call *call, struct store *store, const struct load_target *target,
                                      const struct manifest *m);
 

@@ -31,6 +31,8 @@ static enum dp_status check_limits(struct call *call, const struct view *view, b
     const struct snapshot *base = view->base;
     uint64_t bytes = 0;
     for (size_t i = 0; documents && i < base->manifest.segment_count; i++) {
+        if (view_hides(view, i))
+            continue;
         const struct segment_hot *hot = &base->segments[i].segment->hot;
         for (size_t b = 0; b < hot->document_count; b++)
             bytes += hot->documents[b].raw;

@@ -32,6 +32,7 @@ struct looking {
     struct span *missing; /* [missing_count]: keys that the tail did not have */
     uint32_t *positions;  /* [missing_count]: their positions in `keys` */
     size_t missing_count;
+    size_t attached; /* loads that were attached when `missing` was made */
     struct lookup_match *matches;
     size_t match_count, match_room;
 };
@@ -49,7 +50,9 @@ static enum dp_status add_match(void *context, size_t segment, size_t key, uint3
 
 static void find_missing(struct looking *l)
 {
+    l->missing_count = l->match_count = 0;
     view_lock(l->view);
+    l->attached = l->view->locked.attached;
     for (size_t i = 0; i < l->count; i++) {
         if (tail_find(&l->view->locked.tail, l->keys[i]))
             continue;
@@ -77,19 +80,21 @@ static enum dp_status search_segments(struct looking *l)
     return status;
 }
 
-/* Sets `out` to what the tail and the masks say now. */
-static struct view_position decide(struct looking *l)
+/* Sets `out` and *at to what the tail and the masks say now. Returns false when a load was attached since
+ * find_missing(): then a row that the tail had may be in a segment. */
+static bool decide(struct looking *l, struct view_position *at)
 {
     view_lock(l->view);
-    struct view_position at = l->view->locked.at;
-    for (size_t i = 0; i < l->match_count; i++) {
+    bool same = l->view->locked.attached == l->attached;
+    *at = l->view->locked.at;
+    for (size_t i = 0; i < l->match_count && same; i++) {
         const struct lookup_match *m = &l->matches[i];
         const struct row_set *mask = view_mask(l->view, m->place.segment);
         if (!mask || !row_set_has(mask, m->place.row))
             l->out[m->key] =
                 (struct found_row){.where = ROW_SEGMENT, .segment = m->place.segment, .row = m->place.row};
     }
-    for (size_t i = 0; i < l->count; i++) {
+    for (size_t i = 0; i < l->count && same; i++) {
         const struct tail_row *row = tail_find(&l->view->locked.tail, l->keys[i]);
         if (row && row->record->kind == WAL_ROW)
             l->out[i] = (struct found_row){.where = ROW_TAIL,
@@ -100,7 +105,7 @@ static struct view_position decide(struct looking *l)
             l->out[i] = (struct found_row){.where = ROW_NONE};
     }
     view_unlock(l->view);
-    return at;
+    return same;
 }
 
 /* ---- documents and vectors ----------------------------------------------------------------------------- */
@@ -183,15 +188,13 @@ enum dp_status index_lookup(struct call *call, struct view *view, const struct s
         out[i] = (struct found_row){.where = ROW_NONE};
     if (!l.missing || !l.positions)
         status = call_nomem(call, "a lookup");
-    if (status == DP_OK) {
+    for (bool decided = false; status == DP_OK && !decided;) {
         find_missing(&l);
         status = search_segments(&l);
+        decided = status == DP_OK && decide(&l, at);
     }
-    if (status == DP_OK) {
-        *at = decide(&l);
-        if (parts != LOOKUP_PLACES)
-            status = read_found(&l);
-    }
+    if (status == DP_OK && parts != LOOKUP_PLACES)
+        status = read_found(&l);
     mem_free(l.missing);
     mem_free(l.positions);
     mem_free(l.matches);

@@ -112,6 +112,10 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         status = run_over(&run, out);
         if (run.confirmed)
             reader_confirm(reader, view, run.seen);
+        if (run.outcome == QUERY_LOAD_CAME && status == DP_OK) {
+            reloads--; /* the same view answers now */
+            continue;
+        }
         if (run.outcome == QUERY_ANSWERED || reloads == READER_RELOADS)
             break;
         status = find_next(&run, reader, &next);

@@ -20,6 +20,7 @@ enum query_outcome {
     QUERY_ANSWERED,         /* it answered, or failed, and need not run again */
     QUERY_REFUSED,          /* the view's manifest does not take it; the view may be old */
     QUERY_MANIFEST_CHANGED, /* query_run.newer has the new manifest */
+    QUERY_LOAD_CAME,        /* the view got a load during the run */
     QUERY_OBJECT_GONE       /* an object that the view's manifest lists is missing, or the log does not fit it */
 };
 

@@ -185,7 +185,7 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
         .unindexed_bytes = counts.tail_bytes,
         .last_entry = counts.at.last,
         .has_log = (m->features & MANIFEST_FEATURE_LOG) != 0,
-        .segments = m->segment_count,
+        .segments = view->base->listed_count,
         .bytes = manifest_bytes(m),
         .read_only = m->read_only,
         .created_ms = m->created_ms,

@@ -39,6 +39,7 @@ struct probe {
     uint32_t *lists; /* [count] */
     size_t *reads;   /* [count]: handles of the reads of the lists */
     size_t count;
+    bool hidden; /* the segment does not count, so it has no probed list */
 };
 
 /* A place among all probed lists: a segment, and a position in its probe.lists. */
@@ -54,6 +55,7 @@ struct scoring {
     struct round round;
     size_t want, room;           /* maximum candidates at the end, and meanwhile */
     struct current_read current; /* asks whether the view is current */
+    size_t attached;             /* loads that were attached when the lists were chosen */
     bool split;                  /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
@@ -90,6 +92,17 @@ static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe
     }
 }
 
+/* Notes which segments do not count now, because their load is not attached. */
+static void note_hidden(struct scoring *sc)
+{
+    const struct snapshot *s = sc->run->snapshot;
+    view_lock(sc->run->view);
+    sc->attached = sc->run->view->locked.attached;
+    for (size_t i = s->listed_count; i < s->manifest.segment_count; i++)
+        sc->probes[i].hidden = view_hides(sc->run->view, i);
+    view_unlock(sc->run->view);
+}
+
 static enum dp_status plan_probes(struct scoring *sc)
 {
     struct query_run *run = sc->run;
@@ -97,11 +110,12 @@ static enum dp_status plan_probes(struct scoring *sc)
     sc->probes = arena_calloc(run->call->arena, s->manifest.segment_count + 1, sizeof *sc->probes);
     if (!sc->probes)
         return call_nomem(run->call, "a query");
+    note_hidden(sc);
     for (size_t i = 0; i < s->manifest.segment_count; i++) {
         const struct segment *segment = s->segments[i].segment;
         struct probe *probe = &sc->probes[i];
-        if (!segment->ivf)
-            continue; /* no row has a vector */
+        if (!segment->ivf || probe->hidden)
+            continue; /* no row has a vector, or no row counts */
         enum dp_status status = choose_lists(run, i, probe);
         if (status)
             return status;
@@ -350,7 +364,7 @@ static enum dp_status score_round(struct scoring *sc, struct probe_place begin, 
         size_t from = i == begin.segment ? begin.list : 0, to = i == end.segment ? end.list : whole->count;
         if (from == to)
             continue; /* a segment without a vector has no arrays */
-        struct probe part = {whole->lists + from, whole->reads + from, to - from};
+        struct probe part = {.lists = whole->lists + from, .reads = whole->reads + from, .count = to - from};
         sc->split = sc->split || part.count < whole->count;
         if (sc->room <= sc->entries && sc->room - run->candidate_count < sc->want)
             choose_candidates(sc);
@@ -384,7 +398,9 @@ static enum dp_status score_view(struct scoring *sc, struct probe_place begin, s
     struct query_run *run = sc->run;
     view_lock(run->view);
     enum dp_status status = score_round(sc, begin, end);
-    if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count) {
+    if (run->view->locked.attached != sc->attached)
+        run->outcome = QUERY_LOAD_CAME; /* its lists were not chosen */
+    else if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count) {
         drop_masked(run);
         const struct tail_search search = {.metric = run->snapshot->manifest.vectors.metric,
                                            .query = run->vector,

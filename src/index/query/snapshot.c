@@ -65,6 +65,36 @@ enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t si
     return DP_OK;
 }
 
+/* Puts the segments of pending loads behind the listed ones. */
+static enum dp_status take_pending(struct call *call, struct snapshot *s)
+{
+    struct manifest *m = &s->manifest;
+    size_t count = m->segment_count, loads = m->pending_count;
+    s->listed_count = count;
+    if (loads == 0)
+        return DP_OK;
+    for (size_t i = 0; i < loads; i++)
+        count += m->pending[i].segment_count;
+    struct manifest_segment *all = arena_array(&m->arena, count + 1, sizeof *all);
+    s->loads = arena_array(&m->arena, loads, sizeof *s->loads);
+    if (!all || !s->loads)
+        return call_nomem(call, "a namespace");
+    if (m->segment_count)
+        memcpy(all, m->segments, m->segment_count * sizeof *all);
+    count = m->segment_count;
+    for (size_t i = 0; i < loads; i++) {
+        const struct manifest_pending *p = &m->pending[i];
+        s->loads[i] = (struct snapshot_load){p->load, p->at_ms, count, p->segment_count};
+        memcpy(all + count, p->segments, p->segment_count * sizeof *all);
+        count += p->segment_count;
+    }
+    s->load_count = loads;
+    m->segments = all;
+    m->segment_count = count;
+    m->pending_count = 0;
+    return DP_OK;
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
 /* The reads of one segment in a round. */
@@ -274,11 +304,16 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
     *m = (struct manifest){0};
     s->version = *version;
     key_of_manifest(&s->manifest_key, name);
+    enum dp_status status = take_pending(call, s);
+    if (status) {
+        snapshot_release(s);
+        return status;
+    }
     s->segments = mem_calloc(s->manifest.segment_count + 1, sizeof *s->segments);
     struct opening o = {.call = call, .snapshot = s, .name = name, .before = before, .log = log};
     o.asked = arena_calloc(call->arena, s->manifest.segment_count + 1, sizeof *o.asked);
     round_init(&o.round, call, store, round_bytes);
-    enum dp_status status = s->segments && o.asked ? DP_OK : call_nomem(call, "a namespace");
+    status = s->segments && o.asked ? DP_OK : call_nomem(call, "a namespace");
     size_t at = 0;
     if (status == DP_OK) {
         do

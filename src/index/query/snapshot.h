@@ -34,6 +34,13 @@ struct snapshot_segment {
     struct deleted_rows *deleted; /* NULL: no row is deleted */
 };
 
+/* A pending load of a snapshot. */
+struct snapshot_load {
+    struct ulid load;
+    int64_t at_ms;       /* when the manifest got it, by the store's clock */
+    size_t first, count; /* its segments are segments[first] to segments[first + count - 1] */
+};
+
 /* The times of a read of the manifest, by index_now_ns(). */
 struct manifest_read {
     int64_t sent_ns, answered_ns;
@@ -42,11 +49,15 @@ struct manifest_read {
 /* A snapshot. */
 struct snapshot {
     _Atomic unsigned references;
+    /* Its `segments` are those that the manifest lists, and behind them those of pending loads; `pending` is empty. */
     struct manifest manifest;
+    size_t listed_count;         /* number of listed segments */
+    struct snapshot_load *loads; /* [load_count], in the manifest's arena */
+    size_t load_count;
     struct store_version version; /* version of the manifest */
     struct manifest_read seen;    /* the latest read that found this manifest; guarded by the reader's lock */
     struct object_key manifest_key;
-    struct snapshot_segment *segments; /* [manifest.segment_count], in the manifest's order */
+    struct snapshot_segment *segments; /* [manifest.segment_count], in the order of manifest.segments */
 };
 
 struct snapshot *snapshot_retain(struct snapshot *s);
@@ -59,7 +70,7 @@ struct snapshot_log {
     struct log_run run; /* out; after DP_OK the caller releases it */
 };
 
-/* Opens the segments that the manifest `m` lists, which the read `seen` found. Reads in rounds of at most
+/* Opens the segments that the manifest `m` lists or has pending, which the read `seen` found. Reads in rounds of at most
  * round_bytes (0: ROUND_BYTES_MAX). The first round also reads the entries of `log` (or NULL). Shares the unchanged
  * segments with `before` (or NULL). Takes over *m, also on failure. Fails with DP_STALE when a listed object is
  * missing: then the manifest may have changed. */

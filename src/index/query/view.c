@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/array.h"
+#include "index/query/attach.h"
 #include "index/query/id_search.h"
 #include "index/query/reader.h"
 
@@ -24,14 +25,48 @@ static int init_view_lock(pthread_rwlock_t *lock)
     return failed;
 }
 
+enum dp_status view_make_mask(struct call *call, const struct view *view, size_t i, struct row_set **out)
+{
+    const struct deleted_rows *deleted = view->base->segments[i].deleted;
+    struct row_set *mask = mem_calloc(1, sizeof *mask);
+    enum dp_status status = mask ? DP_OK : call_nomem(call, "a mask of rows");
+    if (status == DP_OK)
+        status = row_set_init(mask, view->base->manifest.segments[i].rows, &call->error);
+    if (status) {
+        mem_free(mask);
+        return status;
+    }
+    if (deleted) {
+        memcpy(mask->bits, deleted->set.bits, (size_t)(mask->rows / 8 + 1));
+        mask->count = deleted->set.count;
+    }
+    *out = mask;
+    return DP_OK;
+}
+
+/* Masks all rows of pending loads. */
+static enum dp_status hide_loads(struct call *call, struct view *view)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = view->base->listed_count; i < view->base->manifest.segment_count && status == DP_OK; i++) {
+        struct row_set **mask = &view->locked.masks[i];
+        status = view_make_mask(call, view, i, mask);
+        for (uint64_t row = 0; status == DP_OK && row < (*mask)->rows; row++)
+            row_set_add(*mask, row);
+    }
+    return status;
+}
+
 enum dp_status view_new(struct call *call, const struct index_reader *reader, struct snapshot *base,
                         struct view **out)
 {
     struct view *view = mem_calloc(1, sizeof *view);
     struct row_set **masks = mem_calloc(base->manifest.segment_count + 1, sizeof(struct row_set *));
-    if (!view || !masks || init_view_lock(&view->locked.lock)) {
+    enum load_fate *fates = mem_calloc(base->load_count + 1, sizeof *fates);
+    if (!view || !masks || !fates || init_view_lock(&view->locked.lock)) {
         mem_free(view);
         mem_free(masks);
+        mem_free(fates);
         snapshot_release(base);
         return call_nomem(call, "a namespace");
     }
@@ -40,10 +75,15 @@ enum dp_status view_new(struct call *call, const struct index_reader *reader, st
     view->reader = reader;
     view->base = base;
     view->locked.masks = masks;
+    view->locked.fates = fates;
     view->locked.at = (struct view_position){m->wal_floor, m->wal_chain};
     tail_init(&view->locked.tail);
-    *out = view;
-    return DP_OK;
+    enum dp_status status = hide_loads(call, view);
+    if (status)
+        view_release(view);
+    else
+        *out = view;
+    return status;
 }
 
 struct view *view_retain(struct view *view)
@@ -52,7 +92,7 @@ struct view *view_retain(struct view *view)
     return view;
 }
 
-static void free_mask(struct row_set *mask)
+void view_free_mask(struct row_set *mask)
 {
     if (mask)
         row_set_deinit(mask);
@@ -64,8 +104,9 @@ void view_release(struct view *view)
     if (!view || atomic_fetch_sub(&view->references, 1) != 1)
         return;
     for (size_t i = 0; i < view->base->manifest.segment_count; i++)
-        free_mask(view->locked.masks[i]);
+        view_free_mask(view->locked.masks[i]);
     mem_free(view->locked.masks);
+    mem_free(view->locked.fates);
     tail_deinit(&view->locked.tail);
     pthread_rwlock_destroy(&view->locked.lock);
     snapshot_release(view->base);
@@ -88,6 +129,17 @@ const struct row_set *view_mask(const struct view *view, size_t i)
     if (view->locked.masks[i])
         return view->locked.masks[i];
     return deleted ? &deleted->set : NULL;
+}
+
+bool view_hides(const struct view *view, size_t i)
+{
+    const struct snapshot *base = view->base;
+    for (size_t n = 0; n < base->load_count && i >= base->listed_count; n++) {
+        const struct snapshot_load *load = &base->loads[n];
+        if (i >= load->first && i - load->first < load->count)
+            return view->locked.fates[n] != LOAD_ATTACHED;
+    }
+    return false;
 }
 
 struct view_position view_position(struct view *view)
@@ -141,7 +193,7 @@ struct masking {
 static void masking_deinit(struct masking *m)
 {
     for (size_t i = 0; m->fresh && i < m->view->base->manifest.segment_count; i++)
-        free_mask(m->fresh[i]);
+        view_free_mask(m->fresh[i]);
     mem_free(m->fresh);
     mem_free(m->keys);
     mem_free(m->segments);
@@ -203,26 +255,6 @@ static enum dp_status add_masked(void *context, size_t segment, size_t key, uint
     return DP_OK;
 }
 
-/* Makes a mask with the rows that the base has as deleted. */
-static enum dp_status make_mask(struct call *call, const struct view *view, size_t i, struct row_set **out)
-{
-    const struct deleted_rows *deleted = view->base->segments[i].deleted;
-    struct row_set *mask = mem_calloc(1, sizeof *mask);
-    enum dp_status status = mask ? DP_OK : call_nomem(call, "a mask of rows");
-    if (status == DP_OK)
-        status = row_set_init(mask, view->base->manifest.segments[i].rows, &call->error);
-    if (status) {
-        mem_free(mask);
-        return status;
-    }
-    if (deleted) {
-        memcpy(mask->bits, deleted->set.bits, (size_t)(mask->rows / 8 + 1));
-        mask->count = deleted->set.count;
-    }
-    *out = mask;
-    return DP_OK;
-}
-
 /* Searches the segments for the keys, and makes the masks that the view lacks. Reads from the store. */
 static enum dp_status search_masked(struct masking *m)
 {
@@ -233,7 +265,7 @@ static enum dp_status search_masked(struct masking *m)
     for (size_t i = 0; i < m->row_count && status == DP_OK; i++) {
         size_t segment = m->rows[i].segment;
         if (!m->fresh[segment]) /* no lock: a mask that is there already costs one allocation */
-            status = make_mask(m->call, m->view, segment, &m->fresh[segment]);
+            status = view_make_mask(m->call, m->view, segment, &m->fresh[segment]);
     }
     return status;
 }
@@ -287,10 +319,11 @@ static enum dp_status check_entry(struct call *call, const struct view *view, co
         return fail_entry(call, view, number, "the log entry belongs to another incarnation of the namespace");
     if (entry->head.dim != 0 && entry->head.dim != m->vectors.dim)
         return fail_entry(call, view, number, "its vectors do not have the dimensions that the manifest says");
-    for (size_t i = 0; i < entry->count; i++) {
+    for (size_t i = 0; i < entry->count && !wal_entry_names_load(entry); i++) {
         if (entry->records[i].kind != WAL_ROW && entry->records[i].kind != WAL_DELETED)
-            return call_fail(call, DP_UNSUPPORTED, "log entry %" PRIu64 " commits a load, which this build cannot",
-                             number);
+            return call_fail(
+                call, DP_UNSUPPORTED,
+                "log entry %" PRIu64 " has a load beside other records, which this version cannot read", number);
     }
     return DP_OK;
 }
@@ -311,7 +344,9 @@ static enum dp_status append_entry(struct call *call, struct view *view, struct 
     return status;
 }
 
-enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries, size_t count)
+/* Applies entries of rows and deletions. */
+static enum dp_status apply_rows(struct call *call, struct view *view, struct wal_entry *const *entries,
+                                 size_t count)
 {
     struct masking m;
     enum dp_status status = masking_init(&m, call, view);
@@ -339,6 +374,39 @@ enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_e
     return status;
 }
 
+/* Applies an entry that attaches a load or makes it void. */
+static enum dp_status apply_load_entry(struct call *call, struct view *view, struct wal_entry *entry)
+{
+    struct attachment a;
+    enum dp_status status = check_entry(call, view, entry);
+    if (status == DP_OK)
+        status = attachment_prepare(call, view, entry, &a);
+    if (status)
+        return status;
+    pthread_rwlock_wrlock(&view->locked.lock);
+    bool next = view->locked.at.last < entry->head.number;
+    status = append_entry(call, view, entry);
+    if (status == DP_OK && next)
+        attachment_apply(&a);
+    view_unlock(view);
+    attachment_deinit(&a);
+    return status;
+}
+
+enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries, size_t count)
+{
+    enum dp_status status = DP_OK;
+    for (size_t at = 0, end; at < count && status == DP_OK; at = end) {
+        for (end = at; end < count && !wal_entry_names_load(entries[end]); end++)
+            ;
+        if (end > at)
+            status = apply_rows(call, view, entries + at, end - at);
+        else
+            status = apply_load_entry(call, view, entries[end++]);
+    }
+    return status;
+}
+
 enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry)
 {
     return view_apply_all(call, view, &entry, 1);
@@ -350,6 +418,7 @@ enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry
 struct inheritance {
     struct wal_entry **entries; /* [count], retained: those after the new floor */
     size_t count;
+    bool loads; /* one of them attaches a load or makes it void */
 };
 
 static void inheritance_release(struct inheritance *kept)
@@ -391,21 +460,17 @@ static size_t find_shared(const struct view *view, size_t i, const struct view *
 static enum dp_status inherit_mask(struct call *call, struct view *view, size_t i, const struct row_set *mask)
 {
     struct row_set **own = &view->locked.masks[i];
-    enum dp_status status = make_mask(call, view, i, own);
+    enum dp_status status = view_make_mask(call, view, i, own);
     if (status)
         return status;
-    for (uint64_t byte = 0; byte <= mask->rows / 8; byte++)
-        (*own)->bits[byte] |= mask->bits[byte];
-    (*own)->count = 0;
-    for (uint64_t byte = 0; byte <= mask->rows / 8; byte++)
-        (*own)->count += (uint64_t)__builtin_popcount((*own)->bits[byte]);
+    row_set_join(*own, mask);
     return DP_OK;
 }
 
 static void drop_masks(struct view *view)
 {
-    for (size_t i = 0; i < view->base->manifest.segment_count; i++) {
-        free_mask(view->locked.masks[i]);
+    for (size_t i = 0; i < view->base->listed_count; i++) {
+        view_free_mask(view->locked.masks[i]);
         view->locked.masks[i] = NULL;
     }
 }
@@ -423,12 +488,15 @@ static enum dp_status take_inheritance(struct call *call, struct view *view, str
         kept->entries = mem_calloc(tail->entry_count + 1, sizeof(struct wal_entry *));
         status = kept->entries ? DP_OK : call_nomem(call, "a namespace's log");
         for (size_t i = 0; i < tail->entry_count && status == DP_OK; i++) {
-            if (tail->entries[i]->head.number > floor)
-                kept->entries[kept->count++] = wal_entry_retain(tail->entries[i]);
+            if (tail->entries[i]->head.number <= floor)
+                continue;
+            kept->loads = kept->loads || wal_entry_names_load(tail->entries[i]);
+            kept->entries[kept->count++] = wal_entry_retain(tail->entries[i]);
         }
-        for (size_t i = 0; i < view->base->manifest.segment_count && status == DP_OK; i++) {
+        /* Without entries about loads, those that are pending over the new manifest stay hidden. */
+        for (size_t i = 0; i < view->base->listed_count && status == DP_OK && !kept->loads; i++) {
             size_t k = find_shared(view, i, from);
-            if (k != SIZE_MAX && from->locked.masks[k])
+            if (k != SIZE_MAX && from->locked.masks[k] && !view_hides(from, k))
                 status = inherit_mask(call, view, i, from->locked.masks[k]);
         }
     }
@@ -444,7 +512,7 @@ static enum dp_status mask_new_segments(struct call *call, struct view *view, co
     enum dp_status status = masking_init(&m, call, view);
     if (status)
         return status;
-    for (size_t i = 0; i < view->base->manifest.segment_count; i++) {
+    for (size_t i = 0; i < view->base->listed_count; i++) {
         if (find_shared(view, i, from) == SIZE_MAX)
             add_searched(&m, i);
     }
@@ -467,6 +535,8 @@ enum dp_status view_inherit(struct call *call, struct view *view, struct view *f
     /* The first kept entry carries the hash of the entry at the floor, as the new manifest must have it. */
     if (kept.count && kept.entries[0]->head.chain != view->locked.at.chain)
         drop_masks(view);
+    else if (kept.loads)
+        status = view_apply_all(call, view, kept.entries, kept.count);
     else if (kept.count) {
         for (size_t i = 0; i < kept.count && status == DP_OK; i++)
             status = append_entry(call, view, kept.entries[i]);

@@ -4,6 +4,9 @@
  * manifest's wal_floor. A row of a segment that a tail entry replaces or deletes is masked. A view grows entry by
  * entry (view_apply); over another manifest there is another view (index/query/follow.h).
  *
+ * The base also has the segments of pending loads. All their rows are masked until the tail has the load's "attach"
+ * entry, which unmasks them and masks the rows that they replace (index/query/attach.h).
+ *
  * Any thread may use a view. The lock is a leaf: no holder waits for the store. Whoever holds it for reading sees
  * the tail and the masks at one entry, view_position.last. Log entries and segments never change, so a pointer
  * to a record or a segment is good as long as the view is.
@@ -24,6 +27,9 @@ struct view_position {
     uint64_t chain; /* its hash, which the next entry carries */
 };
 
+/* What the log says about a pending load; its first entry about the load counts. */
+enum load_fate { LOAD_OPEN, LOAD_ATTACHED, LOAD_VOID };
+
 struct view {
     _Atomic unsigned references;
     const struct index_reader *reader; /* outlives the view */
@@ -34,6 +40,8 @@ struct view {
         struct view_position at;
         struct tail tail;
         struct row_set **masks; /* [base->manifest.segment_count]: rows to skip; NULL: those of the base */
+        enum load_fate *fates;  /* [base->load_count] */
+        size_t attached;        /* number of loads that are attached */
     } locked;
 };
 
@@ -56,6 +64,12 @@ void view_lock(struct view *view);
 void view_unlock(struct view *view);
 /* Returns the rows of segment i that are deleted or replaced; NULL: there are none. The caller holds the lock. */
 const struct row_set *view_mask(const struct view *view, size_t i);
+
+/* Returns whether all rows of segment i are masked, since its load is not attached. The caller holds the lock. */
+bool view_hides(const struct view *view, size_t i);
+/* Makes a mask with the rows of segment i that the base has as deleted. */
+enum dp_status view_make_mask(struct call *call, const struct view *view, size_t i, struct row_set **out);
+void view_free_mask(struct row_set *mask); /* NULL is fine */
 
 struct view_position view_position(struct view *view);
 struct view_counts view_counts(struct view *view);

@@ -18,6 +18,15 @@ void row_set_deinit(struct row_set *set)
     *set = (struct row_set){0};
 }
 
+void row_set_join(struct row_set *into, const struct row_set *from)
+{
+    into->count = 0;
+    for (uint64_t byte = 0; byte <= into->rows / 8; byte++) {
+        into->bits[byte] |= from->bits[byte];
+        into->count += (uint64_t)__builtin_popcount(into->bits[byte]);
+    }
+}
+
 void deleted_write(const struct row_set *set, const struct ulid *segment, struct buffer *out)
 {
     size_t start = out->len;

@@ -42,6 +42,9 @@ static inline bool row_set_add(struct row_set *set, uint64_t row)
     return true;
 }
 
+/* Adds the rows of another set for the same segment. */
+void row_set_join(struct row_set *into, const struct row_set *from);
+
 /* Appends the .del object of a segment. */
 void deleted_write(const struct row_set *set, const struct ulid *segment, struct buffer *out);
 /* Initialises *set from the .del object of a segment with `rows` rows, `count` of them deleted. Fails with

@@ -73,7 +73,13 @@ enum dp_status tail_append(struct tail *tail, struct wal_entry *entry, struct dp
 const struct tail_row *tail_find(const struct tail *tail, struct span key)
 {
     const uint64_t *newest = map_find(&tail->newest, key);
-    return newest ? &tail->rows[*newest] : NULL;
+    return newest && !tail->rows[*newest].superseded ? &tail->rows[*newest] : NULL;
+}
+
+void tail_supersede(struct tail *tail, size_t row)
+{
+    tail->live -= tail_row_is_live(&tail->rows[row]);
+    tail->rows[row].superseded = true;
 }
 
 enum dp_status tail_keep_after(const struct tail *from, uint64_t floor, struct tail *out, struct dp_error *error)

@@ -15,7 +15,7 @@ enum { TAIL_ROWS_MAX = 64 * 1024 * 1024 };
 struct tail_row {
     const struct wal_record *record; /* WAL_ROW or WAL_DELETED */
     uint64_t entry;                  /* number of its entry */
-    bool superseded;                 /* a later record has the same id */
+    bool superseded;                 /* a later record, or a load that came later, has the same id */
 };
 
 struct tail {
@@ -34,8 +34,11 @@ void tail_deinit(struct tail *tail);
 /* Appends an entry and retains it. Its number must follow that of the last one. Fails with DP_NOMEM, or with
  * DP_TOO_LARGE for more than TAIL_ROWS_MAX rows; then the tail does not change. */
 enum dp_status tail_append(struct tail *tail, struct wal_entry *entry, struct dp_error *error);
-/* Returns the newest row of an id key, which may say that it is deleted. NULL: no entry names the id. */
+/* Returns the newest row of an id key, which may say that it is deleted. NULL: no entry names the id, or a load has
+ * brought it since. */
 const struct tail_row *tail_find(const struct tail *tail, struct span key);
+/* Notes that a load brings the id of rows[row], which is the newest one of its id. */
+void tail_supersede(struct tail *tail, size_t row);
 /* Initialises *out with the entries of `from` after number `floor`. Fails as tail_append does; then there is nothing
  * to free. */
 enum dp_status tail_keep_after(const struct tail *from, uint64_t floor, struct tail *out, struct dp_error *error);

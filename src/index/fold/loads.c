@@ -1,0 +1,158 @@
+/* fold/loads.c: loads that a fold passes, and loads that nobody commits any more. */
+#include "index/fold/loads.h"
+
+#include <stdlib.h>
+
+#include "index/load/decide.h"
+#include "index/query/reader.h"
+#include "index/upkeep.h"
+
+enum dp_status folded_loads_take(struct call *call, const struct view *view, struct folded_loads *out)
+{
+    const struct snapshot *base = view->base;
+    *out = (struct folded_loads){.base = base};
+    out->fates = arena_array(call->arena, base->load_count + 1, sizeof *out->fates);
+    if (!out->fates)
+        return call_nomem(call, "a fold");
+    for (size_t i = 0; i < base->load_count; i++) {
+        out->fates[i] = view->locked.fates[i];
+        out->settled += out->fates[i] != LOAD_OPEN;
+    }
+    return DP_OK;
+}
+
+bool folded_loads_hide(const struct folded_loads *loads, size_t i)
+{
+    const struct snapshot *base = loads->base;
+    for (size_t n = 0; n < base->load_count && i >= base->listed_count; n++) {
+        if (i >= base->loads[n].first && i - base->loads[n].first < base->loads[n].count)
+            return loads->fates[n] != LOAD_ATTACHED;
+    }
+    return false;
+}
+
+static bool base_lists(const struct snapshot *base, const struct ulid *segment)
+{
+    for (size_t i = 0; i < base->listed_count; i++) {
+        if (ulid_equal(&base->manifest.segments[i].id, segment))
+            return true;
+    }
+    return false;
+}
+
+bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m)
+{
+    if (loads->settled == 0)
+        return true;
+    if (m->wal_floor != loads->base->manifest.wal_floor)
+        return false;
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (!base_lists(loads->base, &m->segments[i].id))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the manifest ---------------------------------------------------------------------------------------- */
+
+static int compare_listed(const void *a, const void *b)
+{
+    const struct manifest_segment *left = a, *right = b;
+    return memcmp(left->id.text, right->id.text, ULID_LEN);
+}
+
+/* Takes a load out of pending. Returns false if it is not there. */
+static bool take_pending_load(struct manifest *m, const struct ulid *load, struct manifest_pending *out)
+{
+    size_t kept = 0, before = m->pending_count;
+    for (size_t i = 0; i < before; i++) {
+        if (ulid_equal(&m->pending[i].load, load))
+            *out = m->pending[i];
+        else
+            m->pending[kept++] = m->pending[i];
+    }
+    m->pending_count = kept;
+    return kept < before;
+}
+
+enum dp_status folded_loads_settle(struct call *call, const struct folded_loads *loads, struct manifest *m)
+{
+    const struct snapshot *base = loads->base;
+    size_t count = m->segment_count;
+    if (loads->settled == 0)
+        return DP_OK;
+    struct manifest_segment *all = arena_array(&m->arena, count + base->manifest.segment_count + 1, sizeof *all);
+    if (!all)
+        return call_nomem(call, "a manifest");
+    if (count)
+        memcpy(all, m->segments, count * sizeof *all);
+    for (size_t i = 0; i < base->load_count; i++) {
+        struct manifest_pending p = {0};
+        if (loads->fates[i] == LOAD_OPEN)
+            continue;
+        bool there = take_pending_load(m, &base->loads[i].load, &p);
+        if (loads->fates[i] == LOAD_VOID)
+            continue;
+        if (!there || p.segment_count != base->loads[i].count)
+            return call_fail(call, DP_CORRUPT, "%s: the log attaches load %s, but the manifest does not have it",
+                             base->manifest_key.text, base->loads[i].load.text);
+        memcpy(all + count, p.segments, p.segment_count * sizeof *all);
+        count += p.segment_count;
+    }
+    m->segments = all;
+    m->segment_count = count;
+    qsort(all, count, sizeof *all, compare_listed);
+    return DP_OK;
+}
+
+uint64_t folded_loads_rows(const struct folded_loads *loads)
+{
+    const struct snapshot *base = loads->base;
+    uint64_t rows = 0;
+    for (size_t i = base->listed_count; i < base->manifest.segment_count; i++)
+        rows += folded_loads_hide(loads, i) ? 0 : base->manifest.segments[i].rows;
+    return rows;
+}
+
+/* ---- abandoned loads ------------------------------------------------------------------------------------- */
+
+/* Returns the position of an abandoned load at or after `from`, or the number of loads. */
+static size_t next_abandoned(struct view *view, size_t from, int64_t now_ms)
+{
+    const struct snapshot *base = view->base;
+    view_lock(view);
+    while (from < base->load_count &&
+           (view->locked.fates[from] != LOAD_OPEN || now_ms - base->loads[from].at_ms < INDEX_LAG_MS))
+        from++;
+    view_unlock(view);
+    return from;
+}
+
+size_t fold_count_abandoned(struct view *view, int64_t now_ms)
+{
+    size_t count = 0;
+    for (size_t i = 0; (i = next_abandoned(view, i, now_ms)) < view->base->load_count; i++)
+        count++;
+    return count;
+}
+
+enum dp_status fold_give_up_abandoned(struct call *call, struct index_reader *reader, struct view **view)
+{
+    const struct manifest *m = &(*view)->base->manifest;
+    const struct ulid incarnation = m->incarnation;
+    int64_t now_ms = manifest_store_ms(m, reader->clock);
+    struct view *first = view_retain(*view);
+    enum dp_status status = DP_OK;
+    size_t i = next_abandoned(first, 0, now_ms);
+    for (; i < first->base->load_count && status == DP_OK; i = next_abandoned(first, i + 1, now_ms)) {
+        struct load_decision decision = {
+            .reader = reader, .incarnation = incarnation, .load = first->base->loads[i].load, .kind = WAL_VOID};
+        status = load_decide(call, &decision);
+        if (status == DP_OK && decision.view) {
+            view_release(*view);
+            *view = decision.view;
+        }
+    }
+    view_release(first);
+    return status;
+}
