@@ -24,6 +24,7 @@ endif
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 20
 SEED ?= 1
+KILLS_SECONDS ?= 60
 HISTORIES ?= 20000
 TRACE ?=
 TARGET ?=
@@ -46,7 +47,7 @@ endif
 # How the targets below name that build.
 checked := BUILD=build-clang-asan CC=clang SANITIZE=address,undefined
 
-.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models simulation \
+.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models simulation kills \
 	check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
 
 build: tools
@@ -108,6 +109,10 @@ check-avx512: model ## test the kernels on an emulated processor with AVX-512 (T
 	@$(MAKE) tools FOR=avx512
 	@$(MAKE) build
 	@scripts/check-avx512 --build $(BUILD) $(TESTS)
+
+kills: model ## kill writers, readers and folders of one folder at random, and check every answer (KILLS_SECONDS=60 SEED=1)
+	@$(MAKE) build
+	@root=$$(mktemp -d) && tests/e2e/kill_processes.py $(abspath $(BUILD))/dipper $$root --seconds $(KILLS_SECONDS) --seed $(SEED) && rm -r $$root
 
 check-all: model ## everything: the tests with browsers and servers, sanitizers, arm64, lint
 	@$(MAKE) tools FOR=all
