@@ -12,7 +12,7 @@ static void explain_query(struct buffer *text, const struct turbopuffer_query *q
 {
     const struct query_request *q = &query->query;
     const unsigned long long rows = stats->rows, log = stats->unindexed_rows, segments = stats->segments;
-    if (q->rank == QUERY_NEAREST && !q->filters.len)
+    if (q->rank == QUERY_NEAREST && !q->filters.len && span_equal_str(q->rank_attribute, "vector"))
         buffer_printf(text,
                       "in each of %llu segments, read the lists nearest to the vector; read all %llu rows of the "
                       "log; rank the best rows again by exact distance",

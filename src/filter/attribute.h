@@ -42,10 +42,11 @@ struct attribute {
     struct span options; /* a JSON object of the index options that were declared; empty: none */
     uint32_t dim;        /* of a vector attribute; of others 0 */
     enum vector_element element;
-    bool unfiltered; /* its options or its type keep it out of filters and orders */
-    bool checked;    /* its options say "filterable": true, so the values have a maximum */
-    bool dropped;    /* the declaration {"drop": true} has ended it; its name stays taken */
-    bool learned;    /* a value of the present request made it, so its type may still widen */
+    struct span fingerprint; /* of the model that has embedded its vectors, hexadecimal; empty: none has */
+    bool unfiltered;         /* its options or its type keep it out of filters and orders */
+    bool checked;            /* its options say "filterable": true, so the values have a maximum */
+    bool dropped;            /* the declaration {"drop": true} has ended it; its name stays taken */
+    bool learned;            /* a value of the present request made it, so its type may still widen */
 };
 
 /* The kind of the ids of a namespace. ID_ANY: unknown, or several kinds. An id key (index/id.h) begins with the

@@ -188,6 +188,9 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
 /* A query that looks at every row: it answers the rows that match, by exact distance or in the order of an attribute. */
 struct index_scan {
     struct index_query query; /* top_k, eventual, and what to include; `vector` NULL: order by an attribute */
+    /* Name of the vector attribute that is compared with the query's vector; empty: "vector". Rows without a value, or
+     * with one that has no distance, are left out. */
+    struct span near;
     /* Whether a row is to be answered, by its id key (index/id.h) and its attributes; NULL: every row. */
     bool (*match)(void *ctx, struct span key, struct span document);
     void *match_ctx;
@@ -198,8 +201,8 @@ struct index_scan {
     int (*compare)(void *ctx, struct span a, struct span b);
     void *compare_ctx;
 };
-/* Fails with DP_INVALID, and names the limit, for a namespace of more than 1,000,000 rows or, unless only distances
- * matter, 256 MiB of attributes. Hits in the order of an attribute have no distance. */
+/* Fails with DP_INVALID, and names the limit, for a namespace of more than 1,000,000 rows or, unless only distances of
+ * "vector" matter, 256 MiB of attributes. Hits in the order of an attribute have no distance. */
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out);
 

@@ -53,7 +53,8 @@ enum dp_status schema_add(struct schema *schema, struct arena *arena, const stru
     a->number = schema->count ? list[schema->count - 1].number + 1 : VECTOR_ATTRIBUTE + 1;
     a->name = arena_copy(arena, attribute->name);
     a->options = arena_copy(arena, attribute->options);
-    if (!a->name.data || !a->options.data)
+    a->fingerprint = arena_copy(arena, attribute->fingerprint);
+    if (!a->name.data || !a->options.data || !a->fingerprint.data)
         return dp_fail_nomem(error, "an attribute's name");
     schema->count++;
     return DP_OK;
@@ -215,6 +216,14 @@ static enum dp_status join_attribute(struct schema *into, struct arena *arena, c
         char type[ATTRIBUTE_TYPE_ROOM], other[ATTRIBUTE_TYPE_ROOM];
         return dp_fail(error, DP_INVALID, "attribute \"%.*s\" has type %s, not %s", SPAN_FMT(from->name),
                        attribute_type_print(known, type), attribute_type_print(from, other));
+    }
+    if (from->fingerprint.len && known->fingerprint.len == 0) {
+        known->fingerprint = arena_copy(arena, from->fingerprint);
+        if (!known->fingerprint.data)
+            return dp_fail_nomem(error, "a schema");
+    } else if (from->fingerprint.len && !span_equal(known->fingerprint, from->fingerprint)) {
+        return dp_fail(error, DP_INVALID, "attribute \"%.*s\" holds vectors of another model",
+                       SPAN_FMT(from->name));
     }
     return schema_widen(known, from->type, true, error);
 }

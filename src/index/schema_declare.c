@@ -108,24 +108,6 @@ static enum dp_status declare_id(struct declaration *d)
     return schema_set_options(&d->wanted, d->config, false, d->arena, d->error);
 }
 
-/* Reads "distance_metric" of the option "ann" of "vector". */
-static void read_metric(struct declaration *d)
-{
-    struct json_reader r;
-    struct span ann, key, value;
-    if (!schema_option(&d->wanted, "ann", &ann) || ann.data[0] != '{')
-        return;
-    json_reader_init(&r, ann);
-    json_enter_object(&r);
-    while (json_next_key(&r, NULL, &key) && json_read_raw(&r, &value)) {
-        if (span_equal_str(key, "distance_metric")) {
-            d->changes->has_metric = true;
-            d->changes->metric =
-                span_equal_str(value, "\"cosine_distance\"") ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
-        }
-    }
-}
-
 static enum dp_status declare_vector(struct declaration *d)
 {
     const struct attribute known = {
@@ -142,7 +124,7 @@ static enum dp_status declare_vector(struct declaration *d)
     d->changes->dim = d->wanted.dim;
     d->changes->changed |= d->schema->vector_element != d->wanted.element;
     d->schema->vector_element = d->wanted.element;
-    read_metric(d);
+    d->changes->has_metric |= schema_ann_metric(&d->wanted, &d->changes->metric);
     if (known.dim && d->changes->has_metric && d->changes->metric != d->vectors->metric)
         return fail_declaration(d, DP_INVALID, "the distance metric cannot change");
     return DP_OK;

@@ -257,7 +257,7 @@ static enum dp_status check_value(struct option_reading *o, enum option option, 
 static enum dp_status check_change(struct option_reading *o, enum option option, struct span before,
                                    struct span value)
 {
-    if (option == ANN && before.len && !span_equal(before, value))
+    if (option == ANN && before.len && !is_true(value) && !span_equal(before, value))
         return FAIL(o, DP_INVALID, "\"%s\" cannot change", option_names[option]);
     if (option == EMBED && before.len && !is_off(value) && !span_equal(before, value))
         return FAIL(o, DP_INVALID, "\"%s\" cannot change: remove it with null first", option_names[option]);
@@ -318,6 +318,8 @@ static enum dp_status read_options(struct option_reading *o, struct span config,
             status = check_change(o, (enum option)option, o->values[option], value);
         if (status)
             return status;
+        if (option == ANN && is_true(value) && o->values[option].len)
+            continue; /* what it has says more */
         o->values[option] = is_off(value) && option != FILTERABLE ? (struct span){0} : value;
     }
     json_end(&r);
@@ -396,4 +398,22 @@ bool schema_option(const struct attribute *attribute, const char *name, struct s
             return true;
     }
     return false;
+}
+
+bool schema_ann_metric(const struct attribute *attribute, enum index_metric *metric)
+{
+    struct json_reader r;
+    struct span ann, key, value;
+    bool found = false;
+    if (!schema_option(attribute, "ann", &ann) || ann.data[0] != '{')
+        return false;
+    json_reader_init(&r, ann);
+    json_enter_object(&r);
+    while (json_next_key(&r, NULL, &key) && json_read_raw(&r, &value)) {
+        if (span_equal_str(key, "distance_metric")) {
+            found = true;
+            *metric = span_equal_str(value, "\"cosine_distance\"") ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
+        }
+    }
+    return found;
 }

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "filter/attribute.h"
+#include "index/index.h"
 
 /* Reads the options that the JSON object `config` names, beside "type", over those that the attribute has, and
  * sets options (in `arena`), unfiltered and checked. With `in_place`, options that cannot change later may not.
@@ -22,6 +23,8 @@
  * DP_NOMEM. */
 enum dp_status schema_set_options(struct attribute *attribute, struct span config, bool in_place,
                                   struct arena *arena, struct dp_error *error);
+/* Sets *metric to the distance metric that the option "ann" gives. Returns false if it gives none. */
+bool schema_ann_metric(const struct attribute *attribute, enum index_metric *metric);
 /* Finds an option of the attribute; *value is its JSON. Returns false if it is not set. */
 bool schema_option(const struct attribute *attribute, const char *name, struct span *value);
 

@@ -67,10 +67,6 @@ static enum dp_status check_query(struct call *call, const struct query_request 
     if (request->rows.top_k == 0 || request->rows.top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX,
                          request->rows.top_k);
-    if (request->rank != QUERY_ORDERED && request->rank_attribute.len &&
-        !span_equal_str(request->rank_attribute, "vector"))
-        return call_fail(call, DP_UNSUPPORTED,
-                         "ranking by another attribute than \"vector\" is not supported yet by this server");
     return DP_OK;
 }
 
@@ -91,8 +87,14 @@ static enum dp_status search_slot(struct call *call, struct reader_slot *slot, c
     /* The filter is parsed with the newest types, so the state must be new before. */
     enum dp_status status = query->eventual ? DP_OK : index_refresh(call, slot->reader);
     struct index_query settled = *query;
+    struct query_request found = *request;
     settled.eventual = true;
-    return status == DP_OK ? query_scan(call, slot->reader, request, &settled, &response->answer) : status;
+    if (status == DP_OK)
+        status = query_find_target(call, slot->reader, &found);
+    if (status != DP_OK)
+        return status;
+    return query_needs_scan(&found) ? query_scan(call, slot->reader, &found, &settled, &response->answer)
+                                    : index_query(call, slot->reader, &settled, &response->answer);
 }
 
 /* Answers one query. Unless it may be stale, it asks the store whether there is something newer. */
@@ -115,7 +117,7 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
     }
     served_model_release(m); /* only now, because the query points to its fingerprint */
     response->dim = query.dim;
-    if (status == DP_OK && query.with_vectors && request->rank == QUERY_ORDERED) {
+    if (status == DP_OK && query.with_vectors && (request->rank == QUERY_ORDERED || query_near(request).len)) {
         status = index_stats(call, slot->reader, &stats);
         response->dim = status == DP_OK ? stats.vectors.dim : 0;
     }

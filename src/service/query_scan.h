@@ -5,6 +5,11 @@
 
 #include "service/service.h"
 
+/* Sets request->rank_attribute of a query by distance to the attribute that has the vectors: the attribute itself, or the
+ * one that the texts of an attribute with "embed" are embedded into. */
+enum dp_status query_find_target(struct call *call, struct index_reader *reader, struct query_request *request);
+/* Returns the attribute whose vectors the query's vector is compared with; empty: "vector", or none. */
+struct span query_near(const struct query_request *request);
 /* Whether the query must look at every row. */
 bool query_needs_scan(const struct query_request *request);
 

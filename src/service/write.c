@@ -153,9 +153,12 @@ static enum dp_status edit_schema(void *context, struct schema *schema, struct a
 {
     const struct write_run *run = context;
     struct schema_changes changes;
+    const size_t known = schema->count;
     enum dp_status status = DP_OK;
     if (run->request->schema.len)
         status = schema_declare(schema, &run->base.vectors, arena, run->request->schema, &changes, error);
+    if (status == DP_OK)
+        status = write_note_metric(&run->plan, schema, known, arena, error);
     return status == DP_OK ? schema_join(schema, arena, &run->plan.schema, error) : status;
 }
 
@@ -194,7 +197,8 @@ static enum dp_status embed_texts(struct write_run *run)
     enum dp_status status = DP_OK;
     if (b->text_count == 0 || run->embedded)
         return DP_OK;
-    if (b->bytes + (uint64_t)b->text_count * run->plan.vectors.dim * sizeof(float) > EMBEDDED_BYTES_MAX)
+    /* Among the attributes a vector is base 64. */
+    if (b->bytes + (uint64_t)b->text_count * run->model->facts.dim * (sizeof(float) + 2) > EMBEDDED_BYTES_MAX)
         return call_fail(call, DP_TOO_LARGE, "the rows and their embeddings have more than %d bytes; send fewer",
                          EMBEDDED_BYTES_MAX);
     const float **vectors = arena_array(call->arena, b->text_count, sizeof *vectors);
@@ -223,10 +227,11 @@ static enum dp_status write_rows(struct write_run *run, struct index_write_resul
     *result = (struct index_write_result){0};
     if (run->request->row_count == 0 && !w->deletes.filter && !w->patches.filter)
         return DP_OK;
-    for (size_t i = 0; i < b->text_count; i++) {
-        b->rows[b->text_rows[i]].vectors = run->embedded[i];
-        b->rows[b->text_rows[i]].windows = 1;
-    }
+    enum dp_status status = DP_OK;
+    if (b->text_count)
+        status = write_take_vectors(run->call, b, run->embedded, run->model->facts.dim);
+    if (status != DP_OK)
+        return status;
     w->rows = b->rows;
     w->count = run->request->row_count;
     w->patch = b->rows[w->count];

@@ -17,14 +17,25 @@ struct write_base {
     bool has_rows;
 };
 
-enum { WRITE_NO_ATTRIBUTE = UINT32_MAX };
+enum { WRITE_NO_ATTRIBUTE = UINT32_MAX, WRITE_EMBEDDINGS_MAX = 1 + SCHEMA_VECTORS_MAX };
+
+/* An attribute of a request whose texts are embedded. Attributes are given by their position in the request's list;
+ * WRITE_NO_ATTRIBUTE: the request does not have it. */
+struct write_embedding {
+    uint32_t source;
+    uint32_t target_position; /* of `target`, if the request has it, too */
+    struct span target;       /* name of the vector attribute that gets the vectors; empty: "vector" */
+};
 
 struct write_plan {
     struct schema schema;         /* after the request */
     struct index_vectors vectors; /* after the request */
     bool changed;                 /* the namespace must learn schema and vectors before it gets the rows */
-    uint32_t
-        source; /* position in the request's attributes of the one that is embedded; WRITE_NO_ATTRIBUTE: none */
+    struct write_embedding embeddings[WRITE_EMBEDDINGS_MAX];
+    size_t embedding_count;
+    /* The request's metric differs from that of the namespace, which has no "vector": new attributes note it. */
+    bool notes_metric;
+    enum index_metric noted_metric;
 };
 
 /* Plans what the request says beyond its attributes' values. `model`: the one that embeds; NULL: none. DP_INVALID,
@@ -33,11 +44,21 @@ enum dp_status write_plan_schema(struct call *call, const struct write_request *
                                  const struct write_base *base, const struct served_model *model,
                                  struct write_plan *out);
 
+/* Notes the request's metric, if the plan says so, in the vector attributes from position `known` on. */
+enum dp_status write_note_metric(const struct write_plan *plan, struct schema *schema, size_t known,
+                                 struct arena *arena, struct dp_error *error);
+
+/* What gets the vector of a text. */
+struct text_place {
+    size_t row;         /* position in the batch's rows */
+    struct span target; /* the row's attribute; empty: "vector" */
+};
+
 /* The rows of a write as the index takes them, and the texts to embed. */
 struct write_batch {
     struct index_write_row *rows; /* [request->row_count + 1]: the rows, then the patch by a filter */
     struct embed_input *texts;    /* [text_count] */
-    size_t *text_rows;            /* [text_count]: position of the row that gets the vector */
+    struct text_place *places;    /* [text_count]: what gets the vector */
     size_t text_count;
     uint64_t bytes; /* of all ids, documents and vectors */
 };
@@ -46,5 +67,9 @@ struct write_batch {
  * attribute. */
 enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
                                struct write_batch *out);
+
+/* Gives the rows of a batch the vectors of its texts: vectors[i], float[dim], is that of texts[i]. */
+enum dp_status write_take_vectors(struct call *call, struct write_batch *batch, const float *const *vectors,
+                                  uint32_t dim);
 
 #endif

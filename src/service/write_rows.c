@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/array.h"
+#include "base/base64.h"
 #include "base/map.h"
 #include "filter/vector_value.h"
 #include "index/id.h"
@@ -97,6 +98,15 @@ static enum dp_status check_vector(struct call *call, const float *x, uint32_t d
     return DP_OK;
 }
 
+/* Returns the attribute that is embedded into "vector". */
+static uint32_t source_of_vector(const struct write_plan *plan)
+{
+    size_t i = 0;
+    while (plan->embeddings[i].target.len)
+        i++;
+    return plan->embeddings[i].source;
+}
+
 static enum dp_status plan_vector(struct row_planning *p, const struct write_row *row, bool embedded,
                                   struct index_write_row *out)
 {
@@ -104,7 +114,7 @@ static enum dp_status plan_vector(struct row_planning *p, const struct write_row
     const uint32_t dim = p->plan->vectors.dim;
     if (row->vector && embedded)
         return call_fail(call, DP_INVALID, "\"vector\" is given, but it is embedded from \"%.*s\"",
-                         SPAN_FMT(p->request->attributes[p->plan->source]));
+                         SPAN_FMT(p->request->attributes[source_of_vector(p->plan)]));
     if (!row->vector) {
         if (row->kind == WRITE_UPSERT && dim && !embedded)
             return call_fail(call, DP_INVALID,
@@ -123,7 +133,7 @@ static enum dp_status plan_vector(struct row_planning *p, const struct write_row
 /* ---- documents ---------------------------------------------------------------------------------------- */
 
 /* Notes the text that is embedded for a row. */
-static enum dp_status add_text(struct row_planning *p, struct span json, size_t row)
+static enum dp_status add_text(struct row_planning *p, struct span json, const struct text_place *place)
 {
     struct write_batch *b = p->batch;
     struct json_reader r;
@@ -132,27 +142,86 @@ static enum dp_status add_text(struct row_planning *p, struct span json, size_t 
     struct embed_input *texts =
         arena_reserve(p->call->arena, b->texts, b->text_count, &room, sizeof *texts, TEXTS_FIRST);
     room = p->text_room;
-    size_t *rows = arena_reserve(p->call->arena, b->text_rows, b->text_count, &room, sizeof *rows, TEXTS_FIRST);
-    if (!texts || !rows)
+    struct text_place *places =
+        arena_reserve(p->call->arena, b->places, b->text_count, &room, sizeof *places, TEXTS_FIRST);
+    if (!texts || !places)
         return call_nomem(p->call, "the texts of a write");
     p->text_room = room;
     b->texts = texts;
-    b->text_rows = rows;
+    b->places = places;
     json_reader_init(&r, json);
     if (!json_read_string(&r, p->call->arena, &text))
         return json_error(&r, &p->call->error);
     if (text.len == 0)
         return call_fail(p->call, DP_INVALID, "a text that is embedded is empty");
     texts[b->text_count] = (struct embed_input){.text = text};
-    rows[b->text_count++] = row;
+    places[b->text_count++] = *place;
     return DP_OK;
 }
 
+/* Puts a value behind the last one of a document, which lacks the attribute. */
+static enum dp_status put_value(struct call *call, struct span *document, struct span name, struct span value)
+{
+    struct buffer text;
+    struct json_writer w;
+    buffer_init(&text, OBJECT_MAX);
+    buffer_append(&text, span_of(document->data, document->len - 1));
+    if (document->len > 2)
+        buffer_u8(&text, ',');
+    json_writer_init(&w, &text);
+    json_string(&w, name);
+    buffer_u8(&text, ':');
+    buffer_append(&text, value);
+    buffer_u8(&text, '}');
+    enum dp_status status = buffer_check(&text, "a row", &call->error);
+    if (status == DP_OK)
+        *document = arena_copy(call->arena, buffer_span(&text));
+    buffer_deinit(&text);
+    return status == DP_OK && !document->data ? call_nomem(call, "a row") : status;
+}
+
+/* Returns the row's value of an attribute, or NULL. */
+static const struct write_value *find_value(const struct row_planning *p, const struct write_row *row,
+                                            uint32_t attribute)
+{
+    for (size_t i = 0; i < row->value_count && attribute != WRITE_NO_ATTRIBUTE; i++)
+        if (p->request->values[row->first_value + i].attribute == attribute)
+            return &p->request->values[row->first_value + i];
+    return NULL;
+}
+
+static bool is_null(const struct write_value *value)
+{
+    return value->raw[0] == 'n';
+}
+
+/* Notes what an embedded attribute of a row means for its target. A patch that clears the text clears the vector; but
+ * "vector" stays, since each row has one. Sets *vector if the row gets "vector". */
+static enum dp_status plan_text(struct row_planning *p, const struct write_row *row,
+                                const struct write_embedding *e, size_t position, struct span *document,
+                                bool *vector)
+{
+    const struct write_value *source = find_value(p, row, e->source);
+    const struct write_value *target = e->target.len ? find_value(p, row, e->target_position) : NULL;
+    const struct text_place place = {.row = position, .target = e->target};
+    if (!source)
+        return DP_OK;
+    if (is_null(source))
+        return row->kind == WRITE_PATCH && e->target.len && !target
+                   ? put_value(p->call, document, e->target, span_str("null"))
+                   : DP_OK;
+    if (target && !is_null(target))
+        return call_fail(p->call, DP_INVALID, "\"%.*s\" is given, but it is embedded from \"%.*s\"",
+                         SPAN_FMT(e->target), SPAN_FMT(p->request->attributes[e->source]));
+    *vector |= e->target.len == 0;
+    return add_text(p, write_value_span(source), &place);
+}
+
+/* Makes the document. Sets *vector if the row's "vector" is embedded. */
 static enum dp_status plan_document(struct row_planning *p, const struct write_row *row, size_t position,
-                                    struct span *out)
+                                    struct span *out, bool *vector)
 {
     struct json_writer w;
-    const struct write_value *text = NULL;
     buffer_clear(&p->object);
     json_writer_init(&w, &p->object);
     json_begin_object(&w);
@@ -160,17 +229,37 @@ static enum dp_status plan_document(struct row_planning *p, const struct write_r
         const struct write_value *value = &p->request->values[row->first_value + i];
         json_key_span(&w, p->request->attributes[value->attribute]);
         json_raw(&w, write_value_span(value));
-        if (value->attribute == p->plan->source && value->raw[0] != 'n')
-            text = value;
     }
     json_end_object(&w);
     enum dp_status status = buffer_check(&p->object, "a row", &p->call->error);
     if (status == DP_OK)
         status = schema_normalize(&p->plan->schema, p->call->arena, buffer_span(&p->object),
                                   row->kind == WRITE_PATCH, out, &p->call->error);
-    if (status == DP_OK && text)
-        status = add_text(p, write_value_span(text), position);
+    for (size_t i = 0; i < p->plan->embedding_count && status == DP_OK; i++)
+        status = plan_text(p, row, &p->plan->embeddings[i], position, out, vector);
     p->batch->bytes += status == DP_OK ? out->len : 0;
+    return status;
+}
+
+enum dp_status write_take_vectors(struct call *call, struct write_batch *b, const float *const *vectors,
+                                  uint32_t dim)
+{
+    const size_t len = dim * sizeof(float), chars = base64_length(len);
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < b->text_count && status == DP_OK; i++) {
+        struct index_write_row *row = &b->rows[b->places[i].row];
+        if (b->places[i].target.len == 0) {
+            row->vectors = vectors[i];
+            row->windows = 1;
+            continue;
+        }
+        uint8_t *text = arena_alloc(call->arena, chars + 2);
+        if (!text)
+            return call_nomem(call, "an embedding");
+        text[0] = text[chars + 1] = '"';
+        base64_write(span_of(vectors[i], len), text + 1); /* little endian, as the normal form is */
+        status = put_value(call, &row->attributes, b->places[i].target, span_of(text, chars + 2));
+    }
     return status;
 }
 
@@ -182,13 +271,13 @@ static enum dp_status plan_row(struct row_planning *p, size_t position)
     const bool has_id = position < p->request->row_count;
     const struct write_row *row = has_id ? &p->request->rows[position] : &p->request->patch;
     struct index_write_row *out = &p->batch->rows[position];
-    size_t texts = p->batch->text_count;
+    bool embedded = false;
     *out = (struct index_write_row){.kind = kinds[row->kind]};
     enum dp_status status = has_id ? plan_id(p, row, &out->id) : DP_OK;
     if (status != DP_OK || row->kind == WRITE_DELETE)
         return status;
-    status = plan_document(p, row, position, &out->attributes);
-    return status == DP_OK ? plan_vector(p, row, p->batch->text_count > texts, out) : status;
+    status = plan_document(p, row, position, &out->attributes, &embedded);
+    return status == DP_OK ? plan_vector(p, row, embedded, out) : status;
 }
 
 /* Puts the row's id before the error's sentence. */

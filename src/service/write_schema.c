@@ -17,6 +17,23 @@ static const char *metric_name(enum index_metric metric)
     return metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared";
 }
 
+enum dp_status write_note_metric(const struct write_plan *plan, struct schema *schema, size_t known,
+                                 struct arena *arena, struct dp_error *error)
+{
+    enum index_metric metric;
+    enum dp_status status = DP_OK;
+    const char *option =
+        arena_printf(arena, "{\"ann\":{\"distance_metric\":\"%s\"}}", metric_name(plan->noted_metric));
+    if (!option)
+        return dp_fail_nomem(error, "a schema");
+    for (size_t i = known; plan->notes_metric && i < schema->count && status == DP_OK; i++) {
+        struct attribute *a = &schema->attributes[i];
+        if (a->type == ATTRIBUTE_VECTOR && !schema_ann_metric(a, &metric))
+            status = schema_set_options(a, span_str(option), false, arena, error);
+    }
+    return status;
+}
+
 /* ---- declarations ------------------------------------------------------------------------------------- */
 
 /* Joins the request's "schema". */
@@ -41,6 +58,12 @@ static enum dp_status declare_schema(struct schema_planning *p)
     if (changes.has_metric)
         p->metric = changes.metric;
     p->has_metric |= changes.has_metric;
+    plan->notes_metric =
+        p->has_metric && p->base->exists && p->base->vectors.dim == 0 && p->metric != p->base->vectors.metric;
+    plan->noted_metric = p->metric;
+    status = write_note_metric(plan, &plan->schema, p->base->schema.count, p->call->arena, &p->call->error);
+    if (status != DP_OK)
+        return status;
     if (changes.dim && plan->vectors.dim == 0) {
         plan->vectors.dim = changes.dim;
         plan->changed = true;
@@ -90,9 +113,6 @@ static enum dp_status check_embed_option(struct schema_planning *p, struct span 
         return call_fail(p->call, DP_UNSUPPORTED,
                          "attribute \"%.*s\" is embedded by model \"%.*s\", which this server has not loaded",
                          SPAN_FMT(name), SPAN_FMT(option->model));
-    if (option->target.len && !span_equal_str(option->target, "vector"))
-        return call_fail(p->call, DP_UNSUPPORTED,
-                         "attribute \"%.*s\": embeddings can go to the attribute \"vector\" only", SPAN_FMT(name));
     if ((option->dims && option->dims != model->facts.dim) || option->other_type)
         return call_fail(p->call, DP_UNSUPPORTED,
                          "attribute \"%.*s\": the model's vectors have %u dimensions of type f32, and are kept so",
@@ -100,37 +120,10 @@ static enum dp_status check_embed_option(struct schema_planning *p, struct span 
     return DP_OK;
 }
 
-/* Finds the attribute whose texts are embedded. */
-static enum dp_status plan_embedding(struct schema_planning *p, const struct served_model *model)
+/* Makes the model's vectors those of "vector". */
+static enum dp_status embed_into_vector(struct schema_planning *p, const struct served_model *model)
 {
     struct write_plan *plan = p->plan;
-    const struct attribute *source = NULL;
-    struct embed_option option;
-    struct span json, value;
-    plan->source = WRITE_NO_ATTRIBUTE;
-    for (size_t i = 0; i < plan->schema.count; i++) {
-        const struct attribute *a = &plan->schema.attributes[i];
-        if (a->dropped || !schema_option(a, "embed", &value))
-            continue;
-        if (source)
-            return call_fail(p->call, DP_UNSUPPORTED,
-                             "attributes \"%.*s\" and \"%.*s\" both have \"embed\"; one is possible",
-                             SPAN_FMT(source->name), SPAN_FMT(a->name));
-        source = a;
-        json = value;
-    }
-    if (!source)
-        return DP_OK;
-    read_embed_option(p->call, json, &option);
-    for (uint32_t i = 0; i < p->request->attribute_count; i++)
-        if (span_equal(p->request->attributes[i], source->name))
-            plan->source = i;
-    /* A write that embeds nothing, a deletion for example, needs no model. */
-    if (plan->source == WRITE_NO_ATTRIBUTE && p->request->schema.len == 0)
-        return DP_OK;
-    enum dp_status status = check_embed_option(p, source->name, &option, model);
-    if (status != DP_OK)
-        return status;
     if (plan->vectors.dim == 0 || (!p->base->has_rows && plan->vectors.fingerprint.len == 0)) {
         if (plan->vectors.dim && plan->vectors.dim != model->facts.dim)
             return call_fail(p->call, DP_INVALID, "\"vector\" has %u dimensions, but the model's vectors have %u",
@@ -151,6 +144,94 @@ static enum dp_status plan_embedding(struct schema_planning *p, const struct ser
     return DP_OK;
 }
 
+/* Makes the model's vectors those of another attribute, which is declared if it is missing. */
+static enum dp_status embed_into_attribute(struct schema_planning *p, struct span target,
+                                           const struct served_model *model)
+{
+    struct call *call = p->call;
+    struct schema *schema = &p->plan->schema;
+    struct attribute *a = schema_find(schema, target);
+    char type[ATTRIBUTE_TYPE_ROOM];
+    if (!a) {
+        struct attribute added = {.type = ATTRIBUTE_VECTOR,
+                                  .name = target,
+                                  .dim = model->facts.dim,
+                                  .fingerprint = model->facts.fingerprint};
+        enum dp_status status =
+            schema_set_options(&added, span_str("{\"ann\":true}"), false, call->arena, &call->error);
+        p->plan->changed = true;
+        return status == DP_OK ? schema_add(schema, call->arena, &added, &call->error) : status;
+    }
+    if (a->dropped || a->type != ATTRIBUTE_VECTOR || a->dim != model->facts.dim || a->element != ELEMENT_F32)
+        return call_fail(
+            call, DP_INVALID,
+            "attribute \"%.*s\" %s %s, so it cannot take the model's vectors, which have type [%u]f32",
+            SPAN_FMT(target), a->dropped ? "was dropped; it had type" : "has type", attribute_type_print(a, type),
+            model->facts.dim);
+    const bool has_values = p->base->has_rows && schema_find(&p->base->schema, target);
+    if (a->fingerprint.len == 0 && !has_values) {
+        a->fingerprint = model->facts.fingerprint;
+        p->plan->changed = true;
+    }
+    return span_equal(a->fingerprint, model->facts.fingerprint)
+               ? DP_OK
+               : call_fail(call, DP_INVALID, "attribute \"%.*s\" holds other vectors than those of model \"%.*s\"",
+                           SPAN_FMT(target), SPAN_FMT(model->facts.name));
+}
+
+static uint32_t position_of(const struct write_request *q, struct span name)
+{
+    for (uint32_t i = 0; i < q->attribute_count; i++)
+        if (span_equal(q->attributes[i], name))
+            return i;
+    return WRITE_NO_ATTRIBUTE;
+}
+
+/* Adds an attribute with the option "embed" to the plan, if the request says something about it. */
+static enum dp_status plan_source(struct schema_planning *p, struct span name, struct span json,
+                                  const struct served_model *model)
+{
+    struct write_plan *plan = p->plan;
+    struct embed_option option;
+    read_embed_option(p->call, json, &option);
+    if (span_equal_str(option.target, "vector"))
+        option.target.len = 0;
+    const struct write_embedding embedding = {position_of(p->request, name),
+                                              position_of(p->request, option.target), option.target};
+    for (size_t i = 0; i < plan->embedding_count; i++)
+        if (span_equal(plan->embeddings[i].target, option.target))
+            return call_fail(
+                p->call, DP_INVALID,
+                "attribute \"%.*s\": another attribute is embedded into \"%.*s\" already; name another "
+                "\"attribute\" in \"embed\"",
+                SPAN_FMT(name), option.target.len ? (int)option.target.len : 6,
+                option.target.len ? (const char *)option.target.data : "vector");
+    plan->embeddings[plan->embedding_count++] = embedding;
+    /* A write that embeds nothing, a deletion for example, needs no model. */
+    if (embedding.source == WRITE_NO_ATTRIBUTE && p->request->schema.len == 0)
+        return DP_OK;
+    enum dp_status status = check_embed_option(p, name, &option, model);
+    if (status != DP_OK)
+        return status;
+    return option.target.len ? embed_into_attribute(p, option.target, model) : embed_into_vector(p, model);
+}
+
+/* Finds the attributes whose texts are embedded. */
+static enum dp_status plan_embedding(struct schema_planning *p, const struct served_model *model)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < p->plan->schema.count && status == DP_OK; i++) {
+        const struct attribute *a = &p->plan->schema.attributes[i];
+        struct span json;
+        if (a->dropped || !schema_option(a, "embed", &json))
+            continue;
+        if (p->plan->embedding_count == WRITE_EMBEDDINGS_MAX)
+            return call_fail(p->call, DP_INVALID, "more than %d attributes have \"embed\"", WRITE_EMBEDDINGS_MAX);
+        status = plan_source(p, a->name, json, model);
+    }
+    return status;
+}
+
 /* ---- ids and vectors ---------------------------------------------------------------------------------- */
 
 /* In a namespace without rows, the first id decides the kind of all ids. */
@@ -166,6 +247,18 @@ static void plan_ids(struct schema_planning *p)
         p->plan->changed = true;
         return;
     }
+}
+
+/* Returns a vector attribute whose distances are those of the namespace's metric, or NULL. */
+static const struct attribute *find_measured(const struct schema *schema)
+{
+    enum index_metric metric;
+    for (size_t i = 0; i < schema->count; i++) {
+        const struct attribute *a = &schema->attributes[i];
+        if (a->type == ATTRIBUTE_VECTOR && !a->dropped && !schema_ann_metric(a, &metric))
+            return a;
+    }
+    return NULL;
 }
 
 /* The first vector decides the dimension. */
@@ -189,6 +282,13 @@ static enum dp_status plan_vectors(struct schema_planning *p)
         return call_fail(p->call, DP_INVALID,
                          "distance_metric is missing: the first vectors of a namespace need "
                          "\"cosine_distance\" or \"euclidean_squared\"");
+    const struct attribute *measured = find_measured(&p->base->schema);
+    if (v->dim && p->metric != p->base->vectors.metric && measured)
+        return call_fail(
+            p->call, DP_INVALID,
+            "distance_metric differs from that of attribute \"%.*s\", which is %s: give \"vector\" and "
+            "the other vector attributes one metric",
+            SPAN_FMT(measured->name), metric_name(p->base->vectors.metric));
     if (p->has_metric)
         v->metric = p->metric;
     return DP_OK;

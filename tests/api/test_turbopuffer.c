@@ -216,7 +216,7 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"rank_by\":[\"legs\",\"desc\",1]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"legs\",\"down\"]}", 400, "rank_by \\\"down\\\" is not supported yet"},
         {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\",\"asc\"]]}", 400, "several attributes is not supported yet"},
-        {"{\"rank_by\":[\"text\",\"ANN\",[1]]}", 400, "ranking by another attribute"},
+        {"{\"rank_by\":[\"text\",\"ANN\",[1]]}", 400, "attribute \\\"text\\\" of type string has no distance"},
         {"{" EMBED("cat") ",\"top_k\":0}", 400, "top_k must be an integer from 1 to 10000"},
         {"{" EMBED("cat") ",\"top_k\":10001}", 400, "top_k must be an integer"},
         {"{" EMBED("cat") ",\"top_k\":\"9\"}", 422, "top_k must be a number"},

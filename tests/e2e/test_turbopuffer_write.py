@@ -5,6 +5,7 @@ import datetime
 import json
 import random
 import struct
+import subprocess
 import urllib.error
 import urllib.request
 import uuid
@@ -316,6 +317,32 @@ def test_another_servers_new_attribute_is_no_missing_one(dipper, root):
         write(one, "new", {"patch_rows": [{"id": 1, "newer": 5}]})
         assert write(two, "new", {"deletes": [1], "delete_condition": ["newer", "Eq", None]})["rows_deleted"] == 0
         assert ids(query(one, "new", EVERYTHING)) == [1]
+
+
+def test_client_ranks_by_other_vectors(namespace):
+    namespace.write(
+        upsert_rows=[{"id": i, "vector": [1.0, float(i)], "img": [float(i), 1.0], "small": [i, 1]} for i in range(10)],
+        schema={"img": {"type": "[2]f32", "ann": True}, "small": {"type": "[2]i8", "ann": True}}, distance_metric=COSINE)
+    for attribute in ("img", "small"):
+        rows = namespace.query(rank_by=(attribute, "ANN", [1.0, 0.0]), top_k=3).rows
+        assert [row.id for row in rows] == [9, 8, 7]
+        rows = namespace.query(rank_by=(attribute, "kNN", [0.0, 1.0]), top_k=2, filters=("id", "Gt", 4)).rows
+        assert [row.id for row in rows] == [5, 6]
+
+
+def test_other_vectors_in_segments_are_ranked(dipper, root):
+    query_of = {"rank_by": ["img", "ANN", [1, 0]], "limit": 5}
+    with serving(dipper, root) as url:
+        write(url, "img", {"distance_metric": "euclidean_squared", "schema": {"img": {"type": "[2]f32", "ann": True}},
+                           "upsert_rows": [{"id": i, "img": [i, 1]} for i in range(200)]})
+        before = query(url, "img", query_of)
+    assert ids(before) == [1, 0, 2, 3, 4] and [row["$dist"] for row in before] == [1, 2, 2, 5, 10]
+    subprocess.run([dipper, "ns", "compact", "img", "--root", root], check=True, capture_output=True, timeout=60)
+    with serving(dipper, root) as url:
+        write(url, "img", {"patch_rows": [{"id": 150, "tag": "x"}], "deletes": [1]})
+        assert ids(query(url, "img", query_of)) == [0, 2, 3, 4, 5]
+        status, facts = send(url, "GET", "/v1/namespaces/img/metadata")
+        assert status == 200 and facts["segments"] == 1
 
 
 def test_client_errors(namespace):

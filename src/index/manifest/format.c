@@ -39,6 +39,7 @@ const char *const manifest_attribute_fields[] = {[ATTRIBUTE_NUMBER] = "number",
                                                  [ATTRIBUTE_NAME] = "name",
                                                  [ATTRIBUTE_TYPE] = "type",
                                                  [ATTRIBUTE_OPTIONS] = "options",
+                                                 [ATTRIBUTE_FINGERPRINT] = "fingerprint",
                                                  [ATTRIBUTE_DROPPED] = "dropped"};
 const char *const manifest_segment_fields[] = {
     [SEGMENT_ID] = "id",   [SEGMENT_ROWS] = "rows",       [SEGMENT_VECTORS] = "vectors", [SEGMENT_IVF] = "ivf",

@@ -217,12 +217,13 @@ static void read_attribute(struct manifest_parser *p)
         case ATTRIBUTE_NAME: a.name = parser_short_text(p, SCHEMA_NAME_MAX); break;
         case ATTRIBUTE_TYPE: type = parser_short_text(p, 64); break;
         case ATTRIBUTE_OPTIONS: json_read_raw(&p->r, &options); break;
+        case ATTRIBUTE_FINGERPRINT: a.fingerprint = parser_short_text(p, FINGERPRINT_MAX); break;
         case ATTRIBUTE_DROPPED: json_read_bool(&p->r, &a.dropped); break;
         default: return;
         }
     }
     parser_all_seen(p, manifest_attribute_fields, ATTRIBUTE_FIELDS, seen,
-                    1u << ATTRIBUTE_OPTIONS | 1u << ATTRIBUTE_DROPPED);
+                    1u << ATTRIBUTE_OPTIONS | 1u << ATTRIBUTE_FINGERPRINT | 1u << ATTRIBUTE_DROPPED);
     if (json_failed(&p->r) || p->nomem)
         return;
     struct dp_error error = {0};

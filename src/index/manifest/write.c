@@ -151,6 +151,10 @@ static void put_schema(struct buffer *out, const struct schema *schema)
             put_field(out, fields, ATTRIBUTE_OPTIONS);
             buffer_append(out, a->options);
         }
+        if (a->fingerprint.len) {
+            put_field(out, fields, ATTRIBUTE_FINGERPRINT);
+            put_text(out, a->fingerprint);
+        }
         if (a->dropped) {
             put_field(out, fields, ATTRIBUTE_DROPPED);
             buffer_append_str(out, "true");

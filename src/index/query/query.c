@@ -37,17 +37,22 @@ enum dp_status query_check(struct call *call, const struct index_query *q, const
             "another (fingerprint %.*s)",
             SPAN_FMT(m->vectors.model), (const char *)m->vectors.fingerprint.data,
             (int)(q->fingerprint.len > 16 ? 16 : q->fingerprint.len), (const char *)q->fingerprint.data);
+    return query_check_vector(call, q, m->vectors.metric);
+}
+
+enum dp_status query_check_vector(struct call *call, const struct index_query *q, enum index_metric metric)
+{
     for (uint32_t i = 0; i < q->dim; i++) {
         if (!isfinite(q->vector[i]))
             return call_fail(call, DP_INVALID, "component %" PRIu32 " of the query's vector is not finite", i);
-        if (m->vectors.metric != INDEX_COSINE && fabsf(q->vector[i]) > INDEX_COMPONENT_MAX)
+        if (metric != INDEX_COSINE && fabsf(q->vector[i]) > INDEX_COMPONENT_MAX)
             return call_fail(call, DP_INVALID, "component %" PRIu32 " of the query's vector is more than %g", i,
                              (double)INDEX_COMPONENT_MAX);
     }
     return DP_OK;
 }
 
-enum dp_status query_prepare(struct query_run *run)
+enum dp_status query_prepare(struct query_run *run, enum index_metric metric)
 {
     size_t dim = run->query->dim;
     float *copy = arena_array(run->call->arena, dim, sizeof *copy);
@@ -55,7 +60,7 @@ enum dp_status query_prepare(struct query_run *run)
         return call_nomem(run->call, "a query");
     memcpy(copy, run->query->vector, dim * sizeof *copy);
     run->vector = copy;
-    if (run->snapshot->manifest.vectors.metric == INDEX_COSINE && !vector_normalize(copy, dim))
+    if (metric == INDEX_COSINE && !vector_normalize(copy, dim))
         return call_fail(
             run->call, DP_INVALID,
             "the query's vector has length zero (or too large a length), so it has no direction, which cosine "
@@ -68,7 +73,7 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
 {
     enum dp_status status = query_check(run->call, run->query, &run->snapshot->manifest);
     if (status == DP_OK)
-        status = query_prepare(run);
+        status = query_prepare(run, run->snapshot->manifest.vectors.metric);
     if (status == DP_INVALID && run->check_current)
         run->outcome = QUERY_REFUSED;
     if (status == DP_OK)

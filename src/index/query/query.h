@@ -48,8 +48,10 @@ struct query_run {
 
 /* Checks what a query asks for against the namespace. Without a vector it checks top_k alone. */
 enum dp_status query_check(struct call *call, const struct index_query *q, const struct manifest *m);
+/* Checks that a query's vector has distances by this metric. */
+enum dp_status query_check_vector(struct call *call, const struct index_query *q, enum index_metric metric);
 /* Sets run->vector: a copy of the query's vector, for cosine scaled to length 1. */
-enum dp_status query_prepare(struct query_run *run);
+enum dp_status query_prepare(struct query_run *run, enum index_metric metric);
 /* Copies the attributes that the query includes, as the document `json` has them, into the call's arena. Attributes
  * that the schema has dropped stay out, and vectors are shown as schema_show() does. */
 enum dp_status query_project(struct call *call, const struct index_query *q, const struct schema *schema,

@@ -14,6 +14,8 @@ void ranking_deinit(struct ranking *r)
 /* Returns an order < 0 when `a` comes before `b`. */
 static int compare_ranked(const struct ranking *r, const struct ranked_row *a, const struct ranked_row *b)
 {
+    if (r->by_distance && a->dist != b->dist)
+        return a->dist < b->dist ? -1 : 1;
     int order = (a->value.len != 0) - (b->value.len != 0); /* null is the smallest value */
     if (order == 0 && a->value.len)
         order = r->compare(r->compare_ctx, a->value, b->value);
@@ -69,14 +71,10 @@ static enum dp_status own_bytes(struct ranked_row *row, struct dp_error *error)
     return DP_OK;
 }
 
-enum dp_status ranking_offer(struct ranking *r, const struct live_row *row, struct span value,
-                             struct dp_error *error)
+static enum dp_status offer_ranked(struct ranking *r, struct ranked_row *ranked, struct dp_error *error)
 {
-    bool null = span_equal_str(value, "null");
-    struct ranked_row ranked = {
-        .record = row->record, .place = row->place, .value = null ? (struct span){0} : value, .key = row->key};
     bool full = r->count == r->want;
-    if (full && (r->want == 0 || compare_ranked(r, &ranked, &r->rows[0]) >= 0))
+    if (full && (r->want == 0 || compare_ranked(r, ranked, &r->rows[0]) >= 0))
         return DP_OK;
     if (!full) {
         struct ranked_row *rows = array_reserve(r->rows, r->count, &r->room, sizeof *rows, 64);
@@ -84,18 +82,34 @@ enum dp_status ranking_offer(struct ranking *r, const struct live_row *row, stru
             return dp_fail_nomem(error, "ordered rows");
         r->rows = rows;
     }
-    enum dp_status status = row->record ? DP_OK : own_bytes(&ranked, error);
+    enum dp_status status = ranked->record ? DP_OK : own_bytes(ranked, error);
     if (status)
         return status;
     if (full) {
         mem_free(r->rows[0].copy);
-        r->rows[0] = ranked;
+        r->rows[0] = *ranked;
         sift_down(r, r->count);
         return DP_OK;
     }
-    r->rows[r->count] = ranked;
+    r->rows[r->count] = *ranked;
     sift_up(r, r->count++);
     return DP_OK;
+}
+
+enum dp_status ranking_offer(struct ranking *r, const struct live_row *row, struct span value,
+                             struct dp_error *error)
+{
+    bool null = span_equal_str(value, "null");
+    struct ranked_row ranked = {
+        .record = row->record, .place = row->place, .value = null ? (struct span){0} : value, .key = row->key};
+    return offer_ranked(r, &ranked, error);
+}
+
+enum dp_status ranking_offer_near(struct ranking *r, const struct live_row *row, float dist,
+                                  struct dp_error *error)
+{
+    struct ranked_row ranked = {.record = row->record, .place = row->place, .key = row->key, .dist = dist};
+    return offer_ranked(r, &ranked, error);
 }
 
 void ranking_sort(struct ranking *r)

@@ -1,22 +1,29 @@
 /* query/scan.c: queries that look at every row: with a filter, by exact distance, or in the order of an attribute.
  *
  *   1. read the documents of all rows, if there is a filter or an order, and keep the rows that match;
- *   2. by distance: read the vectors of these rows, and keep the nearest;
+ *   2. by distance: read the vectors of these rows, and keep the nearest. Other vector attributes than "vector" are in the
+ *      documents, so their distances come with step 1;
  *   3. read documents and vectors of the answer.
  *
  * All of it is over the rows of one moment (index/query/live.h).
  */
 #include "index/query/query.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/array.h"
 #include "base/json.h"
+#include "filter/document.h"
+#include "filter/vector_value.h"
 #include "index/query/exact.h"
 #include "index/query/live.h"
 #include "index/query/nearest.h"
 #include "index/query/ranking.h"
+#include "index/schema_options.h"
+#include "vector/distance.h"
 
 enum { VALUE_ARENA_MAX = 16 * 1024 * 1024 }; /* for the names of one document's attributes */
 
@@ -33,6 +40,9 @@ struct scan_run {
     struct nearest nearest;
     struct ranking ranking;
     struct arena names;
+    const struct attribute *near; /* the vector attribute whose distances count; NULL: "vector", or none */
+    enum index_metric metric;     /* of these distances */
+    float *near_vector;           /* float[near->dim]: the value of one row */
 };
 
 /* ---- rows that match ----------------------------------------------------------------------------------- */
@@ -141,7 +151,7 @@ static enum dp_status answer_nearest(struct scan_run *s, struct index_answer *ou
 static enum dp_status scan_by_distance(struct scan_run *s, struct index_answer *out)
 {
     const struct index_reader *reader = s->live.view->reader;
-    enum dp_status status = query_prepare(&s->run);
+    enum dp_status status = query_prepare(&s->run, s->metric);
     if (status == DP_OK)
         status = nearest_init(&s->nearest, s->scan->query.top_k, &s->call->error);
     if (status == DP_OK)
@@ -279,6 +289,8 @@ static enum dp_status answer_ordered(struct scan_run *s, struct index_answer *ou
     if (status == DP_OK)
         status = fetch_rows(s->call, reader->store, reader->round_bytes, s->run.snapshot, places, count, parts,
                             take_ordered, &o);
+    for (size_t i = 0; i < s->ranking.count; i++)
+        o.hits[i].dist = s->ranking.rows[i].dist;
     out->hits = o.hits;
     out->count = s->ranking.count;
     return status;
@@ -292,6 +304,66 @@ static enum dp_status scan_by_value(struct scan_run *s, struct index_answer *out
                                   .compare = by_id ? compare_keys : s->scan->compare,
                                   .compare_ctx = s->scan->compare_ctx};
     enum dp_status status = live_rows_walk(s->call, &s->live, rank_row, s);
+    return status == DP_OK ? answer_ordered(s, out) : status;
+}
+
+/* ---- by the distance of another vector attribute ---------------------------------------------------------- */
+
+/* Finds the attribute whose values the query's vector is compared with, and checks that it can be. */
+static enum dp_status find_near(struct scan_run *s)
+{
+    struct call *call = s->call;
+    const struct manifest *m = &s->run.snapshot->manifest;
+    const struct index_query *q = &s->scan->query;
+    const struct span name = s->scan->near;
+    const struct attribute *a = schema_find(&m->schema, name);
+    char type[ATTRIBUTE_TYPE_ROOM];
+    s->metric = m->vectors.metric;
+    if (name.len == 0 || !q->vector)
+        return DP_OK;
+    if (!a || a->dropped)
+        return call_fail(call, DP_INVALID, "rank_by: the namespace has no attribute \"%.*s\"", SPAN_FMT(name));
+    if (a->type != ATTRIBUTE_VECTOR)
+        return call_fail(call, DP_INVALID, "rank_by: attribute \"%.*s\" of type %s has no distance to a vector",
+                         SPAN_FMT(name), attribute_type_print(a, type));
+    if (a->dim != q->dim)
+        return call_fail(call, DP_INVALID,
+                         "rank_by: the query's vector has %" PRIu32 " dimensions; attribute \"%.*s\" has type %s",
+                         q->dim, SPAN_FMT(name), attribute_type_print(a, type));
+    if (q->fingerprint.len && a->fingerprint.len && !span_equal(q->fingerprint, a->fingerprint))
+        return call_fail(call, DP_INVALID,
+                         "rank_by: attribute \"%.*s\" holds vectors of another model than the query's",
+                         SPAN_FMT(name));
+    schema_ann_metric(a, &s->metric);
+    s->near = a;
+    s->near_vector = arena_array(call->arena, a->dim, sizeof *s->near_vector);
+    return s->near_vector ? query_check_vector(call, q, s->metric) : call_nomem(call, "a query");
+}
+
+static enum dp_status rank_near(void *context, const struct live_row *row)
+{
+    struct scan_run *s = context;
+    struct span value;
+    if (s->scan->match && !s->scan->match(s->scan->match_ctx, row->key, row->document))
+        return DP_OK;
+    if (!document_find(row->document, s->near->name, &value) || span_equal_str(value, "null"))
+        return DP_OK;
+    if (!vector_of_normal(s->near, value, s->near_vector))
+        return call_fail(s->call, DP_CORRUPT, "the value of attribute \"%.*s\" in a row is no vector of its type",
+                         SPAN_FMT(s->near->name));
+    float length = vector_length(s->near_vector, s->near->dim);
+    if (s->metric == INDEX_COSINE && !(length > 0 && isfinite(length)))
+        return DP_OK; /* it has no direction */
+    float dist = exact_distance(s->metric, s->run.vector, s->near_vector, 1, s->near->dim);
+    return isfinite(dist) ? ranking_offer_near(&s->ranking, row, dist, &s->call->error) : DP_OK;
+}
+
+static enum dp_status scan_near(struct scan_run *s, struct index_answer *out)
+{
+    s->ranking = (struct ranking){.want = s->scan->query.top_k, .by_distance = true};
+    enum dp_status status = query_prepare(&s->run, s->metric);
+    if (status == DP_OK)
+        status = live_rows_walk(s->call, &s->live, rank_near, s);
     return status == DP_OK ? answer_ordered(s, out) : status;
 }
 
@@ -309,13 +381,19 @@ static enum dp_status scan_view(struct call *call, struct view *view, const stru
                                  .view = view,
                                  .snapshot = view->base,
                                  .round_bytes = view->reader->round_bytes}};
-    bool documents = scan->match || !scan->query.vector;
+    bool documents = scan->match || !scan->query.vector || scan->near.len;
+    struct index_query count = {.top_k =
+                                    scan->query.top_k}; /* of another attribute, find_near() checks the vector */
     arena_init(&s.names, VALUE_ARENA_MAX);
-    enum dp_status status = query_check(call, &scan->query, &view->base->manifest);
+    enum dp_status status = query_check(call, scan->near.len ? &count : &scan->query, &view->base->manifest);
+    if (status == DP_OK)
+        status = find_near(&s);
     if (status == DP_OK)
         status = live_rows_take(call, view, documents, &s.live);
     if (status == DP_OK)
-        status = scan->query.vector ? scan_by_distance(&s, out) : scan_by_value(&s, out);
+        status = s.near               ? scan_near(&s, out)
+                 : scan->query.vector ? scan_by_distance(&s, out)
+                                      : scan_by_value(&s, out);
     out->approx_rows = s.live.rows;
     out->exhaustive_rows = s.live.rows;
     if (s.live.view)
