@@ -22,7 +22,7 @@
 #include "index/query/reader.h"
 #include "index/upkeep.h"
 
-enum { BRANCH_TRIES = 4, FOLD_TRIES = 16, TAKEN_MAX = 16 << 20 };
+enum { BRANCH_TRIES = 4, FOLD_TRIES = 4, TAKEN_MAX = 16 << 20 };
 
 /* What a branch takes from its source: parts of its manifest, in the branching's arena. */
 struct taken_source {
@@ -88,9 +88,9 @@ static enum dp_status look_at_name(struct call *call, struct branching *b)
 
 /* ---- the source's log ------------------------------------------------------------------------------------ */
 
-/* Notes what the reader's newest view shows. *folded: segments hold all that the branch must have. */
+/* Notes what the reader's newest view shows, and gives its wal_floor. */
 static enum dp_status note_source(struct call *call, struct branching *b, struct index_reader *reader, bool first,
-                                  bool *folded)
+                                  uint64_t *floor)
 {
     struct view *view = reader_view(reader);
     const struct manifest *m = &view->base->manifest;
@@ -100,28 +100,31 @@ static enum dp_status note_source(struct call *call, struct branching *b, struct
         b->source_incarnation = m->incarnation;
     } else if (!ulid_equal(&m->incarnation, &b->source_incarnation))
         status = call_fail(call, DP_CONFLICT, "namespace \"%.*s\" was deleted meanwhile", SPAN_FMT(b->source));
-    *folded = m->wal_floor >= b->least;
+    *floor = m->wal_floor;
     view_release(view);
     return status;
 }
 
-/* Folds until segments hold all entries that the log has now. */
+/* Folds until segments hold all entries that the log has now. One fold may move a part of them. */
 static enum dp_status fold_source(struct call *call, struct branching *b, struct index_reader *reader)
 {
     const struct index_fold_options options = {.team = b->options->team};
     struct index_fold_result result;
-    bool folded = false;
-    enum dp_status status = note_source(call, b, reader, true, &folded);
-    for (int tries = 0; tries < FOLD_TRIES && status == DP_OK && !folded; tries++) {
+    uint64_t floor = 0;
+    int idle = 0; /* folds that moved nothing, because others were first */
+    enum dp_status status = note_source(call, b, reader, true, &floor);
+    while (status == DP_OK && floor < b->least && idle < FOLD_TRIES) {
+        uint64_t before = floor;
         status = index_fold(call, reader, &options, &result);
         if (status == DP_OK)
             status = index_refresh(call, reader);
         if (status == DP_OK)
-            status = note_source(call, b, reader, false, &folded);
+            status = note_source(call, b, reader, false, &floor);
+        idle = floor > before ? 0 : idle + 1;
     }
-    if (status == DP_OK && !folded)
-        return call_fail(call, DP_CONFLICT, "namespace \"%.*s\": other folds were first %d times",
-                         SPAN_FMT(b->source), FOLD_TRIES);
+    if (status == DP_OK && floor < b->least)
+        return call_fail(call, DP_CONFLICT, "namespace \"%.*s\": its log could not be folded: try again",
+                         SPAN_FMT(b->source));
     return status;
 }
 

@@ -18,6 +18,7 @@
 #include "index/query/reader.h"
 #include "index/schema_declare.h"
 #include "index/upkeep.h"
+#include "sim_branch.h"
 
 enum { ARENA_MAX = 64 << 20, STEPS_MAX = 400000, OPERATIONS_MAX = 400 };
 static const int64_t SECOND_NS = INT64_C(1000000000);
@@ -49,6 +50,7 @@ struct history {
     struct sim sim;
     struct sim_store store;
     struct sim_truth truth;
+    struct sim_branches branches;
     enum history_kind kind;
     struct actor *actors[HISTORY_ACTORS_MAX];
     size_t actor_count;
@@ -60,7 +62,7 @@ struct history {
 
 const char *history_kind_name(enum history_kind kind)
 {
-    static const char *const names[HISTORY_KINDS] = {"loads", "log", "lives"};
+    static const char *const names[HISTORY_KINDS] = {"loads", "log", "lives", "branches"};
     return names[kind];
 }
 
@@ -85,7 +87,7 @@ static void check_status(struct actor *a, enum dp_status status, const char *wha
     case DP_CONFLICT:
     case DP_OVERLOADED: break;
     case DP_UNSUPPORTED: /* a load meets a namespace with a log */
-        if (a->history->kind == HISTORY_LIVES)
+        if (a->history->kind >= HISTORY_LIVES)
             break;
         /* fall through */
     default:
@@ -194,25 +196,6 @@ static void free_actor(struct actor *a)
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
-/* Makes the state of an answer that holds all rows. */
-static void state_of_answer(struct history *h, const struct index_answer *answer, struct sim_state *out)
-{
-    *out = (struct sim_state){.live = true};
-    for (size_t i = 0; i < answer->count; i++) {
-        const struct index_hit *hit = &answer->hits[i];
-        uint64_t id = hit->id.number - 1;
-        float vector[SIM_DIM];
-        if (hit->id.is_string || id >= SIM_IDS || out->rows[id]) {
-            sim_fail(&h->sim, "an answer has id %" PRIu64 ", which is no id or comes twice", hit->id.number);
-            return;
-        }
-        out->rows[id] = sim_value_of(hit->attributes);
-        sim_vector(out->rows[id], vector);
-        if (!hit->vector || memcmp(hit->vector, vector, sizeof vector) != 0)
-            sim_fail(&h->sim, "row %" PRIu64 " has the vector of another edition", hit->id.number);
-    }
-}
-
 /* Asks for all rows and checks the answer. */
 static void read_rows(struct actor *a, bool eventual)
 {
@@ -239,7 +222,7 @@ static void read_rows(struct actor *a, bool eventual)
     else if (status != DP_OK)
         return;
     if (status == DP_OK)
-        state_of_answer(h, &answer, &seen);
+        sim_state_of_answer(&h->sim, &answer, &seen);
     h->truth.counts.absent_reads += status == DP_NOT_FOUND;
     h->truth.counts.strong_reads += !query.eventual;
     h->truth.counts.eventual_reads += query.eventual;
@@ -270,7 +253,7 @@ static enum dp_status make_namespace(struct call *call, struct actor *a)
 static void act_keeper(struct actor *a)
 {
     struct history *h = a->history;
-    bool drops = h->kind == HISTORY_LIVES && sim_chance(&h->sim, 1, 2);
+    bool drops = h->kind >= HISTORY_LIVES && sim_chance(&h->sim, 1, h->kind == HISTORY_LIVES ? 2 : 12);
     struct sim_op *op = truth_begin(&h->truth, drops ? SIM_DROP : SIM_CREATE, a->name);
     struct call *call = begin_call(a);
     h->sim.current->op = op;
@@ -470,6 +453,21 @@ static void act_collector(struct actor *a)
         a->rest_ms = result.due_ms;
 }
 
+/* ---- branches ---------------------------------------------------------------------------------------- */
+
+static struct branch_actor branch_actor_of(struct actor *a)
+{
+    struct history *h = a->history;
+    h->sim.current->op = truth_begin(&h->truth, SIM_UPKEEP, a->name);
+    return (struct branch_actor){&h->sim, &h->truth, &h->branches, &a->process->node, begin_call(a), a->name};
+}
+
+static void act_brancher(struct actor *a)
+{
+    struct branch_actor by = branch_actor_of(a);
+    sim_branch_act(&by);
+}
+
 /* ---- the course of a history ------------------------------------------------------------------------- */
 
 /* When all is quiet: everybody must see the last state. */
@@ -488,6 +486,10 @@ static void run_last_look(void *context)
         upkeep[i](a);
         rest(a);
         read_rows(a, false);
+    }
+    if (h->kind == HISTORY_BRANCHES) {
+        struct branch_actor by = branch_actor_of(a);
+        sim_branch_look(&by);
     }
     truth_check_end(&h->truth);
 }
@@ -510,7 +512,7 @@ static void add_actors(struct history *h)
         const char *name;
         void (*act)(struct actor *);
         unsigned least, most;
-    } cast[HISTORY_KINDS][6] = {
+    } cast[HISTORY_KINDS][7] = {
         [HISTORY_LOADS] = {{"loader", act_loader, 2, 4},
                            {"reader", act_reader, 1, 3},
                            {"merger", act_merger, 0, 2},
@@ -527,8 +529,15 @@ static void add_actors(struct history *h)
                            {"folder", act_folder, 0, 2},
                            {"merger", act_merger, 0, 1},
                            {"collector", act_collector, 0, 2}},
+        [HISTORY_BRANCHES] = {{"keeper", act_keeper, 1, 1},
+                              {"writer", act_writer, 1, 3},
+                              {"reader", act_reader, 1, 1},
+                              {"folder", act_folder, 0, 1},
+                              {"merger", act_merger, 1, 2},
+                              {"collector", act_collector, 1, 2},
+                              {"brancher", act_brancher, 3, 5}},
     };
-    for (size_t i = 0; i < 6 && cast[h->kind][i].name; i++) {
+    for (size_t i = 0; i < 7 && cast[h->kind][i].name; i++) {
         unsigned most = cast[h->kind][i].most, least = cast[h->kind][i].least;
         bool shared = cast[h->kind][i].act == act_writer && sim_chance(&h->sim, 1, 2);
         uint64_t count = least + sim_below(&h->sim, most - least + 1);
@@ -563,7 +572,8 @@ void history_run(uint64_t seed, bool trace, struct history_result *out)
     h.sim.trace = trace;
     sim_store_init(&h.store, &h.sim);
     truth_init(&h.truth, &h.store, NAME);
-    h.kind = (enum history_kind)(seed % HISTORY_KINDS);
+    h.kind = seed % 6 == 5 ? HISTORY_BRANCHES : (enum history_kind)(seed % HISTORY_BRANCHES);
+    sim_branches_init(&h.branches, &h.truth);
     choose_weather(&h);
     add_actors(&h);
     sim_run(&h.sim, STEPS_MAX);
@@ -575,6 +585,7 @@ void history_run(uint64_t seed, bool trace, struct history_result *out)
                                    .steps = h.sim.steps,
                                    .store = h.store.counts,
                                    .truth = {.counts = h.truth.counts},
+                                   .branches = h.branches.counts,
                                    .failed = h.sim.failed};
     memcpy(out->failure, h.sim.failure, sizeof out->failure);
     for (size_t i = h.actor_count; i-- > 0;)

@@ -3,14 +3,15 @@
 #ifndef HISTORY_H
 #define HISTORY_H
 
-#include "sim_truth.h"
+#include "sim_branch.h"
 
 enum { HISTORY_OPERATIONS_MIN = 100, HISTORY_FAULTS_MIN = 5, HISTORY_ACTORS_MAX = 16 };
 
 enum history_kind {
-    HISTORY_LOADS, /* a namespace without a log: loads, merges, collectors, queries */
-    HISTORY_LOG,   /* one with a log: writes, folds, merges, collectors, queries */
-    HISTORY_LIVES, /* the same, and the namespace is deleted and made again */
+    HISTORY_LOADS,    /* a namespace without a log: loads, merges, collectors, queries */
+    HISTORY_LOG,      /* one with a log: writes, folds, merges, collectors, queries */
+    HISTORY_LIVES,    /* the same, and the namespace is deleted and made again */
+    HISTORY_BRANCHES, /* the same, and branches of it, and of them, come and go */
     HISTORY_KINDS
 };
 
@@ -19,6 +20,7 @@ struct history_result {
     uint64_t operations, nodes, faults, steps;
     struct sim_counts store;
     struct sim_truth truth; /* its counts only */
+    struct branch_counts branches;
     bool failed;
     char failure[1024];
 };

@@ -32,6 +32,7 @@ static void add_result(struct report *r, const struct history_result *result)
     r->faults += result->faults;
     add_counts(&r->store, &result->store, sizeof r->store);
     add_counts(&r->truth.counts, &result->truth.counts, sizeof r->truth.counts);
+    add_counts(&r->branches, &result->branches, sizeof r->branches);
 }
 
 static void print_report(const struct report *r, double seconds, FILE *out)
@@ -62,6 +63,11 @@ static void print_report(const struct report *r, double seconds, FILE *out)
             r->truth.counts.acknowledged, r->truth.counts.unknown, r->truth.counts.refused, r->truth.counts.died,
             r->truth.counts.strong_reads, r->truth.counts.eventual_reads, r->truth.counts.absent_reads,
             r->truth.counts.ghosts_seen);
+    fprintf(out,
+            "branches: %" PRIu64 " of the namespace, %" PRIu64 " of branches, %" PRIu64 " not made; %" PRIu64
+            " deleted, %" PRIu64 " rewritten; reads: %" PRIu64 ", %" PRIu64 " found none\n",
+            r->branches.made, r->branches.of_branches, r->branches.failed, r->branches.deleted,
+            r->branches.rewrites, r->branches.reads, r->branches.absent);
 }
 
 uint64_t report_run(struct report *report, uint64_t first, uint64_t count, FILE *out)

@@ -18,6 +18,7 @@ struct report {
     uint64_t least_operations, least_nodes, least_faults;
     struct sim_counts store;
     struct sim_truth truth; /* counts only */
+    struct branch_counts branches;
 };
 
 /* Runs the histories of `count` seeds from `first` on; prints the seed and the failure of each that fails, the

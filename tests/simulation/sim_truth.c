@@ -352,11 +352,20 @@ static bool entry_number(struct span key, uint64_t *number)
     return false;
 }
 
+/* Returns whether an object is one of the namespace, and not of a branch. */
+static bool is_below(const struct sim_truth *truth, struct span key)
+{
+    size_t len = strlen(truth->name);
+    return key.len > len && memcmp(key.data, truth->name, len) == 0 && key.data[len] == '/';
+}
+
 static void watch_put(void *watcher, void *op, struct span key, struct span body)
 {
     static const char MANIFEST[] = "/manifest.json";
     struct sim_truth *truth = watcher;
     uint64_t number;
+    if (!is_below(truth, key))
+        return;
     bool is_manifest = key.len > sizeof MANIFEST - 1 &&
                        memcmp(key.data + key.len - (sizeof MANIFEST - 1), MANIFEST, sizeof MANIFEST - 1) == 0;
     if (is_manifest)
@@ -365,16 +374,35 @@ static void watch_put(void *watcher, void *op, struct span key, struct span body
         watch_entry(truth, op, number, body);
 }
 
+/* A search for a key among the objects that a manifest lists. */
+struct key_search {
+    const struct manifest *m;
+    struct span name, key;
+};
+
 static enum dp_status find_key(void *context, const struct manifest_object *object)
 {
-    struct {
-        const struct manifest *m;
-        const struct sim_truth *truth;
-        struct span key;
-    } *search = context;
+    const struct key_search *search = context;
     struct object_key key;
-    key_of_object(&key, span_str(search->truth->name), &search->m->incarnation, object);
+    const struct object_home home = manifest_home(search->m, search->name, object->owner);
+    key_of_object(&key, home.name, home.incarnation, object);
     return span_equal(object_key_span(&key), search->key) ? DP_EXISTS : DP_OK;
+}
+
+/* Checks that the live manifest of `name` does not list an object that is removed. */
+static void check_unlisted(struct sim_truth *truth, const char *name, struct span key)
+{
+    struct manifest m;
+    struct dp_error error;
+    struct object_key manifest_key;
+    key_of_manifest(&manifest_key, span_str(name));
+    struct span body = sim_store_get(truth->store, object_key_span(&manifest_key));
+    if (!body.data || manifest_parse(body, &m, &error))
+        return;
+    struct key_search search = {&m, span_str(name), key};
+    if (m.state == NAMESPACE_LIVE && manifest_for_each_object(&m, find_key, &search))
+        sim_fail(sim_of(truth), "%.*s is removed, but the manifest of %s lists it", SPAN_FMT(key), name);
+    manifest_deinit(&m);
 }
 
 /* Checks that nobody removes what the manifest lists, or an entry that may be needed. */
@@ -385,19 +413,17 @@ static void watch_removal(void *watcher, struct span key)
     struct dp_error error;
     struct object_key manifest_key;
     uint64_t number;
+    check_unlisted(truth, truth->name, key);
+    for (size_t i = 0; truth->branches && truth->branches[i]; i++)
+        check_unlisted(truth, truth->branches[i], key);
+    if (!is_below(truth, key))
+        return;
     key_of_manifest(&manifest_key, span_str(truth->name));
     struct span body = sim_store_get(truth->store, object_key_span(&manifest_key));
     bool of_life = span_starts_with(span_of(key.data + strlen(truth->name) + 1, key.len - strlen(truth->name) - 1),
                                     ulid_span(&truth->incarnation));
     if (!body.data || manifest_parse(body, &m, &error))
         return;
-    struct {
-        const struct manifest *m;
-        const struct sim_truth *truth;
-        struct span key;
-    } search = {&m, truth, key};
-    if (m.state == NAMESPACE_LIVE && manifest_for_each_object(&m, find_key, &search))
-        sim_fail(sim_of(truth), "%.*s is removed, but the manifest lists it", SPAN_FMT(key));
     if (entry_number(key, &number)) {
         truth->counts.entries_deleted++;
         if (m.state == NAMESPACE_LIVE && of_life && number > m.wal_gone)

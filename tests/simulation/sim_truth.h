@@ -68,7 +68,8 @@ struct sim_ghost {
 struct sim_truth {
     struct sim_store *store;
     const char *name;
-    struct sim_state *states; /* [count]; the last one is now */
+    const char *const *branches; /* names of its branches, ended by NULL, whose objects must stay; or NULL */
+    struct sim_state *states;    /* [count]; the last one is now */
     size_t count, room;
     struct sim_ghost *ghosts; /* [ghost_count] */
     size_t ghost_count, ghost_room;
