@@ -390,6 +390,7 @@ static enum dp_status commit_member(struct call *call, struct index_reader *read
         m->result.remaining = m->deletes.more || m->patches.more;
         return DP_OK;
     }
+    m->queued.hurries = m->write->unthrottled && is_plain(m->write);
     enum dp_status status = commit_group_join(call, &reader->group, &m->queued, commit_writes, reader);
     if (status == DP_OK && m->status != DP_OK) {
         status = m->status;
