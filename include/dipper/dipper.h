@@ -368,8 +368,8 @@ struct dp_write {
     /* A JSON object with the fields of POST /v2/namespaces/NAME in docs/http-api.md: conditions, the schema, rows of
      * another kind or with other ids, … The first vectors of a namespace need its "distance_metric". NULL: none. */
     const char *request;
-    /* True: the call fails with DP_OVERLOADED while too much of the log waits to be folded. False: it folds the log
-     * then, on the calling thread, and writes after that. */
+    /* True: the call never folds the log. False: it does, on the calling thread, when 256 writes or 128 MiB wait to be
+     * folded after it, which says that nobody else folds. */
     bool no_fold;
 };
 
@@ -378,9 +378,9 @@ struct dp_write {
  *
  * answer  counts rows: "rows_affected", "rows_upserted", "rows_patched", "rows_deleted". May be NULL
  *
- * The library does nothing in the background. A write is one object in the root, and searches read those that no
- * segment holds yet. So a program that writes often should call dp_namespace_compact from time to time, or `dipper
- * serve` or `dipper index-worker` should run on the root.
+ * A write is one object of the log in the root, and searches read those that no segment holds yet. The library does
+ * nothing in the background; the calls that write fold the log (see no_fold). Merging segments and removing objects
+ * is left to dp_namespace_compact, or to `dipper serve` or `dipper index-worker` on the root.
  *
  * Thread-safe, also between processes; writes that several threads make at once share an object. Errors: DP_INVALID
  * (the request, a row, an attribute of another type; the message names it), DP_NOT_FOUND, DP_UNSUPPORTED, DP_TOO_LARGE

@@ -19,6 +19,7 @@ struct dp_namespace {
     /* What the handle remembers of garbage. The thread that collects takes it out; NULL: nobody has collected, or somebody
      * collects now. */
     _Atomic(struct index_collector *) collector;
+    _Atomic bool folding; /* a thread folds the log after its write; the others write on */
 };
 
 #endif

@@ -7,7 +7,24 @@
 #include "service/compact.h"
 #include "service/write.h"
 
+/* A log of so many times the due size says that nobody else folds it. It is still short enough that index_write() slows no
+ * writer down. */
+enum { FOLD_TIMES = 4 };
+
 /* ---- writing ---------------------------------------------------------------------------------------- */
+
+/* Folds the log after a write, if it has become long. The write has succeeded, whatever becomes of the fold. */
+static void fold_long_log(struct call *call, struct dp_namespace *ns)
+{
+    const struct compact_options options = {.fold_only = true, .when_due = true, .times = FOLD_TIMES};
+    struct compact_result done;
+
+    if (atomic_exchange(&ns->folding, true))
+        return;
+    service_compact(call, ns->service, ns->name, &options, &done);
+    dp_error_clear(&call->error);
+    atomic_store(&ns->folding, false);
+}
 
 /* Folds the log after a write was refused because too much of it waits. Returns whether another try may succeed. */
 static bool make_room(struct call *call, struct dp_namespace *ns)
@@ -38,6 +55,8 @@ static enum dp_status send_write(struct call *call, struct dp_namespace *ns, con
         status = answer_request(call, ns, turbopuffer_write, body, answer);
     if (status == DP_OVERLOADED && !write->no_fold && make_room(call, ns))
         status = answer_request(call, ns, turbopuffer_write, body, answer);
+    if (status == DP_OK && !write->no_fold)
+        fold_long_log(call, ns);
     buffer_deinit(&printed);
     return status;
 }

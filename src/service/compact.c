@@ -15,19 +15,20 @@ struct compaction {
     struct compact_result *result;
 };
 
-static bool is_fold_due(const struct index_backlog *b)
+static bool is_fold_due(const struct index_backlog *b, uint64_t times)
 {
-    return b->entries >= UPKEEP_FOLD_ENTRIES || b->bytes >= UPKEEP_FOLD_BYTES;
+    return b->entries >= times * UPKEEP_FOLD_ENTRIES || b->bytes >= times * UPKEEP_FOLD_BYTES;
 }
 
 static enum dp_status fold_log(struct compaction *c)
 {
     const struct index_fold_options options = {.team = c->service->team};
     struct index_fold_result folded;
+    const unsigned times = c->options->times ? c->options->times : 1;
     struct index_backlog backlog;
     enum dp_status status = index_backlog(c->call, c->slot->reader, NULL, !c->options->when_due, &backlog);
 
-    if (status != DP_OK || backlog.entries == 0 || (c->options->when_due && !is_fold_due(&backlog)))
+    if (status != DP_OK || backlog.entries == 0 || (c->options->when_due && !is_fold_due(&backlog, times)))
         return status;
     status = index_fold(c->call, c->slot->reader, &options, &folded);
     if (status == DP_OK)

@@ -12,6 +12,7 @@ struct compact_options {
     /* Does only what is due by the measures of service/upkeep.h, and asks the store nothing to find that out. False:
      * folds the whole log, and merges into as few segments as possible. */
     bool when_due;
+    unsigned times; /* with when_due: folds only at so many times the due size; 0: once */
     bool fold_only; /* neither merges nor collects */
     /* What the caller remembers between two calls; the call makes one if *collector is NULL. NULL: no collection. */
     struct index_collector **collector;

@@ -5,8 +5,10 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tiny_model.h"
 
@@ -372,20 +374,52 @@ static void test_capi_compacts_what_is_due(void **state)
     dp_namespace_close(ns);
 }
 
-/* More writes than the log takes: the one that finds it full folds it. */
-static void test_capi_a_write_folds_a_full_log(void **state)
+/* Writes one row without vectors. */
+static struct dp_write plain_row(const uint64_t *id)
+{
+    return (struct dp_write){.size = sizeof(struct dp_write), .count = 1, .ids = id};
+}
+
+/* Nobody else folds, so the write that makes the log long does. */
+static void test_capi_a_write_folds_a_long_log(void **state)
+{
+    (void)state;
+    enum { LONG = 4 * FOLD_ENTRIES };
+    struct dp_namespace *ns = create_namespace("long");
+    struct dp_error error;
+    for (uint64_t id = 1; id <= LONG; id++) {
+        struct dp_write write = plain_row(&id);
+        write.no_fold = id == LONG;
+        must(dp_namespace_write(ns, &write, NULL, &error), &error);
+    }
+    assert_int_equal(row_count(ns, "segments"), 0);
+    const uint64_t id = LONG + 1;
+    const struct dp_write write = plain_row(&id);
+    must(dp_namespace_write(ns, &write, NULL, &error), &error);
+    assert_int_equal(row_count(ns, "segments"), 1);
+    assert_int_equal(row_count(ns, "approx_row_count"), LONG + 1);
+    dp_namespace_close(ns);
+}
+
+/* Others have written more than the log takes: the write that is refused folds the log and is written then. */
+static void test_capi_a_refused_write_makes_room(void **state)
 {
     (void)state;
     enum { LOG_ENTRIES = 1024 };
     struct dp_namespace *ns = create_namespace("full");
-    uint64_t id = LOG_ENTRIES + 1;
-    const float vector[] = {1, 2};
-    for (uint64_t i = 1; i <= LOG_ENTRIES; i++)
-        write_one(ns, i);
-    const struct dp_write write = {
-        .size = sizeof write, .count = 1, .ids = &id, .vectors = vector, .dim = 2, .no_fold = true};
+    struct dp_error error;
+    for (uint64_t id = 1; id <= LOG_ENTRIES; id++) {
+        struct dp_write others = plain_row(&id);
+        others.request = "{\"disable_backpressure\": true}"; /* not slowed down either */
+        others.no_fold = true;
+        must(dp_namespace_write(ns, &others, NULL, &error), &error);
+    }
+    const uint64_t id = LOG_ENTRIES + 1;
+    struct dp_write write = plain_row(&id);
+    write.no_fold = true;
     expect_write(ns, &write, DP_OVERLOADED, "");
-    write_one(ns, LOG_ENTRIES + 1);
+    write.no_fold = false;
+    must(dp_namespace_write(ns, &write, NULL, &error), &error);
     assert_int_equal(row_count(ns, "segments"), 1);
     assert_int_equal(row_count(ns, "approx_row_count"), LOG_ENTRIES + 1);
     dp_namespace_close(ns);
@@ -517,10 +551,14 @@ int main(void)
         cmocka_unit_test(test_capi_opens_for_writing_only_what_exists),
         cmocka_unit_test(test_capi_embeds_the_texts_of_a_write),
         cmocka_unit_test(test_capi_compacts_what_is_due),
-        cmocka_unit_test(test_capi_a_write_folds_a_full_log),
+        cmocka_unit_test(test_capi_a_write_folds_a_long_log),
+        cmocka_unit_test(test_capi_a_refused_write_makes_room),
         cmocka_unit_test(test_capi_handles_write_from_several_threads),
         cmocka_unit_test(test_capi_writes_keep_to_their_limits),
         cmocka_unit_test(test_capi_writing_survives_failed_allocations),
     };
+    /* Two thousand writes, each with an fsync: in memory where the system has a folder there. */
+    if (access("/dev/shm", W_OK | X_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 1);
     return test_run(tests);
 }
