@@ -72,7 +72,8 @@ static void merge(struct call *call, struct store *store, char **arg)
         die(call->error.message);
     int64_t ended = os_now_ns();
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"inputs\": %llu, \"outputs\": %llu, \"rows\": %llu, \"seconds\": %.3f, \"cpu\": %.3f, \"peak_mb\": %.1f}\n",
+    printf("{\"inputs\": %llu, \"outputs\": %llu, \"rows\": %llu, \"seconds\": %.3f, \"cpu\": %.3f, \"peak_mb\": "
+           "%.1f}\n",
            (unsigned long long)result.inputs, (unsigned long long)result.outputs, (unsigned long long)result.rows,
            (double)(ended - begun) * 1e-9, seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime),
            (double)usage.ru_maxrss / 1024);

@@ -353,6 +353,8 @@ static void test_index_the_choice_follows_the_tiers(void **state)
     m.segments[3].deleted_rows = 4500; /* 500 live rows */
     assert_int_equal(merge_choose(&m, MERGE_DUE, chosen), TIER_WIDTH);
     m.segment_count = TIER_WIDTH - 1;
+    assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), TIER_WIDTH - 1);
+    m.segments[0].rows = 100000; /* the others are a small part of it */
     assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), TIER_WIDTH - 1 - MERGE_IDLE_LISTED + 1);
     m.segment_count = 3;
     assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), 0);

@@ -93,14 +93,28 @@ static size_t choose_half_deleted(const struct manifest *m, size_t *chosen)
     return keep_fitting(m, chosen, count, count);
 }
 
-/* Chooses the smallest segments whose merge leaves MERGE_IDLE_LISTED segments, or as many of them as one segment can
- * hold. Chooses none if they have more than MERGE_IDLE_ROWS live rows. */
+/* Returns whether the segments beside the largest one hold a good part of the rows, so that one merge of all of them is worth
+ * its price. */
+static bool is_worth_one(const struct manifest *m)
+{
+    uint64_t rows = 0, largest = 0;
+    for (size_t i = 0; i < m->segment_count; i++) {
+        uint64_t live = live_rows(&m->segments[i]);
+        rows += live;
+        largest = live > largest ? live : largest;
+    }
+    return rows <= MERGE_IDLE_ROWS && (rows - largest) * MERGE_IDLE_PART >= largest;
+}
+
+/* Chooses all segments if that is worth it; else the smallest ones whose merge leaves MERGE_IDLE_LISTED segments. Chooses as
+ * many as one segment can hold, and none if they have more than MERGE_IDLE_ROWS live rows. */
 static size_t choose_idle(const struct manifest *m, size_t *chosen)
 {
     uint64_t rows = 0;
-    if (m->segment_count <= MERGE_IDLE_LISTED)
+    size_t kept = is_worth_one(m) ? 1 : MERGE_IDLE_LISTED;
+    if (m->segment_count <= kept)
         return 0;
-    size_t count = choose_all(m, m->segment_count - MERGE_IDLE_LISTED + 1, chosen);
+    size_t count = choose_all(m, m->segment_count - kept + 1, chosen);
     for (size_t i = 0; i < count; i++)
         rows += live_rows(&m->segments[chosen[i]]);
     return count > 1 && rows <= MERGE_IDLE_ROWS ? count : 0;

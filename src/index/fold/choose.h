@@ -2,7 +2,8 @@
  *
  * Segments lie in tiers by their live rows: below TIER_ROWS, below TIER_FACTOR times as many, and so on. TIER_WIDTH
  * segments of one tier become one segment of a higher tier, so a row is rewritten once in each tier, and a namespace
- * lists fewer than TIER_WIDTH segments of each tier. When a namespace comes to rest, its small segments become one.
+ * lists fewer than TIER_WIDTH segments of each tier. When a namespace comes to rest, its segments become one, or only the
+ * small ones if the others are much larger.
  */
 #ifndef INDEX_MERGE_CHOOSE_H
 #define INDEX_MERGE_CHOOSE_H
@@ -15,7 +16,9 @@ enum {
     TIER_WIDTH = 8,
     MERGE_LISTED_MAX = 24, /* beyond it, the smallest segments merge, whatever their tiers */
     MERGE_IDLE_LISTED = 3, /* segments that a namespace at rest may keep */
-    MERGE_IDLE_ROWS = 256 * 1024
+    MERGE_IDLE_ROWS = 256 * 1024,
+    MERGE_IDLE_PART =
+        16 /* it keeps one if the others have this part of the largest one's rows, so a row is seldom rewritten */
 };
 
 /* How much a merge does. */
