@@ -62,8 +62,11 @@ void key_of_manifest(struct object_key *out, struct span name)
 
 void key_of_wal(struct object_key *out, struct span name, const struct ulid *incarnation, uint64_t number)
 {
-    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/wal/%020" PRIu64, SPAN_FMT(name),
-                              incarnation->text, number));
+    enum { DIGITS = 20 };
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/wal/00000000000000000000", SPAN_FMT(name),
+                              incarnation->text));
+    for (size_t i = 0; i < DIGITS; i++, number /= 10) /* a round names hundreds of entries */
+        out->text[out->len - 1 - i] = (char)('0' + number % 10);
 }
 
 void key_of_ivf(struct object_key *out, struct span name, const struct ulid *incarnation,

@@ -578,7 +578,8 @@ void history_run(uint64_t seed, bool trace, struct history_result *out)
     add_actors(&h);
     sim_run(&h.sim, STEPS_MAX);
     look_at_end(&h);
-    *out = (struct history_result){.kind = h.kind,
+    *out = (struct history_result){.seed = seed,
+                                   .kind = h.kind,
                                    .operations = h.operations,
                                    .nodes = h.node_count,
                                    .faults = sim_store_faults(&h.store),

@@ -16,6 +16,7 @@ enum history_kind {
 };
 
 struct history_result {
+    uint64_t seed;
     enum history_kind kind;
     uint64_t operations, nodes, faults, steps;
     struct sim_counts store;

@@ -19,6 +19,10 @@
 #ifdef SIM_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
+/* swapcontext asks the system for the signal mask each time. A jump does not, but checks of stacks forbid it. */
+#if !defined(SIM_ASAN) && !defined(_FORTIFY_SOURCE)
+#define SIM_JUMPS 1
+#endif
 
 enum { STACK_BYTES = 1 << 20, STACKS_KEPT = 32 };
 
@@ -119,7 +123,12 @@ static void leave_task(struct sim *sim, struct sim_task *task)
 #ifdef SIM_ASAN
     __sanitizer_start_switch_fiber(task->ended ? NULL : &task->fake_stack, sim->home_stack, sim->home_stack_size);
 #endif
+#ifdef SIM_JUMPS
+    if (_setjmp(task->left) == 0)
+        _longjmp(sim->left, 1);
+#else
     swapcontext(&task->here, &sim->home);
+#endif
 #ifdef SIM_ASAN
     __sanitizer_finish_switch_fiber(task->fake_stack, &sim->home_stack, &sim->home_stack_size);
 #endif
@@ -143,7 +152,16 @@ static void enter_task(struct sim *sim, struct sim_task *task)
 #ifdef SIM_ASAN
     __sanitizer_start_switch_fiber(&sim->home_fake_stack, task->stack, STACK_BYTES);
 #endif
+#ifdef SIM_JUMPS
+    if (_setjmp(sim->left) == 0) {
+        if (task->begun)
+            _longjmp(task->left, 1);
+        task->begun = true;
+        setcontext(&task->here);
+    }
+#else
     swapcontext(&sim->home, &task->here);
+#endif
 #ifdef SIM_ASAN
     __sanitizer_finish_switch_fiber(sim->home_fake_stack, NULL, NULL);
 #endif

@@ -7,6 +7,7 @@
 #ifndef SIM_H
 #define SIM_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,8 @@ struct sim_task {
     int64_t waited_ns; /* when its last wait for another task ended, and how long that was */
     int64_t wait_ns;
     ucontext_t here;
+    jmp_buf left; /* where it was left */
+    bool begun;
     uint8_t *stack;
     void *fake_stack; /* the address sanitizer's */
     struct sim_task *next;
@@ -48,6 +51,7 @@ struct sim {
     uint64_t order, steps;
     struct sim_task *tasks, *current;
     ucontext_t home;
+    jmp_buf left; /* where the loop of events was left */
     void *home_fake_stack;
     const void *home_stack;
     size_t home_stack_size;

@@ -108,8 +108,10 @@ static void set_object(struct sim_store *store, struct span key, struct span bod
     store_block_release(o->body);
     o->body = copy_body(body);
     /* As with S3's ETags, the same bytes put again have the same version. */
-    int len = snprintf(o->version.token, sizeof o->version.token, "\"%016" PRIx64 "\"", checksum64(body));
-    o->version.len = (uint8_t)len;
+    uint64_t sum = checksum64(body);
+    for (unsigned i = 0; i < 16; i++)
+        o->version.token[i] = "0123456789abcdef"[sum >> (60 - 4 * i) & 15];
+    o->version.len = 16;
     *version = o->version;
 }
 
@@ -239,7 +241,7 @@ static void answer_read(struct sim_store *store, struct store_read_req *req)
     uint64_t len;
     req->date_ms = sim_store_ms(store) / 1000 * 1000;
     if (!o) {
-        req->status = dp_fail(&req->error, DP_NOT_FOUND, "there is no object %.*s", SPAN_FMT(req->key));
+        req->status = dp_fail(&req->error, DP_NOT_FOUND, "there is no such object");
         return;
     }
     if (store_read_settled(req, &o->version, store_block_len(o->body)))

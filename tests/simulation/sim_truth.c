@@ -302,20 +302,18 @@ static void watch_lives(struct sim_truth *truth, const struct manifest *m, struc
     }
 }
 
-static void watch_manifest(struct sim_truth *truth, struct sim_op *op, struct span key, struct span body)
+static void watch_manifest(struct sim_truth *truth, struct sim_op *op, struct span body)
 {
-    struct manifest m, before;
+    struct manifest m;
     struct dp_error error;
-    struct span old = sim_store_get(truth->store, key);
     if (manifest_parse(body, &m, &error)) {
         sim_fail(sim_of(truth), "a manifest that nobody can read: %s", error.message);
         return;
     }
-    bool had = old.data && manifest_parse(old, &before, &error) == DP_OK;
     if (m.sequence <= truth->sequence)
         sim_fail(sim_of(truth), "manifest %" PRIu64 " after %" PRIu64, m.sequence, truth->sequence);
     watch_lives(truth, &m, op);
-    if (op && op->kind == SIM_LOAD && lists_new_segment(&m, had ? &before : NULL)) {
+    if (op && op->kind == SIM_LOAD && lists_new_segment(&m, truth->has_manifest ? &truth->manifest : NULL)) {
         sim_apply(add_state(truth), op, op->applied);
         truth->counts.loads++;
         land_op(truth, op);
@@ -332,9 +330,10 @@ static void watch_manifest(struct sim_truth *truth, struct sim_op *op, struct sp
     }
     truth->sequence = m.sequence;
     truth->counts.swaps++;
-    manifest_deinit(&m);
-    if (had)
-        manifest_deinit(&before);
+    if (truth->has_manifest)
+        manifest_deinit(&truth->manifest);
+    truth->manifest = m;
+    truth->has_manifest = true;
 }
 
 /* Finds the number in "<namespace>/<incarnation>/wal/<number>" of the present life. */
@@ -369,7 +368,7 @@ static void watch_put(void *watcher, void *op, struct span key, struct span body
     bool is_manifest = key.len > sizeof MANIFEST - 1 &&
                        memcmp(key.data + key.len - (sizeof MANIFEST - 1), MANIFEST, sizeof MANIFEST - 1) == 0;
     if (is_manifest)
-        watch_manifest(truth, op, key, body);
+        watch_manifest(truth, op, body);
     else if (entry_number(key, &number))
         watch_entry(truth, op, number, body);
 }
@@ -389,50 +388,51 @@ static enum dp_status find_key(void *context, const struct manifest_object *obje
     return span_equal(object_key_span(&key), search->key) ? DP_EXISTS : DP_OK;
 }
 
-/* Checks that the live manifest of `name` does not list an object that is removed. */
-static void check_unlisted(struct sim_truth *truth, const char *name, struct span key)
+/* Checks that a live manifest of `name` does not list an object that is removed. */
+static void check_unlisted(struct sim_truth *truth, const char *name, const struct manifest *m, struct span key)
 {
-    struct manifest m;
-    struct dp_error error;
-    struct object_key manifest_key;
-    key_of_manifest(&manifest_key, span_str(name));
-    struct span body = sim_store_get(truth->store, object_key_span(&manifest_key));
-    if (!body.data || manifest_parse(body, &m, &error))
-        return;
-    struct key_search search = {&m, span_str(name), key};
-    if (m.state == NAMESPACE_LIVE && manifest_for_each_object(&m, find_key, &search))
+    struct key_search search = {m, span_str(name), key};
+    if (m->state == NAMESPACE_LIVE && manifest_for_each_object(m, find_key, &search))
         sim_fail(sim_of(truth), "%.*s is removed, but the manifest of %s lists it", SPAN_FMT(key), name);
-    manifest_deinit(&m);
+}
+
+static void check_branches_lack(struct sim_truth *truth, struct span key)
+{
+    for (size_t i = 0; truth->branches && truth->branches[i]; i++) {
+        const char *name = truth->branches[i];
+        struct object_key manifest_key;
+        struct dp_error error;
+        struct manifest m;
+        key_of_manifest(&manifest_key, span_str(name));
+        struct span body = sim_store_get(truth->store, object_key_span(&manifest_key));
+        if (!body.data || manifest_parse(body, &m, &error))
+            continue;
+        check_unlisted(truth, name, &m, key);
+        manifest_deinit(&m);
+    }
 }
 
 /* Checks that nobody removes what the manifest lists, or an entry that may be needed. */
 static void watch_removal(void *watcher, struct span key)
 {
     struct sim_truth *truth = watcher;
-    struct manifest m;
-    struct dp_error error;
-    struct object_key manifest_key;
+    const struct manifest *m = &truth->manifest;
     uint64_t number;
-    check_unlisted(truth, truth->name, key);
-    for (size_t i = 0; truth->branches && truth->branches[i]; i++)
-        check_unlisted(truth, truth->branches[i], key);
-    if (!is_below(truth, key))
+    if (truth->has_manifest)
+        check_unlisted(truth, truth->name, m, key);
+    check_branches_lack(truth, key);
+    if (!truth->has_manifest || !is_below(truth, key))
         return;
-    key_of_manifest(&manifest_key, span_str(truth->name));
-    struct span body = sim_store_get(truth->store, object_key_span(&manifest_key));
     bool of_life = span_starts_with(span_of(key.data + strlen(truth->name) + 1, key.len - strlen(truth->name) - 1),
                                     ulid_span(&truth->incarnation));
-    if (!body.data || manifest_parse(body, &m, &error))
-        return;
     if (entry_number(key, &number)) {
         truth->counts.entries_deleted++;
-        if (m.state == NAMESPACE_LIVE && of_life && number > m.wal_gone)
+        if (m->state == NAMESPACE_LIVE && of_life && number > m->wal_gone)
             sim_fail(sim_of(truth), "log entry %" PRIu64 " is removed, but wal_gone is %" PRIu64, number,
-                     m.wal_gone);
+                     m->wal_gone);
     } else {
         truth->counts.objects_deleted++;
     }
-    manifest_deinit(&m);
 }
 
 /* ---- operations -------------------------------------------------------------------------------------- */
@@ -459,6 +459,8 @@ void truth_deinit(struct sim_truth *truth)
         truth->ops = op->next;
         free(op);
     }
+    if (truth->has_manifest)
+        manifest_deinit(&truth->manifest);
     free(truth->ghosts);
     free(truth->lives);
     free(truth->states);

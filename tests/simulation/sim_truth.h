@@ -8,6 +8,7 @@
 #define SIM_TRUTH_H
 
 #include "index/id.h"
+#include "index/manifest/manifest.h"
 #include "index/object_name.h"
 #include "sim_store.h"
 
@@ -79,6 +80,8 @@ struct sim_truth {
     struct ulid incarnation; /* of the present or last life */
     uint64_t entries;        /* numbers of its log that were put */
     uint64_t floor, gone, sequence;
+    struct manifest manifest; /* in the store, if any was put */
+    bool has_manifest;
     struct id_key keys[SIM_IDS];
     struct sim_op *ops;
     struct {

@@ -72,19 +72,28 @@ static void put_ulid(struct buffer *out, const struct ulid *id)
 
 static void put_number(struct buffer *out, uint64_t number)
 {
-    buffer_printf(out, "%" PRIu64, number);
+    char digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    buffer_append(out, span_of(digits + at, sizeof digits - at));
 }
 
 /* Appends the name of a field of the manifest, at the start of a line. */
 static void put_top(struct buffer *out, enum top_field field)
 {
-    buffer_printf(out, "%s  \"%s\": ", field == 0 ? "{\n" : ",\n", manifest_top_fields[field]);
+    buffer_append_str(out, field == 0 ? "{\n  \"" : ",\n  \"");
+    buffer_append_str(out, manifest_top_fields[field]);
+    buffer_append_str(out, "\": ");
 }
 
 /* Appends the name of a field of a JSON object that has one line. */
 static void put_field(struct buffer *out, const char *const *fields, int field)
 {
-    buffer_printf(out, "%s\"%s\": ", field == 0 ? "{" : ", ", fields[field]);
+    buffer_append_str(out, field == 0 ? "{\"" : ", \"");
+    buffer_append_str(out, fields[field]);
+    buffer_append_str(out, "\": ");
 }
 
 static void put_numbers(struct buffer *out, const char *const *fields, int count, const uint64_t *numbers)
