@@ -124,6 +124,19 @@ static void test_index_a_namespace_has_64_branches_at_most(void **state)
 
 /* ---- what the collector keeps ---------------------------------------------------------------------------- */
 
+/* Returns when a collector of the name, which has nothing to remove, wants to look again. */
+static int64_t due_after_collection(struct world *w, const char *name)
+{
+    const struct index_collect_options options = {.clock = &test_time.clock, .at_once = true};
+    struct index_collect_result result;
+    struct index_collector *collector;
+    world_reset(w);
+    assert_int_equal(index_collector_new(w->store, span_str(name), &collector, NULL), DP_OK);
+    assert_int_equal(index_collect(&w->call, collector, &options, &result), DP_OK);
+    index_collector_free(collector);
+    return result.due_ms;
+}
+
 /* The source merges its segments away; the branch still has them, until it is deleted. */
 static void test_index_a_pin_keeps_what_the_source_has_merged(void **state)
 {
@@ -140,9 +153,11 @@ static void test_index_a_pin_keeps_what_the_source_has_merged(void **state)
     branch_collect(w, rows_and_twig);
     branch_check(&twig);
     assert_int_equal(branch_pins(w, "rows"), 1);
+    assert_int_equal(due_after_collection(w, "rows"), INDEX_LAG_MS / 24); /* the branch may go at any time */
     branch_delete(w, "twig");
     branch_collect(w, rows_and_twig);
     assert_int_equal(branch_pins(w, "rows"), 0);
+    assert_int_equal(due_after_collection(w, "rows"), -1);
     assert_int_equal(branch_objects(w, "rows"), 3); /* manifest, .ivf and .dpr */
     assert_int_equal(branch_objects(w, "twig"), 1);
     branch_end(&twig);

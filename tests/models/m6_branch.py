@@ -3,6 +3,9 @@
 O owns an object, which a merge may unlist at any time. A creator makes B from O, another makes C from B. O's collector
 takes unused pins away and deletes what it owns when a manifest that it read neither lists nor pins it. O may be deleted
 and made again. Every step is one request.
+
+A second, smaller model has O's log: writes that are acknowledged, folds, and a creator of B that folds before it pins. The
+branch lists no log entries, so it must have all that was acknowledged before it was asked for by segments alone.
 """
 from typing import NamedTuple, Optional
 
@@ -136,6 +139,43 @@ def model(off="", branch_of_branch=False, owner_deleted=False, writer=False):
     return Model(State(second=("idle",) if branch_of_branch else ("end",)), steps, broken)
 
 
+class LogState(NamedTuple):
+    acked: int = 0     # entries of O's log; all are acknowledged
+    floor: int = 0     # wal_floor of O's manifest: entries up to it are in listed segments
+    version: int = 0   # of O's manifest
+    creator: tuple = ("idle",)  # idle, (tail, needed, known floor), (read, needed, version, floor), (made, needed, taken)
+
+
+def log_model(off=""):
+    def creator_steps(s):
+        doing, *rest = s.creator
+        if doing == "idle":
+            yield "reads the log to its end", s._replace(creator=("tail", s.acked))
+        elif doing == "tail" and (s.floor >= rest[0] or off == "L10 folds first"):
+            yield "GET O", s._replace(creator=("read", rest[0], s.version, s.floor))
+        elif doing == "tail":
+            yield "folds up to what it read", s._replace(floor=rest[0], version=s.version + 1)
+        elif doing == "read" and s.version == rest[1]:
+            yield "swap O: pin, and take what this manifest lists", s._replace(
+                version=s.version + 1, creator=("made", rest[0], rest[2]))
+        elif doing == "read":
+            yield "swap lost: GET O again", s._replace(creator=("tail", rest[0]))
+
+    def steps(s):
+        if s.acked < 3:
+            yield "a write is acknowledged", s._replace(acked=s.acked + 1)
+        if s.floor < s.acked and s.version < 6:
+            yield "a node folds", s._replace(floor=s.acked, version=s.version + 1)
+        for label, t in creator_steps(s):
+            yield "creator: " + label, t
+
+    def broken(s):
+        short = s.creator[0] == "made" and s.creator[2] < s.creator[1]
+        return "a-branch-has-what-was-acknowledged" if short else None
+
+    return Model(LogState(), steps, broken)
+
+
 def off(rule, expect, **sizes):
     return Variant("m6 branch", rule + " off", expect, lambda: model(off=rule, **sizes), fast=True)
 
@@ -145,6 +185,9 @@ VARIANTS = [
     Variant("m6 branch", "all rules, the owner deleted", None, lambda: model(owner_deleted=True), fast=True),
     Variant("m6 branch", "all rules, a branch of the branch", None,
             lambda: model(branch_of_branch=True, owner_deleted=True), fast=True),
+    Variant("m6 branch", "all rules, a log", None, log_model, fast=True),
+    Variant("m6 branch", "L10 folds first off", "a-branch-has-what-was-acknowledged",
+            lambda: log_model("L10 folds first"), fast=True),
     off("L10 tombstone first", "branch-lists-what-exists"),
     off("L10 tombstone first", "acknowledged-writes-of-a-branch-stay", writer=True),
     off("L9 carries pins on", "branch-lists-what-exists", owner_deleted=True),

@@ -471,7 +471,7 @@ static enum dp_status take_step(struct call *call, struct collection *c)
         c->result->due_ms = grace_left(c);
     else if (c->held)
         c->result->due_ms = HELD_MS;
-    else if (c->result->young)
+    else if (c->result->young || c->manifest.pin_count) /* a branch may be deleted at any time */
         c->result->due_ms = c->lag_ms / 24;
     return status;
 }
