@@ -185,6 +185,20 @@ class Namespace:
         return Written(said.get("rows_affected", 0), said.get("rows_upserted", 0), said.get("rows_patched", 0), said.get("rows_deleted", 0),
                        said)
 
+    def branch(self, name: str, *, timeout: Optional[float] = None) -> "Namespace":
+        """Makes another namespace of this root with the rows of this one, in a moment, whatever its size: both share the objects
+        that they have by now, and then go their ways."""
+        return self._clone(name, "branch_from_namespace", timeout)
+
+    def copy(self, name: str, *, timeout: Optional[float] = None) -> "Namespace":
+        """Makes another namespace of this root with the rows of this one, which shares nothing with it."""
+        return self._clone(name, "copy_from_namespace", timeout)
+
+    def _clone(self, name, field, timeout):
+        other = Namespace(self._root, name, embedder=self._embedder)
+        other.write(**{field: self._name}, timeout=timeout)
+        return other
+
     def delete_all(self, *, timeout: Optional[float] = None) -> None:
         """Deletes the namespace with all its rows. Its name is free at once: the next write creates it anew."""
         self._open(timeout).delete(timeout)

@@ -159,6 +159,22 @@ def test_a_namespace_ends_and_begins_anew(dipper, films):
     assert ids(films.query([1, 0, 0])) == ["word"]
 
 
+@pytest.mark.parametrize("how", ["branch", "copy"])
+def test_branches_and_copies_go_their_ways(dipper, films, how):
+    trial = getattr(films, how)("trial")
+    assert trial.name == "trial" and trial.root == films.root
+    trial.delete(1)
+    films.patch([{"id": 2, "year": 1}])
+    assert ids(trial.query([1, 0])) == [3, 2] and ids(films.query([1, 0])) == [1, 3, 2]
+    assert trial.query([0, 1], 1)[0].attributes["year"] == 2016
+    with pytest.raises(dipper.errors.InvalidError, match="trial"):
+        films.branch("trial")
+    films.delete_all()
+    assert ids(trial.query([1, 0])) == [3, 2]
+    with pytest.raises(FileNotFoundError):
+        films.branch("other")
+
+
 def test_reading_creates_nothing(dipper, tmp_path):
     nothing = dipper.Namespace(tmp_path / "bucket", "nothing")
     for call in (lambda: nothing.query([1, 0]), nothing.info, nothing.compact, nothing.delete_all,
