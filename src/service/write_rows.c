@@ -82,12 +82,19 @@ static enum dp_status round_vector(struct row_planning *p, const float *vector, 
 /* Fails for a vector that has no distance to others. */
 static enum dp_status check_vector(struct call *call, const float *x, uint32_t dim, enum index_metric metric)
 {
-    double sum = 0;
+    enum { LANES = 8 }; /* sums that run side by side, so that a compiler may use SIMD registers for them */
+    double sums[LANES] = {0}, sum = 0;
     float largest = 0;
-    for (uint32_t d = 0; d < dim; d++) {
-        sum += (double)x[d] * (double)x[d];
-        largest = fmaxf(largest, fabsf(x[d]));
+    for (uint32_t d = 0; d + LANES <= dim; d += LANES) {
+        for (uint32_t lane = 0; lane < LANES; lane++)
+            sums[lane] += (double)x[d + lane] * (double)x[d + lane];
     }
+    for (uint32_t d = dim - dim % LANES; d < dim; d++)
+        sum += (double)x[d] * (double)x[d];
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        sum += sums[lane];
+    for (uint32_t d = 0; d < dim; d++)
+        largest = fabsf(x[d]) > largest ? fabsf(x[d]) : largest;
     if (metric == INDEX_COSINE && !(sum > 0 && (float)sum > 0 && isfinite((float)sum)))
         return call_fail(call, DP_INVALID,
                          "\"vector\" has length zero (or too large or small a length), so it has no direction, "

@@ -33,7 +33,8 @@ static void queue_member(struct commit_group *g, struct group_member *m)
         g->locked.first = m;
     g->locked.last = m;
     g->locked.waiting++;
-    pthread_cond_signal(&g->arrived);
+    if (g->locked.waiting >= g->locked.expected) /* else the leader would wake in vain */
+        pthread_cond_signal(&g->arrived);
 }
 
 /* Takes a waiting member out of the queue. */
