@@ -174,12 +174,16 @@ static const float *read_base64(struct rows_parse *p, struct json_reader *r, siz
     return NULL;
 }
 
-/* Reads null, an array of numbers or a base 64 string. */
+/* Reads null, an array of numbers or a base 64 string. Behind many vectors, keeps it as it came. */
 static void read_vector_value(struct rows_parse *p, struct json_reader *r, struct write_row *row)
 {
     size_t count = 0;
     if (fields_null(r))
         return;
+    if (p->vector_bytes >= TURBOPUFFER_VECTORS_RAW) {
+        json_read_raw(r, &row->raw_vector);
+        return;
+    }
     if (json_peek(r) == JSON_STRING) {
         row->vector = read_base64(p, r, &count);
     } else {
@@ -191,6 +195,19 @@ static void read_vector_value(struct rows_parse *p, struct json_reader *r, struc
     if (count == 0 || count > INDEX_DIM_MAX)
         body_refuse(p->body, DP_INVALID, "a vector has 1 to %d numbers, not %zu", INDEX_DIM_MAX, count);
     row->dim = (uint32_t)count;
+}
+
+/* Reads the vector that a row has kept as it came. For write_request.read_vector. */
+static enum dp_status read_kept_vector(struct call *call, struct write_row *row)
+{
+    struct body_parse body;
+    struct rows_parse p;
+    bool malformed;
+    body_init(&body, call, row->raw_vector);
+    rows_parse_init(&p, &body);
+    read_vector_value(&p, p.r, row);
+    enum dp_status status = body_end(&body, &malformed);
+    return status == DP_OK || status == DP_NOMEM ? status : call_restatus(call, DP_INVALID);
 }
 
 /* ---- values ------------------------------------------------------------------------------------------- */
@@ -544,6 +561,7 @@ void rows_parse_finish(const struct rows_parse *p, struct write_request *out)
 {
     out->rows = p->rows;
     out->row_count = p->row_count;
+    out->read_vector = read_kept_vector;
     out->values = p->values;
     out->attributes = p->attributes;
     out->attribute_count = p->attribute_count;

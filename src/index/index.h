@@ -94,6 +94,11 @@ struct index_load_summary {
  * room for another segment. */
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out);
+/* As index_load_begin, for one large write beside others: keeps few rows in memory. The namespace exists and has a log. Rows
+ * have no vector if vectors->dim is 0. */
+enum dp_status index_load_begin_write(struct call *call, struct store *store, struct span name,
+                                      const struct index_vectors *vectors, struct team *team,
+                                      struct index_loader **out);
 /* Adds a row.
  *
  *   vectors     float[windows][dim], windows ≥ 1: a row scores by its best window

@@ -14,7 +14,7 @@
 #include "service/service_impl.h"
 #include "service/write_plan.h"
 
-enum { WRITE_TRIES = 3, EMBEDDED_BYTES_MAX = 15 << 20 };
+enum { WRITE_TRIES = 3, EMBEDDED_BYTES_MAX = 15 << 20, ROW_ARENA_MAX = 256 << 20 };
 
 /* A write on its way. */
 struct write_run {
@@ -241,6 +241,54 @@ static enum dp_status write_rows(struct write_run *run, struct index_write_resul
     return index_write(run->call, run->slot->reader, w, result);
 }
 
+/* Gives the rows to a load, one after the other. */
+static enum dp_status fill_load(struct write_run *run, struct index_loader *loader, uint64_t *bytes)
+{
+    struct call *call = run->call, row_call = *call;
+    struct arena scratch;
+    enum dp_status status = DP_OK;
+    arena_init(&scratch, ROW_ARENA_MAX);
+    row_call.arena = &scratch;
+    for (size_t i = 0; i < run->request->row_count && status == DP_OK; i++) {
+        struct index_write_row row;
+        arena_reset(&scratch);
+        status = write_plan_one(&row_call, run->request, &run->plan, i, &row);
+        if (status == DP_OK)
+            status = index_load_row(&row_call, loader, row.id, row.vectors, row.windows, row.attributes);
+        *bytes += row.attributes.len + (uint64_t)row.windows * run->plan.vectors.dim * sizeof(float);
+    }
+    call->error = row_call.error;
+    call->cost = row_call.cost;
+    arena_deinit(&scratch);
+    return status;
+}
+
+/* Writes rows that are too many for an entry of the log: they become a load, which takes one place in the log. */
+static enum dp_status load_rows(struct write_run *run, struct index_write_result *result)
+{
+    struct call *call = run->call;
+    struct index_loader *loader = NULL;
+    struct index_load_summary summary;
+    const size_t count = run->request->row_count;
+    *result = (struct index_write_result){.applied = arena_alloc(call->arena, count * sizeof(bool))};
+    if (!result->applied)
+        return call_nomem(call, "a write");
+    for (size_t i = 0; i < count; i++)
+        result->applied[i] = true;
+    enum dp_status status = index_load_begin_write(call, run->service->store, run->request->namespace,
+                                                   &run->plan.vectors, run->service->team, &loader);
+    if (status == DP_OK)
+        status = fill_load(run, loader, &result->bytes);
+    if (status != DP_OK) {
+        index_load_abort(loader);
+        return status;
+    }
+    status = index_load_commit(call, loader, &summary);
+    result->upserted = status == DP_OK ? count : 0;
+    result->ended = status == DP_CONFLICT; /* never again: its entry may have been in the life that ended */
+    return status;
+}
+
 static enum dp_status write_once(struct write_run *run, struct write_response *response)
 {
     enum dp_status status = open_slot(run);
@@ -251,7 +299,7 @@ static enum dp_status write_once(struct write_run *run, struct write_response *r
     if (status == DP_OK)
         status = teach_manifest(run);
     if (status == DP_OK)
-        status = write_rows(run, &response->rows);
+        status = run->batch.bulk ? load_rows(run, &response->rows) : write_rows(run, &response->rows);
     if (run->slot)
         readers_give_back(&run->service->readers, run->slot, status == DP_NOT_FOUND || status == DP_CONFLICT);
     return status;

@@ -24,8 +24,11 @@ enum write_kind { WRITE_UPSERT, WRITE_PATCH, WRITE_DELETE };
 struct write_row {
     enum write_kind kind;
     struct index_id id;  /* a UUID is a string until the schema is known */
-    const float *vector; /* float[dim], finite; NULL: none */
+    const float *vector; /* float[dim], finite; NULL: none, or it is only in raw_vector */
     uint32_t dim;
+    /* The vector as the client wrote it, where a request has many: write_request.read_vector reads it when its turn comes.
+     * Empty: there is none. */
+    struct span raw_vector;
     uint32_t value_count;
     size_t first_value; /* position of its values in the request's values */
 };
@@ -34,6 +37,8 @@ struct write_request {
     struct span namespace;
     const struct write_row *rows;
     size_t row_count;
+    /* Reads raw_vector: sets vector, in the call's arena, and dim. NULL: no row has a raw_vector. */
+    enum dp_status (*read_vector)(struct call *call, struct write_row *row);
     const struct write_value *values;
     const struct span *attributes; /* names of attributes, without "id" and "vector"; each occurs once */
     size_t attribute_count;
@@ -64,7 +69,8 @@ struct write_response {
  *   DP_NOT_FOUND    no such namespace, and the request does not create it
  *   DP_INVALID      the rows, the schema or a condition do not fit the namespace; the sentence names the row
  *   DP_UNSUPPORTED  the request needs something that this version, or this server without a model, lacks
- *   DP_TOO_LARGE    more than one log entry can hold
+ *   DP_TOO_LARGE    more than one log entry can hold, and not only rows to upsert without a condition or a text to embed: those
+ *                   become a load
  *   DP_OVERLOADED   too many rows wait to be indexed; the client tries again later
  *   DP_CONFLICT     others delete the namespace again and again; or, with rows.ended, it was deleted while the write
  *                   was on its way; the client tries again later

@@ -61,12 +61,18 @@ struct write_batch {
     struct text_place *places;    /* [text_count]: what gets the vector */
     size_t text_count;
     uint64_t bytes; /* of all ids, documents and vectors */
+    /* They are too many for an entry of the log, but suit a load: `rows` means nothing, and write_plan_one() makes one row after
+     * the other. */
+    bool bulk;
 };
 
 /* Makes the rows, and adds to the plan's schema the attributes that nobody has declared. DP_INVALID names the row and the
  * attribute. */
 enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
                                struct write_batch *out);
+/* Makes row number `position` of a bulk write, in the call's arena. write_plan_rows() has succeeded. */
+enum dp_status write_plan_one(struct call *call, const struct write_request *request, struct write_plan *plan,
+                              size_t position, struct index_write_row *out);
 
 /* Gives the rows of a batch the vectors of its texts: vectors[i], float[dim], is that of texts[i]. */
 enum dp_status write_take_vectors(struct call *call, struct write_batch *batch, const float *const *vectors,

@@ -13,7 +13,8 @@
 enum {
     OBJECT_MAX = 4 * INDEX_DOCUMENT_MAX, /* bytes of a row as it came: escapes and blanks make it longer */
     PLANNED_BYTES_MAX = 16 << 20,        /* of all rows: one entry of the log does not hold more */
-    TEXTS_FIRST = 64
+    TEXTS_FIRST = 64,
+    ROW_ARENA_MAX = 256 << 20 /* memory for one row of a bulk write */
 };
 
 struct row_planning {
@@ -23,6 +24,8 @@ struct row_planning {
     struct write_batch *batch;
     struct map ids;       /* id keys of the request */
     struct buffer object; /* attributes of the row that is being made */
+    struct arena *kept;   /* for what outlives a row: id keys and the schema's names */
+    bool again;           /* the ids have been checked */
     size_t text_room;
 };
 
@@ -44,7 +47,9 @@ static enum dp_status plan_id(struct row_planning *p, const struct write_row *ro
     if (kind != ID_ANY && id_key_kind(id_key_span(&key)) != kind)
         return call_fail(call, DP_INVALID, "the id %s is not of type %s, which the ids of the namespace have",
                          id_describe(id_key_span(&key), text), id_kind_name(kind));
-    struct span kept = arena_copy(call->arena, id_key_span(&key));
+    if (p->again)
+        return DP_OK;
+    struct span kept = arena_copy(p->kept, id_key_span(&key));
     if (!kept.data)
         return call_nomem(call, "the ids of a write");
     status = map_put(&p->ids, kept, 0, NULL, &existing, &call->error);
@@ -119,6 +124,10 @@ static enum dp_status plan_vector(struct row_planning *p, const struct write_row
 {
     struct call *call = p->call;
     const uint32_t dim = p->plan->vectors.dim;
+    struct write_row read = *row;
+    if (row->raw_vector.len && p->request->read_vector(call, &read) != DP_OK)
+        return call->error.status;
+    row = &read;
     if (row->vector && embedded)
         return call_fail(call, DP_INVALID, "\"vector\" is given, but it is embedded from \"%.*s\"",
                          SPAN_FMT(p->request->attributes[source_of_vector(p->plan)]));
@@ -271,13 +280,12 @@ enum dp_status write_take_vectors(struct call *call, struct write_batch *b, cons
 }
 
 /* Plans the row at this position of the request; behind the last one, the patch by a filter. */
-static enum dp_status plan_row(struct row_planning *p, size_t position)
+static enum dp_status plan_row(struct row_planning *p, size_t position, struct index_write_row *out)
 {
     static const enum index_write_kind kinds[] = {
         [WRITE_UPSERT] = INDEX_UPSERT, [WRITE_PATCH] = INDEX_PATCH, [WRITE_DELETE] = INDEX_DELETE};
     const bool has_id = position < p->request->row_count;
     const struct write_row *row = has_id ? &p->request->rows[position] : &p->request->patch;
-    struct index_write_row *out = &p->batch->rows[position];
     bool embedded = false;
     *out = (struct index_write_row){.kind = kinds[row->kind]};
     enum dp_status status = has_id ? plan_id(p, row, &out->id) : DP_OK;
@@ -302,16 +310,72 @@ static enum dp_status plan_patch(struct row_planning *p)
 {
     const size_t position = p->request->row_count;
     p->batch->rows[position] = (struct index_write_row){.kind = INDEX_PATCH};
-    enum dp_status status = p->request->patch_filter.len ? plan_row(p, position) : DP_OK;
+    enum dp_status status =
+        p->request->patch_filter.len ? plan_row(p, position, &p->batch->rows[position]) : DP_OK;
     if (status == DP_INVALID || status == DP_TOO_LARGE)
         dp_error_prefix(&p->call->error, "patch_by_filter");
+    return status;
+}
+
+/* Whether a request may become a load: rows to upsert, without conditions, and nothing to embed. */
+static bool suits_load(const struct row_planning *p)
+{
+    const struct write_request *q = p->request;
+    bool suits = p->plan->embedding_count == 0 && q->upsert_condition.len == 0 && q->delete_filter.len == 0 &&
+                 q->patch_filter.len == 0;
+    for (size_t i = 0; i < q->row_count && suits; i++)
+        suits = q->rows[i].kind == WRITE_UPSERT;
+    return suits;
+}
+
+/* Plans rows whose memory nobody needs afterwards, from `first` on: what they teach the schema stays. */
+static enum dp_status plan_bulk(struct row_planning *p, size_t first)
+{
+    struct call *call = p->call, row_call = *call;
+    struct arena scratch;
+    enum dp_status status = DP_OK;
+    arena_init(&scratch, ROW_ARENA_MAX);
+    row_call.arena = &scratch;
+    p->call = &row_call;
+    p->batch->bulk = true;
+    for (size_t i = first; i < p->request->row_count && status == DP_OK; i++) {
+        size_t known = p->plan->schema.count;
+        struct index_write_row row;
+        status = plan_row(p, i, &row);
+        if (status == DP_INVALID || status == DP_TOO_LARGE)
+            name_row(p, &p->request->rows[i]);
+        if (status == DP_OK && p->plan->schema.count != known) { /* its names are in the scratch arena */
+            struct schema learned = p->plan->schema;
+            status = schema_copy(&learned, p->kept, &p->plan->schema, &row_call.error);
+            for (size_t a = 0; a < learned.count && status == DP_OK; a++)
+                p->plan->schema.attributes[a].learned = learned.attributes[a].learned;
+        }
+        if (status == DP_OK)
+            status = call_check(&row_call);
+        arena_reset(&scratch);
+    }
+    p->call = call;
+    call->error = row_call.error;
+    arena_deinit(&scratch);
+    return status;
+}
+
+enum dp_status write_plan_one(struct call *call, const struct write_request *request, struct write_plan *plan,
+                              size_t position, struct index_write_row *out)
+{
+    struct write_batch batch = {.bytes = 0};
+    struct row_planning p = {
+        .call = call, .request = request, .plan = plan, .batch = &batch, .kept = call->arena, .again = true};
+    buffer_init(&p.object, OBJECT_MAX);
+    enum dp_status status = plan_row(&p, position, out);
+    buffer_deinit(&p.object);
     return status;
 }
 
 enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
                                struct write_batch *out)
 {
-    struct row_planning p = {.call = call, .request = request, .plan = plan, .batch = out};
+    struct row_planning p = {.call = call, .request = request, .plan = plan, .batch = out, .kept = call->arena};
     const size_t known = plan->schema.count;
     enum dp_status status = DP_OK;
     *out = (struct write_batch){.bytes = 0};
@@ -321,12 +385,16 @@ enum dp_status write_plan_rows(struct call *call, const struct write_request *re
     map_init(&p.ids, request->row_count + 1);
     buffer_init(&p.object, OBJECT_MAX);
     for (size_t i = 0; i < request->row_count && status == DP_OK; i++) {
-        status = plan_row(&p, i);
+        status = plan_row(&p, i, &out->rows[i]);
         if (status == DP_INVALID || status == DP_TOO_LARGE)
             name_row(&p, &request->rows[i]);
-        if (status == DP_OK && out->bytes > PLANNED_BYTES_MAX)
-            status =
-                call_fail(call, DP_TOO_LARGE, "the write has more than %d bytes: split it", PLANNED_BYTES_MAX);
+        if (status != DP_OK || out->bytes <= PLANNED_BYTES_MAX)
+            continue;
+        if (suits_load(&p)) {
+            status = plan_bulk(&p, i + 1);
+            break;
+        }
+        status = call_fail(call, DP_TOO_LARGE, "the write has more than %d bytes: split it", PLANNED_BYTES_MAX);
     }
     if (status == DP_OK)
         status = plan_patch(&p);

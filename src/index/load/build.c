@@ -458,7 +458,8 @@ enum dp_status load_build_segment(struct call *call, struct index_loader *l)
         status = spill_view(&l->waiting.documents, &b.documents, &call->error);
     if (status)
         return status;
-    spill_init(&b.directions, DIRECTIONS_MEMORY);
+    const size_t vectors_memory = l->waiting.vectors.memory_max;
+    spill_init(&b.directions, vectors_memory < DIRECTIONS_MEMORY ? vectors_memory : DIRECTIONS_MEMORY);
     b.x = (const float *)(const void *)vectors.data;
     status = scale_vectors(call, &b);
     if (status == DP_OK)

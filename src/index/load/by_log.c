@@ -42,7 +42,7 @@ enum dp_status by_log_add_pending(struct call *call, struct index_loader *l, con
     pending[count] = (struct manifest_pending){*load, manifest_store_ms(m, l->clock), segments, l->segment_count};
     m->pending = pending;
     m->pending_count = count + 1;
-    if (m->vectors.dim == 0)
+    if (m->vectors.dim == 0 && l->target.vectors.dim)
         m->vectors = l->target.vectors;
     return DP_OK;
 }

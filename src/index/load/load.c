@@ -11,16 +11,18 @@ enum {
     SEGMENT_ROWS = 1000 * 1000,
     VECTORS_MEMORY = 384 * 1024 * 1024,
     DOCUMENTS_MEMORY = 128 * 1024 * 1024,
+    WRITE_MEMORY = 8 * 1024 * 1024, /* of each, for one large write */
     SCRATCH_MAX = 64 * 1024 * 1024
 };
 static const uint64_t ids_memory_max = UINT64_C(16) << 30;
 
-static enum dp_status check_vectors_spec(struct span name, const struct index_vectors *v, struct dp_error *error)
+static enum dp_status check_vectors_spec(struct span name, const struct index_vectors *v, bool may_lack,
+                                         struct dp_error *error)
 {
     enum dp_status status = index_check_name(name, error);
     if (status)
         return status;
-    if (v->dim == 0 || v->dim > INDEX_DIM_MAX)
+    if ((v->dim == 0 && !may_lack) || v->dim > INDEX_DIM_MAX)
         return dp_fail(error, DP_INVALID, "vectors have 1 to %d dimensions, not %" PRIu32, INDEX_DIM_MAX, v->dim);
     if (v->model.len > 256 || v->fingerprint.len > 128)
         return dp_fail(error, DP_INVALID, "the model's name or fingerprint is too long");
@@ -66,13 +68,14 @@ enum dp_status index_load_begin(struct call *call, struct store *store, struct s
     return load_begin(call, store, name, vectors, team, NULL, out);
 }
 
-enum dp_status load_begin(struct call *call, struct store *store, struct span name,
-                          const struct index_vectors *vectors, struct team *team, const struct index_clock *clock,
-                          struct index_loader **out)
+/* Begins a load. may_lack: the namespace may have no vectors. */
+static enum dp_status begin_load(struct call *call, struct store *store, struct span name,
+                                 const struct index_vectors *vectors, struct team *team,
+                                 const struct index_clock *clock, bool may_lack, struct index_loader **out)
 {
     struct index_loader *l = NULL;
     *out = NULL;
-    enum dp_status status = check_vectors_spec(name, vectors, &call->error);
+    enum dp_status status = check_vectors_spec(name, vectors, may_lack, &call->error);
     if (status == DP_OK)
         status = loader_new(call, store, name, vectors, team, clock, &l);
     if (status == DP_OK)
@@ -82,6 +85,35 @@ enum dp_status load_begin(struct call *call, struct store *store, struct span na
         return status;
     }
     *out = l;
+    return DP_OK;
+}
+
+enum dp_status load_begin(struct call *call, struct store *store, struct span name,
+                          const struct index_vectors *vectors, struct team *team, const struct index_clock *clock,
+                          struct index_loader **out)
+{
+    return begin_load(call, store, name, vectors, team, clock, false, out);
+}
+
+enum dp_status index_load_begin_write(struct call *call, struct store *store, struct span name,
+                                      const struct index_vectors *vectors, struct team *team,
+                                      struct index_loader **out)
+{
+    enum dp_status status = begin_load(call, store, name, vectors, team, NULL, true, out);
+    struct index_loader *l = *out;
+    if (status)
+        return status;
+    if (!l->target.joins) {
+        index_load_abort(l);
+        *out = NULL;
+        return call_fail(call, DP_NOT_FOUND, "there is no namespace \"%.*s\"", SPAN_FMT(name));
+    }
+    l->vectorless = vectors->dim == 0;
+    l->quick = true;
+    spill_deinit(&l->waiting.vectors);
+    spill_deinit(&l->waiting.documents);
+    spill_init(&l->waiting.vectors, WRITE_MEMORY);
+    spill_init(&l->waiting.documents, WRITE_MEMORY);
     return DP_OK;
 }
 
