@@ -206,7 +206,7 @@ static void test_index_a_view_survives_failed_reads(void **state)
         assert_int_equal(ask(w, reader, &rows), DP_OK);
         assert_int_equal(rows, 108 + number - 1000);
     }
-    assert_true(failed >= 3);
+    assert_true(failed >= 2); /* reads of lists and entries, and of the ids that they replace */
     index_close(reader);
     log_deinit(&log);
 }

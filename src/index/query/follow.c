@@ -179,12 +179,14 @@ enum dp_status current_ask(struct round *round, struct view *view, struct curren
     const struct store_read_req manifest = {
         .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
     *out = (struct current_read){.view = view, .manifest = round_ask(round, &manifest)};
-    size_t count = atomic_load(&view->busy) ? LOG_READ_BUSY : LOG_READ_PROBE;
+    uint64_t last = view_position(view).last;
+    size_t count = last > s->manifest.wal_floor ? LOG_READ_SOME : LOG_READ_PROBE;
+    if (atomic_load(&view->busy))
+        count = LOG_READ_BUSY;
     if (!(s->manifest.features & MANIFEST_FEATURE_LOG))
         count = 0;
-    count = until_end(view->reader, view_position(view).last + 1, count);
-    return log_read_ask(round, view->reader->name, &s->manifest.incarnation, view_position(view).last + 1, count,
-                        &out->log);
+    count = until_end(view->reader, last + 1, count);
+    return log_read_ask(round, view->reader->name, &s->manifest.incarnation, last + 1, count, &out->log);
 }
 
 enum dp_status current_judge(struct round *round, const struct current_read *read, bool *changed,

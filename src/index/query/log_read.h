@@ -16,7 +16,8 @@ enum {
      * entries has a bound. */
     LOG_READ_LEN = 512 * 1024,
     LOG_READ_PROBE = 1,  /* entries that a strong query asks for … */
-    LOG_READ_BUSY = 16,  /* … if the one before found none, and if it found some */
+    LOG_READ_SOME = 9,   /* … if the log has entries that no segment holds: somebody writes now and then … */
+    LOG_READ_BUSY = 16,  /* … and if the query before found new ones */
     LOG_READ_FIRST = 64, /* entries that opening asks for, and a query that has found one */
     LOG_READ_MORE = 256  /* entries of each later round */
 };

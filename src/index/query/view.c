@@ -344,15 +344,18 @@ static enum dp_status append_entry(struct call *call, struct view *view, struct 
     return status;
 }
 
-/* Applies entries of rows and deletions. */
-static enum dp_status apply_rows(struct call *call, struct view *view, struct wal_entry *const *entries,
-                                 size_t count)
+/* Applies entries of rows and deletions. *moved: nothing was done, because another thread changed the view meanwhile. It
+ * may have attached a load, whose rows replace those of earlier entries. */
+static enum dp_status try_apply_rows(struct call *call, struct view *view, struct wal_entry *const *entries,
+                                     size_t count, bool *moved)
 {
     struct masking m;
     enum dp_status status = masking_init(&m, call, view);
+    *moved = false;
     if (status)
         return status;
     view_lock(view);
+    uint64_t last = view->locked.at.last;
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         status = check_entry(call, view, entries[i]);
         if (status == DP_OK && entries[i]->head.number > view->locked.at.last)
@@ -365,12 +368,25 @@ static enum dp_status apply_rows(struct call *call, struct view *view, struct wa
         status = search_masked(&m);
     if (status == DP_OK) {
         pthread_rwlock_wrlock(&view->locked.lock);
-        for (size_t i = 0; i < count && status == DP_OK; i++)
+        *moved = view->locked.at.last != last;
+        for (size_t i = 0; i < count && status == DP_OK && !*moved; i++)
             status = append_entry(call, view, entries[i]);
-        mask_rows(&m);
+        if (!*moved)
+            mask_rows(&m);
         view_unlock(view);
     }
     masking_deinit(&m);
+    return status;
+}
+
+static enum dp_status apply_rows(struct call *call, struct view *view, struct wal_entry *const *entries,
+                                 size_t count)
+{
+    enum dp_status status;
+    bool moved;
+    do
+        status = try_apply_rows(call, view, entries, count, &moved);
+    while (status == DP_OK && moved);
     return status;
 }
 
