@@ -42,8 +42,11 @@ static enum dp_status train_codec(struct call *call, struct ivf_build *build, co
     sq8_train_begin(build->trained, dim);
     for (size_t r = 0; r < build->count; r++) {
         const float *vector = task->x + r * dim, *centroid = build->centroids + list[r] * dim;
+        memcpy(residual, vector, dim * sizeof *residual);
+        if (task->scales)
+            vector_normalize(residual, dim);
         for (size_t i = 0; i < dim; i++)
-            residual[i] = vector[i] - centroid[i];
+            residual[i] -= centroid[i];
         sq8_train_add(build->trained, dim, residual, 1);
         if (r % SLICE_ROWS == SLICE_ROWS - 1 && task->watch && !task->watch->tell(task->watch->ctx, 1))
             return call_fail(call, DP_CANCELLED, "an index's building was cancelled");

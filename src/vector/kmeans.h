@@ -48,6 +48,7 @@ struct kmeans_task {
     size_t samples;                   /* maximum vectors of the sample for each centroid, at least 1 */
     int iterations;                   /* maximum */
     const struct kmeans_watch *watch; /* or NULL */
+    bool scales; /* kmeans_cluster(), VECTOR_INNER_PRODUCT: each vector counts as if it had length 1 */
 };
 
 /* Trains task->k centroids; fails as kmeans_train() does. */

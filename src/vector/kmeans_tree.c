@@ -101,15 +101,20 @@ static enum dp_status tell_tree(const struct kmeans_tree *t, double done)
     return call_fail(t->call, DP_CANCELLED, "clustering was cancelled");
 }
 
-/* Copies the sample, in one walk over the vectors. */
+/* Copies the sample, in one walk over the vectors. Only the sample needs length 1: the nearest of centroids of length 1 does not
+ * depend on a vector's own length. */
 static enum dp_status take_sample(struct kmeans_tree *t)
 {
     const struct kmeans_task *task = t->task;
     struct kmeans_choice choice = {task->seed, task->n, t->sampled};
     enum dp_status status = DP_OK;
     for (size_t i = 0, have = 0; i < task->n && status == DP_OK; i++) {
-        if (kmeans_choose(&choice))
-            memcpy(t->sample + have++ * task->dim, task->x + i * task->dim, task->dim * sizeof(float));
+        if (kmeans_choose(&choice)) {
+            float *to = t->sample + have++ * task->dim;
+            memcpy(to, task->x + i * task->dim, task->dim * sizeof *to);
+            if (task->scales)
+                vector_normalize(to, task->dim);
+        }
         if (i % SLICE_ROWS == SLICE_ROWS - 1)
             status = tell_tree(t, 0);
     }
@@ -412,29 +417,43 @@ static enum dp_status train_tree(struct kmeans_tree *t)
 }
 
 /* Makes few clusters, in one level. */
-static enum dp_status cluster_flat(struct call *call, struct team *team, const struct kmeans_task *task,
-                                   float *centroids, uint32_t *list)
+static enum dp_status cluster_flat(struct kmeans_tree *t, uint32_t *list)
 {
-    struct kmeans_task flat = *task;
-    flat.samples = TREE_SAMPLES;
-    flat.iterations = TREE_ITERATIONS;
-    enum dp_status status = kmeans_run(call, team, &flat, centroids);
-    return status == DP_OK ? kmeans_assign_rows(call, team, &flat, centroids, list, NULL) : status;
+    const struct kmeans_task *task = t->task;
+    const struct kmeans_task flat = {.x = t->sample,
+                                     .n = t->sampled,
+                                     .dim = task->dim,
+                                     .k = task->k,
+                                     .metric = task->metric,
+                                     .seed = task->seed,
+                                     .samples = TREE_SAMPLES,
+                                     .iterations = TREE_ITERATIONS,
+                                     .watch = task->watch};
+    enum dp_status status = take_sample(t);
+    if (status == DP_OK)
+        status = kmeans_run(t->call, t->team, &flat, t->leaf);
+    if (status == DP_OK)
+        status = kmeans_assign(t->call, t->team, task->x, task->n, task->dim, t->leaf, task->k, task->metric, list,
+                               NULL);
+    return status;
 }
 
 enum dp_status kmeans_cluster(struct call *call, struct team *team, const struct kmeans_task *task,
                               float *centroids, uint32_t *list)
 {
     struct kmeans_tree t = {.call = call, .team = team, .task = task, .leaf = centroids};
-    if (task->k < TREE_FROM || task->k > task->n || task->dim < 1)
-        return cluster_flat(call, team, task, centroids, list);
+    if (task->k < 1 || task->k > task->n || task->dim < 1 || task->n > UINT32_MAX)
+        return call_fail(call, DP_INVALID, "cannot make %zu clusters of %zu vectors of %zu dimensions", task->k,
+                         task->n, task->dim);
     enum dp_status status = tree_init(&t);
-    if (status == DP_OK)
+    if (status == DP_OK && task->k < TREE_FROM)
+        status = cluster_flat(&t, list);
+    else if (status == DP_OK) {
         status = train_tree(&t);
-    if (status == DP_OK) {
         mem_free(t.sample);
         t.sample = NULL;
-        status = assign_leaves(&t, task->x, task->n, list);
+        if (status == DP_OK)
+            status = assign_leaves(&t, task->x, task->n, list);
     }
     tree_deinit(&t);
     return status;

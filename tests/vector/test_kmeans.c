@@ -151,6 +151,31 @@ static void test_vector_kmeans_clusters_vectors_that_are_alike(void **state)
     assert_int_equal(kmeans_cluster(&f.call, NULL, &task, f.centroids[0], f.list), DP_INVALID);
 }
 
+static void test_vector_kmeans_clusters_directions_whatever_the_lengths(void **state)
+{
+    (void)state;
+    static const size_t ks[] = {1, 30, K};
+    struct kmeans_task task = {
+        .x = f.x[0], .n = N, .dim = DIM, .metric = VECTOR_INNER_PRODUCT, .seed = 3, .scales = true};
+    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
+        uint32_t lists[N];
+        size_t equal = 0;
+        task.k = ks[i];
+        assert_int_equal(kmeans_cluster(&f.call, NULL, &task, f.centroids[0], lists), DP_OK);
+        for (size_t r = 0; r < N; r++) {
+            for (size_t d = 0; d < DIM; d++)
+                f.x[r][d] *= r % 2 ? 1000.0F : 0.001F;
+        }
+        assert_int_equal(kmeans_cluster(&f.call, NULL, &task, f.centroids[0], f.list), DP_OK);
+        for (size_t r = 0; r < N; r++)
+            equal += f.list[r] == lists[r];
+        for (size_t c = 0; c < task.k; c++)
+            assert_true(fabsf(distance_pair(VECTOR_INNER_PRODUCT, f.centroids[c], f.centroids[c], DIM) - 1) <
+                        1e-4F);
+        assert_true(equal > N * 9 / 10); /* but for rounding */
+    }
+}
+
 static bool stop_at_once(void *ctx, double done)
 {
     (void)ctx, (void)done;
@@ -306,6 +331,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_clusters_quickly_and_almost_as_well, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_clusters_vectors_that_are_alike, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_clusters_directions_whatever_the_lengths, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_clustering_ends_when_its_watch_says_so, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_samples_many_vectors, set_up, tear_down),

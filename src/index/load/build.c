@@ -48,8 +48,9 @@ static const float UNIT_ERROR = 1e-6F;
 struct segment_build {
     struct index_loader *loader;
     struct ulid id;
+    bool scales;             /* for cosine: the .ivf codes each vector of `clustered` as if it had length 1 */
     const float *x;          /* float[vector_count][dim]: the vectors as the rows brought them */
-    const float *clustered;  /* the same vectors, for cosine each of length 1: what the .ivf codes */
+    const float *clustered;  /* the same; or, for cosine without `scales`, each of length 1 */
     struct spill directions; /* holds `clustered` where it differs from `x` */
     struct span documents;
     const struct span *keys; /* [waiting.count]: id keys of the waiting rows */
@@ -109,7 +110,8 @@ static enum dp_status scale_vectors(struct call *call, struct segment_build *b)
     size_t dim = l->target.vectors.dim, count = l->waiting.vector_count;
     enum dp_status status = DP_OK;
     b->clustered = b->x;
-    if (l->target.vectors.metric != INDEX_COSINE || vectors_are_unit(b, count, dim))
+    b->scales = l->quick && l->target.vectors.metric == INDEX_COSINE;
+    if (b->scales || l->target.vectors.metric != INDEX_COSINE || vectors_are_unit(b, count, dim))
         return DP_OK;
     float *copy = mem_calloc(dim, sizeof *copy);
     if (!copy)
@@ -194,7 +196,7 @@ static enum dp_status encode_list(struct call *call, const struct segment_build 
     const struct spill *from = b->clustered == b->x ? &b->loader->waiting.vectors : &b->directions;
     size_t dim = ivf->codec.dim;
     float *copy = b->ivf_writer.residual + dim;
-    if (spill_in_memory(from)) {
+    if (spill_in_memory(from) && !b->scales) {
         ivf_build_encode(ivf, b->clustered, list, b->ivf_writer.residual, to);
         return DP_OK;
     }
@@ -203,6 +205,8 @@ static enum dp_status encode_list(struct call *call, const struct segment_build 
         enum dp_status status = spill_read(from, at, dim * sizeof *copy, copy, &call->error);
         if (status)
             return status;
+        if (b->scales)
+            vector_normalize(copy, dim);
         ivf_encode(&ivf->codec, copy, ivf->centroids + list * dim, b->ivf_writer.residual, to);
     }
     return DP_OK;
@@ -435,7 +439,8 @@ static enum dp_status cluster_vectors(struct call *call, struct segment_build *b
                                      .metric = l->target.vectors.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT
                                                                                         : VECTOR_L2,
                                      .seed = SEED,
-                                     .watch = &watch};
+                                     .watch = &watch,
+                                     .scales = b->scales};
     if (task.n == 0)
         return DP_OK;
     if (l->quick)
