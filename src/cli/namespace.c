@@ -51,6 +51,7 @@ static void print_stats(struct namespace_run *run, const struct index_stats *s)
         json_field_u64(&run->json, "rows", s->rows);
         json_field_u64(&run->json, "segments", s->segments);
         json_field_u64(&run->json, "bytes", s->bytes);
+        json_field_u64(&run->json, "branches", s->branches);
         json_field_u64(&run->json, "dimensions", s->vectors.dim);
         json_field_str(&run->json, "metric", metric);
         json_field_span(&run->json, "model", s->vectors.model);
@@ -60,8 +61,8 @@ static void print_stats(struct namespace_run *run, const struct index_stats *s)
     }
     buffer_printf(&run->out,
                   "name        %.*s\nrows        %" PRIu64 "\nsegments    %" PRIu64 "\nbytes       %" PRIu64
-                  "\ndimensions  %" PRIu32 "\nmetric      %s\nmodel       %.*s\n",
-                  SPAN_FMT(run->name), s->rows, s->segments, s->bytes, s->vectors.dim, metric,
+                  "\nbranches    %" PRIu64 "\ndimensions  %" PRIu32 "\nmetric      %s\nmodel       %.*s\n",
+                  SPAN_FMT(run->name), s->rows, s->segments, s->bytes, s->branches, s->vectors.dim, metric,
                   SPAN_FMT(s->vectors.model.len ? s->vectors.model : span_str("(rows bring their vectors)")));
 }
 

@@ -144,6 +144,7 @@ struct index_stats {
     bool has_log;        /* it takes writes through its log */
     uint64_t segments;
     uint64_t bytes;
+    uint64_t branches; /* branches that list objects of it */
     bool read_only;
     int64_t created_ms, updated_ms; /* Unix time in milliseconds */
 };

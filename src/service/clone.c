@@ -48,6 +48,8 @@ enum dp_status service_clone(struct call *call, struct service *s, const struct 
         status = call_fail(call, DP_INVALID,
                            "destination namespace already exists: \"%.*s\"; delete it first, or name another one",
                            SPAN_FMT(request->namespace));
+    if (status == DP_TOO_LARGE && !request->copies) /* too many branches: no size of the request's */
+        status = call_restatus(call, DP_INVALID);
     if (status == DP_NOT_FOUND)
         known_names_tell(call, &s->known_names, s->store);
     response->total_ns = os_now_ns() - began;

@@ -98,6 +98,7 @@ def test_the_command_branches_and_copies(run, rows, ask, tmp_path):
     run("ns", "rm", "notes", "2", "--root", root)
     branch = json.loads(run("ns", "branch", "notes", "twig", "--root", root, "--json").stdout)
     assert branch["rows"] == 1
+    assert json.loads(run("ns", "info", "notes", "--root", root, "--json").stdout)["branches"] == 1
     copy = run("namespace", "cp", "notes", "copied", "--to", other, "--root", root)
     assert "copied: a copy of notes, 1 rows in 1 segments" in copy.stdout
     run("ns", "cp", "notes", "here", "--root", root)

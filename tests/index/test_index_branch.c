@@ -47,6 +47,32 @@ static void test_index_a_branch_goes_its_own_way(void **state)
     branch_end(&rows);
 }
 
+/* Loads through the log of either one stay there. */
+static void test_index_loads_of_a_source_and_its_branch(void **state)
+{
+    struct world *w = *state;
+    struct branch_space rows, twig;
+    branch_begin(&rows, w);
+    model_load(w, &rows.model, 150, 220, 5);
+    branch_make(&twig, &rows, "twig");
+    branch_check(&twig);
+    fixture_must_load(w, "twig", 100, 130, 6); /* replaces rows of segments of "rows" */
+    for (uint64_t row = 100; row < 130; row++) {
+        twig.model.live[row] = true;
+        twig.model.bare[row] = false;
+        twig.model.edition[row] = 6;
+    }
+    model_load(w, &rows.model, 120, 140, 7);
+    branch_check(&twig);
+    branch_check(&rows);
+    branch_merge(w, "rows");
+    branch_collect(w, rows_and_twig);
+    branch_check(&twig);
+    branch_check(&rows);
+    branch_end(&twig);
+    branch_end(&rows);
+}
+
 /* A read-only source gives a read-only branch; a namespace that was only loaded gives one, too. */
 static void test_index_a_branch_inherits_settings(void **state)
 {
@@ -120,6 +146,30 @@ static void test_index_a_namespace_has_64_branches_at_most(void **state)
     branch_collect(w, (const char *const[]){"rows", NULL});
     assert_int_equal(branch_pins(w, "rows"), MANIFEST_PINS_MAX - 1);
     assert_int_equal(branch_try(w, "rows", "one-more"), DP_OK);
+}
+
+/* A chain of branches, each of which has a segment of its own. */
+static void test_index_a_branch_lists_objects_of_64_others_at_most(void **state)
+{
+    struct world *w = *state;
+    char name[2][16] = {"rows", ""};
+    fixture_must_load(w, "rows", 0, 2, 0);
+    for (unsigned i = 1; i <= MANIFEST_OWNERS_MAX; i++) {
+        struct fixture_log log;
+        snprintf(name[i % 2], sizeof name[0], "twig-%u", i);
+        if (branch_try(w, name[(i + 1) % 2], name[i % 2]) != DP_OK)
+            fail_msg("branch %u: %s", i, w->call.error.message);
+        log_init(&log, w, name[i % 2]);
+        log_entry(&log);
+        log_row(&log, 10 + i, 0);
+        log_put(&log);
+        log_deinit(&log);
+        branch_fold(w, name[i % 2]);
+    }
+    const char *last = name[MANIFEST_OWNERS_MAX % 2];
+    expect(w, last, "one-more", DP_TOO_LARGE, "has segments of 64 others, the maximum: compact it first");
+    branch_merge(w, last);
+    assert_int_equal(branch_try(w, last, "one-more"), DP_OK);
 }
 
 /* ---- what the collector keeps ---------------------------------------------------------------------------- */
@@ -430,11 +480,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_index_a_branch_goes_its_own_way, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_loads_of_a_source_and_its_branch, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_branch_inherits_settings, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_branch_of_an_empty_namespace, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_branches_are_refused, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_namespace_has_64_branches_at_most, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_pin_keeps_what_the_source_has_merged, time_world,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_branch_lists_objects_of_64_others_at_most, time_world,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_a_branch_outlives_its_source, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_branch_of_a_branch_outlives_both, time_world, world_close),

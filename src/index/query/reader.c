@@ -187,6 +187,7 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
         .has_log = (m->features & MANIFEST_FEATURE_LOG) != 0,
         .segments = view->base->listed_count,
         .bytes = manifest_bytes(m),
+        .branches = m->pin_count,
         .read_only = m->read_only,
         .created_ms = m->created_ms,
         .updated_ms = m->updated_ms,
