@@ -117,6 +117,7 @@ kills: model ## kill writers, readers and folders of one folder at random, and c
 check-all: model ## everything: the tests with browsers and servers, sanitizers, arm64, lint
 	@$(MAKE) tools FOR=all
 	@$(MAKE) build GOAL=all
+	@scripts/clients
 	@scripts/check --all $(BUILD)
 	@$(MAKE) check-asan
 	@$(MAKE) check-arm64 FULL=1
@@ -171,7 +172,7 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 
 clean: ## remove builds (models, demo-bucket and downloads in build/ stay)
 	@rm -rf build-*
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name wheel-venv ! -name peers ! -name onnxruntime \
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name wheel-venv ! -name peers ! -name clients ! -name onnxruntime \
 		! -name arm64-sysroot ! -name avx512-machine -exec rm -rf {} +; fi
 
 distclean: ## remove everything that is not in git: builds, models, venv, demo
