@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from program import json_lines
 from serving import serving
 
 pytestmark = pytest.mark.quick
@@ -41,7 +42,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(403, b"no")
         file = server.root / path.lstrip("/")
         if not file.is_file():
-            return self.answer(404)
+            return self.answer(404 if server.lists else 403)
         data = file.read_bytes()
         etag = '"' + hashlib.sha256(data).hexdigest()[:32] + '"'
         if self.headers["If-Match"] not in (None, etag):
@@ -75,6 +76,7 @@ def web(bucket):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.root, server.query, server.seen, server.failures, server.lock = bucket, "", [], [], threading.Lock()
+    server.lists = True
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -114,6 +116,25 @@ def test_http_root_sends_its_query_and_shows_no_secret(run, web):
     done = search(run, f"{web.url}/?token=wrongsecret", status=None)
     assert done.returncode != 0 and "403" in done.stderr
     assert "wrongsecret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_http_root_follows_a_log(dipper, run, bucket, web, lists):
+    """Also behind a server that answers 403 for what is not there, as S3 does without the right to list."""
+    web.lists = lists
+    written = {"upsert_rows": [{"id": i, "text": text} for i, text in enumerate(("a red car", "a green apple"))],
+               "schema": {"text": {"type": "string", "embed": "all-MiniLM-L6-v2"}}, "distance_metric": "cosine_distance"}
+    with serving(dipper, bucket) as address:
+        request = urllib.request.Request(f"{address}/v2/namespaces/logged", json.dumps(written).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=60).close()
+    args = ("search", "logged", "fruit", "--json", "-k", 1)
+    (found,) = json_lines(run(*args, "--root", web.url, env=NO_PROXY).stdout)
+    assert [row["id"] for row in found["rows"]] == [1]
+    # what is missing otherwise, or refused whole, is still an error
+    assert "nothing" in run("search", "nothing", "fruit", "--root", web.url, env=NO_PROXY, status=None).stderr
+    web.query = "token=other"
+    done = run(*args, "--root", web.url, env=NO_PROXY, status=None)
+    assert done.returncode != 0 and "403" in done.stderr
 
 
 def test_http_root_survives_a_busy_server(run, bucket, web):

@@ -34,6 +34,14 @@ static struct http_store *http_store_of(struct store *store)
 
 /* ---- URLs ------------------------------------------------------------------------------------------- */
 
+/* A bucket that shows its objects but not their names answers 403 for a missing one, and a cache in front of it may replace
+ * the body, so the code alone counts. */
+static bool web_hides_missing(struct call *call, const struct transport_request *req)
+{
+    (void)call;
+    return req->code == 403;
+}
+
 static enum dp_status web_aim(struct http_source *source, struct call *call, struct span key,
                               struct transport_request *req)
 {
@@ -205,6 +213,7 @@ enum dp_status store_http_open(struct call *call, struct span url, struct span o
     }
     h->base.ops = &HTTP_OPS;
     h->source.aim = web_aim;
+    h->source.hides_missing = web_hides_missing;
     h->limits = limits;
     uint8_t *at = h->text;
     memcpy(at, url.data, path_len);
