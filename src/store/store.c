@@ -235,6 +235,12 @@ enum dp_status store_remove(struct call *call, struct store *store, struct span 
     return status;
 }
 
+enum dp_status store_settle(struct call *call, struct store *store, struct span key)
+{
+    enum dp_status status = check_key(call, key);
+    return status == DP_OK && store->ops->settle ? store->ops->settle(call, store, key) : status;
+}
+
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out)
 {

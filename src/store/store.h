@@ -122,6 +122,8 @@ struct store_ops {
     enum dp_status (*upload_finish)(struct call *, struct store_upload *, struct store_version *version);
     void (*upload_abort)(struct store_upload *); /* frees the upload; the object does not appear */
     void (*free)(struct store *);
+    /* As store_settle(). NULL: what can be read is durable. */
+    enum dp_status (*settle)(struct call *, struct store *, struct span key);
     /* Adds the metrics that only this kind of store has; store.c adds those of all kinds. NULL: there are none. */
     enum dp_status (*add_metrics)(struct store *, struct metric_registry *, struct dp_error *);
 };
@@ -203,6 +205,10 @@ enum dp_status store_list(struct call *call, struct store *store, struct span pr
  * the object is removed now, or later, or not. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it
  * back. */
 enum dp_status store_remove(struct call *call, struct store *store, struct span key);
+/* Makes durable what can be read under the key: after DP_OK no crash of the host brings back what was there before. Whoever
+ * removes things because an object no longer names them calls it first. A put may be visible and not durable: its writer was
+ * killed, or could not sync the folder. Remote stores do nothing. DP_NOT_DURABLE: the folder cannot be synced. */
+enum dp_status store_settle(struct call *call, struct store *store, struct span key);
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);
 /* Appends bytes to the object. After a failure the caller must still abort the upload. */

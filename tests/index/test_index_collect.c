@@ -165,6 +165,55 @@ static void test_index_nothing_is_removed_before_the_grace(void **state)
     index_collector_free(collector);
 }
 
+/* A store whose settle fails on command. */
+static struct {
+    struct store_ops ops;
+    const struct store_ops *plain;
+    bool fails;
+    unsigned count;
+} settling;
+
+static enum dp_status settle_or_fail(struct call *call, struct store *store, struct span key)
+{
+    (void)store;
+    settling.count++;
+    return settling.fails ? call_fail(call, DP_NOT_DURABLE, "%.*s cannot be synced (test)", SPAN_FMT(key)) : DP_OK;
+}
+
+/* A manifest that a crash may undo lets nothing go: the one before it needs the objects. */
+static void test_index_a_manifest_that_is_not_durable_lets_nothing_go(void **state)
+{
+    struct world *w = *state;
+    struct index_collector *collector = new_collector(w);
+    const struct index_collect_options options = {.clock = &test_time.clock};
+    struct index_collect_result r;
+    struct store *inner = test_store_inner(w->store);
+    settling.plain = inner->ops;
+    settling.ops = *inner->ops;
+    settling.ops.settle = settle_or_fail;
+    settling.fails = true;
+    inner->ops = &settling.ops;
+    load_three(w);
+    merge(w);
+    time_pass(25 * HOUR_MS);
+    assert_int_equal(index_collect(&w->call, collector, &options, &r), DP_NOT_DURABLE);
+    time_pass(INDEX_GRACE_MS);
+    world_reset(w);
+    assert_int_equal(index_collect(&w->call, collector, &options, &r), DP_NOT_DURABLE);
+    assert_int_equal(objects(w), 1 + 8);
+    settling.fails = false;
+    world_reset(w);
+    r = collect(w, collector);
+    assert_int_equal(r.waiting, 6);
+    time_pass(INDEX_GRACE_MS);
+    r = collect(w, collector);
+    assert_int_equal(r.objects, 6);
+    assert_int_equal(settling.count, 3);
+    inner->ops = settling.plain;
+    check_rows(w, 400);
+    index_collector_free(collector);
+}
+
 /* A host whose boot clock stood still has not waited, whatever the store says. */
 static void test_index_the_grace_is_measured_by_both_clocks(void **state)
 {
@@ -515,6 +564,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_index_nothing_is_removed_before_the_grace, time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_manifest_that_is_not_durable_lets_nothing_go, time_world,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_index_the_grace_is_measured_by_both_clocks, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_store_without_dates_lets_nothing_go, time_world, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_new_process_waits_anew, time_world, world_close),

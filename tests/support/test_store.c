@@ -362,6 +362,11 @@ static void test_free(struct store *store)
     store_free(test_store_unwrap(store));
 }
 
+static enum dp_status test_settle(struct call *call, struct store *store, struct span key)
+{
+    return store_settle(call, of(store)->inner, key);
+}
+
 static const struct store_ops TEST_OPS = {
     .scheme = "test",
     .read = test_read,
@@ -374,6 +379,7 @@ static const struct store_ops TEST_OPS = {
     .upload_finish = test_upload_finish,
     .upload_abort = test_upload_abort,
     .free = test_free,
+    .settle = test_settle,
 };
 
 struct store *test_store_wrap(struct store *inner)

@@ -18,6 +18,8 @@
  * The grace is for readers and writers that still hold an older manifest. The batch lives in memory only. When the
  * process ends, its successor lists again.
  *
+ * In a local folder a manifest may be visible and not durable. So the batch counts only once store_settle() has made it so.
+ *
  * The store's clock dates the answers, since hosts' clocks may be wrong. An answer without a date lets nothing go.
  */
 #include "index/upkeep.h"
@@ -351,6 +353,17 @@ static enum dp_status drop_pins(struct call *call, struct collection *c)
 
 /* ---- the two steps --------------------------------------------------------------------------------------- */
 
+/* Makes sure that no crash brings back a manifest that needs the batch: the one that was read may be visible and not durable. */
+static enum dp_status settle_batch(struct call *call, struct collection *c)
+{
+    struct object_key manifest;
+    key_of_manifest(&manifest, c->collector->name);
+    enum dp_status status = store_settle(call, c->collector->store, object_key_span(&manifest));
+    if (status)
+        forget_batch(&c->collector->batch);
+    return status;
+}
+
 /* Keeps the names that the latest manifest has let go. */
 static enum dp_status keep_batch(struct call *call, struct collection *c)
 {
@@ -368,8 +381,9 @@ static enum dp_status keep_batch(struct call *call, struct collection *c)
     }
     b->date_ms = c->answer.date_ms;
     b->now_ns = c->begun_ns;
-    if (b->count == 0 || b->date_ms == 0)
-        forget_batch(b);
+    if (b->count && b->date_ms)
+        return settle_batch(call, c);
+    forget_batch(b);
     return DP_OK;
 }
 

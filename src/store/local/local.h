@@ -74,6 +74,7 @@ void local_read(struct call *call, struct store *store, struct store_read_req *r
 enum dp_status local_head(struct call *call, struct store *store, struct span key, struct store_info *out);
 enum dp_status local_put(struct call *call, struct store *store, struct store_put *put);
 enum dp_status local_remove(struct call *call, struct store *store, struct span key);
+enum dp_status local_settle(struct call *call, struct store *store, struct span key);
 enum dp_status local_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);
 enum dp_status local_upload_write(struct call *call, struct store_upload *upload, struct span bytes);

@@ -229,6 +229,7 @@ static const struct store_ops LOCAL_OPS = {
     .upload_finish = local_upload_finish,
     .upload_abort = local_upload_abort,
     .free = local_free,
+    .settle = local_settle,
 };
 
 enum dp_status store_local_open(struct call *call, const char *path, bool create, struct store **out)

@@ -318,6 +318,24 @@ out:
     return status;
 }
 
+/* The bytes of a file are durable before it has its name, so the folder is all that may lack. */
+enum dp_status local_settle(struct call *call, struct store *store, struct span key)
+{
+    struct local_store *local = local_of(store);
+    char name[STORE_PART_MAX + 1];
+    int folder;
+    int failed = local_folder_of(local, key, false, &folder, name);
+    if (failed == ENOENT || failed == ENOTDIR)
+        return DP_OK;
+    if (failed)
+        return local_fail(local, failed, "sync", key, &call->error);
+    enum dp_status status = DP_OK;
+    if (fsync(folder) != 0)
+        status = fail_sync(call, local, key, "is visible, but a crash of the host may undo that", errno);
+    close(folder);
+    return status;
+}
+
 struct local_upload {
     struct store_upload base;
     struct temporary file;
