@@ -75,7 +75,7 @@ static struct view *open_at(struct world *w, struct index_reader *reader, struct
     struct view *view;
     struct store_version version = {0};
     assert_int_equal(manifest_parse(bytes, &m, &w->call.error), DP_OK);
-    struct manifest_read seen = {sent, answered};
+    struct manifest_read seen = {.sent_ns = sent, .answered_ns = answered};
     assert_int_equal(view_open(&w->call, reader, &m, &version, seen, NULL, &view), DP_OK);
     return view;
 }
@@ -113,7 +113,7 @@ static void test_index_a_slow_thread_puts_nothing_old_back(void **state)
     assert_int_equal(current_rows(reader), 400);
     /* A strong read has found this manifest since: reads that were sent before are old. */
     struct view *now = reader_view(reader);
-    reader_confirm(reader, now, (struct manifest_read){later + 20 * s, later + 21 * s});
+    reader_confirm(reader, now, (struct manifest_read){.sent_ns = later + 20 * s, .answered_ns = later + 21 * s});
     view_release(now);
     reader_install(reader, open_at(w, reader, other.span, later + 13 * s, later + 14 * s));
     assert_int_equal(current_rows(reader), 400);

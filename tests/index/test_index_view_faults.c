@@ -336,6 +336,57 @@ static void test_index_late_answers_about_the_log_need_another_look(void **state
     log_deinit(&log);
 }
 
+/* The clock of a store that passes step_ms between two answers. */
+struct slow_store {
+    int64_t ms, step_ms;
+};
+
+static int64_t slow_date(void *ctx)
+{
+    struct slow_store *s = ctx;
+    s->ms += s->step_ms;
+    return s->ms;
+}
+
+/* A hypervisor held the host between two answers of a round: its clock has not moved, but the store's has. */
+static void test_index_the_clock_of_the_store_tells_of_late_answers_too(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    uint64_t rows;
+    struct slow_clock still = {.clock = index_system_clock};
+    struct slow_store store = {.ms = INT64_C(1700000000000)};
+    still.clock.now_ns = slow_now;
+    still.clock.ctx = &still;
+    make_namespace(w, &log);
+    struct index_reader *reader;
+    assert_int_equal(reader_open(&w->call, w->store, span_str("rows"), 0, &still.clock, &reader), DP_OK);
+    test_store_date(w->store, slow_date, &store);
+    world_reset(w);
+    assert_int_equal(ask(w, reader, &rows), DP_OK);
+    assert_int_equal(test_store_counts(w->store).rounds, 2);
+    store.step_ms = 451 * 1000;
+    world_reset(w);
+    assert_int_equal(ask(w, reader, &rows), DP_OK);
+    assert_int_equal(test_store_counts(w->store).rounds, 3);
+    assert_int_equal(rows, 108);
+    struct index_reader *second;
+    world_reset(w);
+    assert_int_equal(reader_open(&w->call, w->store, span_str("rows"), 0, &still.clock, &second), DP_OK);
+    assert_int_equal(test_store_counts(w->store).rounds, 4); /* the fourth one confirms */
+    index_close(second);
+    uint64_t gone = 3;
+    store.step_ms = 0;
+    log_change_manifest(w, "rows", raise_gone, &gone);
+    store.step_ms = 451 * 1000;
+    world_reset(w);
+    assert_int_equal(ask(w, reader, &rows), DP_OK);
+    assert_int_equal(rows, ROWS);
+    test_store_date(w->store, NULL, NULL);
+    index_close(reader);
+    log_deinit(&log);
+}
+
 /* Folds and deletes an entry before the manifest is read alone: between an answer about the log and its confirmation. */
 struct late_fold {
     struct world *w;
@@ -450,6 +501,7 @@ int main(void)
         IN_MEMORY(test_index_a_view_survives_failed_reads),
         IN_MEMORY(test_index_a_refused_entry_ends_the_log_only_if_it_may_be_missing),
         IN_MEMORY(test_index_late_answers_about_the_log_need_another_look),
+        IN_MEMORY(test_index_the_clock_of_the_store_tells_of_late_answers_too),
         IN_MEMORY(test_index_a_late_entry_is_not_seen_before_it_counts),
         IN_MEMORY(test_index_many_threads_follow_one_log),
     };

@@ -76,6 +76,7 @@ static enum dp_status fail_hole(struct call *call, const struct view *view, uint
 struct followed {
     struct wal_entry **entries; /* [count], retained */
     size_t count, room;
+    int64_t date_ms; /* the store's clock at the latest answer; 0: unknown */
 };
 
 static void followed_release(struct followed *f)
@@ -107,6 +108,8 @@ static enum dp_status read_to_end(struct call *call, struct view *view, uint64_t
     /* The reads of a round are no single moment, so the first hole may be an entry that came meanwhile. */
     int holes = 0;
     for (;;) {
+        if (run->date_ms > out->date_ms)
+            out->date_ms = run->date_ms;
         bool fits = run->first != 0 && run->first <= next; /* another thread may have brought the view further */
         enum dp_status status = fits ? add_run(call, out, run) : DP_OK;
         if (fits && next < run->first + run->count)
@@ -124,13 +127,21 @@ static enum dp_status read_to_end(struct call *call, struct view *view, uint64_t
     }
 }
 
-enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run, int64_t sent_ns)
+/* Whether answers about the log came so late after the read of the manifest that they do not count yet. */
+static bool is_late(const struct view *view, const struct followed *f, const struct manifest_read *seen)
+{
+    bool by_store = seen->date_ms && (f->date_ms - seen->date_ms) > FOLLOW_GRACE_NS / 1000000;
+    return by_store || reader_now_ns(view->reader) - seen->sent_ns > FOLLOW_GRACE_NS;
+}
+
+enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run,
+                           const struct manifest_read *seen)
 {
     struct followed f = {0};
     enum dp_status status = read_to_end(call, view, view_position(view).last + 1, run, &f);
     log_run_release(run);
     /* Others see the view's entries as soon as they are applied, so the answers must count before that. */
-    if (status == DP_OK && reader_now_ns(view->reader) - sent_ns > FOLLOW_GRACE_NS)
+    if (status == DP_OK && is_late(view, &f, seen))
         status = confirm_log(call, view);
     if (status == DP_OK && f.count)
         status = view_apply_all(call, view, f.entries, f.count);
@@ -162,7 +173,7 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
         status = view_inherit(call, view, before);
     }
     if (status == DP_OK)
-        status = view_follow(call, view, &log.run, seen.sent_ns);
+        status = view_follow(call, view, &log.run, &seen);
     log_run_release(&log.run);
     if (status)
         view_release(view);
@@ -205,10 +216,12 @@ enum dp_status current_judge(struct round *round, const struct current_read *rea
         *changed = true;
         return DP_OK;
     }
+    struct manifest_read seen = read->seen;
+    seen.date_ms = manifest->date_ms;
     enum dp_status status = log_read_take(round, &read->log, &run);
     if (status == DP_OK)
         atomic_store(&read->view->busy, run.count > 0);
-    return status == DP_OK ? view_follow(call, read->view, &run, read->seen.sent_ns) : status;
+    return status == DP_OK ? view_follow(call, read->view, &run, &seen) : status;
 }
 
 enum dp_status current_adopt(struct call *call, struct view *before, struct store_read_req *newer,
@@ -219,7 +232,7 @@ enum dp_status current_adopt(struct call *call, struct view *before, struct stor
     if (status)
         dp_error_prefix(&call->error, "%s", before->base->manifest_key.text);
     else {
-        m.date_ms = newer->date_ms;
+        m.date_ms = seen.date_ms = newer->date_ms;
         status = manifest_check_live(&m, before->reader->name, &call->error);
         if (status)
             manifest_deinit(&m);

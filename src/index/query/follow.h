@@ -1,7 +1,8 @@
 /* index/query/follow.h: opens views, and brings them up to the newest log entry.
  *
  * An answer about the log counts (rule L4 of docs/internals/wal.md) when it came within FOLLOW_GRACE_NS after the
- * sending of a read of the manifest that shows the view's manifest. Until twice that time has passed, nobody deletes a
+ * sending of a read of the manifest that shows the view's manifest, by the reader's clock and by the store's. (The clock of a
+ * host stands still while a hypervisor holds the host.) Until twice that time has passed, nobody deletes a
  * log entry that this manifest needs. A later answer counts after another read of the manifest.
  */
 #ifndef INDEX_FOLLOW_H
@@ -20,9 +21,10 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
                          struct view **out);
 
 /* Reads and applies the entries after the view's last one. `run`: entries that are there already, which it releases.
- * sent_ns: sending time of the read that found the view's manifest. Applies no entry whose answer came too late to count.
+ * `seen`: the read that found the view's manifest. Applies no entry whose answer came too late to count.
  * Fails with DP_STALE as view_open() does. */
-enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run, int64_t sent_ns);
+enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run,
+                           const struct manifest_read *seen);
 
 /* ---- asking whether a view is current ------------------------------------------------------------------ */
 

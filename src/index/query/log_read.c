@@ -42,6 +42,17 @@ static enum dp_status count_entries(struct round *round, const struct log_read *
     return DP_OK;
 }
 
+/* Returns the latest date of the answers. */
+static int64_t latest_date(const struct round *round, const struct log_read *read)
+{
+    int64_t latest = 0;
+    for (size_t i = 0; i < read->count; i++) {
+        int64_t date_ms = round_answer(round, read->handles[i])->date_ms;
+        latest = date_ms > latest ? date_ms : latest;
+    }
+    return latest;
+}
+
 /* Reads the rest of the entries that are longer than LOG_READ_LEN: *rests[i] holds the rest of entry i. */
 static enum dp_status read_rests(struct round *round, const struct log_read *read, const struct log_run *run,
                                  struct store_read_req *rests)
@@ -111,7 +122,7 @@ static enum dp_status parse_run(struct round *round, const struct log_read *read
 enum dp_status log_read_take(struct round *round, const struct log_read *read, struct log_run *out)
 {
     struct arena *arena = round->call->arena;
-    *out = (struct log_run){.first = read->first, .ended = read->count == 0};
+    *out = (struct log_run){.first = read->first, .ended = read->count == 0, .date_ms = latest_date(round, read)};
     enum dp_status status = count_entries(round, read, out);
     if (status)
         *out = (struct log_run){0};

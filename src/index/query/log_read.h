@@ -36,8 +36,9 @@ struct log_run {
     uint64_t first;
     struct wal_entry **entries; /* [count], in the call's arena; log_run_release() releases them */
     size_t count;
-    bool ended; /* the entry after them does not exist */
-    bool hole;  /* it does not exist, but a later one does */
+    bool ended;      /* the entry after them does not exist */
+    bool hole;       /* it does not exist, but a later one does */
+    int64_t date_ms; /* the store's clock at the latest answer, also at one that says "no entry"; 0: unknown */
 };
 
 /* Asks the round for `count` entries (0: none, of a namespace without a log) from `first` on. The incarnation must outlive the round. */

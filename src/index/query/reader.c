@@ -64,6 +64,7 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
         dp_error_clear(&call->error);
         status = manifest_load(call, reader->store, reader->name, &m, &version);
         seen.answered_ns = reader_now_ns(reader);
+        seen.date_ms = status == DP_OK ? m.date_ms : 0;
         if (status == DP_OK)
             status = view_open(call, reader, &m, &version, seen, NULL, out);
     }

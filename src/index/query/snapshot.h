@@ -41,9 +41,10 @@ struct snapshot_load {
     size_t first, count; /* its segments are segments[first] to segments[first + count - 1] */
 };
 
-/* The times of a read of the manifest, by index_now_ns(). */
+/* The times of a read of the manifest. */
 struct manifest_read {
-    int64_t sent_ns, answered_ns;
+    int64_t sent_ns, answered_ns; /* by index_now_ns() */
+    int64_t date_ms;              /* the store's clock when it answered; 0: unknown */
 };
 
 /* A snapshot. */
