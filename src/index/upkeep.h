@@ -55,6 +55,8 @@ enum dp_status index_merge(struct call *call, struct store *store, struct span n
 /* ---- folding ---------------------------------------------------------------------------------------- */
 
 struct index_fold_options {
+    int64_t
+        load_ms; /* how long a load may be pending without an entry about it, before it is given up; 0: INDEX_LAG_MS */
     struct team *team;       /* clusters the vectors; or NULL */
     const struct ulid *node; /* claims further folds for this node; NULL: no claim */
     uint64_t part_rows;      /* a longer log is folded in parts of about so many rows; 0: as suits memory */

@@ -86,10 +86,6 @@ static void check_status(struct actor *a, enum dp_status status, const char *wha
     case DP_UNKNOWN:
     case DP_CONFLICT:
     case DP_OVERLOADED: break;
-    case DP_UNSUPPORTED: /* a load meets a namespace with a log */
-        if (a->history->kind >= HISTORY_LIVES)
-            break;
-        /* fall through */
     default:
         if (!a->process->node.crashed)
             sim_fail(&a->history->sim, "%s: %s: %s: %s", a->name, what, dp_status_name(status),
@@ -370,6 +366,8 @@ static enum dp_status load_rows(struct call *call, struct actor *a, const struct
         load_begin(call, &a->process->node.base, span_str(NAME), &vectors, NULL, &a->process->node.clock, &loader);
     if (status)
         return status;
+    if (a->history->kind != HISTORY_LOADS && !loader->target.joins)
+        status = DP_NOT_FOUND; /* there the keeper alone makes the namespace */
     for (size_t i = 0; i < op->count && status == DP_OK; i++) {
         char document[32];
         float vector[SIM_DIM];
@@ -423,7 +421,8 @@ static void act_folder(struct actor *a)
     enum dp_status status = open_reader(a, call);
     if (status == DP_OK && sim_chance(&h->sim, 1, 2))
         status = index_refresh(call, a->process->reader);
-    const struct index_fold_options options = {.part_rows = sim_chance(&h->sim, 1, 2) ? 2 : 0};
+    const struct index_fold_options options = {.part_rows = sim_chance(&h->sim, 1, 2) ? 2 : 0,
+                                               .load_ms = 20 * 60 * 1000};
     if (status == DP_OK)
         status = index_fold(call, a->process->reader, &options, &result);
     check_status(a, status, "fold");
@@ -546,6 +545,14 @@ static void add_actors(struct history *h)
     }
 }
 
+/* Half of the histories with a log also have loaders. */
+static void add_loaders(struct history *h, uint64_t seed)
+{
+    bool logs = h->kind == HISTORY_LOG || h->kind == HISTORY_LIVES;
+    for (uint64_t n = 0; logs && seed / 6 % 2 && n < 1 + seed / 12 % 2; n++)
+        add_actor(h, "loader", act_loader, false);
+}
+
 /* Draws how often things go wrong, and how fast things go. */
 static void choose_weather(struct history *h)
 {
@@ -576,6 +583,7 @@ void history_run(uint64_t seed, bool trace, struct history_result *out)
     sim_branches_init(&h.branches, &h.truth);
     choose_weather(&h);
     add_actors(&h);
+    add_loaders(&h, seed);
     sim_run(&h.sim, STEPS_MAX);
     look_at_end(&h);
     *out = (struct history_result){.seed = seed,

@@ -5,7 +5,7 @@
 
 #include "sim_branch.h"
 
-enum { HISTORY_OPERATIONS_MIN = 100, HISTORY_FAULTS_MIN = 5, HISTORY_ACTORS_MAX = 16 };
+enum { HISTORY_OPERATIONS_MIN = 100, HISTORY_FAULTS_MIN = 5, HISTORY_ACTORS_MAX = 18 };
 
 enum history_kind {
     HISTORY_LOADS,    /* a namespace without a log: loads, merges, collectors, queries */

@@ -64,12 +64,14 @@ static void print_report(const struct report *r, double seconds, double worked, 
             s->requests, s->errors, s->lost, s->late, s->late_landed, s->twice, s->stalls, s->crashes,
             s->put_refused);
     fprintf(out,
-            "log: %" PRIu64 " entries (%" PRIu64 " of several writes), %" PRIu64 " zombies; manifest: %" PRIu64
-            " swaps, %" PRIu64 " loads, %" PRIu64 " floors raised, %" PRIu64 " wal_gone raised, %" PRIu64
-            " lives, %" PRIu64 " deaths; removed: %" PRIu64 " entries, %" PRIu64 " objects\n",
-            r->truth.counts.entries, r->truth.counts.groups, r->truth.counts.zombies, r->truth.counts.swaps,
-            r->truth.counts.loads, r->truth.counts.floors, r->truth.counts.gones, r->truth.counts.lives,
-            r->truth.counts.deaths, r->truth.counts.entries_deleted, r->truth.counts.objects_deleted);
+            "log: %" PRIu64 " entries (%" PRIu64 " of several writes, %" PRIu64 " attached loads, %" PRIu64
+            " gave loads up), %" PRIu64 " zombies; manifest: %" PRIu64 " swaps, %" PRIu64 " loads, %" PRIu64
+            " floors raised, %" PRIu64 " wal_gone raised, %" PRIu64 " lives, %" PRIu64 " deaths; removed: %" PRIu64
+            " entries, %" PRIu64 " objects\n",
+            r->truth.counts.entries, r->truth.counts.groups, r->truth.counts.attached, r->truth.counts.voids,
+            r->truth.counts.zombies, r->truth.counts.swaps, r->truth.counts.loads, r->truth.counts.floors,
+            r->truth.counts.gones, r->truth.counts.lives, r->truth.counts.deaths, r->truth.counts.entries_deleted,
+            r->truth.counts.objects_deleted);
     fprintf(out,
             "operations: %" PRIu64 " acknowledged, %" PRIu64 " unknown, %" PRIu64 " refused, %" PRIu64
             " died with their namespace; reads: %" PRIu64 " strong, %" PRIu64 " eventual, %" PRIu64

@@ -102,13 +102,26 @@ static void land_op(struct sim_truth *truth, struct sim_op *op)
         sim_fail(sim_of(truth), "an operation of %s is in the history twice", op->who);
 }
 
+/* Returns the load that an entry attaches or makes void; NULL: it is about no load, or about an unknown one. */
+static struct sim_op *load_of(const struct sim_truth *truth, const struct wal_entry *entry)
+{
+    struct sim_op *op = wal_entry_names_load(entry) ? truth->ops : NULL;
+    while (op && !(op->kind == SIM_LOAD && ulid_equal(&op->load, &entry->records[0].load)))
+        op = op->next;
+    return op;
+}
+
 /* Applies the records of an entry to a state, and sets the bits of their ids in *ids. Returns false for a record that no
  * request makes. */
 static bool apply_entry(const struct sim_truth *truth, const struct wal_entry *entry, struct sim_state *state,
                         unsigned *ids)
 {
+    struct sim_op *load = load_of(truth, entry);
+    bool applied[SIM_REQUESTS_MAX];
     *ids = 0;
-    for (size_t i = 0; i < entry->count; i++) {
+    if (load && entry->records[0].kind == WAL_ATTACH && !load->is_void)
+        sim_apply(state, load, applied);
+    for (size_t i = 0; i < entry->count && !load; i++) {
         const struct wal_record *record = &entry->records[i];
         unsigned id = 0;
         while (id < SIM_IDS && !span_equal(record->key, id_key_span(&truth->keys[id])))
@@ -234,6 +247,39 @@ static bool land_group(struct sim_truth *truth, struct sim_op *leader, const str
     return search.best_count > 0;
 }
 
+static bool is_pending(const struct sim_truth *truth, const struct ulid *load)
+{
+    bool pending = false;
+    for (size_t i = 0; truth->has_manifest && i < truth->manifest.pending_count; i++)
+        pending = pending || ulid_equal(&truth->manifest.pending[i].load, load);
+    return pending;
+}
+
+/* An entry decides about a load. Only the first one may, and an attached load must be pending. */
+static void watch_load_entry(struct sim_truth *truth, struct sim_op *op, const struct wal_entry *entry)
+{
+    struct sim_op *load = load_of(truth, entry);
+    struct sim_state *state = add_state(truth);
+    bool attaches = entry->records[0].kind == WAL_ATTACH;
+    unsigned ids;
+    truth->entries++;
+    truth->counts.entries++;
+    if (!load || (attaches && load != op)) {
+        sim_fail(sim_of(truth), "%s decides about a load that is not its own", op ? op->who : "?");
+        return;
+    }
+    if (load->landed || load->is_void)
+        sim_fail(sim_of(truth), "the log decides twice about a load of %s", load->who);
+    if (attaches && !is_pending(truth, &load->load))
+        sim_fail(sim_of(truth), "%s attaches a load that is not pending", op->who);
+    apply_entry(truth, entry, state, &ids);
+    load->is_void = !attaches;
+    if (attaches)
+        land_op(truth, load);
+    truth->counts.attached += attaches;
+    truth->counts.voids += !attaches;
+}
+
 static void watch_entry(struct sim_truth *truth, struct sim_op *op, uint64_t number, struct span body)
 {
     struct wal_entry *entry;
@@ -255,6 +301,8 @@ static void watch_entry(struct sim_truth *truth, struct sim_op *op, uint64_t num
     } else if (number > truth->entries + 1) {
         sim_fail(sim_of(truth), "%s puts log entry %" PRIu64 " behind a hole: the log ends with %" PRIu64,
                  op ? op->who : "?", number, truth->entries);
+    } else if (wal_entry_names_load(entry)) {
+        watch_load_entry(truth, op, entry);
     } else if (!op || op->kind != SIM_WRITE) {
         sim_fail(sim_of(truth), "a log entry by nobody who writes");
     } else {
@@ -313,7 +361,13 @@ static void watch_manifest(struct sim_truth *truth, struct sim_op *op, struct sp
     if (m.sequence <= truth->sequence)
         sim_fail(sim_of(truth), "manifest %" PRIu64 " after %" PRIu64, m.sequence, truth->sequence);
     watch_lives(truth, &m, op);
-    if (op && op->kind == SIM_LOAD && lists_new_segment(&m, truth->has_manifest ? &truth->manifest : NULL)) {
+    bool logs = m.features & MANIFEST_FEATURE_LOG;
+    for (size_t i = 0; i < m.pending_count && op && op->kind == SIM_LOAD; i++) {
+        if (!is_pending(truth, &m.pending[i].load))
+            op->load = m.pending[i].load;
+    }
+    if (op && op->kind == SIM_LOAD && !logs &&
+        lists_new_segment(&m, truth->has_manifest ? &truth->manifest : NULL)) {
         sim_apply(add_state(truth), op, op->applied);
         truth->counts.loads++;
         land_op(truth, op);

@@ -47,6 +47,8 @@ struct sim_op {
     size_t event;                   /* state that it made */
     uint64_t life;                  /* the life of the namespace in which it landed */
     uint64_t number;                /* of its log entry */
+    struct ulid load;               /* a load by the log: its ULID among the pending ones */
+    bool is_void;                   /* … and the log has given it up */
     bool refused;                   /* its caller was told that it is not, and never will be, carried out */
     struct sim_op *next;
 };
@@ -85,8 +87,8 @@ struct sim_truth {
     struct id_key keys[SIM_IDS];
     struct sim_op *ops;
     struct {
-        uint64_t loads, entries, lives, deaths, floors, gones, entries_deleted, objects_deleted, zombies, swaps,
-            ghosts_seen, groups;
+        uint64_t loads, attached, voids, entries, lives, deaths, floors, gones, entries_deleted, objects_deleted,
+            zombies, swaps, ghosts_seen, groups;
         uint64_t acknowledged, unknown, refused, died, strong_reads, eventual_reads, absent_reads;
     } counts;
 };

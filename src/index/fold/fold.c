@@ -278,7 +278,7 @@ static enum dp_status fold_part(struct call *call, struct index_reader *reader,
     *more = false;
     enum dp_status status = refresh(call, reader, &f.view);
     if (status == DP_OK)
-        status = fold_give_up_abandoned(call, reader, &f.view);
+        status = fold_give_up_abandoned(call, reader, options->load_ms ? options->load_ms : INDEX_LAG_MS, &f.view);
     if (status || view_counts(f.view).tail_entries == 0) {
         view_release(f.view);
         return status;

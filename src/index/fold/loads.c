@@ -117,12 +117,12 @@ uint64_t folded_loads_rows(const struct folded_loads *loads)
 /* ---- abandoned loads ------------------------------------------------------------------------------------- */
 
 /* Returns the position of an abandoned load at or after `from`, or the number of loads. */
-static size_t next_abandoned(struct view *view, size_t from, int64_t now_ms)
+static size_t next_abandoned(struct view *view, size_t from, int64_t now_ms, int64_t after_ms)
 {
     const struct snapshot *base = view->base;
     view_lock(view);
     while (from < base->load_count &&
-           (view->locked.fates[from] != LOAD_OPEN || now_ms - base->loads[from].at_ms < INDEX_LAG_MS))
+           (view->locked.fates[from] != LOAD_OPEN || now_ms - base->loads[from].at_ms < after_ms))
         from++;
     view_unlock(view);
     return from;
@@ -131,20 +131,21 @@ static size_t next_abandoned(struct view *view, size_t from, int64_t now_ms)
 size_t fold_count_abandoned(struct view *view, int64_t now_ms)
 {
     size_t count = 0;
-    for (size_t i = 0; (i = next_abandoned(view, i, now_ms)) < view->base->load_count; i++)
+    for (size_t i = 0; (i = next_abandoned(view, i, now_ms, INDEX_LAG_MS)) < view->base->load_count; i++)
         count++;
     return count;
 }
 
-enum dp_status fold_give_up_abandoned(struct call *call, struct index_reader *reader, struct view **view)
+enum dp_status fold_give_up_abandoned(struct call *call, struct index_reader *reader, int64_t after_ms,
+                                      struct view **view)
 {
     const struct manifest *m = &(*view)->base->manifest;
     const struct ulid incarnation = m->incarnation;
     int64_t now_ms = manifest_store_ms(m, reader->clock);
     struct view *first = view_retain(*view);
     enum dp_status status = DP_OK;
-    size_t i = next_abandoned(first, 0, now_ms);
-    for (; i < first->base->load_count && status == DP_OK; i = next_abandoned(first, i + 1, now_ms)) {
+    size_t i = next_abandoned(first, 0, now_ms, after_ms);
+    for (; i < first->base->load_count && status == DP_OK; i = next_abandoned(first, i + 1, now_ms, after_ms)) {
         struct load_decision decision = {
             .reader = reader, .incarnation = incarnation, .load = first->base->loads[i].load, .kind = WAL_VOID};
         status = load_decide(call, &decision);
