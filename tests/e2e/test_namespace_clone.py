@@ -101,11 +101,13 @@ def test_the_command_branches_and_copies(run, rows, ask, tmp_path):
     assert json.loads(run("ns", "info", "notes", "--root", root, "--json").stdout)["branches"] == 1
     copy = run("namespace", "cp", "notes", "copied", "--to", other, "--root", root)
     assert "copied: a copy of notes, 1 rows in 1 segments" in copy.stdout
-    run("ns", "cp", "notes", "here", "--root", root)
+    run("ns", "cp", "twig", "here", "--root", root)
     run("ns", "rm", "notes", "--yes", "--root", root)
     for name, place in (("twig", root), ("here", root), ("copied", other)):
         assert [row["id"] for row in ask(name, "a cat", place)] == [1]
         assert json.loads(run("ns", "verify", name, "--root", place, "--json").stdout)["faults"] == []
+    lines = run("ns", "export", "twig", "-", "--root", root).stdout.splitlines()
+    assert len(lines) == 2 and json.loads(lines[1])["text"] == "cats"
     assert not [name for name in objects(root) if name.startswith("twig/") and name.endswith(".dpr")]
     run("ns", "compact", "twig", "--root", root)
     assert [row["id"] for row in ask("twig", "a cat", root)] == [1]
