@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""bench/write_bench.py [--build build] [--seconds 60] [--alone 300] [--write [PAGE]]: measures writes over HTTP.
+"""bench/write_bench.py [--build build] [--seconds 60] [--alone 300] [--single 10000] [--write [PAGE]]: measures writes over HTTP.
 
 Starts `dipper serve` over a folder of this host, with folding on, and has wrk write rows of 384 dimensions with fresh ids:
 64 connections, 10 rows in a request, vectors in base 64. Before and after, the same bodies go to a name that does not exist
 and must not be created, so that the server parses and drops them. Then it measures one row at a time, alternately with the
-least that a durable file costs: create, write, fsync, link, fsync of the folder. --write also puts the tables into
-docs/benchmarks/writes.md. Needs wrk (scripts/setup --bench).
+least that a durable file costs: create, write, fsync, link, fsync of the folder. Then it writes --single rows one by one, waits until
+the namespace rests, and compares a query with one of the same rows written at once and compacted. Last, texts are embedded on
+the way in, and by `dipper index`. Processor times count user and system, of the server and of wrk: other programs change them
+less than rates. --write also puts the tables into docs/benchmarks/writes.md. Needs wrk (scripts/setup --bench).
 """
 import argparse
 import base64
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -58,6 +61,13 @@ def serving(dipper, folder):
         process.wait()
 
 
+def processor_time(pid):
+    """Seconds of a process and of those that this one has waited for."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    children = os.times()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + children.children_user + children.children_system
+
+
 def wrk(port, name, script, seconds):
     """Returns answers per second and those of them that were no 200, and the 99th percentile in ms."""
     done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency", "-s", script,
@@ -90,18 +100,25 @@ def many(port, pid, folder, seconds, vectors):
     for kind, first, fields in (("written", 0, ""), ("dropped", 10**12, '"create_namespace":false,')):
         scripts[kind] = folder / f"{kind}.lua"
         scripts[kind].write_text(LUA % (first, vectors, ROWS, fields), encoding="utf-8")
-    before = wrk(port, "nowhere", scripts["dropped"], max(3, seconds // 6))[0]
+    short = max(3, seconds // 6)
+    times = [processor_time(pid)]
+    before = wrk(port, "nowhere", scripts["dropped"], short)[0]
+    times.append(processor_time(pid))
     answered, refused, late = wrk(port, "rows", scripts["written"], seconds)
+    times.append(processor_time(pid))
     rate = answered - refused
     told = ask(port, "GET", "/v2/namespaces/rows/metadata")
     memory = peak_memory(pid)
-    after = wrk(port, "nowhere", scripts["dropped"], max(3, seconds // 6))[0]
+    after = wrk(port, "nowhere", scripts["dropped"], short)[0]
     dropped = (before + after) / 2
+    each = [1e6 * (times[1] - times[0]) / (before * short * ROWS), 1e6 * (times[2] - times[1]) / (rate * seconds * ROWS)]
     return [f"| {CONNECTIONS} connections × {ROWS} rows, {seconds} s, folding on | |", "|---|---:|",
             f"| rows/s acknowledged | {rate * ROWS:,.0f} |", f"| p99 of an answer, ms | {late:,.0f} |",
             f"| refused requests/s (429: too many rows wait to be folded) | {refused:,.0f} |",
             f"| the same bodies parsed and dropped, rows/s | {dropped * ROWS:,.0f} |",
             f"| written against dropped | {rate / dropped:.2f}× |",
+            f"| processor time of a row, wrk and server, µs: written, dropped | {each[1]:.1f}, {each[0]:.1f} |",
+            f"| dropped against written, by processor time | {each[0] / each[1]:.2f}× |",
             f"| rows at the end, of these in the log | {told['approx_row_count']:,}, {told['index'].get('unindexed_rows', 0):,} |",
             f"| segments at the end | {told['segments']} |", f"| peak memory of the server, MiB | {memory:,.0f} |"]
 
@@ -143,11 +160,85 @@ def alone(port, folder, count, line):
             f"| create, write, fsync, link, fsync of the folder | {file * 1e3:.2f} |", f"| ratio | {row / file:.2f}× |"]
 
 
+def upsert(connection, name, rows, **fields):
+    connection.request("POST", f"/v2/namespaces/{name}",
+                       json.dumps({"distance_metric": "cosine_distance", "upsert_rows": rows, **fields}))
+    answer = connection.getresponse()
+    text = answer.read()
+    assert answer.status == 200, text
+
+
+def wait_for_rest(port, name):
+    """Waits until nothing has changed for a minute: a namespace rests after half of that."""
+    told, since = None, time.monotonic()
+    while time.monotonic() - since < 60:
+        now = ask(port, "GET", f"/v2/namespaces/{name}/metadata")
+        if (now["segments"], now["index"]) != told:
+            told, since = (now["segments"], now["index"]), time.monotonic()
+        time.sleep(1)
+    return told[0]
+
+
+def single(dipper, folder, port, count, lines):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    for i in range(count):
+        upsert(connection, "single", [{"id": i, "vector": lines[i % len(lines)]}])
+    connection.close()
+    segments = wait_for_rest(port, "single")
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    for at in range(0, count, 2500):
+        upsert(connection, "whole", [{"id": i, "vector": lines[i % len(lines)]} for i in range(at, min(at + 2500, count))])
+    connection.close()
+    subprocess.run([dipper, "namespace", "compact", "whole", "--root", folder / "root"], check=True, capture_output=True)
+    requests = {}
+    for name in ("single", "whole"):
+        for _ in range(3):
+            answer = ask(port, "POST", f"/v2/namespaces/{name}/query", json.dumps({"rank_by": ["vector", "ANN", lines[0]], "limit": 10}))
+        requests[name] = answer["performance"]["requests"]
+    return [f"| {count:,} rows, one by one, and a minute of rest | |", "|---|---:|", f"| segments | {segments} |",
+            f"| requests of a warm query; after the same rows at once | {requests['single']}, {requests['whole']} |"]
+
+
+def embedded(dipper, folder, texts):
+    """Processor time of texts that are embedded on the way in by 8 connections of 32 rows, and of `dipper index`."""
+    rows = [{"id": i, "text": text} for i, text in enumerate(texts)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    before = os.times()
+    subprocess.run([dipper, "index", "loaded", folder / "rows.jsonl", "--root", folder / "root"], check=True, capture_output=True)
+    after = os.times()
+    loaded = after.children_user + after.children_system - before.children_user - before.children_system
+    with serving(dipper, folder) as (port, pid):
+        connections = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(8)]
+        before = processor_time(pid)
+        schema = {"text": {"type": "string", "embed": "all-MiniLM-L6-v2"}}
+        parts = [rows[i:i + 32] for i in range(0, len(rows), 32)]
+
+        def write(worker):
+            for part in parts[worker::8]:
+                upsert(connections[worker], "written", part, schema=schema)
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(8)))
+        while ask(port, "GET", "/v2/namespaces/written/metadata")["index"].get("unindexed_rows", 0):
+            time.sleep(0.5)
+        written = processor_time(pid) - before
+    return [f"| {len(texts):,} abstracts of about 60 words, embedded on the way in and folded | |", "|---|---:|",
+            f"| processor time, s: written, `dipper index` | {written:.1f}, {loaded:.1f} |",
+            f"| written against `dipper index`, by processor time | {loaded / written:.2f}× |"]
+
+
+def abstracts():
+    path = TOP / "tests" / "data" / "cranfield" / "cran.all.1400"
+    found = re.findall(r"\.W\n(.*?)(?=\n\.I|\Z)", path.read_text(encoding="utf-8"), re.DOTALL)
+    return [" ".join(text.split()[:60]) for text in found if text.strip()]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--alone", type=int, default=300)
+    parser.add_argument("--single", type=int, default=10000)
     parser.add_argument("--write", nargs="?", const=PAGE, type=pathlib.Path, metavar="PAGE")
     args = parser.parse_args()
     dipper = pathlib.Path(args.build).resolve() / "dipper"
@@ -161,7 +252,10 @@ def main():
         with serving(dipper, folder) as (port, _):
             table = alone(port, folder, args.alone, lines[0]) + [""]
         with serving(dipper, folder) as (port, pid):
-            table += many(port, pid, folder, args.seconds, folder / "vectors")
+            table += many(port, pid, folder, args.seconds, folder / "vectors") + [""]
+        with serving(dipper, folder) as (port, _):
+            table += single(dipper, folder, port, args.single, lines) + [""]
+        table += embedded(dipper, folder, abstracts())
     table = [f"{os.cpu_count()} processors, {machine.processor()} ({machine.caches()}), {machine.system()}, commit "
              f"{machine.commit(TOP)}; wrk and the server share them; load average {load:.1f} before.", ""] + table
     print("\n".join(table))

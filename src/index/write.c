@@ -35,7 +35,7 @@ enum {
     PACE_BYTES = 128 << 20,
     PACE_GATHER_MS = 20, /* from a quarter of that level on, to make larger entries */
     PACE_HOLD_MS = 20,   /* per group at level 2; it grows with the square of what is beyond level 1 */
-    PACE_HOLD_MS_MAX = 1000
+    PACE_HOLD_MS_MAX = 250
 };
 
 /* The commit of one group. */

@@ -65,7 +65,7 @@ static void gather_members(struct commit_group *g)
         late = os_wait_until(&g->arrived, &g->lock, now_ns + wait_ns);
     late = hold_ns == 0;
     while (!late)
-        late = os_wait_until(&g->arrived, &g->lock, now_ns + hold_ns);
+        late = os_wait_until(&g->arrived, &g->lock, g->locked.ended_ns + hold_ns);
 }
 
 void commit_group_pace(struct commit_group *g, int64_t gather_ns, int64_t hold_ns)
@@ -150,7 +150,8 @@ static void lead_group(struct call *call, struct commit_group *g, group_commit_f
     own.cost.rounds += call->cost.rounds; /* the group came after whatever the call did before */
     call_merge(call, &own);
     pthread_mutex_lock(&g->lock);
-    g->locked.commit_ns = os_now_ns() - began_ns;
+    g->locked.ended_ns = os_now_ns();
+    g->locked.commit_ns = g->locked.ended_ns - began_ns;
     end_group(g, first, last, done);
 }
 

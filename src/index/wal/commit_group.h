@@ -44,8 +44,8 @@ struct commit_group {
         bool led;       /* whether a thread commits a group now */
         /* When the last group ended, so many writes were at work: those of the group, and those that waited. */
         size_t expected;
-        int64_t commit_ns;          /* duration of the last group's commit */
-        int64_t gather_ns, hold_ns; /* commit_group_pace() */
+        int64_t commit_ns, ended_ns; /* duration and end of the last group's commit */
+        int64_t gather_ns, hold_ns;  /* commit_group_pace() */
     } locked;
 };
 
@@ -62,8 +62,8 @@ void commit_group_deinit(struct commit_group *group);
 enum dp_status commit_group_join(struct call *call, struct commit_group *group, struct group_member *member,
                                  group_commit_fn *commit, void *context);
 
-/* Slows the writers down. A leader waits gather_ns for the writers that the last group left at work, so that groups grow; and it
- * commits its group hold_ns after it began to lead, at the earliest. 0, 0: as usual. */
+/* Slows the writers down. A leader waits gather_ns for the writers that the last group left at work, so that groups grow; and
+ * groups follow each other at least hold_ns apart. 0, 0: as usual. */
 void commit_group_pace(struct commit_group *group, int64_t gather_ns, int64_t hold_ns);
 
 #endif
