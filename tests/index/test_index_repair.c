@@ -256,10 +256,44 @@ static void test_a_repair_asks_first_and_keeps_the_old_manifest(void **state)
     assert_int_equal(count_faults(w), 0);
 }
 
+/* Makes the last segment one of a load that waits. */
+static void make_pending(void *context, struct manifest *m)
+{
+    struct manifest_pending *pending = arena_calloc(&m->arena, 1, sizeof *pending);
+    (void)context;
+    assert_non_null(pending);
+    *pending = (struct manifest_pending){.load = m->incarnation,
+                                         .at_ms = m->updated_ms,
+                                         .segments = &m->segments[--m->segment_count],
+                                         .segment_count = 1};
+    m->pending = pending;
+    m->pending_count = 1;
+}
+
+/* Segments of loads that wait are verified; a repair leaves them alone and says so. */
+static void test_a_damaged_segment_of_a_waiting_load_is_named(void **state)
+{
+    struct world *w = *state;
+    static char keys[OBJECTS_MAX][512];
+    struct watched watched = {.refuses = true};
+    fixture_must_load(w, "rows", 0, 60, 1);
+    fixture_must_load(w, "rows", 60, 90, 2);
+    size_t count = list_objects(w, keys);
+    log_change_manifest(w, "rows", make_pending, NULL);
+    assert_int_equal(count_faults(w), 0);
+    for (size_t i = 2; i < count; i++)
+        damage_object(w, keys[i], 9);
+    assert_true(count_faults(w) > 0);
+    struct index_repair_result result = repair(w, &watched);
+    assert_true(result.found.faults > 0 && result.segments == 0 && !result.done);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_each_lost_or_damaged_object_is_taken_out, world_in_memory,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_a_damaged_segment_of_a_waiting_load_is_named, world_in_memory,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_a_repair_asks_first_and_keeps_the_old_manifest, world_in_memory,
                                         world_close),
