@@ -3,6 +3,7 @@
 #include "api/turbopuffer_body.h"
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_write.h"
+#include "base/checksum.h"
 #include "base/json.h"
 #include "service/hit_json.h"
 
@@ -85,6 +86,23 @@ static void clone_namespace(struct call *call, const struct api_context *api, co
     turbopuffer_finish(call, response);
 }
 
+/* Reads the header Idempotency-Key. DP_INVALID: it is empty, too long, or not printable. */
+static enum dp_status take_key(struct call *call, const struct http_request *http, struct write_request *out)
+{
+    const struct span key = http->header ? http->header(http->header_ctx, "idempotency-key") : (struct span){0};
+    bool good = key.len > 0 && key.len <= WRITE_KEY_TEXT_MAX;
+    for (size_t i = 0; i < key.len && good; i++)
+        good = key.data[i] >= 0x20 && key.data[i] < 0x7f;
+    if (!key.data)
+        return DP_OK;
+    if (!good)
+        return call_fail(call, DP_INVALID, "the header Idempotency-Key has 1 to %d printable characters",
+                         WRITE_KEY_TEXT_MAX);
+    out->key = key;
+    out->request_hash = checksum64(http->body);
+    return DP_OK;
+}
+
 void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,
                        struct http_response *response)
 {
@@ -102,10 +120,13 @@ void turbopuffer_write(struct call *call, const struct api_context *api, const s
         return;
     }
     parsed.write.namespace = http->args[0];
-    if (service_write(call, api->service, &parsed.write, &answer) != DP_OK) {
+    if (take_key(call, http, &parsed.write) != DP_OK ||
+        service_write(call, api->service, &parsed.write, &answer) != DP_OK) {
         fail_change(call, false, response);
         return;
     }
+    if (answer.rows.repeated)
+        http_add_header(response, "Idempotent-Replayed", "true");
     const struct index_write_result *rows = &answer.rows;
     json_writer_init(&w, &response->body);
     json_begin_object(&w);

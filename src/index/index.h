@@ -262,12 +262,18 @@ struct index_write {
      * of attributes than `attributes`. */
     bool uncertain;
     size_t attributes;
+    /* A key makes the write count once: if a write with this key has counted in the last 24 hours, this one does nothing,
+     * and gives the numbers of that one. `request`: a hash of what the client sent; another one under the same key is
+     * DP_INVALID. Empty: no key. */
+    struct span key;
+    uint64_t request;
     bool unthrottled; /* accept it when many rows wait to be folded; not for patches, filters and conditions */
 };
 
 struct index_write_result {
     uint64_t upserted, patched, deleted; /* rows that were written; deletions of ids without a row count */
     bool remaining;                      /* more rows match a partial filter */
+    bool repeated; /* an earlier write with the same key did it; `applied` and ids are empty */
     /* With wants_ids: the rows that the filters have changed, in the call's arena. */
     struct index_id *deleted_ids, *patched_ids;
     size_t deleted_id_count, patched_id_count;

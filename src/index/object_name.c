@@ -96,6 +96,12 @@ void key_of_pin(struct object_key *out, struct span name, const struct ulid *inc
                               pin->text));
 }
 
+void key_of_keys(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *keys)
+{
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.keys", SPAN_FMT(name),
+                              incarnation->text, keys->text));
+}
+
 /* Takes `len` bytes from the front of *text. Returns false if it has fewer. */
 static bool take_part(struct span *text, size_t len, struct span *out)
 {
@@ -142,6 +148,10 @@ static bool parse_segment_object(struct span rest, struct parsed_name *out)
     }
     if (span_equal_str(rest, ".dpr")) {
         out->kind = OBJECT_DPR;
+        return true;
+    }
+    if (span_equal_str(rest, ".keys")) {
+        out->kind = OBJECT_KEYS;
         return true;
     }
     out->kind = OBJECT_DEL;

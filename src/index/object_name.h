@@ -69,9 +69,12 @@ void key_of_del(struct object_key *out, struct span name, const struct ulid *inc
 
 void key_of_pin(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *pin);
 
+void key_of_keys(struct object_key *out, struct span name, const struct ulid *incarnation,
+                 const struct ulid *keys);
+
 /* What the name of an object says. */
 struct parsed_name {
-    enum object_kind { OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL, OBJECT_PIN } kind;
+    enum object_kind { OBJECT_WAL, OBJECT_IVF, OBJECT_DPR, OBJECT_DEL, OBJECT_PIN, OBJECT_KEYS } kind;
     struct object_key key; /* the name itself */
     struct span name;      /* of the namespace: the span that was given */
     struct ulid incarnation;

@@ -170,7 +170,9 @@ static enum dp_status encode_entry(struct write_commit *c, const struct effects 
     wal_encode_begin(&c->encoder, head);
     for (size_t i = 0; i < e->count; i++) {
         const struct wal_record *r = &e->records[i];
-        if (r->kind == WAL_DELETED)
+        if (r->kind == WAL_KEY)
+            wal_encode_write_key(&c->encoder, r->document);
+        else if (r->kind == WAL_DELETED)
             wal_encode_deleted(&c->encoder, r->key);
         else
             wal_encode_row(&c->encoder, r->key, r->vectors, r->windows, r->document);
@@ -198,7 +200,7 @@ static void number_members(struct write_commit *c, uint64_t number)
     struct write_member *m = c->first;
     for (size_t i = 0; i < c->judged; i++, m = member_after(m)) {
         const struct index_write_result *r = &m->result;
-        if (m->status == DP_OK && r->upserted + r->patched + r->deleted > 0)
+        if (m->status == DP_OK && !r->repeated && r->upserted + r->patched + r->deleted > 0)
             m->result.number = number;
     }
 }
@@ -233,16 +235,41 @@ static enum dp_status put_entry(struct write_commit *c, const struct effects *e,
 
 /* ---- the group --------------------------------------------------------------------------------------- */
 
+/* Reads the keys of writes that the view's base has, if a member has a key and they are not in memory. */
+static enum dp_status find_folded(struct write_commit *c, const struct key_set **out)
+{
+    struct index_reader *reader = c->reader;
+    const struct manifest *m = &c->view->base->manifest;
+    bool any = false;
+    for (const struct write_member *member = c->first; member && !any; member = member_after(member))
+        any = member->write->key.len > 0;
+    if (!any || m->keys.size == 0)
+        return DP_OK;
+    if (!ulid_equal(&reader->folded.id, &m->keys.id)) {
+        key_set_deinit(&reader->folded.set);
+        reader->folded.id = (struct ulid){0};
+        enum dp_status status = key_set_read(c->call, reader->store, reader->name, m, &reader->folded.set);
+        if (status) /* the newest manifest still lists a missing object: it is damaged */
+            return status == DP_STALE && c->current ? call_restatus(c->call, DP_CORRUPT) : status;
+        reader->folded.id = m->keys.id;
+    }
+    *out = &reader->folded.set;
+    return DP_OK;
+}
+
 /* Judges the members and puts their entry. *again: the view was not the newest. */
 static enum dp_status try_commit(struct write_commit *c, bool *again)
 {
-    struct effects e;
+    struct effects e = {.view = NULL};
     *again = false;
     arena_reset(c->call->arena);
     enum dp_status status = take_view(c);
     if (status)
         return status;
-    status = effects_begin(c->call, c->view, c->first, &e);
+    const struct key_set *folded = NULL;
+    status = find_folded(c, &folded);
+    if (status == DP_OK)
+        status = effects_begin(c->call, c->view, folded, c->first, &e);
     if (status == DP_STALE) { /* a listed object is gone */
         c->look = *again = true;
         status = DP_OK;
@@ -385,7 +412,7 @@ static enum dp_status give_ids(struct call *call, const struct chosen_rows *rows
 /* Joins the group, unless there is nothing to write, and takes the outcome. */
 static enum dp_status commit_member(struct call *call, struct index_reader *reader, struct write_member *m)
 {
-    if (m->write->count + m->deletes.count + m->patches.count == 0) {
+    if (m->write->count + m->deletes.count + m->patches.count == 0 && m->write->key.len == 0) {
         m->status = DP_OK;
         m->result.remaining = m->deletes.more || m->patches.more;
         return DP_OK;

@@ -236,6 +236,8 @@ static enum dp_status write_rows(struct write_run *run, struct index_write_resul
     w->count = run->request->row_count;
     w->patch = b->rows[w->count];
     w->wants_ids = run->request->wants_ids;
+    w->key = run->request->key;
+    w->request = run->request->request_hash;
     w->dim = run->plan.vectors.dim;
     w->unthrottled = run->request->disable_backpressure;
     return index_write(run->call, run->slot->reader, w, result);

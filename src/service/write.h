@@ -4,7 +4,10 @@
 
 #include "service/service.h"
 
-enum { WRITE_ATTRIBUTES_MAX = 1024 }; /* maximum different attributes in one request */
+enum {
+    WRITE_ATTRIBUTES_MAX = 1024, /* maximum different attributes in one request */
+    WRITE_KEY_TEXT_MAX = 255     /* maximum bytes of an idempotency key */
+};
 
 /* A value as the client wrote it: raw JSON. The schema decides what it may be. */
 struct write_value {
@@ -49,6 +52,10 @@ struct write_request {
     struct span delete_filter, patch_filter;
     struct write_row patch; /* of the second step: of kind WRITE_PATCH, without an id */
     bool delete_partial, patch_partial;
+    /* A key that makes the write count once in 24 hours, of 1 to WRITE_KEY_TEXT_MAX bytes, and a hash of what the client
+     * sent; empty: no key. */
+    struct span key;
+    uint64_t request_hash;
     bool wants_ids;     /* the ids of the rows that the two steps changed are wanted */
     struct span schema; /* {attribute: type or configuration}; empty: none */
     bool has_metric;

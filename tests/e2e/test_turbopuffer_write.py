@@ -345,6 +345,40 @@ def test_other_vectors_in_segments_are_ranked(dipper, root):
         assert status == 200 and facts["segments"] == 1
 
 
+def test_client_idempotency_key(namespace):
+    """turbopuffer's clients send no such key of their own, but pass on a header that the caller gives."""
+    key = {"Idempotency-Key": f"key-{uuid.uuid4()}"}
+    body = {"upsert_rows": [{"id": 1, "vector": [1.0, 0.0], "n": 1}], "distance_metric": COSINE}
+    assert namespace.write(**body, extra_headers=key).rows_upserted == 1
+    namespace.write(patch_rows=[{"id": 1, "n": 2}])
+    assert namespace.write(**body, extra_headers=key).rows_upserted == 1  # what it did, not what it does
+    assert namespace.query(rank_by=("id", "asc"), limit=1, include_attributes=["n"]).rows[0].n == 2
+    with pytest.raises(turbopuffer.BadRequestError, match="same key"):
+        namespace.write(deletes=[1], extra_headers=key)
+    with pytest.raises(turbopuffer.BadRequestError, match="1 to 255 printable"):
+        namespace.write(deletes=[1], extra_headers={"Idempotency-Key": "x" * 256})
+
+
+def test_an_idempotency_key_outlives_folds_and_servers(dipper, root):
+    def send_keyed(url, key, body):
+        request = urllib.request.Request(url + "/v2/namespaces/once", json.dumps(body).encode(), {"Idempotency-Key": key})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer), answer.headers["Idempotent-Replayed"]
+
+    with serving(dipper, root) as url:
+        write(url, "once", {"upsert_rows": [{"id": i, "n": 0} for i in range(9)]})
+        answer, again = send_keyed(url, "k1", {"delete_by_filter": ["id", "Lt", 3]})
+        assert (answer["rows_deleted"], again) == (3, None)
+    subprocess.run([dipper, "ns", "compact", "once", "--root", root], check=True, capture_output=True, timeout=60)
+    with serving(dipper, root) as url:
+        write(url, "once", {"upsert_rows": [{"id": 1, "n": 1}]})
+        answer, again = send_keyed(url, "k1", {"delete_by_filter": ["id", "Lt", 3]})
+        assert (answer["rows_deleted"], again) == (3, "true")
+        assert ids(query(url, "once", EVERYTHING)) == [1, 3, 4, 5, 6, 7, 8]
+    checked = subprocess.run([dipper, "ns", "verify", "once", "--root", root], capture_output=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr
+
+
 def test_client_errors(namespace):
     with pytest.raises(turbopuffer.NotFoundError):
         namespace.query(rank_by=("id", "asc"), limit=1)

@@ -17,6 +17,7 @@ static void encode_again(const struct wal_entry *entry, struct wal_encoder *e)
         switch (r->kind) {
         case WAL_ROW: wal_encode_row(e, r->key, r->vectors, r->windows, r->document); break;
         case WAL_DELETED: wal_encode_deleted(e, r->key); break;
+        case WAL_KEY: wal_encode_write_key(e, r->document); break;
         default: wal_encode_load(e, r->kind, &r->load);
         }
     }

@@ -19,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "index/fold/backlog.h"
+#include "index/fold/fold_keys.h"
 #include "index/fold/loads.h"
 #include "index/fold/tail_part.h"
 #include "index/load/load.h"
@@ -42,7 +43,9 @@ struct fold {
     struct folded_loads loads;
     struct index_loader *loader;
     struct row_change change;
-    bool outrun; /* a merge was first, and the fold has to start again */
+    struct key_set keys_moved;      /* keys of writes in the entries that the fold takes, later all keys */
+    struct manifest_keys keys_made; /* the object of all keys; size 0: the fold moves none */
+    bool outrun;                    /* a merge was first, and the fold has to start again */
     bool beaten; /* another fold was first, the life of the name has ended, or the manifest is of another log */
 };
 
@@ -65,6 +68,8 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
     status = tail_part_take(&view->locked.tail, f->options->part_rows, &f->part, &call->error);
     if (!f->part.whole) /* no entry of the tail is about a load */
         f->at = (struct view_position){f->part.last, f->part.chain};
+    if (status == DP_OK)
+        status = fold_keys_take(&view->locked.tail, f->at.last, &f->keys_moved, &call->error);
     if (status == DP_OK)
         status = folded_loads_take(call, view, &f->loads);
     for (size_t i = 0; i < m->segment_count && status == DP_OK; i++) {
@@ -199,6 +204,8 @@ static enum dp_status apply_fold(struct call *call, void *context, struct manife
     enum dp_status status = folded_loads_settle(call, &f->loads, m);
     if (status == DP_OK)
         status = row_change_apply(call, &f->change, m);
+    if (status == DP_OK && f->keys_made.size)
+        status = fold_keys_list(call, &f->keys_made, m);
     m->wal_floor = f->at.last;
     m->wal_chain = f->at.chain;
     claim_work(m, CLAIM_FOLD, f->options->node, f->reader->clock);
@@ -247,6 +254,7 @@ static void free_fold(struct fold *f)
         loader_free(f->loader);
     }
     tail_part_deinit(&f->part);
+    key_set_deinit(&f->keys_moved);
     mem_free(f->keys);
     view_release(f->view);
 }
@@ -288,6 +296,8 @@ static enum dp_status fold_part(struct call *call, struct index_reader *reader,
         status = take_tail(call, &f);
     if (status == DP_OK)
         status = build_segments(call, &f);
+    if (status == DP_OK && f.keys_moved.count)
+        status = fold_keys_write(call, reader, f.view, &f.loader->log, &f.keys_moved, &f.keys_made);
     if (status == DP_OK)
         status = swap_fold(call, &f, result);
     bool folded = status == DP_OK;

@@ -242,17 +242,43 @@ static enum dp_status skip_gaps(struct call *call, struct repair *r)
     return status;
 }
 
+/* ---- keys of writes -------------------------------------------------------------------------------------- */
+
+static enum dp_status apply_forget(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
+{
+    const struct repair *r = context;
+    if (!exists || !ulid_equal(&m->incarnation, &r->v.manifest.incarnation))
+        return fail_changed(call, r);
+    *needed = m->keys.size && ulid_equal(&m->keys.id, &r->v.manifest.keys.id);
+    if (*needed)
+        m->keys = (struct manifest_keys){0};
+    return DP_OK;
+}
+
+static bool shows_forget(const void *context, const struct manifest *m)
+{
+    const struct repair *r = context;
+    return ulid_equal(&m->incarnation, &r->v.manifest.incarnation) &&
+           !ulid_equal(&m->keys.id, &r->v.manifest.keys.id);
+}
+
+/* Takes an object with keys of writes out of the manifest: writes with one of these keys count again if they are sent
+ * again. */
+static const struct manifest_edit forget_edit = {apply_forget, note_repair_sent, shows_forget, false};
+
 /* ---- the repair ------------------------------------------------------------------------------------------ */
 
 static enum dp_status repair_all(struct call *call, struct repair *r)
 {
     const struct index_repair_options *o = r->options;
     enum dp_status status = plan_repair(call, r);
-    if (status || (r->result->segments == 0 && r->result->entries == 0))
+    if (status || (r->result->segments == 0 && r->result->entries == 0 && !r->v.keys_damaged))
         return status;
     if (!o->agree(o->context, r->result))
         return DP_OK;
     status = keep_manifest(call, r);
+    if (status == DP_OK && r->v.keys_damaged)
+        status = swap_repair(call, r, &forget_edit);
     if (status == DP_OK && r->result->segments)
         status = replace_segments(call, r);
     return status == DP_OK ? skip_gaps(call, r) : status;

@@ -10,7 +10,7 @@ static bool names_rows_only(const struct wal_entry *entry)
 {
     bool rows_only = true;
     for (size_t i = 0; i < entry->count && rows_only; i++)
-        rows_only = entry->records[i].kind == WAL_ROW || entry->records[i].kind == WAL_DELETED;
+        rows_only = entry->records[i].kind != WAL_ATTACH && entry->records[i].kind != WAL_VOID;
     return rows_only;
 }
 

@@ -2,6 +2,7 @@
 #include "index/fold/verify_log.h"
 #include "index/fold/verify_owners.h"
 #include "index/fold/verify_segment.h"
+#include "index/wal/write_key.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -136,6 +137,23 @@ static enum dp_status check_listing(struct call *call, struct verification *v)
     return DP_OK;
 }
 
+/* Reads the keys of writes that the manifest lists. */
+static enum dp_status check_keys(struct call *call, struct verification *v)
+{
+    struct object_key key;
+    struct key_set keys;
+    enum dp_status status = key_set_read(call, v->store, v->name, &v->manifest, &keys);
+    key_set_deinit(&keys);
+    v->result->objects += v->manifest.keys.size > 0;
+    if (status == DP_OK)
+        return DP_OK;
+    v->keys_damaged = status == DP_STALE || status == DP_CORRUPT || status == DP_UNSUPPORTED;
+    if (v->keys_damaged)
+        call_restatus(call, DP_CORRUPT);
+    key_of_keys(&key, v->name, &v->manifest.incarnation, &v->manifest.keys.id);
+    return verify_fault(call, v, key.text);
+}
+
 /* ---- the namespace --------------------------------------------------------------------------------------- */
 
 enum dp_status verify_namespace(struct call *call, struct verification *v, bool *readable)
@@ -156,6 +174,8 @@ enum dp_status verify_namespace(struct call *call, struct verification *v, bool 
     status = pin_set_read(call, v->store, v->name, &v->manifest, &v->pins);
     if (status)
         status = verify_fault(call, v, manifest.text);
+    if (status == DP_OK)
+        status = check_keys(call, v);
     if (status == DP_OK)
         status = check_segments(call, v, manifest.text);
     if (status == DP_OK)

@@ -36,6 +36,7 @@ struct verification {
     size_t written_count, written_room;
     bool *damaged; /* [manifest.segment_count]: segments with a fault */
     struct log_check log;
+    bool keys_damaged; /* the object with the keys of writes has a fault */
 };
 
 /* Reads the manifest and verifies all. *readable: the manifest can be read. Fails as index_verify() does. The caller has set

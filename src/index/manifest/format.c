@@ -15,7 +15,9 @@ const char *const manifest_top_fields[TOP_FIELDS] = {
     [TOP_PINS] = "pins",           [TOP_READ_ONLY] = "read_only",       [TOP_NUM_SHARDS] = "num_shards",
     [TOP_VECTOR] = "vector",       [TOP_ID_TYPE] = "id_type",           [TOP_SCHEMA] = "schema",
     [TOP_SEGMENTS] = "segments",   [TOP_PENDING] = "pending",           [TOP_OWNERS] = "owners",
+    [TOP_KEYS] = "keys",
 };
+const char *const manifest_keys_fields[] = {[KEYS_ID] = "id", [KEYS_SIZE] = "size", [KEYS_COUNT] = "count"};
 const char *const manifest_state_names[] = {[NAMESPACE_LIVE] = "live", [NAMESPACE_DELETED] = "deleted"};
 const char *const manifest_claim_kinds[] = {
     [CLAIM_FOLD] = "fold", [CLAIM_MERGE] = "merge", [CLAIM_COLLECT] = "gc"};

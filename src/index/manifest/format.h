@@ -44,11 +44,13 @@ enum top_field {
     TOP_SCHEMA,
     TOP_SEGMENTS,
     TOP_PENDING,
+    TOP_KEYS,
     TOP_FIELDS
 };
 enum writer_field { WRITER_ID, WRITER_SEQUENCE, WRITER_AT, WRITER_FIELDS };
 enum claim_field { CLAIM_FIELD_KIND, CLAIM_FIELD_NODE, CLAIM_FIELD_UNTIL, CLAIM_FIELDS };
 enum pin_field { PIN_ID, PIN_INCARNATION, PIN_SIZE, PIN_BRANCH, PIN_BRANCH_INCARNATION, PIN_FIELDS };
+enum keys_field { KEYS_ID, KEYS_SIZE, KEYS_COUNT, KEYS_FIELDS };
 enum owner_field { OWNER_NAME, OWNER_INCARNATION, OWNER_FIELDS };
 enum pending_field { PENDING_LOAD, PENDING_AT, PENDING_SEGMENTS, PENDING_FIELDS };
 enum vector_field {
@@ -90,6 +92,7 @@ extern const char *const manifest_pending_fields[PENDING_FIELDS];
 extern const char *const manifest_pin_fields[PIN_FIELDS];
 extern const char *const manifest_owner_fields[OWNER_FIELDS];
 extern const char *const manifest_vector_fields[VECTOR_FIELDS];
+extern const char *const manifest_keys_fields[KEYS_FIELDS];
 extern const char *const manifest_attribute_fields[ATTRIBUTE_FIELDS];
 extern const char *const manifest_segment_fields[SEGMENT_FIELDS];
 extern const char *const manifest_ivf_fields[IVF_FIELDS];
@@ -97,9 +100,10 @@ extern const char *const manifest_dpr_fields[DPR_FIELDS];
 extern const char *const manifest_deleted_fields[DELETED_FIELDS];
 
 /* Fields that version 1, and the first manifests of version 2, did not have, or that a manifest may leave out. */
-#define TOP_OPTIONAL                                                                                  \
-    (1u << TOP_STATE | 1u << TOP_WAL_GONE | 1u << TOP_WAL_CHAIN | 1u << TOP_CLAIMS | 1u << TOP_PINS | \
-     1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING | 1u << TOP_WRITERS_GONE | 1u << TOP_OWNERS)
+#define TOP_OPTIONAL                                                                                           \
+    (1u << TOP_STATE | 1u << TOP_WAL_GONE | 1u << TOP_WAL_CHAIN | 1u << TOP_CLAIMS | 1u << TOP_PINS |          \
+     1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING | 1u << TOP_WRITERS_GONE | 1u << TOP_OWNERS | \
+     1u << TOP_KEYS)
 
 extern const char *const manifest_state_names[NAMESPACE_STATES];
 extern const char *const manifest_claim_kinds[CLAIM_KINDS];

@@ -35,6 +35,7 @@ static void forget_life(struct manifest *m)
     m->segment_count = 0;
     m->pending_count = 0;
     m->owner_count = 0;
+    m->keys = (struct manifest_keys){0};
 }
 
 void manifest_begin_life(struct manifest *m, const struct ulid *incarnation)

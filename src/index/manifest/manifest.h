@@ -70,6 +70,13 @@ struct manifest_pin {
     struct ulid branch_incarnation; /* the life of that name which is the branch */
 };
 
+/* The .keys object of a namespace (wal/write_key.h). */
+struct manifest_keys {
+    struct ulid id;
+    uint64_t size; /* bytes; 0: there is no such object */
+    uint64_t count;
+};
+
 /* Work in the background that one node does for all. */
 enum claim_kind { CLAIM_FOLD, CLAIM_MERGE, CLAIM_COLLECT, CLAIM_KINDS };
 
@@ -112,6 +119,7 @@ struct manifest {
     size_t segment_count;
     struct manifest_pending *pending; /* [pending_count] */
     size_t pending_count;
+    struct manifest_keys keys; /* keys of writes that folds have moved */
     struct manifest_pin *pins; /* [pin_count], ascending by id; they go on through all lives of the name */
     size_t pin_count;
     struct manifest_owner *owners; /* [owner_count]; the list stays the same for all of a life */

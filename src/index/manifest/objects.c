@@ -86,6 +86,9 @@ static enum dp_status compare_listed(void *context, const struct manifest_object
 bool manifest_lists(const struct manifest *m, struct span name, const struct parsed_name *object)
 {
     struct listed_search s = {m, name, object, false};
+    if (object->kind == OBJECT_KEYS)
+        return m->keys.size && ulid_equal(&m->keys.id, &object->born) &&
+               ulid_equal(&m->incarnation, &object->incarnation) && span_equal(name, object->name);
     if (object->kind != OBJECT_PIN) {
         manifest_for_each_object(m, compare_listed, &s);
         return s.found;

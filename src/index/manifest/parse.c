@@ -401,6 +401,25 @@ static void read_pending(struct manifest_parser *p)
     }
 }
 
+static void read_keys(struct manifest_parser *p)
+{
+    struct manifest_keys *keys = &p->m->keys;
+    struct span key;
+    unsigned seen = 0;
+    json_enter_object(&p->r);
+    while (json_next_key(&p->r, p->arena, &key)) {
+        switch (parser_field(p, key, manifest_keys_fields, KEYS_FIELDS, &seen)) {
+        case KEYS_ID: parser_ulid(p, &keys->id); break;
+        case KEYS_SIZE: keys->size = parser_number(p); break;
+        case KEYS_COUNT: keys->count = parser_number(p); break;
+        default: return;
+        }
+    }
+    parser_all_seen(p, manifest_keys_fields, KEYS_FIELDS, seen, 0);
+    if (!json_failed(&p->r) && keys->size == 0)
+        json_reject(&p->r, DP_CORRUPT, "an object of keys has no bytes");
+}
+
 /* The fields whose values read_top() judges when it has seen all. */
 struct top_values {
     struct span format;
@@ -457,6 +476,7 @@ static void read_top_value(struct manifest_parser *p, enum top_field field, stru
         break;
     case TOP_SEGMENTS: read_segments(p, &m->segments, &m->segment_count); break;
     case TOP_PENDING: read_pending(p); break;
+    case TOP_KEYS: read_keys(p); break;
     case TOP_FIELDS: break;
     }
 }

@@ -143,7 +143,7 @@ enum dp_status pin_set_read(struct call *call, struct store *store, struct span 
 bool pin_set_has(const struct pin_set *set, const struct parsed_name *object)
 {
     const struct pinned_object wanted = {object->segment, object->born};
-    if (object->kind == OBJECT_WAL || object->kind == OBJECT_PIN)
+    if (object->kind == OBJECT_WAL || object->kind == OBJECT_PIN || object->kind == OBJECT_KEYS)
         return false;
     for (size_t i = 0; i < set->count; i++) {
         const struct pinned_list *list = &set->lists[i];

@@ -46,6 +46,7 @@
  *   "pending": [
  *     {"load": ULID, "at_ms": 1700000000000, "segments": […]}, …     segments as above
  *   ],
+ *   "keys": {"id": ULID, "size": 121, "count": 1},               only with a .keys object (wal/write_key.h)
  *   "checksum": "0123456789abcdef"
  * }
  *
@@ -315,6 +316,18 @@ static void put_claims(struct buffer *out, const struct manifest *m)
     buffer_append_str(out, end);
 }
 
+static void put_keys(struct buffer *out, const struct manifest_keys *keys)
+{
+    const char *const *fields = manifest_keys_fields;
+    put_field(out, fields, KEYS_ID);
+    put_ulid(out, &keys->id);
+    put_field(out, fields, KEYS_SIZE);
+    put_number(out, keys->size);
+    put_field(out, fields, KEYS_COUNT);
+    put_number(out, keys->count);
+    buffer_append_str(out, "}");
+}
+
 static void put_value(struct buffer *out, const struct manifest *m, enum top_field field)
 {
     switch (field) {
@@ -342,6 +355,7 @@ static void put_value(struct buffer *out, const struct manifest *m, enum top_fie
     case TOP_SCHEMA: put_schema(out, &m->schema); break;
     case TOP_SEGMENTS: put_segments(out, m->segments, m->segment_count); break;
     case TOP_PENDING: put_pending(out, m); break;
+    case TOP_KEYS: put_keys(out, &m->keys); break;
     case TOP_FIELDS: break;
     }
 }
@@ -350,7 +364,8 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
 {
     size_t start = out->len;
     for (enum top_field field = 0; field < TOP_FIELDS; field++) {
-        if ((field == TOP_ID_TYPE && m->schema.id_kind == ID_ANY) || (field == TOP_OWNERS && m->owner_count == 0))
+        if ((field == TOP_ID_TYPE && m->schema.id_kind == ID_ANY) ||
+            (field == TOP_OWNERS && m->owner_count == 0) || (field == TOP_KEYS && m->keys.size == 0))
             continue;
         put_top(out, field);
         put_value(out, m, field);

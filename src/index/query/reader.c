@@ -168,6 +168,7 @@ void index_close(struct index_reader *reader)
         return;
     view_release(reader->current);
     commit_group_deinit(&reader->group);
+    key_set_deinit(&reader->folded.set);
     pthread_mutex_destroy(&reader->lock);
     mem_free((void *)(uintptr_t)reader->name.data);
     mem_free(reader);

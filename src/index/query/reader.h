@@ -6,6 +6,7 @@
 
 #include "index/query/view.h"
 #include "index/wal/commit_group.h"
+#include "index/wal/write_key.h"
 
 /* How many times a reader reads the manifest again because a listed object is missing. After that, the namespace
  * counts as damaged. */
@@ -24,6 +25,11 @@ struct index_reader {
     /* Whether the next group of writes must bring the view up to date first: the manifest has changed, or an entry may be
      * in the log that the view does not have. */
     atomic_bool outdated;
+    /* The keys of writes that folds have moved. The leader of the group alone uses them. */
+    struct {
+        struct ulid id; /* of their object */
+        struct key_set set;
+    } folded;
 };
 
 /* Opens a namespace like index_open(), with a maximum of bytes per round (0: ROUND_BYTES_MAX) and by this clock. */

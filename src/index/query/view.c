@@ -320,7 +320,7 @@ static enum dp_status check_entry(struct call *call, const struct view *view, co
     if (entry->head.dim != 0 && entry->head.dim != m->vectors.dim)
         return fail_entry(call, view, number, "its vectors do not have the dimensions that the manifest says");
     for (size_t i = 0; i < entry->count && !wal_entry_names_load(entry); i++) {
-        if (entry->records[i].kind != WAL_ROW && entry->records[i].kind != WAL_DELETED)
+        if (entry->records[i].kind == WAL_ATTACH || entry->records[i].kind == WAL_VOID)
             return call_fail(
                 call, DP_UNSUPPORTED,
                 "log entry %" PRIu64 " has a load beside other records, which this version cannot read", number);

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "filter/filter.h"
 #include "index/id.h"
+#include "index/query/reader.h"
 #include "index/wal/patch.h"
 
 /* A row at the moment when a write comes to it. */
@@ -133,12 +134,14 @@ static enum dp_status collect_asked(struct call *call, const struct write_member
     return status;
 }
 
-enum dp_status effects_begin(struct call *call, struct view *view, const struct write_member *first,
-                             struct effects *out)
+enum dp_status effects_begin(struct call *call, struct view *view, const struct key_set *folded,
+                             const struct write_member *first, struct effects *out)
 {
     bool patches = false, moved = false;
-    *out = (struct effects){.view = view};
+    *out = (struct effects){.view = view, .folded = folded};
+    out->now_ms = manifest_store_ms(&view->base->manifest, view->reader->clock);
     map_init(&out->newest, WAL_RECORDS_MAX);
+    map_init(&out->keys, WAL_RECORDS_MAX);
     for (int tries = 0; tries < 2; tries++) {
         enum dp_status status = collect_asked(call, first, moved, out, &patches);
         uint64_t collected_at = out->at.last;
@@ -159,6 +162,7 @@ enum dp_status effects_begin(struct call *call, struct view *view, const struct 
 void effects_deinit(struct effects *e)
 {
     map_deinit(&e->newest);
+    map_deinit(&e->keys);
 }
 
 static struct row_state state_of(const struct effects *e, struct span key)
@@ -228,6 +232,8 @@ static enum dp_status make_record(struct call *call, const struct write_member *
 
 static uint64_t record_bytes(const struct write_member *m, const struct wal_record *r)
 {
+    if (r->kind == WAL_KEY)
+        return 1 + WAL_KEY_LEN;
     return r->kind == WAL_DELETED ? wal_deleted_bytes(r->key)
                                   : wal_row_bytes(r->key, r->windows, m->vector.dim, r->document);
 }
@@ -313,13 +319,16 @@ static enum dp_status judge_rows(struct call *call, struct effects *e, struct wr
     return status;
 }
 
-/* Notes in `newest` that each record from position `from` on is now the newest record of its id. */
-static enum dp_status note_newest(struct call *call, const struct effects *e, size_t from, struct map *newest)
+/* Notes in `newest` that each record from position `from` on is now the newest record of its id; of keys of writes in
+ * `keys`. */
+static enum dp_status note_newest(struct call *call, const struct effects *e, size_t from, struct map *newest,
+                                  struct map *keys)
 {
     enum dp_status status = DP_OK;
     for (size_t i = from; i < e->count && status == DP_OK; i++) {
         uint64_t *position;
-        status = map_put(newest, e->records[i].key, i, &position, NULL, &call->error);
+        bool is_key = e->records[i].kind == WAL_KEY;
+        status = map_put(is_key ? keys : newest, e->records[i].key, i, &position, NULL, &call->error);
         if (status == DP_OK)
             *position = i;
     }
@@ -334,22 +343,79 @@ static enum dp_status judge_choices(struct call *call, struct effects *e, struct
     if (status == DP_OK)
         status = judge_patches(call, e, m); /* no row is in both */
     if (status == DP_OK && e->count > from) {
-        status = note_newest(call, e, from, own);
+        status = note_newest(call, e, from, own, NULL);
         e->own = own;
     }
     m->result.remaining = m->deletes.more || m->patches.more;
     return status;
 }
 
+/* Finds the write that has counted under the member's key: of an earlier member, of the log, or of a fold. */
+static bool find_repeated(const struct effects *e, const struct write_member *m, struct write_key *out)
+{
+    const struct span id = span_of(m->key.id, sizeof m->key.id);
+    const uint64_t *own = map_find(&e->keys, id);
+    const struct write_key *folded = e->folded ? key_set_find(e->folded, m->key.id) : NULL;
+    const struct wal_record *record = own ? &e->records[*own] : NULL;
+    if (!record) {
+        view_lock(e->view);
+        record = tail_find_key(&e->view->locked.tail, id); /* a record is good as long as the view is */
+        view_unlock(e->view);
+    }
+    if (!record && !folded)
+        return false;
+    *out = record ? write_key_of(record) : *folded;
+    return e->now_ms - out->at_ms < WRITE_KEY_MS;
+}
+
+/* Gives the member what the write with its key has done. */
+static enum dp_status take_repeated(struct call *call, const struct write_key *key, struct write_member *m)
+{
+    if (key->request != m->key.request)
+        return call_fail(
+            call, DP_INVALID,
+            "another write was sent with the same key in the last 24 hours: give each write its own key");
+    m->result.upserted = key->upserted;
+    m->result.patched = key->patched;
+    m->result.deleted = key->deleted;
+    m->result.remaining = key->remaining;
+    m->result.repeated = true;
+    return DP_OK;
+}
+
+/* Adds the record of the member's key. */
+static enum dp_status add_key(struct call *call, struct effects *e, struct write_member *m)
+{
+    const struct index_write_result *r = &m->result;
+    uint8_t *bytes = arena_alloc(call->arena, WAL_KEY_LEN);
+    if (!bytes)
+        return call_nomem(call, "a write");
+    m->key.at_ms = e->now_ms;
+    m->key.upserted = (uint32_t)r->upserted;
+    m->key.patched = (uint32_t)r->patched;
+    m->key.deleted = (uint32_t)r->deleted;
+    m->key.remaining = r->remaining;
+    write_key_put(&m->key, bytes);
+    const struct wal_record record = {
+        .kind = WAL_KEY, .key = span_of(bytes, WAL_KEY_ID_LEN), .document = span_of(bytes, WAL_KEY_LEN)};
+    m->result.bytes += record_bytes(m, &record);
+    return add_record(call, e, &record);
+}
+
 static enum dp_status judge_member(struct call *call, struct effects *e, struct write_member *m)
 {
     const size_t from = e->count;
     struct map own;
+    struct write_key repeated;
     m->result = (struct index_write_result){.applied = m->result.applied};
+    if (m->write->key.len && find_repeated(e, m, &repeated))
+        return take_repeated(call, &repeated, m);
     map_init(&own, WAL_RECORDS_MAX);
     enum dp_status status = judge_choices(call, e, m, &own);
     if (status == DP_OK)
         status = judge_rows(call, e, m);
+    if (status == DP_OK && m->write->key.len)
+        status = add_key(call, e, m);
     e->own = NULL;
     map_deinit(&own);
     if (status == DP_OK && (m->result.bytes > WAL_ROWS_MAX || e->count - from > WAL_RECORDS_MAX))
@@ -368,7 +434,7 @@ bool effects_add(struct call *call, struct effects *e, struct write_member *m)
     bool fits = status != DP_OK || from == 0 ||
                 (e->bytes + m->result.bytes <= WAL_ROWS_MAX && e->count <= WAL_RECORDS_MAX);
     if (status == DP_OK && fits)
-        status = e->broken = note_newest(call, e, from, &e->newest);
+        status = e->broken = note_newest(call, e, from, &e->newest, &e->keys);
     if (status != DP_OK || !fits)
         e->count = from;
     else

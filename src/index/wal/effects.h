@@ -24,13 +24,16 @@ struct effects {
     struct span *asked;      /* [asked_count], ascending: ids whose rows the view was asked for */
     struct found_row *found; /* [asked_count] */
     size_t asked_count;
-    enum dp_status broken; /* DP_OK, or a failure after which no member can be judged */
+    const struct key_set *folded; /* keys of writes that the view\'s base has */
+    struct map keys;              /* id of a key → position in `records` of its record, of the members before */
+    int64_t now_ms;               /* by the store\'s clock */
+    enum dp_status broken;        /* DP_OK, or a failure after which no member can be judged */
 };
 
-/* Looks up the rows that patches and conditions of the members need. Fails as index_lookup() does. The caller deinits
+/* `folded`: keys of the view's base, if a member has a key. Looks up the rows that patches and conditions of the members need. Fails as index_lookup() does. The caller deinits
  * *out on any outcome. */
-enum dp_status effects_begin(struct call *call, struct view *view, const struct write_member *first,
-                             struct effects *out);
+enum dp_status effects_begin(struct call *call, struct view *view, const struct key_set *folded,
+                             const struct write_member *first, struct effects *out);
 void effects_deinit(struct effects *effects);
 
 /* Adds what a member does, and sets its status, error and result. Returns false if the entry has no room for it beside

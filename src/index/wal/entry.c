@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "index/id.h"
+#include "index/wal/write_key.h"
 
 enum { VARINT_MAX = 10 };
 
@@ -93,6 +94,15 @@ static void parse_wal_row(struct cursor *c, uint32_t dim, struct wal_record *out
     out->document = cursor_bytes(c, len);
 }
 
+static void parse_write_key(struct cursor *c, struct wal_record *out)
+{
+    struct write_key key;
+    out->document = cursor_bytes(c, WAL_KEY_LEN);
+    c->failed = c->failed || !write_key_get(out->document, &key);
+    if (!c->failed)
+        out->key = span_of(out->document.data, WAL_KEY_ID_LEN);
+}
+
 static bool parse_wal_record(struct cursor *c, uint32_t dim, struct wal_record *out, struct span *floats)
 {
     uint8_t kind = cursor_u8(c);
@@ -103,6 +113,7 @@ static bool parse_wal_record(struct cursor *c, uint32_t dim, struct wal_record *
     case WAL_DELETED: out->key = parse_wal_key(c); break;
     case WAL_ATTACH:
     case WAL_VOID: c->failed = c->failed || !ulid_parse(cursor_bytes(c, ULID_LEN), &out->load); break;
+    case WAL_KEY: parse_write_key(c, out); break;
     default: return false;
     }
     return !c->failed;
@@ -290,6 +301,13 @@ void wal_encode_load(struct wal_encoder *e, enum wal_kind kind, const struct uli
 size_t wal_row_bytes(struct span key, uint32_t windows, uint32_t dim, struct span document)
 {
     return 1 + 3 * VARINT_MAX + key.len + (size_t)windows * dim * sizeof(float) + document.len;
+}
+
+void wal_encode_write_key(struct wal_encoder *e, struct span bytes)
+{
+    buffer_u8(&e->out, WAL_KEY);
+    buffer_append(&e->out, bytes);
+    e->count++;
 }
 
 size_t wal_deleted_bytes(struct span key)

@@ -21,6 +21,7 @@
  *             deleted  varint length, id key
  *             attach   26  ULID of the load
  *             void     26  ULID of the load
+ *             key      45  key of a write of this entry (wal/write_key.h)
  *  end  u64 XXH3-64 of all bytes before: the entry's hash
  *
  * A record changes what the records before it, and the entries before this one, have left.
@@ -42,19 +43,22 @@ enum {
     WAL_CHECKSUM_LEN = 8, /* bytes after the records */
     WAL_COUNT_AT = 88,    /* offset of the count of records */
     WAL_ENTRY_MAX = 16 * 1024 * 1024,
-    WAL_RECORDS_MAX = 1 << 20
+    WAL_RECORDS_MAX = 1 << 20,
+    WAL_KEY_ID_LEN = 16,
+    WAL_KEY_LEN = WAL_KEY_ID_LEN + 8 + 8 + 3 * 4 + 1 /* bytes of a key of a write */
 };
 
-enum wal_kind { WAL_ROW = 1, WAL_DELETED = 2, WAL_ATTACH = 3, WAL_VOID = 4 };
+enum wal_kind { WAL_ROW = 1, WAL_DELETED = 2, WAL_ATTACH = 3, WAL_VOID = 4, WAL_KEY = 5 };
 
 /* One effect. */
 struct wal_record {
     enum wal_kind kind;
-    struct span key;      /* WAL_ROW, WAL_DELETED: the id key of the row */
+    struct span key;      /* WAL_ROW, WAL_DELETED: the id key of the row; WAL_KEY: the id of the key */
     uint32_t windows;     /* WAL_ROW: vectors of the row; 0: it has none */
     const float *vectors; /* WAL_ROW: float[windows][dim] */
-    struct span document; /* WAL_ROW: the attributes of the row, a JSON object in normal form */
-    struct ulid load;     /* WAL_ATTACH, WAL_VOID: a load that the manifest lists as pending */
+    struct span
+        document;     /* WAL_ROW: the attributes of the row, a JSON object in normal form; WAL_KEY: its bytes */
+    struct ulid load; /* WAL_ATTACH, WAL_VOID: a load that the manifest lists as pending */
 };
 
 /* The head of an entry. */
@@ -114,6 +118,8 @@ void wal_encode_deleted(struct wal_encoder *e, struct span key);
 void wal_encode_load(struct wal_encoder *e, enum wal_kind kind, const struct ulid *load);
 /* Returns the maximum bytes that wal_encode_row() adds for such a row. */
 size_t wal_row_bytes(struct span key, uint32_t windows, uint32_t dim, struct span document);
+/* Adds the key of a write. */
+void wal_encode_write_key(struct wal_encoder *e, struct span bytes);
 /* Returns the maximum bytes that wal_encode_deleted() adds. */
 size_t wal_deleted_bytes(struct span key);
 /* Ends the entry; *bytes is valid until the next call on `e`. DP_TOO_LARGE: it has more than WAL_ENTRY_MAX bytes or

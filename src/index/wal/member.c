@@ -142,6 +142,11 @@ enum dp_status write_prepare(struct call *call, const struct manifest *manifest,
         return call_fail(call, DP_TOO_LARGE, "the write has %zu rows, more than %d: split it", write->count,
                          WAL_RECORDS_MAX);
     out->queued.rows = write->count;
+    if (write->key.len) {
+        write_key_identify(write->key, &out->key);
+        out->key.request = write->request;
+        out->queued.bytes += 1 + WAL_KEY_LEN;
+    }
     enum dp_status status = take_ids(call, manifest->schema.id_kind, out);
     for (size_t i = 0; i < write->count && status == DP_OK; i++)
         status = take_row(call, manifest, out, i, learns);

@@ -9,6 +9,7 @@
 #include "index/manifest/manifest.h"
 #include "index/wal/commit_group.h"
 #include "index/wal/entry.h"
+#include "index/wal/write_key.h"
 
 /* Maximum bytes of the records of one write, by wal_row_bytes(). */
 enum { WAL_ROWS_MAX = WAL_ENTRY_MAX - WAL_HEAD_LEN - WAL_CHECKSUM_LEN };
@@ -30,6 +31,7 @@ struct write_member {
     struct span *documents; /* [write->count]: attributes, "{}" for none */
     struct span patch;      /* attributes of write->patch, "{}" for none */
     struct chosen_rows deletes, patches;
+    struct write_key key;        /* of a write with a key: its id and its request */
     uint64_t chosen_at;          /* number of the newest log entry before they were chosen */
     struct ulid incarnation;     /* life of the namespace that the write was checked for */
     struct index_vectors vector; /* dimension and metric of its vectors; `model` and `fingerprint` are empty */

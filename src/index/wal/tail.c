@@ -8,6 +8,7 @@ void tail_init(struct tail *tail)
 {
     *tail = (struct tail){0};
     map_init(&tail->newest, TAIL_ROWS_MAX);
+    map_init(&tail->keys, TAIL_ROWS_MAX);
 }
 
 void tail_deinit(struct tail *tail)
@@ -17,6 +18,7 @@ void tail_deinit(struct tail *tail)
     mem_free(tail->entries);
     mem_free(tail->rows);
     map_deinit(&tail->newest);
+    map_deinit(&tail->keys);
     *tail = (struct tail){0};
 }
 
@@ -37,7 +39,18 @@ static enum dp_status reserve_tail(struct tail *tail, const struct wal_entry *en
             return dp_fail_nomem(error, "rows of the log");
         tail->rows = rows;
     }
-    return map_reserve(&tail->newest, entry->count, error);
+    size_t keys = 0;
+    for (size_t i = 0; i < entry->count; i++)
+        keys += entry->records[i].kind == WAL_KEY;
+    enum dp_status status = keys ? map_reserve(&tail->keys, keys, error) : DP_OK;
+    return status == DP_OK ? map_reserve(&tail->newest, entry->count, error) : status;
+}
+
+static void append_key(struct tail *tail, const struct wal_record *record)
+{
+    uint64_t *newest;
+    map_put(&tail->keys, record->key, 0, &newest, NULL, NULL); /* there is room */
+    *newest = (uint64_t)(uintptr_t)record;
 }
 
 static void append_tail_row(struct tail *tail, const struct wal_entry *entry, const struct wal_record *record)
@@ -66,6 +79,8 @@ enum dp_status tail_append(struct tail *tail, struct wal_entry *entry, struct dp
         const struct wal_record *record = &entry->records[i];
         if (record->kind == WAL_ROW || record->kind == WAL_DELETED)
             append_tail_row(tail, entry, record);
+        else if (record->kind == WAL_KEY)
+            append_key(tail, record);
     }
     return DP_OK;
 }
@@ -74,6 +89,12 @@ const struct tail_row *tail_find(const struct tail *tail, struct span key)
 {
     const uint64_t *newest = map_find(&tail->newest, key);
     return newest && !tail->rows[*newest].superseded ? &tail->rows[*newest] : NULL;
+}
+
+const struct wal_record *tail_find_key(const struct tail *tail, struct span id)
+{
+    const uint64_t *found = map_find(&tail->keys, id);
+    return found ? (const struct wal_record *)(uintptr_t)*found : NULL;
 }
 
 void tail_supersede(struct tail *tail, size_t row)

@@ -24,6 +24,7 @@ struct tail {
     struct tail_row *rows; /* [row_count], in the order of the log */
     size_t row_count, row_room;
     struct map newest; /* id key → position in `rows` of its newest row */
+    struct map keys;   /* id of a key of a write → its record, as a pointer */
     uint64_t live;     /* rows that are neither superseded nor deleted */
     uint64_t bytes;    /* bytes of all entries */
 };
@@ -39,6 +40,8 @@ enum dp_status tail_append(struct tail *tail, struct wal_entry *entry, struct dp
 const struct tail_row *tail_find(const struct tail *tail, struct span key);
 /* Notes that a load brings the id of rows[row], which is the newest one of its id. */
 void tail_supersede(struct tail *tail, size_t row);
+/* Returns the newest record WAL_KEY with this id, or NULL. */
+const struct wal_record *tail_find_key(const struct tail *tail, struct span id);
 /* Initialises *out with the entries of `from` after number `floor`. Fails as tail_append does; then there is nothing
  * to free. */
 enum dp_status tail_keep_after(const struct tail *from, uint64_t floor, struct tail *out, struct dp_error *error);
