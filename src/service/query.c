@@ -112,8 +112,10 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
         status = find_vector(call, s, m, request, &query);
     if (status == DP_OK) {
         status = search_slot(call, slot, request, &query, response);
-        if (status == DP_OK && !query.eventual)
+        if (status == DP_OK && !query.eventual) {
             atomic_store(&slot->fresh_ns, now);
+            atomic_store(&slot->alive_ns, now);
+        }
     }
     served_model_release(m); /* only now, because the query points to its fingerprint */
     response->dim = query.dim;

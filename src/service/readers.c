@@ -6,7 +6,7 @@
 
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error)
 {
-    *r = (struct readers){.max = max};
+    *r = (struct readers){.max = max, .trust_ns = READERS_TRUST_NS};
     pthread_mutex_init(&r->locked.lock, NULL);
     r->locked.slots = mem_calloc(max, sizeof(struct reader_slot *));
     return r->locked.slots ? DP_OK : dp_fail_nomem(error, "the table of open namespaces");
@@ -95,6 +95,7 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
         return status;
     }
     atomic_init(&slot->fresh_ns, began);
+    atomic_init(&slot->alive_ns, began);
     slot->locked.borrowed = 1;
     slot->name_len = name.len;
     memcpy(slot->name, name.data, name.len);

@@ -15,6 +15,7 @@
 struct reader_slot {
     struct index_reader *reader;
     _Atomic int64_t fresh_ns; /* os_now_ns() when a call last asked the store for the newest state */
+    _Atomic int64_t alive_ns; /* os_now_ns() before the store last showed that the namespace is there */
     size_t name_len;
     char name[INDEX_NAME_MAX];
     struct {
@@ -25,7 +26,9 @@ struct reader_slot {
 };
 
 struct readers {
-    size_t max; /* not changed after readers_init */
+    /* not changed after readers_init */
+    size_t max;
+    int64_t trust_ns; /* how long a write believes `alive_ns` of a slot */
     struct {
         pthread_mutex_t lock;
         struct reader_slot **slots; /* [max] */
@@ -33,6 +36,9 @@ struct readers {
         uint64_t clock;
     } locked;
 };
+
+/* A write to a namespace that was not seen for so long asks first whether it is there: another server may have deleted it. */
+#define READERS_TRUST_NS (INT64_C(60) * 1000 * 1000 * 1000)
 
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error);
 void readers_deinit(struct readers *r); /* no slot may be borrowed */

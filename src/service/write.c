@@ -43,6 +43,25 @@ static bool may_create(const struct write_request *q)
     return q->create == CREATE_ALWAYS;
 }
 
+/* Asks whether a namespace that nobody has used for long is still there. A write for a life that is over could not be repeated, as
+ * it may have counted before the life ended. Gives the slot back if the namespace is gone. */
+static enum dp_status check_alive(struct write_run *run)
+{
+    struct reader_slot *slot = run->slot;
+    const int64_t now = os_now_ns();
+    if (run->fresh || now - atomic_load(&slot->alive_ns) < run->service->readers.trust_ns)
+        return DP_OK;
+    enum dp_status status = index_refresh(run->call, slot->reader);
+    run->fresh = status == DP_OK;
+    if (status == DP_OK) {
+        atomic_store(&slot->alive_ns, now);
+    } else {
+        readers_give_back(&run->service->readers, slot, status == DP_NOT_FOUND);
+        run->slot = NULL;
+    }
+    return status;
+}
+
 /* Borrows the namespace's slot; leaves it NULL if the namespace is missing and the request may create it. */
 static enum dp_status open_slot(struct write_run *run)
 {
@@ -51,6 +70,8 @@ static enum dp_status open_slot(struct write_run *run)
     enum dp_status status = readers_borrow(call, &run->service->readers, run->service->store, GATE_WRITE,
                                            run->request->namespace, &run->slot);
     run->fresh = call->cost.rounds != rounds;
+    if (status == DP_OK)
+        status = check_alive(run);
     run->existed = status == DP_OK;
     if (status != DP_NOT_FOUND)
         return status;
@@ -293,6 +314,7 @@ static enum dp_status load_rows(struct write_run *run, struct index_write_result
 
 static enum dp_status write_once(struct write_run *run, struct write_response *response)
 {
+    const int64_t began = os_now_ns();
     enum dp_status status = open_slot(run);
     if (status == DP_OK)
         status = plan_write(run);
@@ -302,6 +324,9 @@ static enum dp_status write_once(struct write_run *run, struct write_response *r
         status = teach_manifest(run);
     if (status == DP_OK)
         status = run->batch.bulk ? load_rows(run, &response->rows) : write_rows(run, &response->rows);
+    const struct index_write_result *rows = &response->rows;
+    if (status == DP_OK && rows->upserted + rows->patched + rows->deleted > 0)
+        atomic_store(&run->slot->alive_ns, began); /* the manifest was read after the entry was put */
     if (run->slot)
         readers_give_back(&run->service->readers, run->slot, status == DP_NOT_FOUND || status == DP_CONFLICT);
     return status;

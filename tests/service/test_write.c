@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "os/gate.h"
+#include "service/service_impl.h"
 #include "service/write.h"
 #include "store/store_memory.h"
 #include "test_store.h"
@@ -335,6 +336,38 @@ static void test_write_creates_anew_what_others_delete(void **state)
 }
 
 /* A write that is refused changes neither rows nor schema. */
+/* `two` has the namespace open while `one` deletes it. If `two` has not seen it for long, it asks first, and creates it anew. */
+static void test_write_asks_whether_an_idle_namespace_is_there(void **state)
+{
+    (void)state;
+    for (int idle = 0; idle < 2; idle++) {
+        const char *root = test_tmpdir();
+        struct service *one = fixture_service(root, false), *two = fixture_service(root, false);
+        struct one_row w;
+        two->readers.trust_ns = idle ? 0 : READERS_TRUST_NS;
+        must_write(one, upsert(&w, "idle", 1, NULL, NULL));
+        must_write(two, upsert(&w, "idle", 2, NULL, NULL));
+        assert_int_equal(rows_of(two, "idle"), 2);
+        struct call *call = fixture_call();
+        assert_int_equal(service_delete_namespace(call, one, span_str("idle")), DP_OK);
+        call = fixture_call();
+        const enum dp_status status = write_one(call, two, upsert(&w, "idle", 3, NULL, NULL));
+        assert_int_equal(status, idle ? DP_OK : DP_CONFLICT);
+        if (idle) {
+            assert_int_equal(rows_of(one, "idle"), 1);
+            call = fixture_call();
+            assert_int_equal(service_delete_namespace(call, one, span_str("idle")), DP_OK);
+            upsert(&w, "idle", 3, NULL, NULL);
+            w.request.create = CREATE_NEVER;
+            call = fixture_call();
+            assert_int_equal(write_one(call, two, &w.request), DP_NOT_FOUND);
+        }
+        service_free(two);
+        service_free(one);
+    }
+    fixture_call_end();
+}
+
 static void test_write_that_is_refused_changes_nothing(void **state)
 {
     (void)state;
@@ -493,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_write_the_first_type_of_an_attribute_counts),
         cmocka_unit_test(test_write_respects_read_only_of_another_server),
         cmocka_unit_test(test_write_creates_anew_what_others_delete),
+        cmocka_unit_test(test_write_asks_whether_an_idle_namespace_is_there),
         cmocka_unit_test(test_write_that_is_refused_changes_nothing),
         cmocka_unit_test(test_write_that_was_sent_is_not_made_again_in_the_next_life),
         cmocka_unit_test(test_write_brings_no_deleted_namespace_back),
