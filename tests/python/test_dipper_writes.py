@@ -60,6 +60,15 @@ def test_columns_of_arrays(dipper, tmp_path):
         points.write(upsert_columns=[FILMS[0]])
 
 
+def test_a_write_of_more_than_a_log_entry_holds(dipper, tmp_path):
+    x = np.random.default_rng(4).random((17000, 256), "f4")  # 17.4 MB
+    points = dipper.Namespace(tmp_path, "points")
+    assert points.upsert({"id": np.arange(17000), "vector": x}, distance_metric="euclidean_squared").upserted == 17000
+    assert points.query(x[16999], 1)[0][:2] == (16999, 0.0)
+    with pytest.raises(dipper.errors.TooLargeError, match="split"):
+        points.upsert({"id": np.arange(131073), "n": np.arange(131073)})
+
+
 def test_patch_and_delete(films):
     assert films.patch([{"id": 2, "year": 2017, "title": None}, {"id": 99, "year": 1}]).patched == 1
     assert films.query([0, 1], 1)[0].attributes == {"year": 2017}
