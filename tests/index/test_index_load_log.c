@@ -542,6 +542,34 @@ static void test_index_an_abandoned_load_becomes_void(void **state)
     log_deinit(&log);
 }
 
+static void count_fault(void *context, const char *object, const char *fault)
+{
+    (void)object, (void)fault;
+    ++*(size_t *)context;
+}
+
+/* A verification reads the segments of a pending load, but does not count their rows. */
+static void test_index_a_pending_load_is_verified(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct model m;
+    struct index_verify_result result;
+    struct object_key key;
+    size_t faults = 0;
+    begin_world(w, &log, &m);
+    leave_pending(w);
+    check_whole(w, &m);
+    struct manifest now = manifest_now(w);
+    key_of_dpr(&key, span_str("rows"), &now.incarnation, &now.pending[0].segments[1].id);
+    manifest_deinit(&now);
+    must(w, store_remove(&w->call, w->store, object_key_span(&key)));
+    must(w, index_verify(&w->call, w->store, span_str("rows"), count_fault, &faults, &result));
+    assert_int_equal(faults, 1);
+    assert_int_equal(result.rows, model_live(&m));
+    log_deinit(&log);
+}
+
 static void void_first(struct before_entry *b)
 {
     assert_int_equal(give_up_pending(b->w).fate, LOAD_VOID);
@@ -754,6 +782,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_an_entry_of_a_load_comes_late, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_an_abandoned_load_becomes_void, world_in_load_time,
                                         world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_pending_load_is_verified, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_loader_that_was_given_up_stops, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_load_ends_with_its_life, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_cancelled_load_becomes_void, world_in_memory, world_close),

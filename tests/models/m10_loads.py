@@ -212,7 +212,8 @@ def model(loads=1, writes=1, folds=2, merges=1, removals=1, off=""):
 TRUTH, EXISTS, KNOWN = "a-reader-sees-the-log", "listed-objects-exist", "every-attach-names-a-pending-load"
 VARIANTS = [
     Variant("m10 loads", "all rules, one load", None, lambda: model(), fast=True),
-    Variant("m10 loads", "all rules, two loads", None, lambda: model(2, folds=1, merges=1)),
+    Variant("m10 loads", "all rules, two loads, a write", None, lambda: model(2, folds=1, removals=0)),
+    Variant("m10 loads", "all rules, two loads, one given up", None, lambda: model(2, writes=0, folds=1)),
     Variant("m10 loads", "fold gives up off", KNOWN, lambda: model(off="fold gives up"), fast=True),
     Variant("m10 loads", "fold knows its segments off", TRUTH, lambda: model(off="fold knows its segments"), fast=True),
     Variant("m10 loads", "only listed segments merge off", TRUTH,
