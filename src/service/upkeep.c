@@ -241,7 +241,7 @@ static bool fold_is_due(const struct upkeep_item *item, const struct index_backl
 {
     uint64_t times = b->fold_claimed ? CLAIMS_END : 1;
     if (b->entries == 0)
-        return false;
+        return b->abandoned > 0 && !b->fold_claimed;
     return b->entries >= times * UPKEEP_FOLD_ENTRIES || b->bytes >= times * UPKEEP_FOLD_BYTES ||
            os_now_ns() - item->fold.tail_since_ns >= (int64_t)times * UPKEEP_FOLD_AGE_MS * MS;
 }
