@@ -44,7 +44,7 @@ MUTATIONS = [
              "return passed >= c->grace_ms ? 0 :", "return true ? 0 :",
              unnoticed="fold and collector must pass between two reads of a round of minutes; m2_read.py refutes it"),
     Mutation("L4 late answers ask the manifest again", "query/follow.c",
-             "reader_now_ns(view->reader) - sent_ns > FOLLOW_GRACE_NS", "false && sent_ns"),
+             "return by_store || reader_now_ns(view->reader) - seen->sent_ns > FOLLOW_GRACE_NS;", "return false && by_store;"),
     Mutation("L5 the manifest carries the chain of wal_floor", "fold/fold.c",
              "m->wal_chain = f->at.chain;", "m->wal_chain ^= 1;"),
     Mutation("L6 a swap compares the version", "manifest/swap.c",
