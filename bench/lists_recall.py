@@ -2,10 +2,10 @@
 """bench/lists_recall.py [--build build]: compares the lists that folds and merges make with those of full training.
 
 For each set of vectors it clusters twice with the same number of lists: fully, as FAISS does (256 vectors a list, 10
-iterations, each vector in its nearest list), and quickly, as folds and merges do (src/vector/kmeans_tree.c). It prints the processor
-time, the mean squared distance of a vector to the centroid of its list, and how many of the ten nearest vectors lie in
-the nprobe lists nearest to the query: the recall of exact scores. Vectors: SIFT from tests' shared data, and clouds around
-random points, where a query is a vector of the same clouds.
+iterations, each vector in its nearest list), and quickly, as folds and merges do (src/vector/kmeans_tree.c). It prints the
+processor time, the mean squared distance of a vector to the centroid of its list, and how many of the ten nearest vectors lie
+in the nprobe lists nearest to the query: the recall of exact scores. Vectors: SIFT from tests/data, and clouds
+around random points, where a query is a vector of the same clouds.
 """
 import argparse
 import os
@@ -28,10 +28,7 @@ def clouds(count, dim, centers, spread):
 
 
 def sift():
-    path = TOP.parent / "shared" / "data" / "vectors" / "sift-dataset-5k.tsv"
-    if not path.exists():
-        return None
-    x = np.loadtxt(path, dtype="f4", delimiter="\t", usecols=range(128))
+    x = np.fromfile(TOP / "tests" / "data" / "vectors" / "sift-5k.u8", dtype="u1").reshape(-1, 128).astype("f4")
     return x[QUERIES:], x[:QUERIES]
 
 
@@ -79,8 +76,7 @@ def main():
             ("1,000 wide clouds, 100,000 × 384, 632", clouds(100000, 384, 1000, 1.0), 632, (4, 16, 114)),
             ("no clouds, 40,000 × 384, 400", clouds(40000, 384, 1, 1.0), 400, (20, 90, 90))]
     for name, vectors, k, probes in sets:
-        if vectors:
-            measure(args, name, *vectors, k, probes)
+        measure(args, name, *vectors, k, probes)
 
 
 if __name__ == "__main__":

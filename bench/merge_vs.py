@@ -3,8 +3,9 @@
 
 A namespace of --parts segments, each as folds make them, is merged into one: read, clustered, encoded and written durably.
 faiss-cpu trains IVFn,SQ8 with as many lists and adds the vectors; they lie in its memory before the clock starts. Both use
---threads threads (one, so that neither waits for a thread that has no processor), in turns, each in a new process; the table has medians. Other programs share the machine, so the ratio is of
-processor time, and the page says the time by the clock, too. --write puts the table into docs/benchmarks/writes.md.
+--threads threads (one, so that neither waits for a thread that has no processor), in turns, each in a new process; the table
+has medians. Other programs share the machine, so the ratio is of processor time, and the page says the time by the clock, too.
+--write puts the table into docs/benchmarks/writes.md.
 """
 import argparse
 import json

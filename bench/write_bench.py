@@ -4,10 +4,10 @@
 Starts `dipper serve` over a folder of this host, with folding on, and has wrk write rows of 384 dimensions with fresh ids:
 64 connections, 10 rows in a request, vectors in base 64. Before and after, the same bodies go to a name that does not exist
 and must not be created, so that the server parses and drops them. Then it measures one row at a time, alternately with the
-least that a durable file costs: create, write, fsync, link, fsync of the folder. Then it writes --single rows one by one, waits until
-the namespace rests, and compares a query with one of the same rows written at once and compacted. Last, texts are embedded on
-the way in, and by `dipper index`. Processor times count user and system, of the server and of wrk: other programs change them
-less than rates. --write also puts the tables into docs/benchmarks/writes.md. Needs wrk (scripts/setup --bench).
+least that a durable file costs: create, write, fsync, link, fsync of the folder. Then it writes --single rows one by one,
+waits until the namespace rests, and compares a query with one of the same rows written at once and compacted. Last, texts are
+embedded on the way in, and by `dipper index`. Processor times count user and system, of the server and of wrk: other programs
+change them less than rates. --write also puts the tables into docs/benchmarks/writes.md. Needs wrk (scripts/setup --bench).
 """
 import argparse
 import base64
@@ -190,10 +190,10 @@ def single(dipper, folder, port, count, lines):
         upsert(connection, "whole", [{"id": i, "vector": lines[i % len(lines)]} for i in range(at, min(at + 2500, count))])
     connection.close()
     subprocess.run([dipper, "namespace", "compact", "whole", "--root", folder / "root"], check=True, capture_output=True)
-    requests = {}
+    requests, query = {}, json.dumps({"rank_by": ["vector", "ANN", lines[0]], "limit": 10})
     for name in ("single", "whole"):
         for _ in range(3):
-            answer = ask(port, "POST", f"/v2/namespaces/{name}/query", json.dumps({"rank_by": ["vector", "ANN", lines[0]], "limit": 10}))
+            answer = ask(port, "POST", f"/v2/namespaces/{name}/query", query)
         requests[name] = answer["performance"]["requests"]
     return [f"| {count:,} rows, one by one, and a minute of rest | |", "|---|---:|", f"| segments | {segments} |",
             f"| requests of a warm query; after the same rows at once | {requests['single']}, {requests['whole']} |"]
