@@ -19,6 +19,7 @@
 #include "index/schema_declare.h"
 #include "index/upkeep.h"
 #include "sim_branch.h"
+#include "weather.h"
 
 enum { ARENA_MAX = 64 << 20, STEPS_MAX = 400000, OPERATIONS_MAX = 400 };
 static const int64_t SECOND_NS = INT64_C(1000000000);
@@ -553,25 +554,6 @@ static void add_loaders(struct history *h, uint64_t seed)
         add_actor(h, "loader", act_loader, false);
 }
 
-/* Draws how often things go wrong, and how fast things go. */
-static void choose_weather(struct history *h)
-{
-    static const unsigned rates[] = {0, 400, 100, 40};
-    static const int64_t pauses[] = {10, 60, 600, 1800}, stalls[] = {2, 60, 900};
-    struct sim *sim = &h->sim;
-    struct sim_faults *f = &h->store.faults;
-    unsigned *const each[] = {&f->error, &f->stall, &f->crash, &f->late, &f->twice, &f->lost};
-    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
-        *each[i] = rates[sim_below(sim, 4)];
-    if (!f->error && !f->stall)
-        f->stall = rates[2];
-    f->late /= 4; /* puts are few among the requests */
-    f->twice /= 4;
-    f->lost /= 4;
-    f->stall_least_ns = stalls[sim_below(sim, 3)] * SECOND_NS;
-    h->pause_ns = pauses[sim_below(sim, 4)] * SECOND_NS;
-}
-
 void history_run(uint64_t seed, bool trace, struct history_result *out)
 {
     struct history h = {0};
@@ -581,7 +563,7 @@ void history_run(uint64_t seed, bool trace, struct history_result *out)
     truth_init(&h.truth, &h.store, NAME);
     h.kind = seed % 6 == 5 ? HISTORY_BRANCHES : (enum history_kind)(seed % HISTORY_BRANCHES);
     sim_branches_init(&h.branches, &h.truth);
-    choose_weather(&h);
+    choose_weather(&h.sim, seed, &h.store.faults, &h.pause_ns);
     add_actors(&h);
     add_loaders(&h, seed);
     sim_run(&h.sim, STEPS_MAX);

@@ -157,7 +157,7 @@ static int64_t travel_ns(struct sim_store *store)
 {
     if (goes_wrong(store, store->faults.stall)) {
         store->counts.stalls++;
-        return sim_span(store->sim, store->faults.stall_least_ns, 180 * MINUTE_NS);
+        return sim_span(store->sim, store->faults.stall_least_ns, store->faults.stall_most_ns);
     }
     return sim_span(store->sim, SIM_NS_PER_MS, 200 * SIM_NS_PER_MS);
 }

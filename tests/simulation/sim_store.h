@@ -27,7 +27,7 @@ struct sim_counts {
 struct sim_faults {
     unsigned error, stall, crash; /* of requests */
     unsigned late, twice, lost;   /* of puts */
-    int64_t stall_least_ns;
+    int64_t stall_least_ns, stall_most_ns;
 };
 
 struct sim_object;

@@ -122,7 +122,7 @@ static void forget_batch(struct collect_batch *b)
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
-static enum dp_status read_now(struct call *call, struct collection *c)
+static enum dp_status read_once(struct call *call, struct collection *c)
 {
     manifest_deinit(&c->manifest);
     c->begun_ns = index_now_ns(c->options->clock);
@@ -138,6 +138,19 @@ static enum dp_status read_now(struct call *call, struct collection *c)
     c->result->sequence = c->exists ? c->manifest.sequence : 0;
     if (status == DP_OK && c->exists)
         status = pin_set_read(call, c->collector->store, c->collector->name, &c->manifest, &c->pins);
+    return status;
+}
+
+/* Reads the manifest and its pins. Another collector may have removed a pin that a newer manifest does not have, so a
+ * missing one is damage only if the manifest stayed as it was. */
+static enum dp_status read_now(struct call *call, struct collection *c)
+{
+    enum dp_status status = read_once(call, c);
+    for (uint64_t before = 0; status == DP_CORRUPT && c->exists && c->manifest.sequence != before;) {
+        before = c->manifest.sequence;
+        dp_error_clear(&call->error);
+        status = read_once(call, c);
+    }
     return status;
 }
 
