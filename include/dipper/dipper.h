@@ -371,6 +371,9 @@ struct dp_write {
     /* True: the call never folds the log. False: it does, on the calling thread, when 256 writes or 128 MiB wait to be
      * folded after it, which says that nobody else folds. */
     bool no_fold;
+    /* The same write with the same key counts once in 24 hours, so it may be made again after DP_UNKNOWN: 1 to 255
+     * printable characters. NULL: none. */
+    const char *idempotency_key;
 };
 
 /* Writes to a namespace. On DP_OK all of the write is durable, and every later search sees it, in any process. After

@@ -169,18 +169,21 @@ class Namespace:
         many = not isinstance(ids, str) and hasattr(ids, "__iter__")
         return self.write(deletes=list(ids) if many else [ids], delete_condition=condition, timeout=timeout)
 
-    def write(self, *, timeout: Optional[float] = None, **fields: Any) -> Written:
+    def write(self, *, idempotency_key: Optional[str] = None, timeout: Optional[float] = None, **fields: Any) -> Written:
         """Writes what the fields of the HTTP API say: upsert_rows, upsert_columns, patch_rows, patch_columns, deletes,
-        upsert_condition, schema, … All of it counts at one moment. None counts as absent."""
+        upsert_condition, schema, … All of it counts at one moment. None counts as absent.
+
+        idempotency_key  the same write with the same key counts once in 24 hours: it may be made again after an error
+        """
         body = _rows.request(fields)
         schema = fields.get("schema")
         handle = self._open(timeout, create=True, embeds=schema is not None and _embeds(schema))
         try:
-            answer = handle.write(body, timeout)
+            answer = handle.write(body, idempotency_key, timeout)
         except UnsupportedError:
             if self._handle_embeds or not _embeds(self.info(timeout=timeout)["schema"]):
                 raise
-            answer = self._open(timeout, create=True, embeds=True).write(body, timeout)
+            answer = self._open(timeout, create=True, embeds=True).write(body, idempotency_key, timeout)
         said = json.loads(answer)
         return Written(said.get("rows_affected", 0), said.get("rows_upserted", 0), said.get("rows_patched", 0), said.get("rows_deleted", 0),
                        said)

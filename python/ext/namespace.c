@@ -171,7 +171,7 @@ static PyObject *py_namespace_query(PyObject *object, PyObject *const *args, Py_
 /* A request on its way. */
 struct namespace_request {
     struct dp_namespace *ns;
-    const char *body;
+    const char *body, *key;
     struct dp_limits limits;
     struct dp_answer *answer;
     struct dp_error error;
@@ -179,7 +179,8 @@ struct namespace_request {
 
 static enum dp_status run_write(struct namespace_request *r)
 {
-    const struct dp_write write = {.size = sizeof write, .limits = r->limits, .request = r->body};
+    const struct dp_write write = {
+        .size = sizeof write, .limits = r->limits, .request = r->body, .idempotency_key = r->key};
 
     return dp_namespace_write(r->ns, &write, &r->answer, &r->error);
 }
@@ -207,10 +208,10 @@ static enum dp_status run_delete(struct namespace_request *r)
 
 /* Runs a request and returns its answer as a str; "" if it has none. */
 static PyObject *run_namespace_request(PyObject *object, enum dp_status (*run)(struct namespace_request *),
-                                       const char *body, PyObject *timeout)
+                                       const char *body, const char *key, PyObject *timeout)
 {
     struct namespace_object *self = (struct namespace_object *)object;
-    struct namespace_request request = {.body = body};
+    struct namespace_request request = {.body = body, .key = key};
     struct blocking blocking;
     PyObject *text = NULL;
 
@@ -229,13 +230,14 @@ static PyObject *run_namespace_request(PyObject *object, enum dp_status (*run)(s
     return text;
 }
 
-/* write(request, timeout) */
+/* write(request, key | None, timeout) */
 static PyObject *py_namespace_write(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
-    const char *body;
+    const char *body, *key = NULL;
 
-    return has_arguments(given, 2, "write") && text_argument(args[0], "the request", &body)
-               ? run_namespace_request(object, run_write, body, args[1])
+    return has_arguments(given, 3, "write") && text_argument(args[0], "the request", &body) &&
+                   (args[1] == Py_None || text_argument(args[1], "idempotency_key", &key))
+               ? run_namespace_request(object, run_write, body, key, args[2])
                : NULL;
 }
 
@@ -245,18 +247,18 @@ static PyObject *py_namespace_ask(PyObject *object, PyObject *const *args, Py_ss
     const char *body;
 
     return has_arguments(given, 2, "ask") && text_argument(args[0], "the request", &body)
-               ? run_namespace_request(object, run_ask, body, args[1])
+               ? run_namespace_request(object, run_ask, body, NULL, args[1])
                : NULL;
 }
 
 static PyObject *py_namespace_info(PyObject *object, PyObject *timeout)
 {
-    return run_namespace_request(object, run_info, NULL, timeout);
+    return run_namespace_request(object, run_info, NULL, NULL, timeout);
 }
 
 static PyObject *py_namespace_delete(PyObject *object, PyObject *timeout)
 {
-    return run_namespace_request(object, run_delete, NULL, timeout);
+    return run_namespace_request(object, run_delete, NULL, NULL, timeout);
 }
 
 /* compact(when_due, timeout) → (folded, merged, removed, waiting) */

@@ -1,6 +1,8 @@
 /* answer.c: asks the handlers of the HTTP API without HTTP, and keeps their answers. */
 #include "capi/answer.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/json.h"
 
@@ -8,11 +10,10 @@ struct dp_answer {
     struct buffer json; /* ends with a NUL, which its length counts */
 };
 
-/* Requests of the C API have no headers. */
-static struct span no_header(const void *ctx, const char *name)
+/* The only header that requests of the C API may have. `key` may be NULL. */
+static struct span key_header(const void *key, const char *name)
 {
-    (void)ctx, (void)name;
-    return span_of(NULL, 0);
+    return key && strcmp(name, "idempotency-key") == 0 ? span_str(key) : span_of(NULL, 0);
 }
 
 /* Takes the body of the response. */
@@ -35,10 +36,11 @@ static enum dp_status keep_answer(struct call *call, struct http_response *respo
 }
 
 enum dp_status answer_request(struct call *call, struct dp_namespace *ns, api_handler handler, struct span body,
-                              struct dp_answer **answer)
+                              const char *key, struct dp_answer **answer)
 {
     const struct api_context api = {.service = ns->service};
-    const struct http_request request = {.method = "POST", .body = body, .args = {ns->name}, .header = no_header};
+    const struct http_request request = {
+        .method = "POST", .body = body, .args = {ns->name}, .header = key_header, .header_ctx = key};
     struct http_response response;
     enum dp_status status;
 

@@ -52,9 +52,9 @@ static enum dp_status send_write(struct call *call, struct dp_namespace *ns, con
         status = write_body_print(call, write, &printed);
     body = write->count > 0 ? buffer_span(&printed) : span_str(write->request);
     if (status == DP_OK)
-        status = answer_request(call, ns, turbopuffer_write, body, answer);
+        status = answer_request(call, ns, turbopuffer_write, body, write->idempotency_key, answer);
     if (status == DP_OVERLOADED && !write->no_fold && make_room(call, ns))
-        status = answer_request(call, ns, turbopuffer_write, body, answer);
+        status = answer_request(call, ns, turbopuffer_write, body, write->idempotency_key, answer);
     if (status == DP_OK && !write->no_fold)
         fold_long_log(call, ns);
     buffer_deinit(&printed);
@@ -96,7 +96,7 @@ static enum dp_status run_request(struct dp_namespace *ns, const char *function,
     if (status != DP_OK)
         return status;
     capi_begin(&c, &o.limits, CAPI_ROWS_ARENA_MAX);
-    status = answer_request(&c.call, ns, handler, span_str(body), answer);
+    status = answer_request(&c.call, ns, handler, span_str(body), NULL, answer);
     return capi_end(&c, status, error);
 }
 

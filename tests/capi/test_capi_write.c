@@ -184,6 +184,25 @@ static void test_capi_writes_string_ids_and_requests(void **state)
     dp_namespace_close(ns);
 }
 
+static void test_capi_a_write_with_a_key_counts_once(void **state)
+{
+    (void)state;
+    struct dp_namespace *ns = create_namespace("once");
+    struct dp_write write = request_of("{\"upsert_rows\": [{\"id\": 1, \"n\": 1}]}"), other = write;
+    write.idempotency_key = "order 17";
+    assert_int_equal(write_and_count(ns, &write, "rows_affected"), 1);
+    other.request = "{\"upsert_rows\": [{\"id\": 1, \"n\": 2}]}";
+    write_and_count(ns, &other, "rows_affected");
+    assert_int_equal(write_and_count(ns, &write, "rows_affected"),
+                     1); /* the answer is the same, and nothing changes */
+    expect_answer(ns, "{\"rank_by\": [\"id\", \"asc\"], \"include_attributes\": [\"n\"]}", "{\"id\":1,\"n\":2}");
+    other.idempotency_key = "order 17";
+    assert_int_not_equal(dp_namespace_write(ns, &other, NULL, NULL), DP_OK); /* another write */
+    write.idempotency_key = "";
+    expect_write(ns, &write, DP_INVALID, "Idempotency-Key");
+    dp_namespace_close(ns);
+}
+
 static void test_capi_names_what_is_wrong_with_a_write(void **state)
 {
     (void)state;
@@ -546,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_capi_writes_rows_and_finds_them),
         cmocka_unit_test(test_capi_patches_and_deletes_rows),
         cmocka_unit_test(test_capi_writes_string_ids_and_requests),
+        cmocka_unit_test(test_capi_a_write_with_a_key_counts_once),
         cmocka_unit_test(test_capi_names_what_is_wrong_with_a_write),
         cmocka_unit_test(test_capi_deletes_a_namespace_and_writes_it_anew),
         cmocka_unit_test(test_capi_opens_for_writing_only_what_exists),

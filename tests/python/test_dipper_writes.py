@@ -95,6 +95,15 @@ def test_conditions(films):
     assert (written.answer["patched_ids"], written.answer["deleted_ids"]) == ([1], [2])
 
 
+def test_a_write_with_a_key_counts_once(films):
+    first = {"upsert_rows": FILMS, "idempotency_key": "first"}
+    assert films.write(**first).upserted == 3
+    films.delete(1)
+    assert films.write(**first).upserted == 3 and ids(films.query([1, 0])) == [3, 2]
+    with pytest.raises(TypeError, match="idempotency_key"):
+        films.write(deletes=[1], idempotency_key=7)
+
+
 def test_queries_with_filters_and_orders(films):
     new = ("year", "Gte", 1990)
     assert ids(films.query([1, 0], filters=new)) == [3, 2]
