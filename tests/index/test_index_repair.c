@@ -211,9 +211,9 @@ static void test_each_lost_or_damaged_object_is_taken_out(void **state)
                 check_left(w, keys[i], &before, &watched, &result);
             }
             store_free(w->store);
+            w->store = whole;
         }
     }
-    w->store = whole;
 }
 
 /* Later writes go on behind the repaired log, and the old manifest stays. */
