@@ -139,7 +139,7 @@ struct dp_load_summary;
  * DP_CONFLICT (other writers kept winning; try again), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE, DP_DEADLINE,
  * DP_CANCELLED, DP_NOT_DURABLE (the rows are visible, but a crash of the host may undo that: load them again on a
  * sound disk), DP_UNKNOWN (the last write got no answer: load the rows again, which is safe), DP_TOO_LARGE (the
- * namespace has no room for another segment), DP_UNSUPPORTED (a newer version wrote a log into the namespace). */
+ * namespace has no room for another segment), DP_UNSUPPORTED (a newer version wrote the namespace). */
 DP_API enum dp_status dp_namespace_load_file(struct dp_model *model, const char *root, const char *name,
                                              const char *jsonl_path, const struct dp_load_options *options,
                                              struct dp_load_summary *summary, struct dp_error *error);
