@@ -21,7 +21,7 @@
 #include "sim_branch.h"
 #include "weather.h"
 
-enum { ARENA_MAX = 64 << 20, STEPS_MAX = 400000, OPERATIONS_MAX = 400 };
+enum { ARENA_MAX = 512 << 20, STEPS_MAX = 400000, OPERATIONS_MAX = 400 };
 static const int64_t SECOND_NS = INT64_C(1000000000);
 static const char NAME[] = "ns";
 
