@@ -317,12 +317,13 @@ static enum dp_status plan_patch(struct row_planning *p)
     return status;
 }
 
-/* Whether a request may become a load: rows to upsert, without conditions, and nothing to embed. */
+/* Whether a request may become a load: rows to upsert, without conditions, and nothing to embed. A load has no place for a
+ * key: the request would count again. */
 static bool suits_load(const struct row_planning *p)
 {
     const struct write_request *q = p->request;
-    bool suits = p->plan->embedding_count == 0 && q->upsert_condition.len == 0 && q->delete_filter.len == 0 &&
-                 q->patch_filter.len == 0;
+    bool suits = p->plan->embedding_count == 0 && q->key.len == 0 && q->upsert_condition.len == 0 &&
+                 q->delete_filter.len == 0 && q->patch_filter.len == 0;
     for (size_t i = 0; i < q->row_count && suits; i++)
         suits = q->rows[i].kind == WRITE_UPSERT;
     return suits;
@@ -394,7 +395,8 @@ enum dp_status write_plan_rows(struct call *call, const struct write_request *re
             status = plan_bulk(&p, i + 1);
             break;
         }
-        status = call_fail(call, DP_TOO_LARGE, "the write has more than %d bytes: split it", PLANNED_BYTES_MAX);
+        status = call_fail(call, DP_TOO_LARGE, "the write has more than %d bytes: split it%s", PLANNED_BYTES_MAX,
+                           request->key.len ? ", and give each part its own key" : "");
     }
     if (status == DP_OK)
         status = plan_patch(&p);

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "os/gate.h"
 #include "service/service_impl.h"
@@ -508,6 +509,37 @@ static void test_write_is_found_by_a_server_that_saw_another_metric(void **state
     service_free(two);
 }
 
+/* Rows for more than one entry of the log become a load, which has no place for a key: it would count twice. */
+static void test_write_with_a_key_never_becomes_a_load(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, TEXT = 7 << 20 };
+    struct service *s = fixture_service(NULL, true);
+    struct write_row rows[ROWS];
+    struct one_row w;
+    char *text = malloc(TEXT);
+    memset(text, 'a', TEXT);
+    text[0] = text[TEXT - 1] = '"';
+    upsert(&w, "bulk", 0, "text", "");
+    w.value = (struct write_value){(const uint8_t *)text, TEXT, 0};
+    for (size_t i = 0; i < ROWS; i++) {
+        rows[i] = w.row;
+        rows[i].id.number = i;
+    }
+    w.request.rows = rows;
+    w.request.row_count = ROWS;
+    w.request.schema = span_str("{\"text\": {\"type\": \"string\", \"filterable\": false}}");
+    w.request.key = span_str("once");
+    struct call *call = fixture_call();
+    assert_int_equal(write_one(call, s, &w.request), DP_TOO_LARGE);
+    assert_non_null(strstr(call->error.message, "key"));
+    w.request.key = (struct span){0};
+    must_write(s, &w.request);
+    assert_int_equal(rows_of(s, "bulk"), ROWS);
+    service_free(s);
+    free(text);
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -531,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_write_that_was_sent_is_not_made_again_in_the_next_life),
         cmocka_unit_test(test_write_brings_no_deleted_namespace_back),
         cmocka_unit_test(test_write_is_found_by_a_server_that_saw_another_metric),
+        cmocka_unit_test(test_write_with_a_key_never_becomes_a_load),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, tear_down));
 }
