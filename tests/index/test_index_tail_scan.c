@@ -117,6 +117,56 @@ static void test_index_tail_scan_finds_what_measuring_every_row_finds(void **sta
     arena_deinit(&arena);
 }
 
+/* Vectors whose squares no float holds exactly, or hardly: the tiny ones round to a few bits or to nothing. */
+static void test_index_tail_scan_of_tiny_and_huge_vectors_finds_the_same(void **state)
+{
+    (void)state;
+    enum { DIM = 64, ROWS = 200 };
+    static const float scales[] = {3e-24F, 1e-22F, 1e-20F, 1e-16F, 1e-10F, 1e10F, 1e17F};
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, (size_t)1 << 28);
+    call_init(&call, &arena);
+    for (size_t i = 0; i < 2 * sizeof scales / sizeof *scales; i++) {
+        enum index_metric metric = i % 2 ? INDEX_COSINE : INDEX_EUCLIDEAN_SQUARED;
+        uint64_t random = i + 1;
+        float vector[DIM], query[DIM];
+        struct wal_head head = {.incarnation = life, .id = own, .number = 1, .dim = DIM};
+        struct wal_encoder e;
+        struct wal_entry *entry;
+        struct tail tail;
+        struct span bytes;
+        wal_encoder_init(&e);
+        tail_init(&tail);
+        wal_encode_begin(&e, &head);
+        for (uint64_t row = 0; row < ROWS; row++) {
+            struct id_key key;
+            assert_int_equal(id_encode((struct index_id){.number = row}, &key, NULL), DP_OK);
+            draw_vectors(&random, false, 1, DIM, vector);
+            for (size_t d = 0; d < DIM; d++)
+                vector[d] *= scales[i / 2];
+            wal_encode_row(&e, id_key_span(&key), vector, 1, span_str("{}"));
+        }
+        assert_int_equal(wal_encode_end(&e, &bytes, NULL), DP_OK);
+        assert_int_equal(wal_entry_parse(bytes, &entry, NULL), DP_OK);
+        assert_int_equal(tail_append(&tail, entry, NULL), DP_OK);
+        wal_entry_release(entry);
+        for (int queries = 0; queries < 40; queries++) {
+            draw_vectors(&random, false, 1, DIM, query);
+            for (size_t d = 0; d < DIM && metric != INDEX_COSINE; d++)
+                query[d] *= scales[i / 2];
+            if (metric == INDEX_COSINE)
+                assert_true(vector_normalize(query, DIM));
+            const struct tail_search search = {
+                .metric = metric, .query = query, .dim = DIM, .top_k = 1 + draw(&random, 10)};
+            compare_searches(&call, &tail, &search);
+        }
+        tail_deinit(&tail);
+        wal_encoder_deinit(&e);
+    }
+    arena_deinit(&arena);
+}
+
 /* A tail of several parts, which the threads of a team share. */
 static void test_index_tail_scan_by_a_team_finds_the_same(void **state)
 {
@@ -190,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_index_tail_scan_finds_what_measuring_every_row_finds),
+        cmocka_unit_test(test_index_tail_scan_of_tiny_and_huge_vectors_finds_the_same),
         cmocka_unit_test(test_index_tail_scan_by_a_team_finds_the_same),
         cmocka_unit_test(test_index_tail_scan_without_memory_fails),
     };

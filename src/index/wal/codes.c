@@ -18,6 +18,8 @@
 #include "vector/distance.h"
 
 static const float ROUNDING = 1.2e-7F; /* relative error of one addition of floats, rounded up */
+/* The squares of gaps of a vector with a smaller square than this may lose all their bits, so its gaps are unknown. */
+static const float SQUARE_MIN = 1e-24F;
 /* What the rounding of floats adds to |q - r|, as a part of |q|. A component of x' is at least step / 2 or 8 step away
  * from `middle`, so this covers sums that are almost as large as 7.5 sum(|r|) steps. */
 static const float QUERY_ROUNDING = 4e-6F;
@@ -116,6 +118,8 @@ static void code_vector(struct wal_codes *c, size_t i, const float *x, uint32_t 
     c->fine_error[i] = sqrtf(fine) * 1.001F + rounding;
     c->spread[i] =
         sqrtf(squared_gap(x, bytes, dim, middle, 0.0F, 0)) * 1.001F + c->coarse_error[i] + c->fine_error[i];
+    if (square < SQUARE_MIN && (low != 0.0F || high != 0.0F))
+        c->coarse_error[i] = c->fine_error[i] = c->spread[i] = INFINITY; /* no bound: the vector is measured */
     c->square[i] = square;
     c->inverse[i] = 1.0F / length;
 }
