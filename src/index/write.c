@@ -44,10 +44,12 @@ struct write_commit {
     struct index_reader *reader;
     struct write_member *first;
     struct view *view;
-    size_t judged; /* members that are judged, from the first on */
-    bool look;     /* the next try brings the view up to date first */
-    bool current;  /* it was brought up to date since the group was taken */
-    bool ended;    /* the entry was sent, and the life of the namespace is over */
+    size_t judged;              /* members that are judged, from the first on */
+    bool look;                  /* the next try brings the view up to date first */
+    bool current;               /* it was brought up to date since the group was taken */
+    bool ended;                 /* the entry was sent, and the life of the namespace is over */
+    enum dp_status keys_status; /* DP_OK, or why this try cannot judge members that have a key */
+    struct dp_error keys_error;
     struct wal_encoder encoder;
 };
 
@@ -139,13 +141,24 @@ static enum dp_status admit(struct call *call, const struct view *view, const st
     return DP_OK;
 }
 
+/* Returns DP_OK if the member can be judged. */
+static enum dp_status admit_member(struct write_commit *c, const struct view_counts *tail,
+                                   const struct write_member *m)
+{
+    enum dp_status status = admit(c->call, c->view, tail, m);
+    if (status || m->write->key.len == 0 || c->keys_status == DP_OK)
+        return status;
+    c->call->error = c->keys_error;
+    return c->keys_status;
+}
+
 /* Judges members until the entry is full. */
 static void judge_members(struct write_commit *c, struct effects *e)
 {
     const struct view_counts tail = view_counts(c->view);
     c->judged = 0;
     for (struct write_member *m = c->first; m; m = member_after(m)) {
-        m->status = admit(c->call, c->view, &tail, m);
+        m->status = admit_member(c, &tail, m);
         m->error = c->call->error;
         dp_error_clear(&c->call->error);
         if (m->status == DP_OK && !effects_add(c->call, e, m))
@@ -268,8 +281,12 @@ static enum dp_status try_commit(struct write_commit *c, bool *again)
         return status;
     const struct key_set *folded = NULL;
     status = find_folded(c, &folded);
-    if (status == DP_OK)
+    c->keys_status = status == DP_STALE ? DP_OK : status;
+    c->keys_error = c->call->error;
+    if (status != DP_STALE) { /* a failure concerns members that have a key */
+        dp_error_clear(&c->call->error);
         status = effects_begin(c->call, c->view, folded, c->first, &e);
+    }
     if (status == DP_STALE) { /* a listed object is gone */
         c->look = *again = true;
         status = DP_OK;

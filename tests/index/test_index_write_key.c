@@ -1,11 +1,15 @@
 /* test_index_write_key.c: writes with a key count once: while their entry is in the log, after folds, and for 24 hours. */
 #include "index_fixture.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/checksum.h"
 #include "index/manifest/format.h"
+#include "index/query/reader.h"
 #include "index/upkeep.h"
 #include "index/verify.h"
 #include "index/wal/write_key.h"
@@ -143,6 +147,21 @@ static void test_index_write_key_counts_for_a_day(void **state)
     index_close(reader);
 }
 
+/* The entry that another node has put meanwhile has the same key: the write was judged in vain. */
+static void test_index_write_key_of_another_node_leaves_no_effects(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w), *other;
+    must_write(w, reader, 1, 1, "a");
+    other = fixture_open(w, "rows");
+    must_write(w, reader, 1, 2, "b");
+    struct index_write_result r = must_write(w, other, 1, 2, "b");
+    assert_true(r.repeated && r.upserted == 1 && r.number == 0);
+    assert_false(r.applied[0]);
+    index_close(other);
+    index_close(reader);
+}
+
 static void count_fault(void *context, const char *object, const char *why)
 {
     (void)why;
@@ -156,13 +175,8 @@ static bool agree(void *context, const struct index_repair_result *result)
     return true;
 }
 
-static void test_index_write_keys_that_are_damaged_stop_writes_with_keys_only(void **state)
+static void remove_folded_keys(struct world *w)
 {
-    struct world *w = *state;
-    struct index_reader *reader = begin_rows(w);
-    must_write(w, reader, 1, 1, "a");
-    fold(w, reader);
-    index_close(reader);
     struct store_listing list;
     assert_int_equal(store_list(&w->call, w->store, span_str("rows/"), (struct span){0}, false, 100, &list),
                      DP_OK);
@@ -171,6 +185,88 @@ static void test_index_write_keys_that_are_damaged_stop_writes_with_keys_only(vo
         if (key.len > 5 && memcmp(key.data + key.len - 5, ".keys", 5) == 0)
             assert_int_equal(store_remove(&w->call, w->store, key), DP_OK);
     }
+}
+
+/* A write of one row by a thread of its own. */
+struct keyed_thread {
+    struct index_reader *reader;
+    uint64_t id;
+    const char *key;
+    pthread_t thread;
+    enum dp_status status;
+    struct dp_error error;
+};
+
+static void *write_by_thread(void *context)
+{
+    struct keyed_thread *t = context;
+    struct arena arena;
+    struct call call;
+    struct index_write_result result;
+    const struct index_write_row row = {.id.number = t->id, .attributes = span_str("{\"n\":4}")};
+    const struct index_write write = {.rows = &row, .count = 1, .key = span_str(t->key), .request = 7};
+    arena_init(&arena, 16 << 20);
+    call_init(&call, &arena);
+    t->status = index_write(&call, t->reader, &write, &result);
+    t->error = call.error;
+    arena_deinit(&arena);
+    return NULL;
+}
+
+/* Holds the first put until two writes wait behind it, which are the next group. */
+struct two_waiting {
+    struct index_reader *reader;
+    atomic_bool done;
+};
+
+static void hold_put(void *context, const struct test_store_op *op)
+{
+    struct two_waiting *hold = context;
+    bool enough = op->kind != TEST_STORE_PUT || atomic_exchange(&hold->done, true);
+    while (!enough) {
+        pthread_mutex_lock(&hold->reader->group.lock);
+        enough = hold->reader->group.locked.waiting == 2;
+        pthread_mutex_unlock(&hold->reader->group.lock);
+        sched_yield();
+    }
+}
+
+static void test_index_write_without_a_key_survives_beside_damaged_keys(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w);
+    must_write(w, reader, 1, 1, "a");
+    fold(w, reader);
+    index_close(reader);
+    remove_folded_keys(w);
+    reader = fixture_open(w, "rows");
+    struct two_waiting hold = {.reader = reader};
+    struct keyed_thread threads[] = {{.id = 2, .key = ""}, {.id = 3, .key = "c"}, {.id = 4, .key = ""}};
+    test_store_hook(w->store, hold_put, &hold);
+    for (size_t i = 0; i < 3; i++) {
+        threads[i].reader = reader;
+        assert_int_equal(pthread_create(&threads[i].thread, NULL, write_by_thread, &threads[i]), 0);
+        while (!atomic_load(&hold.done))
+            sched_yield();
+    }
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i].thread, NULL);
+    test_store_hook(w->store, NULL, NULL);
+    assert_int_equal(threads[0].status, DP_OK);
+    assert_int_equal(threads[1].status, DP_CORRUPT);
+    assert_non_null(strstr(threads[1].error.message, ".keys"));
+    assert_int_equal(threads[2].status, DP_OK);
+    index_close(reader);
+}
+
+static void test_index_write_keys_that_are_damaged_stop_writes_with_keys_only(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w);
+    must_write(w, reader, 1, 1, "a");
+    fold(w, reader);
+    index_close(reader);
+    remove_folded_keys(w);
     struct index_write_result r;
     reader = fixture_open(w, "rows");
     assert_int_not_equal(write_keyed(w, reader, 1, 1, "a", 7, &r), DP_OK);
@@ -248,6 +344,8 @@ int main(void)
         IN_MEMORY(test_index_write_key_counts_once),
         IN_MEMORY(test_index_write_key_of_a_write_without_effect),
         IN_MEMORY(test_index_write_key_counts_for_a_day),
+        IN_MEMORY(test_index_write_key_of_another_node_leaves_no_effects),
+        IN_MEMORY(test_index_write_without_a_key_survives_beside_damaged_keys),
         IN_MEMORY(test_index_write_keys_that_are_damaged_stop_writes_with_keys_only),
         cmocka_unit_test(test_index_write_keys_are_settled),
         IN_MEMORY(test_index_write_keys_are_parsed_strictly),

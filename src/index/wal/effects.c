@@ -375,6 +375,12 @@ static enum dp_status take_repeated(struct call *call, const struct write_key *k
         return call_fail(
             call, DP_INVALID,
             "another write was sent with the same key in the last 24 hours: give each write its own key");
+    /* The member may have been judged before, over a view that lacked the entry with its key. */
+    memset(m->result.applied, 0, m->write->count * sizeof(bool));
+    if (m->deletes.count)
+        memset(m->deletes.applied, 0, m->deletes.count * sizeof(bool));
+    if (m->patches.count)
+        memset(m->patches.applied, 0, m->patches.count * sizeof(bool));
     m->result.upserted = key->upserted;
     m->result.patched = key->patched;
     m->result.deleted = key->deleted;
