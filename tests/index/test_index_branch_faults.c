@@ -7,6 +7,7 @@
 
 #include "index/lives.h"
 #include "index/upkeep.h"
+#include "index/verify.h"
 
 static const char *const rows_and_twig[] = {"rows", "twig", NULL};
 
@@ -388,6 +389,55 @@ static void test_index_a_branch_of_a_branch_begins_again_over_a_merged_source(vo
     branch_end(&rows);
 }
 
+static void act_take_bud(struct world *w)
+{
+    branch_delete(w, "bud");
+    branch_collect(w, (const char *const[]){"rows", NULL});
+    assert_int_equal(branch_pins(w, "rows"), 1);
+}
+
+static void refuse_fault(void *context, const char *object, const char *fault)
+{
+    (void)context;
+    fail_msg("%s: %s", object, fault);
+}
+
+/* Between a read of the manifest and those of its pins, a collector removes the pin of a branch that is deleted. To make a
+ * branch of another branch, and to verify, go on over the newer manifest. */
+static void test_index_a_pin_that_goes_meanwhile_is_no_damage(void **state)
+{
+    static const char *const verified[] = {NULL, "rows", "twig"};
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof verified / sizeof *verified; i++) {
+        struct branch_space rows, twig, bud, leaf;
+        struct index_verify_result result;
+        struct meddler taker = {.world = w, .kind = TEST_STORE_READ, .suffix = ".pin", .act = act_take_bud};
+        begin_anew(&rows, w);
+        branch_make(&twig, &rows, "twig");
+        branch_make(&bud, &rows, "bud");
+        branch_merge(w, "rows");
+        if (!verified[i]) {
+            if (branch_meddled(w, "twig", "leaf", &taker) != DP_OK)
+                fail_msg("%s", w->call.error.message);
+            adopt(&leaf, &twig, "leaf");
+            branch_check(&leaf);
+            branch_end(&leaf);
+        } else {
+            world_reset(w);
+            test_store_hook(w->store, meddle, &taker);
+            assert_int_equal(index_verify(&w->call, w->store, span_str(verified[i]), refuse_fault, NULL, &result),
+                             DP_OK);
+            test_store_hook(w->store, NULL, NULL);
+            assert_true(taker.done);
+        }
+        branch_check(&twig);
+        branch_check(&rows);
+        branch_end(&bud);
+        branch_end(&twig);
+        branch_end(&rows);
+    }
+}
+
 /* The collector of the source dies at each of its writes. */
 static void test_index_collectors_of_branches_die(void **state)
 {
@@ -446,6 +496,8 @@ int main(void)
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_a_branch_of_a_branch_begins_again_over_a_merged_source,
                                         time_world, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_pin_that_goes_meanwhile_is_no_damage, time_world,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_index_collectors_of_branches_die, time_world, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

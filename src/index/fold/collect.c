@@ -146,12 +146,12 @@ static enum dp_status read_once(struct call *call, struct collection *c)
 static enum dp_status read_now(struct call *call, struct collection *c)
 {
     enum dp_status status = read_once(call, c);
-    for (uint64_t before = 0; status == DP_CORRUPT && c->exists && c->manifest.sequence != before;) {
+    for (uint64_t before = 0; status == DP_STALE && c->exists && c->manifest.sequence != before;) {
         before = c->manifest.sequence;
         dp_error_clear(&call->error);
         status = read_once(call, c);
     }
-    return status;
+    return status == DP_STALE && c->exists ? call_restatus(call, DP_CORRUPT) : status;
 }
 
 /* ---- garbage --------------------------------------------------------------------------------------------- */

@@ -170,8 +170,10 @@ enum dp_status verify_namespace(struct call *call, struct verification *v, bool 
         return verify_fault(call, v, manifest.text);
     if (status)
         return status;
+    status = pin_set_read_newest(call, v->store, v->name, &v->manifest, &v->pins);
+    if (v->manifest.state != NAMESPACE_LIVE)
+        return manifest_check_live(&v->manifest, v->name, &call->error);
     *readable = true;
-    status = pin_set_read(call, v->store, v->name, &v->manifest, &v->pins);
     if (status)
         status = verify_fault(call, v, manifest.text);
     if (status == DP_OK)

@@ -48,7 +48,7 @@ static enum dp_status check_kept(struct call *call, struct owner_check *c)
     struct verification *v = c->v;
     const struct object_home home = manifest_home(&v->manifest, v->name, c->owner);
     bool is_self = span_equal(home.name, v->name); /* an earlier life of the name: its manifest is the branch's */
-    enum dp_status status = pin_set_read(call, v->store, home.name, &c->manifest, &c->pins);
+    enum dp_status status = pin_set_read_newest(call, v->store, home.name, &c->manifest, &c->pins);
     if (status)
         return status;
     if (!is_self && !has_pin_for(v, &c->manifest, home.incarnation))

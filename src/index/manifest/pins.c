@@ -99,7 +99,7 @@ static enum dp_status take_pin(struct call *call, const struct manifest_pin *pin
     list->pin = pin->id;
     list->incarnation = pin->incarnation;
     if (store_read_missing(read))
-        status = call_fail(call, DP_CORRUPT, "the manifest has this pin, but the object is missing");
+        status = call_fail(call, DP_STALE, "the manifest has this pin, but the object is missing");
     else if (read->status) {
         call->error = read->error;
         return read->status;
@@ -137,6 +137,26 @@ enum dp_status pin_set_read(struct call *call, struct store *store, struct span 
     set->count = status == DP_OK ? m->pin_count : 0;
     if (m->pin_count)
         store_read_release(reads, m->pin_count);
+    return status;
+}
+
+enum dp_status pin_set_read_newest(struct call *call, struct store *store, struct span name, struct manifest *m,
+                                   struct pin_set *set)
+{
+    enum dp_status status = pin_set_read(call, store, name, m, set);
+    while (status == DP_STALE) {
+        struct manifest newer;
+        uint64_t before = m->sequence;
+        dp_error_clear(&call->error);
+        status = manifest_load_any(call, store, name, &newer, NULL);
+        if (status)
+            return status;
+        manifest_deinit(m);
+        *m = newer;
+        status = pin_set_read(call, store, name, m, set);
+        if (status == DP_STALE && m->sequence == before)
+            return call_restatus(call, DP_CORRUPT);
+    }
     return status;
 }
 

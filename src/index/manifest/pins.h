@@ -56,9 +56,14 @@ struct pin_set {
 };
 
 /* Reads the .pin objects of the manifest of the namespace `name`, in one round, into the call's arena; unless *set holds
- * the same pins already. Fails with DP_CORRUPT when one is missing or damaged: then nobody knows what it keeps. */
+ * the same pins already. Fails with DP_CORRUPT when one is damaged: then nobody knows what it keeps; with DP_STALE when one is
+ * missing: a collector removes those that a newer manifest does not have. */
 enum dp_status pin_set_read(struct call *call, struct store *store, struct span name, const struct manifest *m,
                             struct pin_set *set);
+/* The same; when a pin is missing, replaces *m by the newest manifest, which may be a tombstone. Fails with DP_CORRUPT, too,
+ * when a pin of that one is missing. */
+enum dp_status pin_set_read_newest(struct call *call, struct store *store, struct span name, struct manifest *m,
+                                   struct pin_set *set);
 /* Returns whether a pin keeps the object, which is one of the manifest's namespace. */
 bool pin_set_has(const struct pin_set *set, const struct parsed_name *object);
 
