@@ -16,7 +16,7 @@ enum { LOADED = 60, FAR = 1000 };
 static const struct filter *parse_filter(struct world *w, struct index_reader *reader, const char *json)
 {
     struct schema schema;
-    struct filter *filter;
+    struct filter *filter = NULL;
     if (index_schema(&w->call, reader, &schema) != DP_OK ||
         filter_parse(&w->arena, span_str(json), &schema, false, &filter, &w->call.error) != DP_OK)
         fail_msg("%s: %s", json, w->call.error.message);
