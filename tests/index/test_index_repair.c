@@ -256,6 +256,43 @@ static void test_a_repair_asks_first_and_keeps_the_old_manifest(void **state)
     assert_int_equal(count_faults(w), 0);
 }
 
+static enum dp_status write_row(struct world *w, struct index_reader *reader, uint64_t number)
+{
+    float x[FIXTURE_DIM];
+    struct index_write_result written;
+    fixture_vector(w, number, 0, 1, x);
+    const struct index_write_row row = {
+        .kind = INDEX_UPSERT, .id = {.number = number}, .vectors = x, .windows = 1, .attributes = span_str("{}")};
+    const struct index_write write = {.rows = &row, .count = 1, .dim = w->dim};
+    dp_error_clear(&w->call.error);
+    return index_write(&w->call, reader, &write, &written);
+}
+
+/* A writer that knows only the entries before a gap puts its entry into the gap, which the repair has passed. */
+static void test_a_late_entry_in_a_gap_is_not_acknowledged(void **state)
+{
+    struct world *w = *state;
+    struct watched watched = {.refuses = false};
+    make_namespace(w);
+    struct index_reader *late = fixture_open(w, "rows"), *reader = fixture_open(w, "rows");
+    assert_int_equal(write_row(w, reader, 130), DP_OK);
+    assert_int_equal(write_row(w, reader, 131), DP_OK);
+    index_close(reader);
+    struct object_key sixth;
+    struct manifest m;
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    key_of_wal(&sixth, span_str("rows"), &m.incarnation, 6);
+    manifest_deinit(&m);
+    assert_int_equal(store_remove(&w->call, w->store, object_key_span(&sixth)), DP_OK);
+    struct index_repair_result result = repair(w, &watched);
+    assert_true(result.done && result.entries == 1);
+    assert_int_equal(write_row(w, late, 132), DP_UNKNOWN);
+    assert_int_equal(write_row(w, late, 133), DP_OK);
+    index_close(late);
+    struct row_list rows = read_rows(w);
+    assert_true(rows.has[131] && !rows.has[132] && rows.has[133]);
+}
+
 /* Makes the last segment one of a load that waits. */
 static void make_pending(void *context, struct manifest *m)
 {
@@ -268,6 +305,41 @@ static void make_pending(void *context, struct manifest *m)
                                          .segment_count = 1};
     m->pending = pending;
     m->pending_count = 1;
+}
+
+static void make_pending_long_ago(void *context, struct manifest *m)
+{
+    make_pending(context, m);
+    m->pending->at_ms -= INT64_C(3) * 24 * 3600 * 1000;
+}
+
+/* A repair puts no entry: a void of an abandoned load would stand in the gap, and the entries behind it would not follow it. */
+static void test_a_repair_of_the_log_leaves_abandoned_loads_alone(void **state)
+{
+    struct world *w = *state;
+    static char keys[OBJECTS_MAX][512];
+    for (unsigned damage = 0; damage < 2; damage++) { /* entry 3 is missing, or cut */
+        struct watched watched = {.refuses = false};
+        if (damage)
+            assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
+        make_namespace(w);
+        log_change_manifest(w, "rows", make_pending_long_ago, NULL);
+        struct row_list before = read_rows(w);
+        assert_int_equal(count_faults(w), 0);
+        size_t count = list_objects(w, keys);
+        struct manifest m;
+        assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+        for (size_t i = 0; i < count; i++) {
+            if (strstr(keys[i], m.incarnation.text) && strstr(keys[i], "/wal/00000000000000000003"))
+                damage_object(w, keys[i], damage);
+        }
+        manifest_deinit(&m);
+        struct index_repair_result result = repair(w, &watched);
+        assert_true(result.done);
+        assert_int_equal(result.entries, 1);
+        assert_int_equal(count_faults(w), 0);
+        assert_true(read_rows(w).count + 1 >= before.count);
+    }
 }
 
 /* Segments of loads that wait are verified; a repair leaves them alone and says so. */
@@ -292,6 +364,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_each_lost_or_damaged_object_is_taken_out, world_in_memory,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_a_late_entry_in_a_gap_is_not_acknowledged, world_in_memory,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_a_repair_of_the_log_leaves_abandoned_loads_alone, world_in_memory,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_a_damaged_segment_of_a_waiting_load_is_named, world_in_memory,
                                         world_close),

@@ -203,6 +203,7 @@ static enum dp_status apply_skip(struct call *call, void *context, struct manife
         return fail_changed(call, r);
     m->wal_floor = r->gap->last;
     m->wal_chain = r->gap->chain;
+    m->wal_gone = r->gap->last; /* an entry that a late writer puts into the gap is not acknowledged (rule L2) */
     return DP_OK;
 }
 
@@ -217,7 +218,8 @@ static const struct manifest_edit skip_edit = {apply_skip, note_repair_sent, sho
 /* Folds the entries before a gap, which are good. */
 static enum dp_status fold_before(struct call *call, const struct repair *r, const struct log_gap *gap)
 {
-    const struct index_fold_options options = {.team = r->options->team};
+    /* It gives up no abandoned load: the entry that says so would stand in the gap. */
+    const struct index_fold_options options = {.team = r->options->team, .load_ms = INT64_MAX};
     struct index_fold_result folded;
     struct index_reader *reader = NULL;
     enum dp_status status = reader_open_until(call, r->v.store, r->v.name, gap->first - 1, &reader);
