@@ -13,6 +13,7 @@
 #include "index/upkeep.h"
 #include "index/verify.h"
 #include "index/wal/write_key.h"
+#include "os/clock.h"
 
 static int64_t now_ms;
 
@@ -159,6 +160,67 @@ static void test_index_write_key_of_another_node_leaves_no_effects(void **state)
     assert_true(r.repeated && r.upserted == 1 && r.number == 0);
     assert_false(r.applied[0]);
     index_close(other);
+    index_close(reader);
+}
+
+/* Lets the deadline of a write pass while its first put is on its way. */
+static void pass_deadline(void *context, const struct test_store_op *op)
+{
+    const struct call *call = context;
+    while (op->kind == TEST_STORE_PUT && os_now_ns() < call->deadline_ns)
+        sched_yield();
+}
+
+/* The put of the first try arrives before the second try, or after it. */
+static void test_index_write_key_after_an_unknown_outcome_counts_once(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w), *other;
+    must_write(w, reader, 1, 1, "a");
+    for (int late = 0; late < 2; late++) {
+        const char *key = late ? "late" : "early";
+        struct index_write_result r;
+        other = fixture_open(w, "rows");
+        test_store_fate_at(w->store, late ? "00000004" : "00000002", 1, TEST_STORE_LATE, DP_UNKNOWN);
+        w->call.deadline_ns = os_now_ns() + 50 * 1000000;
+        test_store_hook(w->store, pass_deadline, &w->call);
+        assert_int_equal(write_keyed(w, reader, 1, 2, key, 7, &r), DP_UNKNOWN);
+        test_store_hook(w->store, NULL, NULL);
+        w->call.deadline_ns = INT64_MAX;
+        dp_error_clear(&w->call.error);
+        if (!late)
+            assert_int_equal(test_store_deliver(w->store, &w->call), DP_OK);
+        assert_true(must_write(w, other, 1, 2, key).repeated == !late);
+        if (late)
+            assert_int_equal(test_store_deliver(w->store, &w->call), DP_EXISTS);
+        dp_error_clear(&w->call.error);
+        assert_true(must_write(w, reader, 1, 2, key).repeated);
+        must_write(w, reader, 1, 3, "");
+        assert_true(must_write(w, other, 1, 2, key).repeated);
+        expect_row(w, "{\"n\":3}");
+        index_close(other);
+    }
+    index_close(reader);
+}
+
+/* A key is of one life of its namespace. */
+static void test_index_write_key_ends_with_its_namespace(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w);
+    const struct index_vectors none = {.dim = 0};
+    must_write(w, reader, 1, 1, "a");
+    fold(w, reader);
+    must_write(w, reader, 1, 2, "b");
+    index_close(reader);
+    assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    reader = fixture_open(w, "rows");
+    assert_false(must_write(w, reader, 1, 5, "a").repeated);
+    fold(w, reader);
+    assert_false(must_write(w, reader, 1, 6, "b").repeated);
+    assert_true(must_write(w, reader, 1, 5, "a").repeated);
+    expect_row(w, "{\"n\":6}");
     index_close(reader);
 }
 
@@ -344,6 +406,8 @@ int main(void)
         IN_MEMORY(test_index_write_key_counts_once),
         IN_MEMORY(test_index_write_key_of_a_write_without_effect),
         IN_MEMORY(test_index_write_key_counts_for_a_day),
+        IN_MEMORY(test_index_write_key_after_an_unknown_outcome_counts_once),
+        IN_MEMORY(test_index_write_key_ends_with_its_namespace),
         IN_MEMORY(test_index_write_key_of_another_node_leaves_no_effects),
         IN_MEMORY(test_index_write_without_a_key_survives_beside_damaged_keys),
         IN_MEMORY(test_index_write_keys_that_are_damaged_stop_writes_with_keys_only),
