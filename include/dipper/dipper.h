@@ -372,7 +372,7 @@ struct dp_write {
      * folded after it, which says that nobody else folds. */
     bool no_fold;
     /* The same write with the same key counts once in 24 hours, so it may be made again after DP_UNKNOWN: 1 to 255
-     * printable characters. NULL: none. */
+     * printable characters. Such a write has at most 16 MiB. NULL: none. */
     const char *idempotency_key;
 };
 
