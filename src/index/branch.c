@@ -1,18 +1,18 @@
 /* branch.c: makes branches (rule L10 of docs/internals/wal.md).
  *
- *   1. read the manifest of the branch's name: there is none, or a tombstone;
- *   2. fold the source's log, up to the newest entry that the source has by then, so that segments hold all of it;
- *   3. by a swap of the source, take what its manifest lists, and add a pin of the objects that the source owns;
- *   4. by a swap of each other owner of objects that the source lists, add a pin of its objects. The owner's manifest must
- *      list or pin them all. If it does not, merges of the source have replaced them: start again;
- *   5. put the branch's manifest on the state of 1. If somebody has changed it, start again: it may be a collector, which
- *      has done so in order to take the pins away.
+ *   1. read the manifest of the branch's name: there must be none, or a tombstone;
+ *   2. fold the source's log up to its newest entry, so that segments hold all of it;
+ *   3. swap the source's manifest: add a pin of the objects that the source owns, and take what the manifest lists;
+ *   4. swap the manifest of each other owner of listed objects: add a pin of its objects. The owner's manifest must list or
+ *      pin them all. If it does not, merges of the source have replaced them: start again;
+ *   5. put the branch's manifest, on condition that the name is still as step 1 found it. If it is not, start again: a
+ *      collector may have changed it, in order to remove the pins.
  *
- * A branch begins with an empty log of its own: it lists no log entries of its source, so the source's wal_gone need not
- * stop for it, and no branch that rests can stop it for ever.
+ * A branch begins with an empty log, and lists no log entries of its source. So the source's wal_gone need not wait for
+ * any branch, not even for one that nobody uses.
  *
- * A branching that dies between 3 and 5 leaves pins. The collectors of the owners take them out after the lag, each after
- * it has ended the state of 1 (index/fold/unpin.h).
+ * If the process dies between 3 and 5, the pins stay. After the lag the owners' collectors put a new tombstone
+ * under the branch's name, so that step 5 cannot succeed any more, and then remove the pins (index/fold/unpin.h).
  */
 #include "index/branch.h"
 
@@ -44,8 +44,8 @@ struct branching {
     struct span source, name;
     const struct index_branch_options *options;
     struct arena arena;
-    bool existed;            /* the branch's name had a manifest, a tombstone, … */
-    uint64_t sequence;       /* … with this sequence */
+    bool existed;            /* step 1 found a manifest of the branch's name: a tombstone */
+    uint64_t sequence;       /* of that manifest; 0: there was none */
     struct ulid incarnation; /* of the branch */
     struct ulid source_incarnation;
     uint64_t least; /* log entry of the source that the branch must have */
@@ -365,7 +365,7 @@ static enum dp_status swap_pin(struct call *call, struct branching *b, struct sp
     enum dp_status status = manifest_swap(call, b->store, name, edit, p, b->options->clock, &after);
     if (status == DP_OK)
         manifest_deinit(&after);
-    return object_log_status(call, status); /* a pin alone is nothing that anybody can see */
+    return object_log_status(call, status); /* no reader sees a pin */
 }
 
 /* Adds a pin to each owner but the source. An earlier life of the branch's own name needs none: the branch's manifest

@@ -18,7 +18,7 @@ struct index_process {
     pthread_mutex_t lock;
     struct {
         int64_t ulid_ms; /* time of the latest ULID that was made by the clock */
-        /* ULIDs of writers (glossary) that no swap uses now. A fork has none: those belong to its parent. */
+        /* ULIDs of writers (glossary) that no swap uses now. A forked child does not use its parent's. */
         char writers[INDEX_WRITERS_MAX][ULID_LEN + 1];
         size_t writer_count;
         int64_t owner; /* the process id that put them there */
@@ -45,14 +45,14 @@ int64_t index_wall_ms(const struct index_clock *clock);
 enum dp_status index_wait(const struct index_clock *clock, struct call *call, int64_t ms);
 enum dp_status index_random(const struct index_clock *clock, void *out, size_t len, struct dp_error *error);
 
-/* Returns now_ms, raised to the millisecond after the previous one that the clock's process got here. So the times
- * of the process's ULIDs rise. */
+/* Returns now_ms, or, if that is not later than the previous result for the clock's process, the millisecond after
+ * that result. So the times of the process's ULIDs rise. */
 int64_t index_ulid_ms(const struct index_clock *clock, int64_t now_ms);
 
 /* Takes a writer that an earlier swap of the clock's process has given back. Returns false if there is none. */
 bool index_take_writer(const struct index_clock *clock, char out[ULID_LEN + 1]);
-/* Gives back the writer of a swap whose outcome is known, so that the process's next swap replaces its place in the
- * manifest's list of writers. */
+/* Gives back the writer of a swap whose outcome is known. The process's next swap uses it again, so the process keeps
+ * one place in the manifest's list of writers. */
 void index_give_writer(const struct index_clock *clock, const char writer[ULID_LEN + 1]);
 
 #endif

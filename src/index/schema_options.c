@@ -319,7 +319,7 @@ static enum dp_status read_options(struct option_reading *o, struct span config,
         if (status)
             return status;
         if (option == ANN && is_true(value) && o->values[option].len)
-            continue; /* what it has says more */
+            continue; /* the present value of "ann" has details, which a plain true would drop */
         o->values[option] = is_off(value) && option != FILTERABLE ? (struct span){0} : value;
     }
     json_end(&r);

@@ -15,9 +15,13 @@ struct index_verify_result {
     uint64_t unlisted; /* objects below the namespace that the manifest does not list; the collector's work */
 };
 
-/* Verifies the manifest, each listed object (its size, every checksum, and that ids, rows, vectors, lists and deleted
- * rows agree), that its pins can be read and the owners of a branch's objects keep them, that no two live rows have one id, and the log from wal_floor on (its numbers, hashes and chain). Reads
- * in rounds of bounded size. Calls `fault` for each fault, and goes on behind it where it can. Fails only when it
+/* Verifies
+ *   - the manifest;
+ *   - each listed object: its size, every checksum, and that ids, rows, vectors, lists and deleted rows agree;
+ *   - that the pins can be read, and that the owners of a branch's objects keep them;
+ *   - that no two live rows have one id;
+ *   - the log from wal_floor on: its numbers, hashes and chain.
+ * Reads in rounds of bounded size. Calls `fault` for each fault, and goes on after it where it can. Fails only when it
  * cannot verify: DP_NOT_FOUND, a store that does not answer, or no memory. */
 enum dp_status index_verify(struct call *call, struct store *store, struct span name, index_fault_fn *fault,
                             void *context, struct index_verify_result *result);
@@ -29,8 +33,8 @@ struct index_repair_result {
     struct index_verify_result found; /* by the verification before */
     uint64_t segments;                /* damaged segments, which the repair replaces */
     uint64_t kept;                    /* rows of them that it keeps */
-    uint64_t lost, unnamed;           /* rows of them that are lost, and those of these whose ids are lost, too */
-    uint64_t back;    /* at most so many deleted rows come back, because it is not known which they were */
+    uint64_t lost, unnamed;           /* lost rows, and lost rows whose ids are lost, too */
+    uint64_t back;    /* at most so many deleted rows come back, because nobody knows which rows were deleted */
     uint64_t entries; /* log entries that are lost, with all that they wrote */
     bool done;        /* the namespace has been changed */
 };

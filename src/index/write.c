@@ -27,14 +27,14 @@ enum {
 };
 static const uint64_t unfolded_bytes_max = UINT64_C(2) * 1000 * 1000 * 1000;
 
-/* Writers are slowed down long before that. A level of 1 is what a folder that keeps up leaves behind: so many entries, rows
- * or bytes. */
+/* index_write() slows writers down long before it refuses writes. It measures the unfolded log in levels: level 1 is the size that a
+ * process which keeps up with folding leaves, in entries, rows or bytes. */
 enum {
     PACE_ENTRIES = 256,
     PACE_ROWS = 64 * 1024,
     PACE_BYTES = 128 << 20,
-    PACE_GATHER_MS = 20, /* from a quarter of that level on, to make larger entries */
-    PACE_HOLD_MS = 20,   /* per group at level 2; it grows with the square of what is beyond level 1 */
+    PACE_GATHER_MS = 20, /* from level 1/4 on, to make larger entries */
+    PACE_HOLD_MS = 20,   /* per group at level 2; it grows with the square of level - 1 */
     PACE_HOLD_MS_MAX = 250
 };
 
@@ -327,7 +327,7 @@ static size_t end_members(struct write_commit *c, enum dp_status status)
     return count;
 }
 
-/* Slows writers down as the unfolded log grows, so that they seldom come to be refused. */
+/* Slows writers down as the unfolded log grows, so that index_write() seldom has to refuse a write. */
 static void pace_writers(struct index_reader *reader, struct view *view)
 {
     const struct view_counts tail = view_counts(view);

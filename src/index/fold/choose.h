@@ -17,8 +17,9 @@ enum {
     MERGE_LISTED_MAX = 24, /* beyond it, the smallest segments merge, whatever their tiers */
     MERGE_IDLE_LISTED = 3, /* segments that a namespace at rest may keep */
     MERGE_IDLE_ROWS = 256 * 1024,
-    MERGE_IDLE_PART =
-        16 /* it keeps one if the others have this part of the largest one's rows, so a row is seldom rewritten */
+    /* A namespace at rest becomes one segment if its largest segment has at most so many times the rows of all others
+     * together. So a row is seldom rewritten. */
+    MERGE_IDLE_PART = 16
 };
 
 /* How much a merge does. */

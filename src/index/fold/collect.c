@@ -14,7 +14,7 @@
  * Before that, it takes pins out of the manifest that no branch needs (fold/unpin.h).
  *
  * A manifest that has let an object go never lists it again: commits check the horizon, and numbers of entries only rise.
- * Nor does it get a pin of that object: who adds a pin does so over a manifest that still lists or pins the object.
+ * Nor does it get a pin of that object: a branching adds a pin only while the manifest still lists or pins the object.
  * The grace is for readers and writers that still hold an older manifest. The batch lives in memory only. When the
  * process ends, its successor lists again.
  *

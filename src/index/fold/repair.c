@@ -5,8 +5,8 @@
  *   3. read the damaged segments again, build segments of their rows, and replace them by one swap;
  *   4. for each gap of the log: fold the entries before it, and raise wal_floor behind it by a swap.
  *
- * A repair takes no lock. Its swaps hold only over the manifest that it has verified, as far as they touch it: if another
- * one has changed a damaged segment or the floor, the repair ends with DP_CONFLICT, and what it has done so far stays.
+ * A repair takes no lock. If another process has changed a damaged segment or wal_floor since the repair verified the
+ * manifest, the repair's swap fails with DP_CONFLICT. The swaps that the repair has made before stay.
  */
 #include "index/fold/salvage.h"
 

@@ -41,8 +41,8 @@ struct row_scan {
     struct ulid incarnation;
     uint32_t dim;
     uint64_t round_bytes; /* 0: SCAN_ROUND_BYTES */
-    /* Receives, with the context of row_scan_run(), the rows that cannot be read, of a scan of one damaged segment; NULL: the
-     * scan fails at the first of them. */
+    /* For a scan of one damaged segment: receives the rows that cannot be read, with the context of row_scan_run(). NULL: the
+     * scan fails at the first such row. */
     row_scan_lost_fn *lost;
     struct scanned_segment *segments;
     size_t count;

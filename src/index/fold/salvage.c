@@ -11,8 +11,8 @@ struct segment_salvage {
     struct salvage *s;
     struct row_scan scan;
     struct row_set lost; /* rows that cannot be read and were not deleted */
-    uint64_t named;      /* those of them whose ids were found */
-    uint64_t replaced;   /* those of these that the log has replaced or deleted */
+    uint64_t named;      /* lost rows whose ids were found */
+    uint64_t replaced;   /* named rows that the log has replaced or deleted */
     uint64_t shadowed;   /* rows whose ids have live rows in other segments */
 };
 

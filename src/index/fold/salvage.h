@@ -12,8 +12,8 @@ struct salvage {
     void (*lost)(void *context, const struct index_id *id); /* receives the id of each lost row; or NULL */
     void *context;
     uint64_t kept;    /* rows that can be read and live */
-    uint64_t rows;    /* rows that are lost: those that no later log entry names, or whose ids are lost */
-    uint64_t unnamed; /* those of them whose ids are lost, too */
+    uint64_t rows;    /* lost rows, except those whose ids a later log entry names */
+    uint64_t unnamed; /* lost rows whose ids are lost, too */
     uint64_t back;    /* at most so many rows of `kept` were deleted before */
 };
 

@@ -32,7 +32,7 @@ static size_t count_entries(const struct tail *tail, uint64_t rows_max)
     return whole ? tail->entry_count : count;
 }
 
-/* Takes the rows of the part, of each id the newest one in the part. A row after the part may have replaced it. */
+/* Takes the newest row of each id in the part. A row after the part may have replaced it. */
 static enum dp_status take_part_rows(const struct tail *tail, struct tail_part *part, struct dp_error *error)
 {
     struct map newest; /* id key → position in part->newest */

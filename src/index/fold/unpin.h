@@ -11,7 +11,7 @@ struct unpin_search {
     struct span name;         /* of the namespace that has the pins */
     const struct manifest *m; /* its manifest */
     const struct index_clock *clock;
-    int64_t date_ms, lag_ms; /* the store's time; a pin older than the lag is of a branching that has ended */
+    int64_t date_ms, lag_ms; /* the store's time; the age at which a pin without a branch is given up */
 };
 
 /* Puts the ids of the pins that no branch needs, and none ever will, into unused[*count], which has room for all pins.

@@ -1,7 +1,7 @@
 /* verify_log.c: verifies the log entries after wal_floor: their bytes, numbers, and chain of hashes.
  *
- * Behind an entry that is missing or damaged the verification goes on: entries hold effects, which need no entry before
- * them. The hash that the next good entry carries is then the hash of the last one that is not.
+ * After an entry that is missing or damaged the verification goes on: entries hold effects, which need no earlier entry.
+ * The next good entry carries the hash of the entry before it, which is the last one of the gap.
  */
 #include "index/fold/verify_log.h"
 
@@ -12,8 +12,8 @@
 #include "index/wal/entry.h"
 
 enum {
-    GAP_READS_MAX =
-        1024 /* entries that no listing shows and that are read nevertheless: a listing is no single moment */
+    /* Maximum entries that it reads although no listing shows them: a listing takes time, so it may miss new entries. */
+    GAP_READS_MAX = 1024
 };
 
 /* ---- gaps ------------------------------------------------------------------------------------------------ */

@@ -15,8 +15,8 @@
  * makes coarse segments, with an eighth of the lists, so that folding keeps up with the writes; the next merge gives the rows
  * their lists. Folds and merges cluster quickly (kmeans_cluster): a row is clustered again in each merge.
  *
- * Vectors that wait in a file are read in order through a mapping, whose memory is let go after each slice, and in the order
- * of the lists one by one. So the memory of a build does not grow with the vectors.
+ * Vectors that wait in a file are read in two ways: in order through a mapping, whose memory is released after each slice,
+ * and one by one in the order of the lists. So the memory of a build does not grow with the vectors.
  */
 #include "index/load/load.h"
 
@@ -50,7 +50,7 @@ struct segment_build {
     struct ulid id;
     bool scales;             /* for cosine: the .ivf codes each vector of `clustered` as if it had length 1 */
     const float *x;          /* float[vector_count][dim]: the vectors as the rows brought them */
-    const float *clustered;  /* the same; or, for cosine without `scales`, each of length 1 */
+    const float *clustered;  /* `x`; or, for cosine without `scales`, its vectors scaled to length 1 */
     struct spill directions; /* holds `clustered` where it differs from `x` */
     struct span documents;
     const struct span *keys; /* [waiting.count]: id keys of the waiting rows */

@@ -1,4 +1,4 @@
-/* load/import.c: makes a new namespace of rows that are as another namespace has kept them.
+/* load/import.c: makes a new namespace of rows that another namespace has exported.
  *
  * An import is a load whose swap begins a life. It knows the schema before the first row comes, and takes rows without
  * vectors. Until its swap there is no such namespace; if somebody else makes one meanwhile, the import fails.

@@ -51,7 +51,7 @@ struct index_loader {
     struct waiting_rows waiting;
     size_t segment_rows;               /* maximum rows per segment */
     bool coarse;                       /* the segments get few lists: they are merged soon */
-    bool quick;                        /* clusters in a small part of the time, as folds and merges do */
+    bool quick;                        /* clusters with kmeans_cluster(), as folds and merges do */
     bool leaves_fold;                  /* after its log entry it leaves the fold to others */
     struct manifest_segment *segments; /* segments that are built, but not committed */
     size_t segment_count, segment_room;

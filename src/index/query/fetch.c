@@ -8,8 +8,8 @@
 enum {
     FETCH_ROWS_MAX = 64 * 1024,          /* rows of a round */
     FETCH_ARENA_MAX = 64 * 1024 * 1024,  /* bytes of a run of documents */
-    FETCH_VECTORS_MAX = 4 * 1024 * 1024, /* bytes of vectors that one range reads for several rows … */
-    FETCH_GAP_MAX = 8 * 1024             /* … and of other vectors between two of these rows */
+    FETCH_VECTORS_MAX = 4 * 1024 * 1024, /* maximum bytes of a range that has the vectors of several rows */
+    FETCH_GAP_MAX = 8 * 1024             /* maximum bytes of other vectors between two rows of such a range */
 };
 
 static size_t ask_dpr(struct round *round, const struct segment *segment, uint64_t offset, uint64_t len)
@@ -93,8 +93,8 @@ static bool shares_run(const struct fetching *f, size_t begin, size_t i)
            f->ranges[i - 1 - begin].run.first == f->ranges[i - begin].run.first;
 }
 
-/* Returns the vectors by which the range of the place before must grow to hold those of place i too; 0: they need a
- * range for themselves. */
+/* Returns how many vectors the previous place's range must grow by to hold the vectors of place i too; 0: these need a
+ * separate range. */
 static uint64_t vectors_to_join(const struct fetching *f, size_t begin, size_t i)
 {
     const struct fetch_ranges *r = &f->ranges[i - begin], *before = r - 1;

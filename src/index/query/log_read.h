@@ -41,7 +41,8 @@ struct log_run {
     int64_t date_ms; /* the store's clock at the latest answer, also at one that says "no entry"; 0: unknown */
 };
 
-/* Asks the round for `count` entries (0: none, of a namespace without a log) from `first` on. The incarnation must outlive the round. */
+/* Asks the round for `count` entries from `first` on; 0: for none, if the namespace has no log. The incarnation must
+ * outlive the round. */
 enum dp_status log_read_ask(struct round *round, struct span name, const struct ulid *incarnation, uint64_t first,
                             size_t count, struct log_read *out);
 /* Parses the answers. Reads the rest of long entries, in one more round. Fails with DP_CORRUPT or DP_UNSUPPORTED and

@@ -1,6 +1,6 @@
 /* index/query/snapshot.h: a namespace at one moment: its manifest and the hot parts of its segments, in memory.
  *
- * A snapshot does not change, but for `seen`, and counts its references. Queries may use an old snapshot while a
+ * A snapshot counts its references. Only its field `seen` changes. Queries may use an old snapshot while a
  * newer one opens. Two snapshots share the segments and the deleted rows that are in both.
  */
 #ifndef INDEX_SNAPSHOT_H
@@ -71,7 +71,7 @@ struct snapshot_log {
     struct log_run run; /* out; after DP_OK the caller releases it */
 };
 
-/* Opens the segments that the manifest `m` lists or has pending, which the read `seen` found. Reads in rounds of at most
+/* Opens the segments that the manifest `m` lists or has pending. `seen`: the read that found `m`. Reads in rounds of at most
  * round_bytes (0: ROUND_BYTES_MAX). The first round also reads the entries of `log` (or NULL). Shares the unchanged
  * segments with `before` (or NULL). Takes over *m, also on failure. Fails with DP_STALE when a listed object is
  * missing: then the manifest may have changed. */

@@ -1,10 +1,9 @@
 /* tail_scan.c: finds the nearest live rows of a tail.
  *
  * The codes of the vectors (index/wal/codes.h) give a lower bound of each distance. The scan bounds all vectors, then
- * measures the rows of the k best bounds: the worst of their distances is almost that of the k-th row. It refines the
- * bounds that are not worse than that, and measures the rows whose refined bounds are not. A heap keeps the distance of
- * the k-th row so far. Rows at exactly this distance are sorted by their ids, and the first of them fill the places that
- * nearer rows leave.
+ * measures the rows of the k best bounds. The worst of these distances, the limit, is nearly the distance of the k-th
+ * row. The scan refines the bounds within the limit, and measures the rows whose refined bounds are still within it. A
+ * heap keeps the limit: the distance of the k-th row so far. Among rows at exactly this distance the smallest ids win.
  */
 #include "index/query/tail_scan.h"
 
@@ -50,7 +49,8 @@ struct tail_scanning {
     struct bound_part *parts; /* [part_count] */
     size_t part_count;
     float *bounds; /* lower bounds of the distances of all vectors of the tail, in the order of the log */
-    /* of all vectors: those of a part that may be among the best come first in its place; then their rows */
+    /* [vectors of the tail]. The places of a part begin with its vectors that may be among the best; refine_near()
+     * replaces these by their rows. */
     uint32_t *near;
 };
 
@@ -155,8 +155,8 @@ static bool may_be_near(const struct tail_scanning *s, float bound)
     return s->top.count < s->top.k || !(bound > s->top.hits[0].score);
 }
 
-/* Replaces the near[count] vectors of an entry, whose first row in the tail is `first`, by the rows of those that refined
- * bounds leave. Returns how many. */
+/* Refines the bounds of the vectors near[count] of an entry. Replaces them by the rows of those that may still be among
+ * the best, and returns how many. `first`: the entry's first row in the tail. */
 static size_t refine_near(const struct tail_scanning *s, const struct wal_entry *entry, const float *bounds,
                           size_t first, uint32_t *near, size_t count)
 {

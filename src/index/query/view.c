@@ -509,7 +509,7 @@ static enum dp_status take_inheritance(struct call *call, struct view *view, str
             kept->loads = kept->loads || wal_entry_names_load(tail->entries[i]);
             kept->entries[kept->count++] = wal_entry_retain(tail->entries[i]);
         }
-        /* Without entries about loads, those that are pending over the new manifest stay hidden. */
+        /* If no kept entry is about a load, all pending loads stay hidden, and the masks of listed segments still hold. */
         for (size_t i = 0; i < view->base->listed_count && status == DP_OK && !kept->loads; i++) {
             size_t k = find_shared(view, i, from);
             if (k != SIZE_MAX && from->locked.masks[k] && !view_hides(from, k))

@@ -48,7 +48,7 @@ static enum dp_status take_chosen(struct row_choosing *c, struct chosen_rows *ro
     if (rows->choice->partial)
         return DP_OK;
     return call_fail(c->call, DP_INVALID,
-                     "%s matches more than %zu rows, or rows of more than %d MiB, which one write may not change: "
+                     "%s matches more than %zu rows, or rows of more than %d MiB, the maximum for one write: "
                      "allow partial changes, and write again while rows remain",
                      step, most, WAL_ENTRY_MAX >> 20);
 }

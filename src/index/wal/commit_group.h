@@ -3,9 +3,9 @@
  * A write joins the queue of its namespace and waits. The first that finds no leader leads: it takes writes from the
  * front, commits them, and tells each its outcome, while later ones gather for the next group. Writers that have just
  * got an outcome often write again at once, so a leader waits for them, for a small part of the time that a commit
- * takes; if not, two halves of the writers would take turns. A write alone never waits, unless commit_group_pace() says so. A write that is not
- * taken yet leaves the queue when its call ends; one that is taken waits for the outcome, because its entry may be on
- * its way to the store.
+ * takes. If it did not wait, two halves of the writers would take turns. A write alone waits only if commit_group_pace()
+ * says so. If the call of a write ends before a leader has taken it, the write leaves the queue. A write that was taken
+ * waits for the outcome, because its entry may be on its way to the store.
  */
 #ifndef INDEX_WAL_COMMIT_GROUP_H
 #define INDEX_WAL_COMMIT_GROUP_H
