@@ -368,8 +368,8 @@ struct dp_write {
     /* A JSON object with the fields of POST /v2/namespaces/NAME in docs/http-api.md: conditions, the schema, rows of
      * another kind or with other ids, … The first vectors of a namespace need its "distance_metric". NULL: none. */
     const char *request;
-    /* True: the call never folds the log. False: it does, on the calling thread, when 256 writes or 128 MiB wait to be
-     * folded after it, which says that nobody else folds. */
+    /* True: the call never folds the log. False: if 256 writes or 128 MiB wait to be folded after the call, nobody else
+     * folds, so the call folds them on the calling thread. */
     bool no_fold;
     /* The same write with the same key counts once in 24 hours, so it may be made again after DP_UNKNOWN: 1 to 255
      * printable characters. Such a write has at most 16 MiB. NULL: none. */
@@ -381,9 +381,9 @@ struct dp_write {
  *
  * answer  counts rows: "rows_affected", "rows_upserted", "rows_patched", "rows_deleted". May be NULL
  *
- * A write is one object of the log in the root, and searches read those that no segment holds yet. The library does
- * nothing in the background; the calls that write fold the log (see no_fold). Merging segments and removing objects
- * is left to dp_namespace_compact, or to `dipper serve` or `dipper index-worker` on the root.
+ * Each write is one object of the namespace's log, below the root. Searches read the objects of the log that no
+ * segment holds yet. The library does nothing in the background; the calls that write fold the log (see no_fold).
+ * dp_namespace_compact merges segments and removes objects; so do `dipper serve` and `dipper index-worker` on the root.
  *
  * Thread-safe, also between processes; writes that several threads make at once share an object. Errors: DP_INVALID
  * (the request, a row, an attribute of another type; the message names it), DP_NOT_FOUND, DP_UNSUPPORTED, DP_TOO_LARGE
@@ -424,8 +424,8 @@ DP_API enum dp_status dp_namespace_delete(struct dp_namespace *ns, const struct 
 
 struct dp_compact_options {
     size_t size;
-    struct dp_limits limits; /* DP_DEADLINE and DP_CANCELLED lose the step at work, and nothing else */
-    /* True: does only what is worth its price by now, as `dipper serve` does in the background. A call that finds
+    struct dp_limits limits; /* DP_DEADLINE and DP_CANCELLED: only the present step is lost */
+    /* True: does only what is already worth its price, as `dipper serve` does in the background. A call that finds
      * nothing to do asks the store nothing, so a program may make one after every write. False: does all. */
     bool when_due;
 };

@@ -155,7 +155,7 @@ class Namespace:
         filters: Optional[Filter] = None,
         timeout: Optional[float] = None,
     ) -> Written:
-        """Deletes rows: an id, or a list, set or array of ids. Ids without a row are no mistake.
+        """Deletes rows: an id, or a list, set or array of ids. Skips ids without a row.
 
         condition  only rows among these that match
         filters    in place of ids: all rows that match; it looks at every row

@@ -1,5 +1,5 @@
-/* namespace.c: the type Namespace, an open namespace, and load_file, which adds rows to one. Requests and answers that the HTTP
- * API has too pass as JSON texts. */
+/* namespace.c: the type Namespace, an open namespace, and load_file, which adds rows to one. Requests and answers of the HTTP
+ * API pass through as JSON texts. */
 #include "ext.h"
 
 struct namespace_object {
@@ -50,7 +50,7 @@ static bool py_namespace_open(struct namespace_object *self, const char *root, c
         enum dp_status status = dp_namespace_open(root, name, &options, &self->ns, &error);
         good = blocking_end(&blocking, status, &error);
     }
-    return good; /* if not, the object's end leaves the model */
+    return good; /* if false, freeing the object releases the model */
 }
 
 /* Namespace(root, name, create, model | None, timeout) */

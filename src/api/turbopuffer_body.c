@@ -30,7 +30,7 @@ void body_not_yet(struct body_parse *b, const char *what, const char *instead)
     body_refuse(b, DP_UNSUPPORTED, "%s is not supported yet by this server: %s", what, instead);
 }
 
-/* The service's word for a type of JSON, and for a value of that type. */
+/* Returns turbopuffer's name for a type of JSON; `expected`: with its article. */
 static const char *service_word(enum json_type type, bool expected)
 {
     switch (type) {
@@ -54,7 +54,7 @@ bool body_expect(struct body_parse *b, enum json_type type, const char *name, co
         return true;
     if (found == JSON_NOTHING)
         return false;
-    /* The service shows the value of a string. */
+    /* turbopuffer's message shows the value only if it is a string. */
     const bool shown = found == JSON_STRING && json_read_raw(&ahead, &raw) && raw.len <= VALUE_SHOWN;
     json_reject(&b->r, DP_INVALID, "%s must be %s, not %s (invalid type: %s%s%.*s, expected %s)", name,
                 json_type_name(type), json_type_name(found), service_word(found, false), shown ? " " : "",

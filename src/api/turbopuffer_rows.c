@@ -174,7 +174,7 @@ static const float *read_base64(struct rows_parse *p, struct json_reader *r, siz
     return NULL;
 }
 
-/* Reads null, an array of numbers or a base 64 string. Behind many vectors, keeps it as it came. */
+/* Reads null, an array of numbers or a base 64 string. After TURBOPUFFER_VECTORS_RAW bytes of vectors, keeps the text unread. */
 static void read_vector_value(struct rows_parse *p, struct json_reader *r, struct write_row *row)
 {
     size_t count = 0;

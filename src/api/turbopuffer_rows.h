@@ -11,7 +11,7 @@ enum {
     TURBOPUFFER_ROWS_MAX = 128 * 1024,
     TURBOPUFFER_VALUES_MAX = 1024 * 1024,
     TURBOPUFFER_VECTORS_MAX = 16 * 1024 * 1024, /* bytes of vectors that are in memory, as float32 */
-    TURBOPUFFER_VECTORS_RAW = 8 * 1024 * 1024   /* behind so many, rows keep their vectors as they came */
+    TURBOPUFFER_VECTORS_RAW = 8 * 1024 * 1024   /* after so many bytes, rows keep the texts of their vectors */
 };
 
 /* Collects the rows of one request. Everything lies in the call's arena. */

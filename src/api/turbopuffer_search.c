@@ -19,7 +19,7 @@ static void print_stages(struct json_writer *w, const struct call_cost *cost)
     json_end_object(w);
 }
 
-/* Prints a ratio with its point also where it is 0 or 1: clients of languages that tell integers from floats expect one. */
+/* Prints a ratio with a decimal point, even if it is 0 or 1: clients in languages with integers and floats expect a float. */
 static void print_ratio(struct json_writer *w, const char *key, double ratio)
 {
     char text[16];

@@ -4,7 +4,8 @@
 #include "capi/namespace.h"
 #include "service/compact.h"
 
-/* Compacts with the garbage that the handle remembers. The thread takes it out meanwhile, so that it has one owner. */
+/* Compacts with the garbage that the handle remembers. While it runs, the garbage is out of the handle, so only this thread owns
+ * it. */
 static enum dp_status compact_namespace(struct call *call, struct dp_namespace *ns, bool when_due,
                                         struct compact_result *result)
 {
@@ -12,7 +13,7 @@ static enum dp_status compact_namespace(struct call *call, struct dp_namespace *
     const struct compact_options options = {.when_due = when_due, .collector = &collector};
     enum dp_status status = service_compact(call, ns->service, ns->name, &options, result);
 
-    /* Another thread may have begun to remember meanwhile. One of both is enough. */
+    /* Another thread may have put its own there meanwhile. The handle keeps one of the two. */
     if (collector && !atomic_compare_exchange_strong(&ns->collector, &none, collector))
         index_collector_free(collector);
     return status;

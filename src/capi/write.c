@@ -7,8 +7,7 @@
 #include "service/compact.h"
 #include "service/write.h"
 
-/* A log of so many times the due size says that nobody else folds it. It is still short enough that index_write() slows no
- * writer down. */
+/* When the log has this many times the due size, nobody else folds it. Up to this size index_write() holds no writer back. */
 enum { FOLD_TIMES = 4 };
 
 /* ---- writing ---------------------------------------------------------------------------------------- */

@@ -9,8 +9,9 @@
  * *folder is the model's snapshot in the offline hub cache: $HF_HUB_CACHE, else $HF_HOME/hub, else
  * ~/.cache/huggingface/hub. A name without an organisation means sentence-transformers/NAME.
  *
- * *name is the last part of the path. For a model in the hub cache, also if `path` is its snapshot's path, *name
- * is "org/name", or "name" if the organisation is sentence-transformers. *folder and *name live in the arena. */
+ * *name is the last part of the path. But for a model in the hub cache, *name is "org/name", or "name" if the
+ * organisation is sentence-transformers; this also holds if `path` is the path of its snapshot. *folder and *name
+ * live in the arena. */
 enum dp_status model_dir_find(const char *path, struct arena *arena, const char **folder, const char **name,
                               struct dp_error *error);
 

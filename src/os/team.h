@@ -29,7 +29,7 @@ unsigned team_size(const struct team *team);
  * thread runs everything. */
 void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx);
 
-/* Does the same, unless the team is busy: then it calls nothing and returns false. */
+/* Runs a loop as team_run() does, and returns true. If the team is busy, it calls nothing and returns false. */
 bool team_try_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker),
                   void *ctx);
 

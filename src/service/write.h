@@ -76,8 +76,8 @@ struct write_response {
  *   DP_NOT_FOUND    no such namespace, and the request does not create it
  *   DP_INVALID      the rows, the schema or a condition do not fit the namespace; the sentence names the row
  *   DP_UNSUPPORTED  the request needs something that this version, or this server without a model, lacks
- *   DP_TOO_LARGE    more than one log entry can hold, and not only rows to upsert without a key, a condition or a text to
- *                   embed: those become a load
+ *   DP_TOO_LARGE    more than one log entry can hold. (A request that only upserts rows, without a key, without a condition
+ *                   and without texts to embed, becomes a load instead)
  *   DP_OVERLOADED   too many rows wait to be indexed; the client tries again later
  *   DP_CONFLICT     others delete the namespace again and again; or, with rows.ended, it was deleted while the write
  *                   was on its way; the client tries again later

@@ -205,9 +205,8 @@ enum dp_status store_list(struct call *call, struct store *store, struct span pr
  * the object is removed now, or later, or not. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it
  * back. */
 enum dp_status store_remove(struct call *call, struct store *store, struct span key);
-/* Makes durable what can be read under the key: after DP_OK no crash of the host brings back what was there before. Whoever
- * removes things because an object no longer names them calls it first. A put may be visible and not durable: its writer was
- * killed, or could not sync the folder. Remote stores do nothing. DP_NOT_DURABLE: the folder cannot be synced. */
+/* Makes durable what a read of the key returns now: after DP_OK no crash of the host brings back what was there before. Call it before you remove things that the object no longer names. A put may be visible and not durable: its writer
+ * was killed, or could not sync the folder. Remote stores do nothing. DP_NOT_DURABLE: the folder cannot be synced. */
 enum dp_status store_settle(struct call *call, struct store *store, struct span key);
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);

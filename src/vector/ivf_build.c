@@ -49,7 +49,7 @@ static enum dp_status train_codec(struct call *call, struct ivf_build *build, co
             residual[i] -= centroid[i];
         sq8_train_add(build->trained, dim, residual, 1);
         if (r % SLICE_ROWS == SLICE_ROWS - 1 && task->watch && !task->watch->tell(task->watch->ctx, 1))
-            return call_fail(call, DP_CANCELLED, "an index's building was cancelled");
+            return call_fail(call, DP_CANCELLED, "building an index was cancelled");
     }
     sq8_train_end(build->trained, dim);
     return DP_OK;
@@ -62,7 +62,7 @@ static enum dp_status cluster_fully(struct call *call, struct team *team, const 
     return status == DP_OK ? kmeans_assign_rows(call, team, task, centroids, list, NULL) : status;
 }
 
-/* task->samples 0: in a small part of the time. */
+/* task->samples 0: clusters with kmeans_cluster(). */
 static enum dp_status build_lists(struct call *call, struct team *team, struct ivf_build *build,
                                   const struct kmeans_task *task)
 {

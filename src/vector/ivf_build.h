@@ -33,8 +33,8 @@ size_t ivf_auto_nlist(size_t n);
 enum dp_status ivf_build_new(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
                              enum vector_metric metric, enum ivf_codec_kind kind, size_t nlist, uint64_t seed,
                              struct ivf_build **out);
-/* Does so in a small part of the time (kmeans_cluster). Of the task, rows, samples and iterations do not count; task->k is the
- * number of lists, at least 1. With task->scales the caller encodes vectors of length 1. */
+/* Clusters the vectors faster, with kmeans_cluster(), and trains the codec. task->k is the number of lists, at least 1;
+ * task->rows, samples and iterations are ignored. With task->scales the caller encodes vectors of length 1. */
 enum dp_status ivf_build_quick(struct call *call, struct team *team, const struct kmeans_task *task,
                                enum ivf_codec_kind kind, struct ivf_build **out);
 void ivf_build_free(struct ivf_build *build);

@@ -38,7 +38,7 @@ enum dp_status kmeans_train_watched(struct call *call, struct team *team, const 
                                     size_t k, enum vector_metric metric, uint64_t seed,
                                     const struct kmeans_watch *watch, float *centroids);
 
-/* What kmeans_run() trains on, and how well. */
+/* The vectors to cluster, and how. */
 struct kmeans_task {
     const float *x;       /* float[..][dim], finite */
     const uint32_t *rows; /* [n]: numbers of the rows of x that count; NULL: the first n rows */
@@ -72,15 +72,15 @@ bool kmeans_choose(struct kmeans_choice *choice);
 enum dp_status kmeans_assign(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
                              const float *centroids, size_t k, enum vector_metric metric, uint32_t *list,
                              float *score);
-/* Does so for the rows of a task: list[i] and score[i] are those of its i-th row. Of the task, only x, rows, n, dim, k and
- * metric count. */
+/* Assigns the rows of a task as kmeans_assign() does: list[i] and score[i] belong to the task's i-th row. Uses only x, rows,
+ * n, dim, k and metric of the task. */
 enum dp_status kmeans_assign_rows(struct call *call, struct team *team, const struct kmeans_task *task,
                                   const float *centroids, uint32_t *list, float *score);
 
 /* Trains task->k centroids, and sets list[i] to the cluster of vector i, in a small part of the time that kmeans_train() and
  * kmeans_assign() take (kmeans_tree.c says how). The clusters are a little larger, and a few vectors in a hundred are in a
  * cluster that is not quite the nearest. Walks over task->x in order, and calls the watch after each slice, so a caller may
- * let go of memory that it maps from a file. Of the task, rows, samples and iterations do not count. */
+ * release memory that it maps from a file. Ignores task->rows, samples and iterations. */
 enum dp_status kmeans_cluster(struct call *call, struct team *team, const struct kmeans_task *task,
                               float *centroids, uint32_t *list);
 

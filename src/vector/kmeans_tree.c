@@ -1,12 +1,13 @@
 /* kmeans_tree.c: k-means in two levels.
  *
- * A sample is divided among r roots, r about the square root of k, and the vectors of each root are divided among its leaves:
- * as many as its share of the sample. So training costs what two trainings with sqrt(k) centroids cost. Then the leaves
- * move to the means of the sample's vectors that are nearest to them, whatever their root.
+ * The first level divides a sample among r roots, r about the square root of k. The second level divides the vectors of
+ * each root among its leaves; a root has as large a share of the k leaves as of the sample. So training costs what two
+ * trainings with sqrt(k) centroids cost. Then each leaf moves to the mean of the sample's vectors that are nearest to it,
+ * whatever their root.
  *
- * A vector finds its leaf among those of its root and some of other roots: NEAR_FAMILIES times as many as a root has on
- * average, those that most often are the nearest to its root's vectors in a part of the sample. Most vectors so find the
- * nearest of all leaves.
+ * A vector looks for its leaf among the leaves of its root and some leaves of other roots: NEAR_FAMILIES times as many as
+ * a root has on average. For each root, these are the leaves that were nearest to its vectors most often, counted over a
+ * part of the sample. So most vectors find the nearest of all leaves.
  */
 #include "vector/kmeans.h"
 

@@ -96,7 +96,7 @@ struct encoding {
     const struct engine_item *items;
     size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
-    size_t layer, end; /* number of layers done; number of layers done once this gathering ends */
+    size_t layer, end; /* layers done so far; layers done when this gathering ends */
     float *greatest;   /* the array of encoder_observe(), or NULL */
 };
 

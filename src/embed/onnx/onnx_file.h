@@ -1,7 +1,7 @@
 /* embed/onnx/onnx_file.h: finds the ONNX files of a model folder, and chooses one.
  *
- * The files lie in onnx/ or in the folder itself, under the names that exporters give. We take the first file that
- * exists of those for the choice:
+ * The files lie in onnx/ or in the folder itself, under the names that exporters give. Each choice has a list of
+ * files, and the first file that exists is taken:
  *
  *   choice            files
  *   "" (nothing)      model.onnx, then the files of "int8"

@@ -318,7 +318,7 @@ out:
     return status;
 }
 
-/* The bytes of a file are durable before it has its name, so the folder is all that may lack. */
+/* The bytes of a file are durable before it has its name, so only its folder may still have to be synced. */
 enum dp_status local_settle(struct call *call, struct store *store, struct span key)
 {
     struct local_store *local = local_of(store);
