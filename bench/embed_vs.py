@@ -279,7 +279,7 @@ def report(args):
     yield (f"\n`dipper bench peak`: {peak['name']}, {peak['int8_gops_1_thread']:.0f} GOPS int8 and"
            f" {peak['fp32_gflops_1_thread']:.0f} GFLOPS fp32 with one thread, {peak['int8_gops']:.0f} and"
            f" {peak['fp32_gflops']:.0f} with {args.threads}.")
-    yield (f"\n{args.rounds} rounds. Load average at their beginning {load:.2f}; meanwhile other programs used"
+    yield (f"\n{args.rounds} rounds. Load average at the start {load:.2f}; meanwhile other programs used"
            f" {share:.0%} of the processors.")
     if share > 0.02:
         yield "**The machine was not quiet: these figures are not to be quoted.**"

@@ -12,16 +12,16 @@ OUT becomes a model folder of its own, for `dipper … --model OUT --engine onnx
     OUT/onnx/model_int8.onnx   the same by onnxruntime's dynamic quantisation, weights int8 per channel
     OUT/*.json, OUT/1_Pooling/config.json …   the folder's own configuration and tokenizer
 
-No torch: model.safetensors is read here, and the graph below is the BERT encoder written with `onnx`, in the shape
-that PyTorch's exporter used to give it and that ONNX Runtime's optimizer knows. The script then loads both files with
+No torch: the script reads model.safetensors itself, and builds the graph of the BERT encoder with `onnx`. The graph has the
+same nodes as those of PyTorch's older exporter, because ONNX Runtime's optimizer knows these. The script then loads both files with
 all optimizations and fails unless they took effect: in fp32 one Attention, one BiasGelu and two LayerNormalization
 per layer (SkipLayerNormalization is made only for graphs of a fixed length), in int8 no matrix product left in fp32
 but those of attention.
 
-The int8 file is made of this graph, not of one that was fused before: measured on AVX-512 VNNI, single thread, the
-fused ones (QAttention, SkipLayerNormalization, EmbedLayerNormalization) took 4 % longer for 12 tokens and 17 % longer
-for 176, and fp32 fused by onnxruntime.transformers no less than the one that is fused at load. So this is the peer at
-its best.
+The script quantises this graph, not one that was fused before. On AVX-512 VNNI, with a single thread, int8 models from
+fused graphs (QAttention, SkipLayerNormalization, EmbedLayerNormalization) took 4 % longer for 12 tokens and 17 % longer
+for 176. An fp32 model that onnxruntime.transformers had fused was no faster than one that is fused when it is loaded. So
+the benchmark measures ONNX Runtime at its best.
 """
 import argparse
 import collections
@@ -31,7 +31,7 @@ import shutil
 import struct
 import tempfile
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is imported: its builds report to their maker otherwise
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: else its builds send reports to their maker
 
 import numpy as np
 import onnx
@@ -39,8 +39,8 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-OPSET = 11  # what the exporters wrote whose graphs ONNX Runtime's attention fusion was made for
-MASKED = -10000.0  # what is added to the score of a token that the mask leaves out, as the official export has it
+OPSET = 11  # ONNX Runtime's attention fusion was made for the graphs of exporters that wrote this version
+MASKED = -10000.0  # added to the score of a masked token, as in the official export
 
 
 def read_safetensors(path):
@@ -62,7 +62,7 @@ def read_safetensors(path):
 
 
 class Graph:
-    """Collects nodes and constants; every method answers the name of its result."""
+    """Collects nodes and constants; every method returns the name of its result."""
 
     def __init__(self):
         self.nodes, self.constants = [], {}
@@ -182,7 +182,7 @@ def make_model(weights, config):
 
 
 def optimised(path, out):
-    """Loads `path` as a user would, leaves the optimised graph in `out`; answers how often each operator is in it."""
+    """Loads `path` as a user would, writes the optimised graph to `out`; returns how often each operator is in it."""
     options = ort.SessionOptions()
     options.optimized_model_filepath = out
     options.log_severity_level = 3

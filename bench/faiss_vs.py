@@ -443,7 +443,7 @@ def report(args):
                f" ({machine.caches()}), {machine.system()}. Dipper {library.lib.dp_version().decode()}"
                f" ({machine.commit(TOP)}), MinIO {store.minio['version']}, "
                f"{subprocess.run(['curl', '-V'], capture_output=True, text=True, check=True).stdout.split(' (')[0]}, LanceDB"
-               f" {version('lancedb')}, faiss-cpu {version('faiss-cpu')}; all on one machine, each answer kept back for"
+               f" {version('lancedb')}, faiss-cpu {version('faiss-cpu')}; all on one machine, each answer delayed by"
                f" {args.delay} ms; {args.rounds} rounds.")
         yield f"\n### A cold search against curl: {LARGE['rows']:,} × {LARGE['dim']} floats in {LARGE['nlist']} lists\n"
         yield from against_curl(store, args, large, queries, LARGE["nprobe"])
@@ -470,7 +470,7 @@ def main():
     parser.add_argument("--build", default=TOP / "build", help="the build folder with libdipper.so, dipper and tests/s3_tool")
     parser.add_argument("--peers", default="lancedb", type=lambda t: [p for p in t.split(",") if p])
     parser.add_argument("--rounds", default=9, type=int)
-    parser.add_argument("--delay", default=30, type=int, help="milliseconds that each answer is kept back")
+    parser.add_argument("--delay", default=30, type=int, help="delay of each answer, in milliseconds")
     parser.add_argument("--prepare", action="store_true", help="only make the data")
     parser.add_argument("--write", nargs="?", const=PAGE, type=pathlib.Path, metavar="PAGE",
                         help=f"put the tables into a page too ({PAGE.relative_to(TOP)})")

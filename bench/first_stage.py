@@ -2,10 +2,14 @@
 """Measures what a first stage of short codes would keep and read: bits a code, candidates, rows scanned, second lists, order of lists.
 
 The rows are the packages that `apt-cache dumpavail` lists, as `make demo` indexes them, embedded by build/dipper; the queries are
-the demo's questions and bench/package_questions.txt. Everything is simulated on the vectors in memory: lists are chosen by the inner
-product with their centroids until the budget of rows is used up, codes are RaBitQ's (Gao and Long 2024; with more than one bit Gao
-et al. 2025) of the residuals behind a seeded rotation of sign flips and Hadamard transforms, and the best candidates are ranked
-again by their full vectors. recall@10 is against all rows. Ranges are merged over gaps as the store does it.
+the demo's questions and bench/package_questions.txt. The script simulates everything on the vectors in memory:
+
+  - a query scans the lists with the largest inner products of query and centroid, until the budget of rows is used up;
+  - the codes are RaBitQ's (Gao and Long 2024; with more than one bit Gao et al. 2025). They code the residuals, after a seeded
+    rotation of sign flips and Hadamard transforms;
+  - the full vectors of the best candidates rank these again.
+
+recall@10 is against all rows. Ranges merge over gaps as in the store.
 """
 import argparse
 import hashlib
@@ -200,7 +204,7 @@ class Data:
         self.layouts, self.frames = {}, {}
 
     def layout(self, spill, order):
-        """spill: the share of rows that stand in a second list too, those for which it is least worse."""
+        """spill: the share of rows that stand in a second list too: the rows whose second list is least worse than the first."""
         if (spill, order) not in self.layouts:
             chosen = np.argsort(self.loss, kind="stable")[:int(spill * len(self.x))]
             second = (chosen, self.second[chosen]) if spill else None

@@ -105,9 +105,9 @@ def report(args):
     from importlib.metadata import version
     yield (f"{time.strftime('%Y-%m-%d', time.gmtime())}: {machine.processor()}, {args.threads} of {os.cpu_count()}"
            f" processors ({machine.caches()}), {machine.system()}. Dipper ({machine.commit(TOP)}, {times['dipper'][0]['simd']}),"
-           f" faiss-cpu {version('faiss-cpu')} (its OpenBLAS and NumPy's say they use: {', '.join(cores)}).")
+           f" faiss-cpu {version('faiss-cpu')} (OpenBLAS reports the kernels of FAISS and NumPy: {', '.join(cores)}).")
     yield (f"\n{args.count:,} × {args.dim} floats in {args.centers:,} clouds, {args.k:,} centroids; {args.rounds} rounds in"
-           f" turns, medians. Load average at their beginning {load:.2f}; meanwhile other programs used {share:.0%} of the"
+           f" turns, medians. Load average at the start {load:.2f}; meanwhile other programs used {share:.0%} of the"
            f" processors. `dipper bench peak`: {peak['fp32_gflops']:.0f} GFLOPS fp32.")
     if share > 0.02:
         yield "\n**The machine was not quiet: these figures are not to be quoted.**"

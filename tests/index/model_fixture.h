@@ -30,7 +30,7 @@ uint64_t model_live(const struct model *m);
 /* Asks one random query over all lists, and checks that the answer holds the best rows of the model, as they are now. */
 void model_ask(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random);
 void model_check_stats(struct world *w, struct index_reader *reader, const struct model *m);
-/* Looks up random rows, and some that never were, in the reader's current view; vectors are compared bit by bit. */
+/* Looks up random rows, and some that never existed, in the reader's current view; vectors are compared bit by bit. */
 void model_look_up(struct world *w, struct index_reader *reader, const struct model *m, uint64_t *random);
 /* Puts one entry of random upserts, some without a vector, and deletions; a row may occur several times. */
 void model_put_entry(struct fixture_log *log, struct model *m, uint64_t *random, unsigned *edition);

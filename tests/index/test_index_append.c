@@ -246,7 +246,7 @@ static void read_refused(struct call *call, struct store *store, struct store_re
     reqs[0].status = dp_fail(&reqs[0].error, DP_DENIED, "the keys have expired (test)");
 }
 
-/* A look with keys that have expired has not seen that the number is free. */
+/* A look that the store refuses does not show whether the number is free. */
 static void test_index_append_a_refused_look_finds_nothing_out(void **state)
 {
     struct log l;
@@ -473,7 +473,7 @@ static void test_index_append_a_put_that_may_still_come_is_unknown(void **state)
     assert_true(entry_is(&l, 1, OURS));
 }
 
-/* The caller gives up behind the put. A last look decides, if it can. */
+/* The caller gives up after the put. A last look decides, if it can. */
 static void cancel_at_put(void *ctx, const struct test_store_op *op)
 {
     if (op->kind == TEST_STORE_PUT)

@@ -135,7 +135,8 @@ static void put_entry(struct world *w, const struct ulid *incarnation, uint64_t 
 
 /* ---- objects --------------------------------------------------------------------------------------------- */
 
-/* The inputs of a merge go when they are older than the lag, let go by a swap, and the grace has passed. */
+/* The collector removes the inputs of a merge once three things hold: they are older than the lag, a swap has let them
+ * go, and the grace after that swap has passed. */
 static void test_index_nothing_is_removed_before_the_grace(void **state)
 {
     struct world *w = *state;
@@ -180,7 +181,7 @@ static enum dp_status settle_or_fail(struct call *call, struct store *store, str
     return settling.fails ? call_fail(call, DP_NOT_DURABLE, "%.*s cannot be synced (test)", SPAN_FMT(key)) : DP_OK;
 }
 
-/* A manifest that a crash may undo lets nothing go: the one before it needs the objects. */
+/* While a crash may undo a manifest, the objects that it let go must stay: the manifest before it needs them. */
 static void test_index_a_manifest_that_is_not_durable_lets_nothing_go(void **state)
 {
     struct world *w = *state;
@@ -268,7 +269,7 @@ static void test_index_a_new_process_waits_anew(void **state)
     index_collector_free(collector);
 }
 
-/* The objects of a load that died go; those of a load that was too slow, too, and the load says so. */
+/* The collector removes the objects of a load that takes longer than the lag, so the load's commit fails. */
 static void test_index_a_load_slower_than_the_lag_is_refused(void **state)
 {
     struct world *w = *state;
@@ -339,7 +340,7 @@ static void test_index_files_that_are_not_ours_stay(void **state)
 
 /* ---- names ----------------------------------------------------------------------------------------------- */
 
-/* Whatever a store lists, only names that we make are taken for ours. */
+/* The parser accepts only names that Dipper makes, whatever the store lists. */
 static void test_index_names_of_objects_are_parsed_strictly(void **state)
 {
     (void)state;

@@ -29,7 +29,7 @@ static bool namespace_is(struct world *w, const struct expected *e, uint64_t tot
     return same;
 }
 
-/* Kills the second load at each write in turn, then looks with fresh eyes and repeats it. */
+/* Kills the second load at each write in turn. Then it checks the namespace, and repeats the load. */
 static void test_index_a_load_killed_at_any_write_leaves_the_old_state(void **state)
 {
     struct world *w = *state;
@@ -158,7 +158,7 @@ static void test_index_a_refused_manifest_leaves_the_objects(void **state)
     assert_true(namespace_is(w, &before, OLD_ROWS));
 }
 
-/* The swap's answer is lost; it had landed, or it had not. */
+/* The answer of a swap's put is lost. landed: the store carried the put out. */
 static void lost_answer(struct world *w, bool landed)
 {
     struct index_load_summary summary;

@@ -1,11 +1,11 @@
 """m6_branch.py: branches pin the objects of their owners: rule L10.
 
 O owns an object, which a merge may unlist at any time. A creator makes B from O, another makes C from B. O's collector
-takes unused pins away and deletes what it owns when a manifest that it read neither lists nor pins it. O may be deleted
-and made again. Every step is one request.
+removes unused pins. It deletes the object after it has read a manifest of O that neither lists nor pins the object. O may be
+deleted and made again. Every step is one request.
 
-A second, smaller model has O's log: writes that are acknowledged, folds, and a creator of B that folds before it pins. The
-branch lists no log entries, so it must have all that was acknowledged before it was asked for by segments alone.
+A second, smaller model has O's log: acknowledged writes, folds, and a creator of B that folds before it pins. A branch lists
+no log entries. So its segments must hold every write that was acknowledged before the creator began.
 """
 from typing import NamedTuple, Optional
 
@@ -35,7 +35,7 @@ class State(NamedTuple):
 
 
 def model(off="", branch_of_branch=False, owner_deleted=False, writer=False):
-    look = off == "L10 tombstone first"  # the older wording: look at the branch, then take its pin away
+    look = off == "L10 tombstone first"  # the older wording of the rule: look at the branch, then remove its pin
 
     def owner_steps(s):
         o = s.o

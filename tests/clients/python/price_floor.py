@@ -1,7 +1,7 @@
-"""A pytest plugin: gives answers the least price of turbopuffer's service, which its own tests assert.
+"""A pytest plugin: raises the price in answers to the minimum that turbopuffer's service charges, since its tests assert that.
 
-This server counts the bytes that a query read. test_query_vectors of that suite asserts the service's floor in the middle; with this plugin
-all that stands behind it is tested too."""
+This server counts the bytes that a query read. test_query_vectors of that suite asserts the service's minimum in the middle. With this
+plugin the rest of the test runs too."""
 from turbopuffer.types import QueryBilling
 
 FLOOR = 256000000
