@@ -268,8 +268,8 @@ static enum dp_status write_row(struct world *w, struct index_reader *reader, ui
     return index_write(&w->call, reader, &write, &written);
 }
 
-/* A writer that knows only the entries before a gap puts its entry into the gap, which the repair has passed. */
-static void test_a_late_entry_in_a_gap_is_not_acknowledged(void **state)
+/* A writer that knows only the entries before a gap finds its number taken, and writes behind the repaired log. */
+static void test_a_late_entry_comes_behind_the_gap(void **state)
 {
     struct world *w = *state;
     struct watched watched = {.refuses = false};
@@ -286,11 +286,57 @@ static void test_a_late_entry_in_a_gap_is_not_acknowledged(void **state)
     assert_int_equal(store_remove(&w->call, w->store, object_key_span(&sixth)), DP_OK);
     struct index_repair_result result = repair(w, &watched);
     assert_true(result.done && result.entries == 1);
-    assert_int_equal(write_row(w, late, 132), DP_UNKNOWN);
     assert_int_equal(write_row(w, late, 133), DP_OK);
     index_close(late);
     struct row_list rows = read_rows(w);
-    assert_true(rows.has[131] && !rows.has[132] && rows.has[133]);
+    assert_true(!rows.has[130] && rows.has[131] && rows.has[133]);
+}
+
+/* A writer whose entry comes into the gap between the verification and the repair. */
+struct late_writer {
+    struct watched watched;
+    struct world *w;
+    struct index_reader *reader;
+    enum dp_status status;
+};
+
+static bool write_before_agreeing(void *context, const struct index_repair_result *plan)
+{
+    struct late_writer *late = context;
+    (void)plan;
+    late->status = write_row(late->w, late->reader, 133);
+    return true;
+}
+
+/* An acknowledged entry in the gap stays: the repair does not pass it. The entry behind it, which does not follow it, is the
+ * one that is lost. */
+static void test_a_repair_passes_no_entry_that_came_meanwhile(void **state)
+{
+    struct world *w = *state;
+    make_namespace(w);
+    struct late_writer late = {.w = w, .reader = fixture_open(w, "rows")};
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(write_row(w, reader, 130), DP_OK);
+    assert_int_equal(write_row(w, reader, 131), DP_OK);
+    index_close(reader);
+    struct object_key sixth;
+    struct manifest m;
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    key_of_wal(&sixth, span_str("rows"), &m.incarnation, 6);
+    manifest_deinit(&m);
+    assert_int_equal(store_remove(&w->call, w->store, object_key_span(&sixth)), DP_OK);
+    const struct index_repair_options options = {
+        .fault = note_fault, .lost = note_lost, .agree = write_before_agreeing, .context = &late};
+    struct index_repair_result result;
+    world_reset(w);
+    assert_int_equal(index_repair(&w->call, w->store, span_str("rows"), &options, &result), DP_CONFLICT);
+    assert_int_equal(late.status, DP_OK);
+    index_close(late.reader);
+    result = repair(w, &late.watched);
+    assert_true(result.done && result.entries == 1);
+    assert_int_equal(count_faults(w), 0);
+    struct row_list rows = read_rows(w);
+    assert_true(rows.has[133] && !rows.has[130] && !rows.has[131]);
 }
 
 /* Makes the last segment one of a load that waits. */
@@ -365,7 +411,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_each_lost_or_damaged_object_is_taken_out, world_in_memory,
                                         world_close),
-        cmocka_unit_test_setup_teardown(test_a_late_entry_in_a_gap_is_not_acknowledged, world_in_memory,
+        cmocka_unit_test_setup_teardown(test_a_late_entry_comes_behind_the_gap, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_a_repair_passes_no_entry_that_came_meanwhile, world_in_memory,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_a_repair_of_the_log_leaves_abandoned_loads_alone, world_in_memory,
                                         world_close),

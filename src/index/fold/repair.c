@@ -3,7 +3,8 @@
  *   1. verify all; read what is left of the damaged segments, and count;
  *   2. ask whether to go on; put a copy of the manifest beside it;
  *   3. read the damaged segments again, build segments of their rows, and replace them by one swap;
- *   4. for each gap of the log: fold the entries before it, and raise wal_floor behind it by a swap.
+ *   4. for each gap of the log: fold the entries before it, take the numbers of missing entries, so that no late writer's entry
+ *      comes into the gap and is acknowledged, and raise wal_floor behind it by a swap.
  *
  * A repair takes no lock. If another process has changed a damaged segment or wal_floor since the repair verified the
  * manifest, the repair's swap fails with DP_CONFLICT. The swaps that the repair has made before stay.
@@ -17,7 +18,11 @@
 #include "index/query/reader.h"
 #include "index/upkeep.h"
 
-enum { VECTORS_MEMORY = 64 << 20, DOCUMENTS_MEMORY = 32 << 20 };
+enum {
+    VECTORS_MEMORY = 64 << 20,
+    DOCUMENTS_MEMORY = 32 << 20,
+    FILLED_MAX = 1024 /* missing entries of one gap whose numbers a repair takes */
+};
 
 /* One repair. */
 struct repair {
@@ -229,6 +234,30 @@ static enum dp_status fold_before(struct call *call, const struct repair *r, con
     return status;
 }
 
+/* Puts objects that are no entries where entries are missing. Fails with DP_CONFLICT if somebody else has put one there since
+ * the verification: it may be acknowledged, so the repair must not pass it. The collector removes these objects. */
+static enum dp_status fill_gap(struct call *call, const struct repair *r, const struct log_gap *gap)
+{
+    uint64_t filled = 0;
+    enum dp_status status = DP_OK;
+    if (gap->missing == 0 || gap->last - gap->first >= FILLED_MAX)
+        return DP_OK;
+    for (uint64_t number = gap->first; number <= gap->last && status == DP_OK; number++) {
+        struct object_key key;
+        key_of_wal(&key, r->v.name, &r->v.manifest.incarnation, number);
+        struct store_put put = {.key = object_key_span(&key),
+                                .body = span_str("a repair has passed this missing entry\n"),
+                                .condition = STORE_IF_ABSENT};
+        status = store_put(call, r->v.store, &put);
+        filled += status == DP_OK;
+        if (status == DP_EXISTS) { /* a damaged entry, or a late one */
+            dp_error_clear(&call->error);
+            status = DP_OK;
+        }
+    }
+    return status == DP_OK && filled != gap->missing ? fail_changed(call, r) : status;
+}
+
 static enum dp_status skip_gaps(struct call *call, struct repair *r)
 {
     uint64_t floor = r->v.manifest.wal_floor;
@@ -237,6 +266,8 @@ static enum dp_status skip_gaps(struct call *call, struct repair *r)
         r->gap = &r->v.log.gaps[i];
         if (r->gap->first > floor + 1)
             status = fold_before(call, r, r->gap);
+        if (status == DP_OK)
+            status = object_log_status(call, fill_gap(call, r, r->gap));
         if (status == DP_OK)
             status = swap_repair(call, r, &skip_edit);
         floor = r->gap->last;

@@ -9,6 +9,7 @@
 /* Log entries that are missing or damaged: numbers first to last. */
 struct log_gap {
     uint64_t first, last;
+    uint64_t missing; /* how many of them are missing */
     /* Hash of entry `last`: as the entry after it carries it, or, if there is none, as the damaged entry ends. */
     uint64_t chain;
 };

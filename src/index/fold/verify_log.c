@@ -25,15 +25,16 @@ static bool ends_in_gap(const struct log_check *at)
 }
 
 /* Notes that entries up to `last` are in a gap, the first of them the next one. */
-static enum dp_status add_gap(struct call *call, struct log_check *at, uint64_t last, uint64_t chain)
+static enum dp_status add_gap(struct call *call, struct log_check *at, uint64_t last, uint64_t chain, bool missing)
 {
     if (!ends_in_gap(at)) {
         struct log_gap *gaps = array_reserve(at->gaps, at->gap_count, &at->gap_room, sizeof *gaps, 8);
         if (!gaps)
             return call_nomem(call, "a verification");
         at->gaps = gaps;
-        at->gaps[at->gap_count++].first = at->number + 1;
+        at->gaps[at->gap_count++] = (struct log_gap){.first = at->number + 1};
     }
+    at->gaps[at->gap_count - 1].missing += missing ? last - at->number : 0;
     at->gaps[at->gap_count - 1].last = at->number = last;
     at->gaps[at->gap_count - 1].chain = chain;
     return DP_OK;
@@ -98,7 +99,8 @@ static enum dp_status check_entry(struct call *call, struct verification *v, uin
     struct store_read_req req = {.key = object_key_span(&key), .len = STORE_TO_END};
     uint64_t chain = 0;
     enum dp_status status = store_read(call, v->store, &req, 1);
-    if (status == DP_NOT_FOUND)
+    const bool missing = status == DP_NOT_FOUND;
+    if (missing)
         call_fail(call, DP_NOT_FOUND, "the log lacks this entry, but has later ones");
     if (status == DP_OK) {
         status = parse_entry(call, v, req.bytes.span, number);
@@ -108,7 +110,7 @@ static enum dp_status check_entry(struct call *call, struct verification *v, uin
     if (status == DP_OK)
         return DP_OK;
     status = verify_fault(call, v, key.text);
-    return status == DP_OK ? add_gap(call, &v->log, number, chain) : status;
+    return status == DP_OK ? add_gap(call, &v->log, number, chain, missing) : status;
 }
 
 /* Reports entries that no listing shows, and that are too many to read. */
@@ -119,7 +121,7 @@ static enum dp_status skip_entries(struct call *call, struct verification *v, ui
     call_fail(call, DP_NOT_FOUND, "the log lacks the entries from this one to %" PRIu64 ", but has later ones",
               last);
     enum dp_status status = verify_fault(call, v, key.text);
-    return status == DP_OK ? add_gap(call, &v->log, last, 0) : status;
+    return status == DP_OK ? add_gap(call, &v->log, last, 0, true) : status;
 }
 
 enum dp_status verify_log_entry(struct call *call, struct verification *v, uint64_t number)
