@@ -506,6 +506,97 @@ static size_t pending_now(struct world *w)
     return count;
 }
 
+/* Other writers, who put an entry before each put of an entry. */
+struct busy_writers {
+    struct fixture_log *log;
+    struct model *model;
+    uint64_t random;
+    unsigned edition;
+    bool inside;
+};
+
+static void write_first(void *ctx, const struct test_store_op *op)
+{
+    struct busy_writers *b = ctx;
+    if (b->inside || op->kind != TEST_STORE_PUT || !strstr(op->key, "/wal/"))
+        return;
+    struct world *w = b->log->world;
+    struct call call = w->call;
+    struct arena arena;
+    b->inside = true;
+    arena_init(&arena, 64 << 20);
+    call_init(&w->call, &arena);
+    model_put_entry(b->log, b->model, &b->random, &b->edition);
+    w->call = call;
+    arena_deinit(&arena);
+    b->inside = false;
+}
+
+/* A fold that never gets to the log's end to make a load void folds nevertheless. */
+static void test_index_a_fold_needs_no_void(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct model m;
+    struct index_fold_result result;
+    begin_world(w, &log, &m);
+    leave_pending(w);
+    load_time.ms += 25 * (int64_t)HOUR_MS;
+    struct busy_writers others = {.log = &log, .model = &m, .random = 3, .edition = 50};
+    struct index_reader *reader = open_now(w);
+    test_store_hook(w->store, write_first, &others);
+    must(w, index_fold(&w->call, reader, NULL, &result));
+    test_store_hook(w->store, NULL, NULL);
+    index_close(reader);
+    assert_true(result.entries > 0);
+    assert_int_equal(pending_now(w), 1);
+    world_reset(w);
+    check_whole(w, &m);
+    log_deinit(&log);
+}
+
+static bool agree(void *context, const struct index_repair_result *plan)
+{
+    (void)context, (void)plan;
+    return true;
+}
+
+static void ignore_fault(void *context, const char *object, const char *fault)
+{
+    (void)context, (void)object, (void)fault;
+}
+
+/* A repair folds the entries before a lost one. It does not take the lost one's place to make a load void. */
+static void test_index_a_repair_makes_no_load_void(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct model m, scratch;
+    const struct index_repair_options options = {.fault = ignore_fault, .agree = agree};
+    struct index_repair_result result;
+    struct object_key key;
+    uint64_t random = 9;
+    unsigned edition = 50;
+    begin_world(w, &log, &m);
+    leave_pending(w);
+    model_put_entry(&log, &m, &random, &edition);
+    key_of_wal(&key, span_str("rows"), &log.incarnation, log.next);
+    scratch = m;
+    model_put_entry(&log, &scratch, &random, &edition);
+    log_entry(&log);
+    log_row(&log, 3, 70);
+    log_put(&log);
+    note_rows(&m, 3, 4, 70);
+    must(w, store_remove(&w->call, w->store, object_key_span(&key)));
+    load_time.ms += 25 * (int64_t)HOUR_MS;
+    must(w, index_repair(&w->call, w->store, span_str("rows"), &options, &result));
+    assert_true(result.done);
+    assert_int_equal(result.entries, 1);
+    world_reset(w);
+    check_whole(w, &m);
+    log_deinit(&log);
+}
+
 /* Nobody removes the objects of a pending load, however old they are. After a day a fold makes the load void, and then
  * the collector takes its objects. */
 static void test_index_an_abandoned_load_becomes_void(void **state)
@@ -780,6 +871,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_a_loader_dies_at_each_write, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_load_finds_its_lost_puts, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_an_entry_of_a_load_comes_late, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_fold_needs_no_void, world_in_load_time, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_repair_makes_no_load_void, world_in_load_time, world_close),
         cmocka_unit_test_setup_teardown(test_index_an_abandoned_load_becomes_void, world_in_load_time,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_a_pending_load_is_verified, world_in_memory, world_close),

@@ -32,7 +32,8 @@ uint64_t folded_loads_rows(const struct folded_loads *loads);
 /* Returns the number of loads that have been pending for INDEX_LAG_MS without an entry about them. */
 size_t fold_count_abandoned(struct view *view, int64_t now_ms);
 /* Puts "void" entries for loads that have been pending for `after_ms` without an entry. *view, which is current, may become a
- * newer one. */
+ * newer one. Leaves the loads to a later fold when other writers are first each time, and where the reader's log ends before
+ * lost entries. */
 enum dp_status fold_give_up_abandoned(struct call *call, struct index_reader *reader, int64_t after_ms,
                                       struct view **view);
 
