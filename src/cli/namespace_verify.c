@@ -100,7 +100,7 @@ static void report_lost(void *context, const struct index_id *id)
 static void print_plan(struct namespace_run *run, const struct index_repair_result *plan)
 {
     if (run->options->json) {
-        json_field_u64(&run->json, "damaged_segments", plan->segments);
+        json_field_u64(&run->json, "damaged_segments", plan->segments + plan->pending);
         json_field_u64(&run->json, "kept_rows", plan->kept);
         json_field_u64(&run->json, "lost_rows", plan->lost);
         json_field_u64(&run->json, "lost_rows_without_id", plan->unnamed);
@@ -109,7 +109,7 @@ static void print_plan(struct namespace_run *run, const struct index_repair_resu
         return;
     }
     buffer_printf(&run->out, "%.*s: lost are %" PRIu64 " rows of %" PRIu64 " damaged segments",
-                  SPAN_FMT(run->name), plan->lost, plan->segments);
+                  SPAN_FMT(run->name), plan->lost, plan->segments + plan->pending);
     if (plan->unnamed)
         buffer_printf(&run->out, " (the ids of %" PRIu64 " too)", plan->unnamed);
     buffer_printf(&run->out, " and %" PRIu64 " log entries with all that they wrote; %" PRIu64 " rows are kept\n",

@@ -31,7 +31,8 @@ enum dp_status index_verify(struct call *call, struct store *store, struct span 
 /* What a repair takes out, and what it keeps. */
 struct index_repair_result {
     struct index_verify_result found; /* by the verification before */
-    uint64_t segments;                /* damaged segments, which the repair replaces */
+    uint64_t segments;                /* damaged listed segments, which the repair replaces */
+    uint64_t pending;                 /* damaged segments of pending loads, which the repair replaces */
     uint64_t kept;                    /* rows of them that it keeps */
     uint64_t lost, unnamed;           /* lost rows, and lost rows whose ids are lost, too */
     uint64_t back;    /* at most so many deleted rows come back, because nobody knows which rows were deleted */

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/load/load.h"
 #include "index/transfer.h"
+#include "index/upkeep.h"
 #include "index/verify.h"
 
 enum { ROWS = 140, OBJECTS_MAX = 64 };
@@ -339,6 +341,196 @@ static void test_a_repair_passes_no_entry_that_came_meanwhile(void **state)
     assert_true(rows.has[133] && !rows.has[130] && !rows.has[131]);
 }
 
+/* Rows 40 to 80 are a load that waits: in three segments, attached by entry 2, or never. Entry 3 changes one of them. */
+static void make_waiting_load(struct world *w, bool attached)
+{
+    struct fixture_log log;
+    struct index_load_summary summary;
+    fixture_must_load(w, "rows", 0, 60, 1);
+    log_init(&log, w, "rows");
+    log_entry(&log);
+    log_row(&log, 50, 2);
+    log_put(&log);
+    log_deinit(&log);
+    struct index_loader *loader = fixture_begin(w, "rows");
+    loader->segment_rows = 15;
+    loader->leaves_fold = true;
+    assert_int_equal(fixture_add(w, loader, 40, 80, 3), DP_OK);
+    assert_int_equal(load_build_segment(&w->call, loader), DP_OK);
+    if (!attached)
+        test_store_kill_at(w->store, 2); /* the first write is that of the manifest */
+    enum dp_status status = index_load_commit(&w->call, loader, &summary);
+    test_store_kill_at(w->store, 0);
+    assert_true(attached == (status == DP_OK));
+    world_reset(w);
+    struct index_reader *reader = fixture_open(w, "rows");
+    float x[FIXTURE_DIM];
+    fixture_vector(w, 46, 0, 4, x);
+    const struct index_write_row row = {
+        .kind = INDEX_UPSERT, .id = {.number = 46}, .vectors = x, .windows = 1, .attributes = span_str("{}")};
+    const struct index_write write = {.rows = &row, .count = 1, .dim = w->dim};
+    struct index_write_result written;
+    if (index_write(&w->call, reader, &write, &written) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+    index_close(reader);
+}
+
+/* Folds, and gives up loads that wait. */
+static void fold_all(struct world *w)
+{
+    const struct index_fold_options options = {.load_ms = 1};
+    struct index_fold_result result;
+    struct index_reader *reader = fixture_open(w, "rows");
+    if (index_fold(&w->call, reader, &options, &result) != DP_OK)
+        fail_msg("folding: %s", w->call.error.message);
+    index_close(reader);
+}
+
+static void check_waiting_load(struct world *w, const char *key, unsigned damage, const struct row_list *before)
+{
+    struct watched no = {.refuses = true}, watched = {.faults = 0};
+    damage_object(w, key, damage);
+    if (count_faults(w) == 0)
+        fail_msg("%s, damage %u: no fault is found", key, damage);
+    assert_false(repair(w, &no).done);
+    struct index_repair_result result = repair(w, &watched);
+    assert_true(result.done && result.pending == 1 && result.segments == 0 && result.entries == 0);
+    assert_int_equal(result.lost, watched.lost.count + result.unnamed);
+    assert_int_equal(count_faults(w), 0);
+    for (int folded = 0; folded < 2; folded++) {
+        struct row_list after = read_rows(w);
+        uint64_t missing = 0;
+        for (uint64_t row = 0; row < ROWS; row++) {
+            assert_false(after.has[row] && !before->has[row]);
+            missing += before->has[row] && !after.has[row] && !watched.lost.has[row];
+        }
+        assert_true(after.has[46]);
+        assert_true(missing <= result.unnamed);
+        if (before->count < 70) /* the load does not count */
+            assert_int_equal(after.count, before->count);
+        else if (strstr(key, ".ivf"))
+            assert_int_equal(after.count, before->count);
+        fold_all(w);
+        assert_int_equal(count_faults(w), 0);
+    }
+}
+
+/* A damaged segment of a load that waits makes the namespace unreadable. A repair replaces it; the load keeps its place in the
+ * log, or stays without one. */
+static void test_a_damaged_segment_of_a_waiting_load_is_taken_out(void **state)
+{
+    struct world *w = *state;
+    static char keys[OBJECTS_MAX][512], listed[OBJECTS_MAX][512];
+    struct store *empty = w->store;
+    for (int attached = 0; attached < 2; attached++) {
+        world_reset(w);
+        w->store = test_store_wrap(fixture_memory(w));
+        make_waiting_load(w, attached);
+        struct store *whole = w->store;
+        struct row_list before = read_rows(w);
+        assert_int_equal(before.count, attached ? 80 : 60);
+        size_t count = list_objects(w, keys), loads = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (strstr(keys[i], "/seg/"))
+                memcpy(listed[loads++], keys[i], sizeof listed[0]);
+        }
+        assert_int_equal(loads, 2 + 2 * 3); /* the first two are of the listed segment: ULIDs rise */
+        for (size_t i = 2; i < loads; i++) {
+            for (unsigned damage = 0; damage < 19; damage += 3) {
+                world_reset(w);
+                w->store = test_store_wrap(fixture_memory(w));
+                fixture_copy(w, whole, w->store);
+                check_waiting_load(w, listed[i], damage, &before);
+                store_free(w->store);
+                w->store = whole;
+            }
+        }
+        store_free(whole);
+        w->store = empty;
+    }
+}
+
+/* A load of which all rows are lost has no segment any more. It still waits, and becomes void, or its place passes. */
+static void test_a_waiting_load_may_lose_all_rows(void **state)
+{
+    struct world *w = *state;
+    static char keys[OBJECTS_MAX][512];
+    struct watched watched = {.faults = 0};
+    make_waiting_load(w, true);
+    size_t count = list_objects(w, keys), segments = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strstr(keys[i], "/seg/") && segments++ >= 2)
+            damage_object(w, keys[i], 0);
+    }
+    struct index_repair_result result = repair(w, &watched);
+    assert_true(result.done);
+    assert_int_equal(result.pending, 3);
+    assert_int_equal(result.unnamed, 40);
+    assert_int_equal(count_faults(w), 0);
+    assert_int_equal(read_rows(w).count, 60);
+    fold_all(w);
+    assert_int_equal(count_faults(w), 0);
+    assert_int_equal(read_rows(w).count, 60);
+}
+
+/* A repair between the two steps of a load. */
+struct repair_between {
+    struct world *world;
+    bool seen, done;
+};
+
+static void repair_before_attach(void *ctx, const struct test_store_op *op)
+{
+    struct repair_between *b = ctx;
+    struct world *w = b->world;
+    static char keys[OBJECTS_MAX][512];
+    struct watched watched = {.faults = 0};
+    bool manifest = strstr(op->key, "manifest.json") != NULL;
+    b->seen = b->seen || (manifest && op->kind == TEST_STORE_PUT);
+    if (b->done || !b->seen || !manifest || op->kind != TEST_STORE_READ)
+        return;
+    struct call call = w->call;
+    struct arena outer = w->arena;
+    b->done = true;
+    arena_init(&w->arena, 256 << 20);
+    call_init(&w->call, &w->arena);
+    size_t count = list_objects(w, keys), last = 0;
+    for (size_t i = 0; i < count; i++)
+        last = strstr(keys[i], "/seg/") ? i : last;
+    damage_object(w, keys[last], 0);
+    assert_int_equal(repair(w, &watched).pending, 1);
+    arena_deinit(&w->arena);
+    w->arena = outer;
+    w->call = call;
+}
+
+/* A repair has taken rows out of a load that waits: its loader does not attach what is left. */
+static void test_a_repaired_load_is_not_attached(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct index_load_summary summary;
+    struct repair_between between = {.world = w};
+    fixture_must_load(w, "rows", 0, 60, 1);
+    log_init(&log, w, "rows");
+    log_deinit(&log);
+    struct index_loader *loader = fixture_begin(w, "rows");
+    loader->segment_rows = 15;
+    assert_int_equal(fixture_add(w, loader, 40, 80, 3), DP_OK);
+    assert_int_equal(load_build_segment(&w->call, loader), DP_OK);
+    test_store_hook(w->store, repair_before_attach, &between);
+    enum dp_status status = index_load_commit(&w->call, loader, &summary);
+    test_store_hook(w->store, NULL, NULL);
+    assert_true(between.done);
+    assert_int_equal(status, DP_CONFLICT);
+    assert_non_null(strstr(w->call.error.message, "repair"));
+    assert_int_equal(count_faults(w), 0);
+    assert_int_equal(read_rows(w).count, 60);
+    fold_all(w);
+    assert_int_equal(count_faults(w), 0);
+    assert_int_equal(read_rows(w).count, 60);
+}
+
 /* Makes the last segment one of a load that waits. */
 static void make_pending(void *context, struct manifest *m)
 {
@@ -388,7 +580,7 @@ static void test_a_repair_of_the_log_leaves_abandoned_loads_alone(void **state)
     }
 }
 
-/* Segments of loads that wait are verified; a repair leaves them alone and says so. */
+/* Segments of loads that wait are verified; a repair that is refused leaves them alone. */
 static void test_a_damaged_segment_of_a_waiting_load_is_named(void **state)
 {
     struct world *w = *state;
@@ -416,8 +608,12 @@ int main(void)
                                         world_close),
         cmocka_unit_test_setup_teardown(test_a_repair_of_the_log_leaves_abandoned_loads_alone, world_in_memory,
                                         world_close),
+        cmocka_unit_test_setup_teardown(test_a_damaged_segment_of_a_waiting_load_is_taken_out, world_in_memory,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_a_damaged_segment_of_a_waiting_load_is_named, world_in_memory,
                                         world_close),
+        cmocka_unit_test_setup_teardown(test_a_repaired_load_is_not_attached, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_a_waiting_load_may_lose_all_rows, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_a_repair_asks_first_and_keeps_the_old_manifest, world_in_memory,
                                         world_close),
     };

@@ -40,6 +40,22 @@ static bool base_lists(const struct snapshot *base, const struct ulid *segment)
     return false;
 }
 
+/* Returns whether the manifest's pending load has the segments that it has in the base: a repair may have replaced some. */
+static bool has_base_segments(const struct snapshot *base, const struct snapshot_load *load,
+                              const struct manifest *m)
+{
+    bool same = true;
+    for (size_t i = 0; i < m->pending_count; i++) {
+        const struct manifest_pending *p = &m->pending[i];
+        if (!ulid_equal(&p->load, &load->load))
+            continue;
+        same = p->segment_count == load->count;
+        for (size_t k = 0; k < p->segment_count && same; k++)
+            same = ulid_equal(&p->segments[k].id, &base->manifest.segments[load->first + k].id);
+    }
+    return same;
+}
+
 bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m)
 {
     if (loads->settled == 0)
@@ -48,6 +64,10 @@ bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m
         return false;
     for (size_t i = 0; i < m->segment_count; i++) {
         if (!base_lists(loads->base, &m->segments[i].id))
+            return false;
+    }
+    for (size_t i = 0; i < loads->base->load_count; i++) {
+        if (loads->fates[i] == LOAD_ATTACHED && !has_base_segments(loads->base, &loads->base->loads[i], m))
             return false;
     }
     return true;

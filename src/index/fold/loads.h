@@ -21,7 +21,7 @@ enum dp_status folded_loads_take(struct call *call, const struct view *view, str
 /* Returns whether segment i of the base does not count. */
 bool folded_loads_hide(const struct folded_loads *loads, size_t i);
 /* Returns whether a fold may go on over the manifest `m`: no load is settled, or `m` has the floor and no other segments
- * than the base. */
+ * than the base, and the attached loads have the same. */
 bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m);
 /* Lists the attached loads in `m`, and takes them and the void ones out of its pending loads. Fails with DP_CORRUPT when
  * an attached load is not pending. */

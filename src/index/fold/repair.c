@@ -2,7 +2,8 @@
  *
  *   1. verify all; read what is left of the damaged segments, and count;
  *   2. ask whether to go on; put a copy of the manifest beside it;
- *   3. read the damaged segments again, build segments of their rows, and replace them by one swap;
+ *   3. read the damaged segments again, build segments of their rows, and replace them by one swap, and by one more for each
+ *      pending load that has damaged segments: the load stays pending, so its place in the log stays, too;
  *   4. for each gap of the log: fold the entries before it, take the numbers of missing entries, so that no late writer's entry
  *      comes into the gap and is acknowledged, and raise wal_floor behind it by a swap.
  *
@@ -32,6 +33,7 @@ struct repair {
     struct index_loader *loader;
     struct row_change change;
     const struct log_gap *gap; /* that the present swap skips */
+    size_t load, first;        /* the pending load of the present swap; its first segment in v.damaged_pending */
 };
 
 static enum dp_status fail_changed(struct call *call, const struct repair *r)
@@ -57,6 +59,41 @@ static enum dp_status salvage_all(struct call *call, struct repair *r, struct in
     return status;
 }
 
+/* Reads the damaged segments of pending load number r->load. The loader, unless it is NULL, gets their rows. */
+static enum dp_status salvage_load(struct call *call, struct repair *r, struct index_loader *loader,
+                                   struct salvage *s)
+{
+    const struct manifest_pending *p = &r->v.manifest.pending[r->load];
+    enum dp_status status = DP_OK;
+    s->loader = loader;
+    for (size_t i = 0; i < p->segment_count && status == DP_OK; i++) {
+        if (r->v.damaged_pending[r->first + i])
+            status = salvage_segment(call, s, &p->segments[i]);
+    }
+    return status;
+}
+
+/* Goes to pending load number 0, or to the next one. Returns false behind the last one. */
+static bool first_load(struct repair *r)
+{
+    r->load = r->first = 0;
+    return r->v.manifest.pending_count > 0;
+}
+
+static bool next_load(struct repair *r)
+{
+    r->first += r->v.manifest.pending[r->load].segment_count;
+    return ++r->load < r->v.manifest.pending_count;
+}
+
+static size_t count_damaged(const struct repair *r)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->v.manifest.pending[r->load].segment_count; i++)
+        count += r->v.damaged_pending[r->first + i];
+    return count;
+}
+
 static enum dp_status plan_repair(struct call *call, struct repair *r)
 {
     struct index_repair_result *result = r->result;
@@ -66,6 +103,10 @@ static enum dp_status plan_repair(struct call *call, struct repair *r)
     enum dp_status status = salvage_all(call, r, NULL, &s);
     for (size_t i = 0; i < r->v.manifest.segment_count; i++)
         result->segments += r->v.damaged[i];
+    for (bool more = first_load(r); more && status == DP_OK; more = next_load(r)) {
+        status = salvage_load(call, r, NULL, &s);
+        result->pending += count_damaged(r);
+    }
     for (size_t i = 0; i < r->v.log.gap_count; i++)
         result->entries += r->v.log.gaps[i].last - r->v.log.gaps[i].first + 1;
     result->kept = s.kept;
@@ -198,6 +239,107 @@ static enum dp_status replace_segments(struct call *call, struct repair *r)
     return swap_repair(call, r, &segments_edit);
 }
 
+/* ---- pending loads --------------------------------------------------------------------------------------- */
+
+/* Returns the load of the present swap in a manifest, or NULL. */
+static struct manifest_pending *find_pending(const struct repair *r, const struct manifest *m)
+{
+    for (size_t i = 0; i < m->pending_count; i++) {
+        if (ulid_equal(&m->pending[i].load, &r->v.manifest.pending[r->load].load))
+            return &m->pending[i];
+    }
+    return NULL;
+}
+
+static bool is_damaged_pending(const struct repair *r, const struct ulid *segment)
+{
+    const struct manifest_pending *p = &r->v.manifest.pending[r->load];
+    bool damaged = false;
+    for (size_t i = 0; i < p->segment_count && !damaged; i++)
+        damaged = r->v.damaged_pending[r->first + i] && ulid_equal(&p->segments[i].id, segment);
+    return damaged;
+}
+
+static int compare_segments(const void *a, const void *b)
+{
+    const struct manifest_segment *left = a, *right = b;
+    return memcmp(left->id.text, right->id.text, ULID_LEN);
+}
+
+/* Replaces the damaged segments of a load, which may have none afterwards. It stays pending: its loader may attach it. */
+static enum dp_status apply_pending(struct call *call, void *context, struct manifest *m, bool exists,
+                                    bool *needed)
+{
+    struct repair *r = context;
+    const struct index_loader *l = r->loader;
+    struct manifest_pending *p = exists ? find_pending(r, m) : NULL;
+    *needed = true;
+    if (!p || !ulid_equal(&m->incarnation, &r->v.manifest.incarnation))
+        return fail_changed(call, r);
+    struct manifest_segment *all = arena_array(&m->arena, p->segment_count + l->segment_count + 1, sizeof *all);
+    if (!all)
+        return call_nomem(call, "a manifest");
+    size_t kept = 0;
+    for (size_t i = 0; i < p->segment_count; i++) {
+        if (!is_damaged_pending(r, &p->segments[i].id))
+            all[kept++] = p->segments[i];
+    }
+    if (p->segment_count - kept != count_damaged(r))
+        return fail_changed(call, r);
+    for (size_t i = 0; i < l->segment_count; i++)
+        all[kept++] = l->segments[i];
+    qsort(all, kept, sizeof *all, compare_segments);
+    p->segments = all;
+    p->segment_count = kept;
+    const struct row_change added = {.segments = l->segments, .segment_count = l->segment_count};
+    return object_log_status(call, row_change_check_horizon(call, &added, m));
+}
+
+static bool shows_pending(const void *context, const struct manifest *m)
+{
+    const struct repair *r = context;
+    const struct manifest_pending *p = find_pending(r, m);
+    bool shows = p != NULL;
+    for (size_t i = 0; shows && i < p->segment_count; i++)
+        shows = !is_damaged_pending(r, &p->segments[i].id);
+    return shows;
+}
+
+static const struct manifest_edit pending_edit = {apply_pending, note_repair_sent, shows_pending, false};
+
+static void end_build(struct repair *r)
+{
+    if (r->loader) {
+        object_log_remove(&r->loader->log, r->v.store); /* unless the repair has sent a manifest */
+        loader_free(r->loader);
+    }
+    r->loader = NULL;
+}
+
+static enum dp_status replace_pending(struct call *call, struct repair *r)
+{
+    struct salvage s = {.v = &r->v};
+    enum dp_status status = begin_build(call, r);
+    if (status == DP_OK)
+        status = salvage_load(call, r, r->loader, &s);
+    if (status == DP_OK && r->loader->waiting.count)
+        status = load_build_segment(call, r->loader);
+    if (status == DP_OK)
+        status = swap_repair(call, r, &pending_edit);
+    end_build(r);
+    return status;
+}
+
+static enum dp_status repair_loads(struct call *call, struct repair *r)
+{
+    enum dp_status status = DP_OK;
+    for (bool more = first_load(r); more && status == DP_OK; more = next_load(r)) {
+        if (count_damaged(r))
+            status = replace_pending(call, r);
+    }
+    return status;
+}
+
 /* ---- the log --------------------------------------------------------------------------------------------- */
 
 static enum dp_status apply_skip(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
@@ -305,13 +447,15 @@ static enum dp_status repair_all(struct call *call, struct repair *r)
 {
     const struct index_repair_options *o = r->options;
     enum dp_status status = plan_repair(call, r);
-    if (status || (r->result->segments == 0 && r->result->entries == 0 && !r->v.keys_damaged))
+    if (status || (r->result->segments + r->result->pending + r->result->entries == 0 && !r->v.keys_damaged))
         return status;
     if (!o->agree(o->context, r->result))
         return DP_OK;
     status = keep_manifest(call, r);
     if (status == DP_OK && r->v.keys_damaged)
         status = swap_repair(call, r, &forget_edit);
+    if (status == DP_OK)
+        status = repair_loads(call, r);
     if (status == DP_OK && r->result->segments)
         status = replace_segments(call, r);
     return status == DP_OK ? skip_gaps(call, r) : status;
@@ -333,10 +477,7 @@ enum dp_status index_repair(struct call *call, struct store *store, struct span 
     if (status == DP_OK && readable)
         status = repair_all(call, &r);
     row_change_deinit(&r.change);
-    if (r.loader) {
-        object_log_remove(&r.loader->log, store); /* unless the repair has sent a manifest */
-        loader_free(r.loader);
-    }
+    end_build(&r);
     verify_end(&r.v);
     return status;
 }

@@ -65,10 +65,19 @@ static enum dp_status check_pending(struct call *call, struct verification *v)
     const struct manifest *m = &v->manifest;
     size_t live = v->live_count;
     uint64_t rows = v->result->rows;
+    size_t count = 0, at = 0;
     enum dp_status status = DP_OK;
+    for (size_t i = 0; i < m->pending_count; i++)
+        count += m->pending[i].segment_count;
+    v->damaged_pending = mem_calloc(count + 1, sizeof *v->damaged_pending);
+    if (!v->damaged_pending)
+        return call_nomem(call, "a verification");
     for (size_t i = 0; i < m->pending_count; i++) {
-        for (size_t k = 0; k < m->pending[i].segment_count && status == DP_OK; k++)
+        for (size_t k = 0; k < m->pending[i].segment_count && status == DP_OK; k++) {
+            uint64_t before = v->result->faults;
             status = verify_segment(call, v, &m->pending[i].segments[k]);
+            v->damaged_pending[at++] = v->result->faults != before;
+        }
     }
     v->live_count = live;
     v->result->rows = rows;
@@ -190,6 +199,7 @@ void verify_end(struct verification *v)
     mem_free(v->live);
     mem_free(v->written);
     mem_free(v->damaged);
+    mem_free(v->damaged_pending);
     mem_free(v->log.gaps);
     manifest_deinit(&v->manifest);
     *v = (struct verification){0};

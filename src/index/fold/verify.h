@@ -35,7 +35,8 @@ struct verification {
     size_t live_count, live_room;
     uint64_t *written; /* [written_count]: hashes of the id keys that the log after wal_floor names */
     size_t written_count, written_room;
-    bool *damaged; /* [manifest.segment_count]: segments with a fault */
+    bool *damaged;         /* [manifest.segment_count]: segments with a fault */
+    bool *damaged_pending; /* the same for the segments of all pending loads, in their order */
     struct log_check log;
     bool keys_damaged; /* the object with the keys of writes has a fault */
 };

@@ -89,15 +89,21 @@ enum dp_status by_log_attach(struct call *call, struct index_loader *l, const st
                              struct index_load_summary *summary)
 {
     struct index_reader *reader = NULL;
-    struct load_decision decision = {.incarnation = l->target.incarnation, .load = *load, .kind = WAL_ATTACH};
+    struct load_decision decision = {.incarnation = l->target.incarnation,
+                                     .load = *load,
+                                     .kind = WAL_ATTACH,
+                                     .segments = l->segments,
+                                     .segment_count = l->segment_count};
     enum dp_status status = open_log(call, l, &reader);
     if (status)
         return status;
     decision.reader = reader;
     status = load_decide(call, &decision);
     if (status == DP_OK && decision.fate != LOAD_ATTACHED)
-        status = call_fail(call, DP_CONFLICT,
-                           "the load took so long that it was given up; none of its rows was kept: load again");
+        status =
+            call_fail(call, DP_CONFLICT,
+                      "the load took so long that it was given up, or a repair of the namespace took rows out of "
+                      "it; none of its rows was kept: load again");
     else if (status == DP_OK) {
         uint64_t rows = view_counts(decision.view).rows;
         summary->total_rows = rows;

@@ -44,6 +44,19 @@ static enum dp_status refresh_decision(struct call *call, struct load_decision *
     return ulid_equal(&newer->base->manifest.incarnation, &d->incarnation) ? DP_OK : fail_life_ended(call, d);
 }
 
+/* Returns whether the load has the segments that its loader made: a repair may have replaced some, without rows that were lost. */
+static bool has_own_segments(const struct load_decision *d, const struct snapshot_load *load)
+{
+    const struct manifest_segment *base = d->view->base->manifest.segments + load->first;
+    bool own = d->segment_count == load->count;
+    for (size_t i = 0; i < d->segment_count && own; i++) {
+        own = false;
+        for (size_t k = 0; k < load->count && !own; k++)
+            own = ulid_equal(&base[k].id, &d->segments[i].id);
+    }
+    return own;
+}
+
 /* Returns whether the load is pending and the log has not decided about it; sets d->fate. *at: the view's newest
  * entry at that moment. */
 static bool is_open(struct load_decision *d, struct view_position *at)
@@ -55,7 +68,7 @@ static bool is_open(struct load_decision *d, struct view_position *at)
     *at = d->view->locked.at;
     for (size_t i = 0; i < base->load_count; i++) {
         if (ulid_equal(&base->loads[i].load, &d->load)) {
-            pending = true;
+            pending = !d->segments || has_own_segments(d, &base->loads[i]);
             d->fate = d->view->locked.fates[i];
         }
     }

@@ -181,8 +181,6 @@ static enum dp_status check_pending(const struct manifest *m, struct dp_error *e
     uint64_t rows = 0;
     for (size_t n = 0; n < m->pending_count; n++) {
         const struct manifest_pending *p = &m->pending[n];
-        if (p->segment_count == 0)
-            return dp_fail(error, DP_CORRUPT, "pending load %s has no segment", p->load.text);
         for (size_t i = 0; i < n; i++) {
             if (ulid_equal(&m->pending[i].load, &p->load))
                 return dp_fail(error, DP_CORRUPT, "load %s is pending twice", p->load.text);
