@@ -164,7 +164,7 @@ class Namespace:
             raise TypeError("delete takes ids or filters" + (": delete_all() deletes the namespace" if ids is None else ", not both"))
         if filters is not None:
             if condition is not None:
-                raise TypeError("a condition goes with ids: put it into filters")
+                raise TypeError("condition is only for ids: put it into filters")
             return self.write(delete_by_filter=filters, timeout=timeout)
         many = not isinstance(ids, str) and hasattr(ids, "__iter__")
         return self.write(deletes=list(ids) if many else [ids], delete_condition=condition, timeout=timeout)
@@ -189,8 +189,8 @@ class Namespace:
                        said)
 
     def branch(self, name: str, *, timeout: Optional[float] = None) -> "Namespace":
-        """Makes another namespace of this root with the rows of this one, in a moment, whatever its size: both share the objects
-        that they have by now, and then go their ways."""
+        """Makes another namespace of this root with the rows of this one, in a moment, whatever its size. The two share the
+        present objects, and are independent from then on."""
         return self._clone(name, "branch_from_namespace", timeout)
 
     def copy(self, name: str, *, timeout: Optional[float] = None) -> "Namespace":
@@ -210,7 +210,7 @@ class Namespace:
         """Moves the log into segments, merges small segments, and removes objects that nobody needs any more.
 
         Nothing does this in the background, unless `dipper serve` or `dipper index-worker` runs on the root.
-        when_due  True: only what is worth its price by now, and no request if nothing is. For a call after every write
+        when_due  True: does only what is already worth its price, and sends no request if nothing is. Call it after every write
         """
         return Compacted(*self._open(timeout).compact(yes_or_no(when_due, "when_due"), timeout))
 
@@ -236,7 +236,7 @@ class Namespace:
         filters  only rows that match: ("year", "Gt", 2000), ("And", [filter, filter]), ("Not", filter), …
         order    in place of `what`: ("year", "desc"), or "asc"
         exact    compare every vector
-        With any of these it looks at every row, of which there may be a million.
+        With any of these it looks at every row; the namespace may have at most 1,000,000 rows.
         """
         k = whole(k, "k", 1)
         if what is None and order is None:

@@ -150,7 +150,7 @@ static const float *read_base64(struct rows_parse *p, struct json_reader *r, siz
     struct span text;
     size_t len = 0;
     struct json_reader before = *r, ahead = *r;
-    /* Even if each character had a backslash, as some clients put before '/'. */
+    /* Counts for the worst case: a backslash before each character. (Some clients write one before '/'.) */
     if (json_read_raw(&ahead, &text) && !count_numbers(p, text.len / 8 * 3 / sizeof(float)))
         return NULL;
     if (!json_read_string(r, p->call->arena, &text) || !count_numbers(p, text.len / 4 * 3 / sizeof(float)))
@@ -197,7 +197,7 @@ static void read_vector_value(struct rows_parse *p, struct json_reader *r, struc
     row->dim = (uint32_t)count;
 }
 
-/* Reads the vector that a row has kept as it came. For write_request.read_vector. */
+/* Reads the vector of a row that has kept its text. For write_request.read_vector. */
 static enum dp_status read_kept_vector(struct call *call, struct write_row *row)
 {
     struct body_parse body;
@@ -274,7 +274,7 @@ static void refuse_twice(struct rows_parse *p, struct span name)
                 name.len < NAME_SHOWN ? (int)name.len : 0, (const char *)name.data);
 }
 
-/* Reads a value of the row that is being read, whose mark differs from those of all other rows. */
+/* Reads a value of the present row. mark: another one for each row, which finds attributes that a row has twice. */
 static void read_row_value(struct rows_parse *p, struct span name, size_t mark, struct write_row *row)
 {
     struct span raw;

@@ -35,7 +35,7 @@ void ivf_encode(const struct ivf_codec *codec, const float *x, const float *cent
     sq8_encode(codec->trained, codec->dim, x, code);
 }
 
-_Static_assert((int)IVF_SCAN_ROWS == (int)SCAN_SCORES_MAX, "a block's scores are looked through at once");
+_Static_assert((int)IVF_SCAN_ROWS == (int)SCAN_SCORES_MAX, "one step looks through all scores of a block");
 
 enum dp_status ivf_query_allocate(struct ivf_query *query, void (*lay_out)(struct ivf_query *query),
                                   struct dp_error *error)
@@ -87,7 +87,7 @@ static enum dp_status check_list(const struct ivf_codec *codec, struct span code
     return DP_OK;
 }
 
-/* Returns the worst score that the heap still takes; `any`, with the sign of the worst, while there is room. */
+/* Returns the worst score in a full heap. While the heap has room: `any`, negated if larger is better. */
 static float worst_score(const struct topk *top, float any)
 {
     if (top->count == top->k && top->k > 0)

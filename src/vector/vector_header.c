@@ -1,4 +1,4 @@
-/* vector_header.c: reads the headers of .npy, .fvecs and .bvecs. Of any other file it says what the file is.
+/* vector_header.c: reads the headers of .npy, .fvecs and .bvecs. Refuses other files, and says what they are.
  *
  *   npy    = "\x93NUMPY", u8 major, u8 minor, u16 (major 1) or u32 length, header of that length, the numbers
  *   header = a Python dictionary: 'descr', 'fortran_order', 'shape', in any order, as NumPy prints it

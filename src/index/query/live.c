@@ -42,8 +42,8 @@ static enum dp_status check_limits(struct call *call, const struct view *view, b
     if (live->rows <= LIVE_ROWS_MAX && bytes <= LIVE_BYTES_MAX)
         return DP_OK;
     return call_fail(call, DP_INVALID,
-                     "this query looks at every row, which it does for at most %" PRIu64 " rows and %" PRIu64
-                     " MiB of attributes; the namespace has %" PRIu64 " rows and %" PRIu64 " MiB",
+                     "this query must look at every row, and may look at %" PRIu64 " rows and %" PRIu64
+                     " MiB of attributes at most; the namespace has %" PRIu64 " rows and %" PRIu64 " MiB",
                      LIVE_ROWS_MAX, LIVE_BYTES_MAX >> 20, live->rows, bytes >> 20);
 }
 
