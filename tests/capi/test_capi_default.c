@@ -1,5 +1,5 @@
-/* test_capi_default.c: dp_model_open_default in a program that carries the model. tests/scripts/test_install.py has the
- * library's own places. */
+/* test_capi_default.c: dp_model_open_default in a program that carries the model. tests/scripts/test_install.py tests
+ * the places where the library looks. */
 #include <dipper/dipper.h>
 
 #include <string.h>

@@ -75,7 +75,7 @@ class Row:
             return self.acknowledged
 
     def check(self, floor, state):
-        """Fails unless the state is that of write `floor` or a later one. What was seen stays."""
+        """Fails unless the state is that of write `floor` or of a later write. Later checks must not see an older state."""
         with self.lock:
             for index in range(floor, len(self.states)):
                 if self.states[index] == state:

@@ -120,7 +120,7 @@ def test_http_root_sends_its_query_and_shows_no_secret(run, web):
 
 @pytest.mark.parametrize("lists", [True, False])
 def test_http_root_follows_a_log(dipper, run, bucket, web, lists):
-    """Also behind a server that answers 403 for what is not there, as S3 does without the right to list."""
+    """It also works if the server answers 403 for a missing object, as S3 does without the right to list."""
     web.lists = lists
     written = {"upsert_rows": [{"id": i, "text": text} for i, text in enumerate(("a red car", "a green apple"))],
                "schema": {"text": {"type": "string", "embed": "all-MiniLM-L6-v2"}}, "distance_metric": "cosine_distance"}
@@ -130,7 +130,7 @@ def test_http_root_follows_a_log(dipper, run, bucket, web, lists):
     args = ("search", "logged", "fruit", "--json", "-k", 1)
     (found,) = json_lines(run(*args, "--root", web.url, env=NO_PROXY).stdout)
     assert [row["id"] for row in found["rows"]] == [1]
-    # what is missing otherwise, or refused whole, is still an error
+    # A missing namespace is still an error, and so is a server that refuses everything.
     assert "nothing" in run("search", "nothing", "fruit", "--root", web.url, env=NO_PROXY, status=None).stderr
     web.query = "token=other"
     done = run(*args, "--root", web.url, env=NO_PROXY, status=None)

@@ -1,4 +1,5 @@
-"""Writers, readers and folders that are killed at random: no acknowledged row is lost, and no query goes back (kill_processes.py)."""
+"""Kills writers, readers and folding commands at random: no acknowledged row is lost, and no query shows an older state than one before
+it (kill_processes.py)."""
 import json
 import subprocess
 import sys

@@ -1,5 +1,5 @@
-/* test_index_branch_faults.c: whatever happens to a branching, there is a whole branch or none, and nothing that one lists
- * is ever removed.
+/* test_index_branch_faults.c: whatever happens to a branching, there is a whole branch or none, and no collector removes an
+ * object that a branch lists.
  */
 #include "branch_fixture.h"
 
@@ -40,8 +40,7 @@ static void adopt(struct branch_space *twig, const struct branch_space *rows, co
     log_init(&twig->log, rows->world, name);
 }
 
-/* The namespace and its branch, if there is one, stay whole in the face of their collectors; if there is none, one can be
- * made. */
+/* Checks that collectors leave the namespace and its branch whole. If there is no branch, checks that one can be made. */
 static void check_outcome(struct branch_space *rows)
 {
     struct world *w = rows->world;
@@ -103,7 +102,7 @@ static void test_index_a_branching_over_a_tombstone_that_dies_leaves_no_branch(v
     run_deaths(*state, true);
 }
 
-/* The n-th put has no answer, or an answer that is no promise. */
+/* The n-th put ends with `answer`. landed: the store carried the put out. */
 static void run_lost_answers(struct world *w, enum dp_status answer, bool landed)
 {
     struct branch_space rows;
@@ -174,7 +173,7 @@ static void test_index_a_branch_that_is_too_late_does_not_appear(void **state)
     run_too_late(*state, true);
 }
 
-/* The put that pins comes late: by then the same swap has been made again, or nobody needs it. */
+/* The put of the pin comes late. By then the branching has repeated the swap, or nobody needs the pin. */
 static void test_index_a_late_pin_harms_nobody(void **state)
 {
     struct world *w = *state;
@@ -361,8 +360,8 @@ static void test_index_a_branching_that_sleeps_for_days_begins_again(void **stat
     run_sleeper(*state, true);
 }
 
-/* A branch of a branch: between its two pins, the source merges away all that it listed of its own source, whose collector
- * removes it. */
+/* A branch of a branch. Between its two pins, its source merges away all objects of the first namespace, whose collector
+ * removes them. */
 static void test_index_a_branch_of_a_branch_begins_again_over_a_merged_source(void **state)
 {
     static const char *const all[] = {"rows", "twig", "leaf", NULL};
@@ -402,8 +401,8 @@ static void refuse_fault(void *context, const char *object, const char *fault)
     fail_msg("%s: %s", object, fault);
 }
 
-/* Between a read of the manifest and those of its pins, a collector removes the pin of a branch that is deleted. To make a
- * branch of another branch, and to verify, go on over the newer manifest. */
+/* Between a read of the manifest and those of its pins, a collector removes the pin of a deleted branch. A branching
+ * of another branch, and a verification, go on with the newer manifest. */
 static void test_index_a_pin_that_goes_meanwhile_is_no_damage(void **state)
 {
     static const char *const verified[] = {NULL, "rows", "twig"};

@@ -118,7 +118,7 @@ static void test_index_by_filter_deletes_then_patches_then_writes_rows(void **st
     index_close(reader);
 }
 
-/* A later patch gives the condition of a row what the filter's patch has left. */
+/* The condition of a row sees the row as the patch by filter has left it. */
 static void test_index_by_filter_comes_before_conditions(void **state)
 {
     struct world *w = *state;

@@ -101,7 +101,7 @@ static void test_index_http_survives_a_bad_server(void **state)
         {.kind = HTTP_ACT_SERVE, .times = 2},   {.kind = HTTP_ACT_DROP},
         {.kind = HTTP_ACT_RESET, .at = 1000},   {.kind = HTTP_ACT_SERVE},
     };
-    /* Fewer failures than these answers take requests; the number of requests varies. */
+    /* The number of requests varies; they need more answers than this script has, so all of its failures happen. */
     for (size_t i = 0; i < 48; i++)
         http_server_script(remote.server, acts[i % (sizeof acts / sizeof *acts)]);
     struct index_reader *reader = fixture_open(w, "rows");

@@ -12,7 +12,7 @@
 
 enum { ALL_LISTS = 100000, HOUR_MS = 60 * 60 * 1000 };
 
-/* ---- a time of the test's -------------------------------------------------------------------------------- */
+/* ---- a clock that the test sets -------------------------------------------------------------------------- */
 
 static struct load_time {
     int64_t ms;
@@ -696,7 +696,7 @@ static void delete_and_make_first(struct before_entry *b)
     must(b->w, index_create(&b->w->call, b->w->store, span_str("rows"), &vectors, NULL));
 }
 
-/* The name is deleted, or made anew, between the two steps. The load is in no life that goes on. */
+/* The name is deleted, or made anew, between the two steps. The load does not count in the new life. */
 static void test_index_a_load_ends_with_its_life(void **state)
 {
     struct world *w = *state;

@@ -250,7 +250,7 @@ static void test_index_manifest_whose_branches_do_not_fit_is_refused(void **stat
     expect_refusal("\"owner\": 1}", "\"owner\": 18446744073709551615}", DP_CORRUPT, "outside 1..64");
 }
 
-/* A manifest without owners, as all were before there were branches, does not tell them. */
+/* A manifest without owners has no field "owners", as manifests had none before there were branches. */
 static void test_index_manifest_without_owners_does_not_tell_them(void **state)
 {
     (void)state;

@@ -132,7 +132,7 @@ static size_t list_objects(struct world *w, char keys[][512])
     return count;
 }
 
-/* damage 0: removes the object; 1: cuts its last byte; 2: adds a byte; from 3 on: flips a byte, ever farther behind. */
+/* damage 0: removes the object; 1: cuts its last byte; 2: adds a byte; 3 to 18: flips a bit, in ever later bytes. */
 static void damage_object(struct world *w, const char *key, unsigned damage)
 {
     struct store_read_req req = {.key = span_str(key), .len = STORE_TO_END};

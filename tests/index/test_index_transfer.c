@@ -111,7 +111,7 @@ static void test_a_copy_has_the_same_rows(void **state)
     log_deinit(&log);
 }
 
-/* Neither a cut import nor one that comes second makes or changes a namespace. */
+/* An import that is cut short makes no namespace. An import into an existing namespace does not change it. */
 static void test_an_import_makes_a_namespace_or_nothing(void **state)
 {
     struct world *w = *state;

@@ -387,11 +387,13 @@ static void test_index_a_log_costs_few_rounds(void **state)
                      3); /* lists and all entries; the ids that they replace; vectors and documents */
     ask(w, warm, &answer);
     assert_int_equal(rounds_of(w), 2);
-    ask(w, warm, &answer); /* it expects no more than some entries, since the log has some … */
+    ask(w, warm,
+        &answer); /* its next query asks for LOG_READ_SOME entries: it has entries, and found no new one */
     put_rows(&log, 8, 300, 10);
     world_reset(w);
     ask(w, warm, &answer);
-    assert_int_equal(rounds_of(w), 3); /* … so eight, which replace rows, cost no fourth round */
+    assert_int_equal(rounds_of(w),
+                     3); /* LOG_READ_SOME holds the eight new entries, so they cost no fourth round */
     ask(w, warm, &answer);
     rounds_of(w);
     size_t ops;

@@ -293,7 +293,7 @@ static void test_index_wal_codes_bound_each_distance(void **state)
         wal_codes_deinit(&codes);
     }
     printf("the bounds are at most %.3f and %.3f below the distances\n", coarse_gap, gap);
-    assert_true(coarse_gap < 0.25 && gap < 0.04); /* and they are worth something */
+    assert_true(coarse_gap < 0.25 && gap < 0.04); /* the bounds are tight */
 }
 
 int main(void)

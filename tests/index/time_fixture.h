@@ -9,7 +9,7 @@ enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
 /* One clock for the hosts and the store, unless their differences are set. */
 struct test_time {
     int64_t ms;          /* Unix time of the store */
-    int64_t host_behind; /* the host's boot clock lacks this much */
+    int64_t host_behind; /* milliseconds by which the host's boot clock is behind */
     bool undated;        /* the store does not date its answers */
     struct index_process process;
     struct index_clock clock;

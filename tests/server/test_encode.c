@@ -78,7 +78,7 @@ static void test_encode_makes_what_a_decoder_reads(void **state)
     }
 }
 
-/* An answer that does not become shorter, or that there is no memory to compress, stays as it is. */
+/* encode_gzip() leaves a body as it is if its stream would not be shorter, or if memory is short. */
 static void test_encode_leaves_a_body_alone(void **state)
 {
     (void)state;

@@ -308,7 +308,7 @@ static void delete_before_reads(void *ctx, const struct test_store_op *op)
     arena_deinit(&arena);
 }
 
-/* However often others delete the namespace, a write that may create it never says that there is none. */
+/* A write that may create the namespace never fails with DP_NOT_FOUND, however often others delete the namespace. */
 static void test_write_creates_anew_what_others_delete(void **state)
 {
     (void)state;
@@ -336,7 +336,6 @@ static void test_write_creates_anew_what_others_delete(void **state)
     }
 }
 
-/* A write that is refused changes neither rows nor schema. */
 /* `two` has the namespace open while `one` deletes it. If `two` has not seen it for long, it asks first, and creates it anew. */
 static void test_write_asks_whether_an_idle_namespace_is_there(void **state)
 {
@@ -369,6 +368,7 @@ static void test_write_asks_whether_an_idle_namespace_is_there(void **state)
     fixture_call_end();
 }
 
+/* A write that is refused changes neither rows nor schema. */
 static void test_write_that_is_refused_changes_nothing(void **state)
 {
     (void)state;
@@ -477,7 +477,7 @@ static void test_write_brings_no_deleted_namespace_back(void **state)
     }
 }
 
-/* `two` has the namespace's life before, which had another metric. */
+/* `two` still has the previous life of the namespace open, which had another metric. */
 static void test_write_is_found_by_a_server_that_saw_another_metric(void **state)
 {
     (void)state;

@@ -9,9 +9,9 @@ enum { HISTORY_OPERATIONS_MIN = 100, HISTORY_FAULTS_MIN = 5, HISTORY_ACTORS_MAX 
 
 enum history_kind {
     HISTORY_LOADS,    /* a namespace without a log: loads, merges, collectors, queries */
-    HISTORY_LOG,      /* one with a log: writes, folds, merges, collectors, queries */
-    HISTORY_LIVES,    /* the same, and the namespace is deleted and made again */
-    HISTORY_BRANCHES, /* the same, and branches of it, and of them, come and go */
+    HISTORY_LOG,      /* a namespace with a log: writes, folds, merges, collectors, queries */
+    HISTORY_LIVES,    /* HISTORY_LOG, and the namespace is deleted and made again */
+    HISTORY_BRANCHES, /* HISTORY_LIVES, and branches of it, and of these, come and go */
     HISTORY_KINDS
 };
 

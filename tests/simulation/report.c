@@ -93,7 +93,8 @@ enum { WORKERS_MAX = 64, WORKER_HISTORIES = 50 };
 /* A process that runs every `workers`-th history. */
 struct sim_worker {
     pid_t process;
-    FILE *from; /* a struct history_result for each history that failed, then one that did not; then its report */
+    FILE *
+        from; /* gives a struct history_result for each failed history, then one that did not fail; then the report */
 };
 
 /* Runs the histories of a worker, and writes what they did. */

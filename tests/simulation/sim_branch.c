@@ -230,8 +230,8 @@ static void act_delete(const struct branch_actor *by, size_t n)
 
 /* ---- changes that change nothing --------------------------------------------------------------------- */
 
-/* Writes a row of the branch again, as it is. The condition holds in no other life of the name but where it changes
- * nothing there. */
+/* Writes a row of the branch again, as it is. If the write reaches another life of the name, its condition holds only where
+ * the row has the same value, so the write changes nothing there either. */
 static enum dp_status rewrite_row(const struct branch_actor *by, struct index_reader *reader,
                                   const struct branch_look *look)
 {

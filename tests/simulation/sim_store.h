@@ -1,8 +1,8 @@
 /* sim_store.h: an object store in a simulated world (sim.h): requests take virtual time, fail, lose their answers, are
  * carried out twice or hours late.
  *
- * All nodes see one set of objects, each through a handle of its own: a struct store. Each request is carried out at one
- * moment; those of a read batch at different ones. A put never mixes with another.
+ * All nodes see one set of objects, and each node has a handle on it, a struct store. The store carries out each request at
+ * one moment; the reads of a batch happen at different moments. Two puts of one object never mix.
  */
 #ifndef SIM_STORE_H
 #define SIM_STORE_H
@@ -22,8 +22,8 @@ struct sim_counts {
     uint64_t crashes;
 };
 
-/* How often things go wrong, each "1 in so many"; 0: never. Histories differ in them, because some faults need others
- * to be rare to do harm. */
+/* How often things go wrong: one time in so many; 0: never. Histories have different values, because some faults do harm
+ * only while others are rare. */
 struct sim_faults {
     unsigned error, stall, crash; /* of requests */
     unsigned late, twice, lost;   /* of puts */
@@ -39,14 +39,15 @@ struct sim_store {
     struct sim_faults faults;
     bool calm; /* no faults, no stalls */
     struct sim_counts counts;
-    /* Watches each put before it changes the object: `op` is what the task was doing that sent it. And each removal. */
+    /* `putting` is called before each put changes the object, `removing` before each removal. `op`: the operation of the task
+     * that sent the put. */
     void (*putting)(void *watcher, void *op, struct span key, struct span body);
     void (*removing)(void *watcher, struct span key);
     void *watcher;
 };
 
-/* A process on a host: its handle on the store, its clocks, and whether it has crashed. From a crash on, each request
- * and each wait fails at once, until everything that ran has ended and the process is started again. */
+/* A process on a host: its handle on the store, its clocks, and whether it has crashed. After a crash each
+ * request and each wait fails at once, until everything that ran has ended and sim_node_restart() is called. */
 struct sim_node {
     struct store base;
     struct sim_store *store;

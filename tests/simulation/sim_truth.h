@@ -48,7 +48,7 @@ struct sim_op {
     uint64_t life;                  /* the life of the namespace in which it landed */
     uint64_t number;                /* of its log entry */
     struct ulid load;               /* a load by the log: its ULID among the pending ones */
-    bool is_void;                   /* … and the log has given it up */
+    bool is_void;                   /* the log has given that load up */
     bool refused;                   /* its caller was told that it is not, and never will be, carried out */
     struct sim_op *next;
 };
