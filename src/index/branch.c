@@ -272,7 +272,8 @@ static enum dp_status add_pin(struct call *call, struct pinning *p, struct manif
     if (m->pin_count == MANIFEST_PINS_MAX)
         return call_fail(
             call, DP_TOO_LARGE,
-            "namespace \"%.*s\" has %d branches, the maximum: compact one, delete one, or copy instead",
+            "namespace \"%.*s\" has %d branches, the maximum: copy it instead, or compact or delete a "
+            "branch, and collect the garbage of this namespace",
             SPAN_FMT(owner->name), MANIFEST_PINS_MAX);
     enum dp_status status = p->sequence == m->sequence ? DP_OK : put_pin(call, p, m);
     if (status)
