@@ -116,7 +116,8 @@ enum dp_status folded_loads_settle(struct call *call, const struct folded_loads 
         if (!there || p.segment_count != base->loads[i].count)
             return call_fail(call, DP_CORRUPT, "%s: the log attaches load %s, but the manifest does not have it",
                              base->manifest_key.text, base->loads[i].load.text);
-        memcpy(all + count, p.segments, p.segment_count * sizeof *all);
+        if (p.segment_count) /* a repair may have left none */
+            memcpy(all + count, p.segments, p.segment_count * sizeof *all);
         count += p.segment_count;
     }
     m->segments = all;

@@ -85,7 +85,8 @@ static enum dp_status take_pending(struct call *call, struct snapshot *s)
     for (size_t i = 0; i < loads; i++) {
         const struct manifest_pending *p = &m->pending[i];
         s->loads[i] = (struct snapshot_load){p->load, p->at_ms, count, p->segment_count};
-        memcpy(all + count, p->segments, p->segment_count * sizeof *all);
+        if (p->segment_count) /* a repair may have left none */
+            memcpy(all + count, p->segments, p->segment_count * sizeof *all);
         count += p->segment_count;
     }
     s->load_count = loads;
