@@ -477,27 +477,29 @@ static void test_a_waiting_load_may_lose_all_rows(void **state)
 struct repair_between {
     struct world *world;
     bool seen, done;
+    enum test_store_op_kind before; /* it comes before such an operation on the manifest */
 };
 
-static void repair_before_attach(void *ctx, const struct test_store_op *op)
+static void repair_load_between(void *ctx, const struct test_store_op *op)
 {
     struct repair_between *b = ctx;
     struct world *w = b->world;
-    static char keys[OBJECTS_MAX][512];
+    struct object_key key;
+    struct manifest m;
     struct watched watched = {.faults = 0};
     bool manifest = strstr(op->key, "manifest.json") != NULL;
     b->seen = b->seen || (manifest && op->kind == TEST_STORE_PUT);
-    if (b->done || !b->seen || !manifest || op->kind != TEST_STORE_READ)
+    if (b->done || !b->seen || !manifest || op->kind != b->before)
         return;
     struct call call = w->call;
     struct arena outer = w->arena;
     b->done = true;
     arena_init(&w->arena, 256 << 20);
     call_init(&w->call, &w->arena);
-    size_t count = list_objects(w, keys), last = 0;
-    for (size_t i = 0; i < count; i++)
-        last = strstr(keys[i], "/seg/") ? i : last;
-    damage_object(w, keys[last], 0);
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    key_of_dpr(&key, span_str("rows"), &m.incarnation, &m.pending[0].segments[0].id);
+    manifest_deinit(&m);
+    damage_object(w, key.text, 0);
     assert_int_equal(repair(w, &watched).pending, 1);
     arena_deinit(&w->arena);
     w->arena = outer;
@@ -510,7 +512,7 @@ static void test_a_repaired_load_is_not_attached(void **state)
     struct world *w = *state;
     struct fixture_log log;
     struct index_load_summary summary;
-    struct repair_between between = {.world = w};
+    struct repair_between between = {.world = w, .before = TEST_STORE_READ};
     fixture_must_load(w, "rows", 0, 60, 1);
     log_init(&log, w, "rows");
     log_deinit(&log);
@@ -518,7 +520,7 @@ static void test_a_repaired_load_is_not_attached(void **state)
     loader->segment_rows = 15;
     assert_int_equal(fixture_add(w, loader, 40, 80, 3), DP_OK);
     assert_int_equal(load_build_segment(&w->call, loader), DP_OK);
-    test_store_hook(w->store, repair_before_attach, &between);
+    test_store_hook(w->store, repair_load_between, &between);
     enum dp_status status = index_load_commit(&w->call, loader, &summary);
     test_store_hook(w->store, NULL, NULL);
     assert_true(between.done);
@@ -529,6 +531,25 @@ static void test_a_repaired_load_is_not_attached(void **state)
     fold_all(w);
     assert_int_equal(count_faults(w), 0);
     assert_int_equal(read_rows(w).count, 60);
+}
+
+/* A repair has taken a segment out of an attached load before the swap of a fold, which begins again. */
+static void test_a_fold_begins_again_over_a_repaired_load(void **state)
+{
+    struct world *w = *state;
+    struct index_fold_result result;
+    struct repair_between between = {.world = w, .before = TEST_STORE_PUT};
+    make_waiting_load(w, true);
+    struct index_reader *reader = fixture_open(w, "rows");
+    world_reset(w);
+    test_store_hook(w->store, repair_load_between, &between);
+    if (index_fold(&w->call, reader, NULL, &result) != DP_OK)
+        fail_msg("folding: %s", w->call.error.message);
+    test_store_hook(w->store, NULL, NULL);
+    index_close(reader);
+    assert_true(between.done && result.entries == 3);
+    assert_int_equal(count_faults(w), 0);
+    assert_int_equal(read_rows(w).count, 80); /* of the lost rows, 40 to 54, the older ones count again */
 }
 
 /* Makes the last segment one of a load that waits. */
@@ -613,6 +634,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_damaged_segment_of_a_waiting_load_is_named, world_in_memory,
                                         world_close),
         cmocka_unit_test_setup_teardown(test_a_repaired_load_is_not_attached, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_a_fold_begins_again_over_a_repaired_load, world_in_memory,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_a_waiting_load_may_lose_all_rows, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_a_repair_asks_first_and_keeps_the_old_manifest, world_in_memory,
                                         world_close),
