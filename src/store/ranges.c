@@ -228,8 +228,8 @@ static int64_t earliest_date(const struct range_fetch *fetches, size_t n)
     return date_ms;
 }
 
-/* Sets the want's status when a fetch brought fewer bytes than the want needs of it. `end`: where the want ends, counted
- * from the group's offset. */
+/* Sets the want's status when a fetch brought fewer bytes than the want needs from that fetch. `end`: where the
+ * want ends, counted from the group's offset. */
 static void check_got(struct store_read_req *req, const struct range_group *g, const struct range_fetch *f,
                       uint64_t end)
 {

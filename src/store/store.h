@@ -54,11 +54,11 @@ struct store_read_req {
     uint64_t size;            /* bytes of the whole object; if `unchanged`, 0 unless the store reports them */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
-    /* DP_DENIED only: the store may have refused the read because the object is missing. S3 refuses so a client without
-     * the right to list. Any other DP_DENIED tells nothing about the object. */
+    /* DP_DENIED only: the store may have refused the read because the object is missing. S3 gives this refusal to
+     * a client without the right to list. Any other DP_DENIED says nothing about the object. */
     bool maybe_missing;
-    /* The store's clock when it answered (Unix milliseconds; an HTTP store tells whole seconds). 0: unknown, also
-     * when a cache answered or no answer came. */
+    /* The store's clock when it answered (Unix milliseconds; an HTTP store gives whole seconds). 0: unknown, for
+     * example because a cache answered or no answer came. */
     int64_t date_ms;
 };
 
@@ -122,7 +122,7 @@ struct store_ops {
     enum dp_status (*upload_finish)(struct call *, struct store_upload *, struct store_version *version);
     void (*upload_abort)(struct store_upload *); /* frees the upload; the object does not appear */
     void (*free)(struct store *);
-    /* As store_settle(). NULL: what can be read is durable. */
+    /* As store_settle(). NULL: everything that a read returns is durable. */
     enum dp_status (*settle)(struct call *, struct store *, struct span key);
     /* Adds the metrics that only this kind of store has; store.c adds those of all kinds. NULL: there are none. */
     enum dp_status (*add_metrics)(struct store *, struct metric_registry *, struct dp_error *);
@@ -185,28 +185,31 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);
-/* Returns whether an answer is what a client gets for a missing object, with or without the right to list. Ask only of
- * an object next to one that the client could just read: otherwise a refusal may concern both. */
+/* Returns whether this answer may mean that the object is missing, for a client with or without the right to list.
+ * Use it only if the client has just read another object beside this one: otherwise the client may have no right
+ * to read either of them. */
 static inline bool store_read_missing(const struct store_read_req *req)
 {
     return req->status == DP_NOT_FOUND || (req->status == DP_DENIED && req->maybe_missing);
 }
 enum dp_status store_head(struct call *call, struct store *store, struct span key, struct store_info *out);
 /* Puts an object. DP_EXISTS or DP_CONFLICT when the condition does not hold; DP_UNKNOWN when the store may have
- * carried out an earlier try; DP_NOT_DURABLE when the object is visible but may not survive a crash of the host; a
- * read cannot tell. */
+ * carried out an earlier try; DP_NOT_DURABLE when the object is visible but may not survive a crash of the host,
+ * which no read shows. */
 enum dp_status store_put(struct call *call, struct store *store, struct store_put *put);
 /* Lists at most `max` keys that begin with `prefix` and sort after `after`. With `folders`, all keys below the
  * next '/' become one entry. */
 enum dp_status store_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out);
-/* Removes an object; DP_OK if it is missing. After an unclear answer the removal is retried, and the store may
- * carry out the first one late. So remove only names that are never used again (never manifest.json). DP_UNKNOWN:
- * the object is removed now, or later, or not. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it
- * back. */
+/* Removes an object; DP_OK if it is missing. After an unclear answer the store sends the removal again, so the
+ * first one may be carried out late. So remove only names that are never used again (never manifest.json).
+ * DP_UNKNOWN: the object is removed now, or later, or not. DP_NOT_DURABLE: it is gone, but a crash of the host may
+ * bring it back. */
 enum dp_status store_remove(struct call *call, struct store *store, struct span key);
-/* Makes durable what a read of the key returns now: after DP_OK no crash of the host brings back what was there before. Call it before you remove things that the object no longer names. A put may be visible and not durable: its writer
- * was killed, or could not sync the folder. Remote stores do nothing. DP_NOT_DURABLE: the folder cannot be synced. */
+/* Makes durable what a read of the key returns now: after DP_OK no crash of the host brings back what was there
+ * before. Call it before you remove things that the object no longer names. A put may be visible but not durable,
+ * because its writer was killed or could not sync the folder. Remote stores do nothing. DP_NOT_DURABLE: the folder
+ * cannot be synced. */
 enum dp_status store_settle(struct call *call, struct store *store, struct span key);
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);

@@ -1,9 +1,9 @@
 /* store/trust.h: chooses the certificates that https requests trust: those of the settings, else the system's.
  *
  * The order: `file`, `profile_file`, `other_file`, the system's. A named file or folder replaces the system's
- * certificates; `folders` are used in addition. The system's are looked up when the program runs: a libcurl that
- * was built elsewhere (in a Python wheel, say) knows only the paths of the system that built it. Lists
- * folders, and reads files up to their first certificate; does no other I/O.
+ * certificates; `folders` are used in addition. trust_find looks up the system's certificates when the program
+ * runs: a libcurl that was built elsewhere (in a Python wheel, say) knows only the paths of the system that built
+ * it. Lists folders, and reads files up to their first certificate; does no other I/O.
  */
 #ifndef STORE_TRUST_H
 #define STORE_TRUST_H

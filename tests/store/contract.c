@@ -127,7 +127,8 @@ static void test_store_name_and_folder(void **state)
 static void test_store_answers_have_dates(void **state)
 {
     struct fixture *f = *state;
-    const int64_t slack = contract_subject->remote ? 60000 : 0; /* another host's clock, and whole seconds */
+    /* The clock of a remote store may differ from ours, and gives whole seconds. */
+    const int64_t slack = contract_subject->remote ? 60000 : 0;
     struct store_put put = {.key = span_str("k"), .body = span_str("one"), .condition = STORE_IF_ABSENT};
     const int64_t from = os_wall_ms() - slack;
     assert_int_equal(store_put(&f->call, f->store, &put), DP_OK);

@@ -23,7 +23,7 @@ struct gate {
     void (*after)(struct gate *g, struct store_read_req *reqs, size_t n);
     void *ctx;
     _Atomic unsigned reads;
-    _Atomic unsigned fail_first; /* the first reads, this many, fail with `failure` */
+    _Atomic unsigned fail_first; /* reads 0 to fail_first - 1 fail with `failure` */
     enum dp_status failure;
 };
 
@@ -351,7 +351,7 @@ static void test_cache_forgets_written_objects(void **state)
     assert_int_equal(read_status(f, "a", &next), DP_OK);
     assert_int_equal(store_upload_finish(&f->call, upload, &last), DP_OK);
     assert_int_equal(read_status(f, "a", &next), DP_STALE);
-    assert_true(reads_from_cache(f, "b", &b, 0, 512)); /* as it was */
+    assert_true(reads_from_cache(f, "b", &b, 0, 512)); /* the writes to "a" left "b" in the cache */
     assert_int_equal(store_remove(&f->call, f->store, span_str("b")), DP_OK);
     assert_int_equal(read_status(f, "b", &b), DP_NOT_FOUND);
     assert_int_equal(store_upload_begin(&f->call, f->store, span_str("c"), &upload), DP_OK);
@@ -366,7 +366,7 @@ static void replace(struct gate *g, struct store_read_req *reqs, size_t n)
     put_rows(&f->call, f->store, "a", 8, 1024);
 }
 
-/* The cache delivers an answer that was on its way when the object was written, but does not keep it. */
+/* If an object is written while its answer is on the way, the cache delivers the answer but does not keep it. */
 static void test_cache_does_not_keep_objects_written_meanwhile(void **state)
 {
     struct fixture *f = *state;
@@ -543,10 +543,10 @@ static void test_cache_keeps_no_more_than_the_range(void **state)
     assert_false(reads_from_cache(f, "large", &v, 0, KIB));
     assert_int_equal(store_remove(&f->call, test_store_inner(f->recorder), span_str("large")), DP_OK);
     assert_true(test_alloc_bytes() + 4000 * KIB < before);
-    assert_true(reads_from_cache(f, "large", &v, 0, KIB)); /* the version's bytes are still right */
+    assert_true(reads_from_cache(f, "large", &v, 0, KIB)); /* the bytes of a pinned version stay right */
 }
 
-/* `inner` becomes the cache's. */
+/* The cache takes over `inner`. */
 static enum dp_status walk(struct fixture *f, struct call *call, struct store *inner, struct store **store,
                            bool *served)
 {

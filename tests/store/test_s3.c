@@ -464,10 +464,10 @@ static void test_store_s3_never_writes_where_conditions_are_ignored(void **state
 {
     struct remote_fixture *f = *state;
     const struct {
-        const char *match; /* picks the put that gets the wrong answer */
+        const char *match; /* text in the head of the put that gets the wrong answer */
         int code;
         const char *says;
-        unsigned before; /* how many such requests pass before it */
+        unsigned before; /* how many requests with this text precede that put */
     } cases[] = {
         {"If-None-Match: *", 200, "ignores If-None-Match", 1},
         {"If-Match: ", 200, "ignores If-Match", 0},
@@ -493,7 +493,8 @@ static void test_store_s3_never_writes_where_conditions_are_ignored(void **state
     }
 }
 
-/* After a failed check of conditional writes the answer is still open, so the next write checks again. */
+/* If the check of conditional writes fails, the store still does not know whether they work, so the next write
+ * checks again. */
 static void test_store_s3_checks_again_after_a_failed_check(void **state)
 {
     struct remote_fixture *f = *state;

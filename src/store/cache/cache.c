@@ -3,9 +3,9 @@
  *
  * A hash of store, key, version and range chooses a range's shard (cache/shard.h), so one large object spreads
  * over all shards. A write must invalidate all ranges of its object, wherever they lie. So each key has a
- * generation, shared with the keys of the same hash, and a write increments it: an older range is dead and is
- * never delivered again. A fetch that was under way during the write goes to the callers that wait for it, but the
- * cache does not keep it.
+ * generation, which it shares with the keys of the same hash. A write increments the generation. A range of an
+ * older generation is dead: no later read gets it. If a fetch was under way during the write, the callers that
+ * wait for the fetch get its bytes, but the cache does not keep them.
  */
 #include "store/store_cache.h"
 

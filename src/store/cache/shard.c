@@ -276,7 +276,7 @@ static void keep_entry(struct cache_shard *s, struct cache_entry *e)
     uint64_t cost = overhead_of(e->key_len) + e->bytes.span.len;
     bool known = e->was_ghost || e->frequency > 1;
     if (e->bytes.span.len > s->small_target && !known && s->used + cost > s->budget) {
-        /* It would evict ranges that callers ask for more often, so keep only its name for now. */
+        /* This range would evict ranges that callers ask for more often, so keep only its name for now. */
         if (e->flight.users == 0)
             add_ghost(s, e, cost);
         else

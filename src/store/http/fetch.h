@@ -27,7 +27,8 @@ struct http_source {
      * that. */
     enum dp_status (*explain)(struct http_source *source, struct call *call, const struct transport_request *req,
                               struct dp_error *error);
-    /* Returns whether an answer that `explain` told as DP_DENIED may be that of a missing object. NULL: none is. */
+    /* Returns whether an answer that `explain` reported as DP_DENIED may mean that the object is missing. NULL: no
+     * answer may. */
     bool (*hides_missing)(struct call *call, const struct transport_request *req);
 };
 
@@ -42,8 +43,8 @@ enum dp_status http_fetch_head(struct http_source *source, struct call *call, st
 /* Fails with the status that the answer's code alone suggests: DP_NOT_FOUND, DP_DENIED, DP_INVALID, … */
 enum dp_status http_answer_error(const struct transport_request *req, struct dp_error *error);
 
-/* Returns the server's clock when it answered, in Unix milliseconds: the header Date. 0 without a date that can be
- * read, and for an answer out of a cache on the way (it has the header Age). */
+/* Returns the header Date in Unix milliseconds: the server's clock when it answered. Returns 0 if the date is
+ * missing or malformed. Also returns 0 if a cache on the way answered, which the header Age shows. */
 int64_t http_answer_date(const struct transport_request *req);
 
 /* Makes an object's version from an answer's header values. Returns false if they identify none. */

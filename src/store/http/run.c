@@ -24,7 +24,7 @@ enum job_state { JOB_READY, JOB_IN_FLIGHT, JOB_WAITING, JOB_ENDED };
 /* One request until it has ended. */
 struct http_job {
     struct transport_request *req;
-    struct http_try t, hedge; /* in flight: t, or both, or, after t failed, the hedge alone */
+    struct http_try t, hedge; /* in flight: `t`, both, or `hedge` alone after `t` has failed */
     unsigned flying;          /* tries in flight */
     struct http_try *winner;  /* the try with a complete answer, while the loop aborts the other; else NULL */
     enum job_state state;
@@ -32,7 +32,7 @@ struct http_job {
     unsigned tries, waits, unconnected;
     bool retried_once;
     struct http_sink sink;    /* bytes from earlier tries */
-    struct buffer first_head; /* head of the answer that brought the first of these bytes */
+    struct buffer first_head; /* head of the answer that brought the first bytes of `sink` */
     int first_code;
 };
 

@@ -1,9 +1,9 @@
 /* transport.c: the loop that moves bytes for every round of a transport: one thread around a libcurl multi handle.
  *
- * transport_submit hands a try over under the lock: into its host's queue if that host has `per_host` tries in
- * flight, else into the list to start; then it wakes the loop. The loop gives a try to libcurl, takes it back when
- * it has ended, stalled or been aborted, and hands it to its round. Connections, resolved names and TLS sessions
- * stay with the multi handle and the easy handles, which are reused.
+ * Under the lock, transport_submit puts a try into its host's queue if that host has `per_host` tries in flight,
+ * else into the list of tries to start. Then it wakes the loop. The loop gives a try to libcurl. When the try has
+ * ended, stalled or been aborted, the loop takes it back and returns it to its round. Connections, resolved names
+ * and TLS sessions stay with the multi handle and the easy handles, which are reused.
  *
  * The lock is a leaf, and nothing blocks under it.
  */
@@ -41,7 +41,7 @@ struct transport {
     /* Not changed after transport_new. */
     struct transport_options options;
     struct trust trust;
-    bool tries_set, connect_tries_set; /* the caller set this limit, so patient requests keep to it too */
+    bool tries_set, connect_tries_set; /* the caller set this limit, so it holds for patient requests too */
     pthread_t thread;                  /* runs the loop */
 
     _Atomic size_t owners;

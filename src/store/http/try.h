@@ -40,7 +40,7 @@ struct http_sink {
     uint8_t *data; /* NULL: nothing yet */
     size_t room, len;
     struct store_block *block; /* the block that holds `data`; NULL: `data` is the caller's `into` */
-    bool grows;                /* the length is unknown */
+    bool grows;                /* `data` grows, because the length is unknown */
 };
 
 enum http_try_state { TRY_IDLE, TRY_QUEUED, TRY_STARTING, TRY_ACTIVE, TRY_DONE };
@@ -113,8 +113,8 @@ void http_try_init(struct http_try *t, const struct transport_request *req);
 /* Frees everything in the try but the easy handle and the sink. */
 void http_try_deinit(struct http_try *t);
 
-/* Adds a header to this try, which replaces one of the same name (in any case) in `headers`. DP_INVALID if the
- * value holds a line end. */
+/* Adds a header to this try. It replaces a header of the same name in the request's `headers`; names are compared
+ * without regard to case. DP_INVALID if the value holds a line end. */
 enum dp_status http_try_header(struct http_try *attempt, const char *name, struct span value,
                                struct dp_error *error);
 /* Sends this try to another URL. */

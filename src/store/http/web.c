@@ -1,11 +1,11 @@
 /* http/web.c: a read-only store of objects at plain or presigned http(s) URLs.
  *
- * There are two kinds of root. For a folder, https://host/folder?query, the percent-encoded key is appended to the
- * path, and the query goes with every request. For one object, the URL is used byte for byte, because a presigned
- * URL's signature covers its spelling.
+ * There are two kinds of root. For a folder, https://host/folder?query, the store appends the percent-encoded key
+ * to the path, and sends the query with every request. For one object, it requests the URL byte for byte, because
+ * a presigned URL's signature covers its spelling.
  *
- * Size and version come with the first answer to a range, because a presigned GET URL answers 403 to HEAD. Nothing
- * is ever listed or written. The store is immutable after it is opened, so any thread may use it.
+ * Size and version come with the first answer to a range, because a presigned GET URL answers 403 to HEAD. The
+ * store cannot list or write. It does not change after it is opened, so any thread may use it.
  */
 #include "store/http/web.h"
 

@@ -1,9 +1,9 @@
 /* local/list.c: lists a local folder in the order of keys.
  *
- * The code walks folders depth first. In each folder it sorts the names like keys. A folder's name has its '/'
- * then, so "a-b" comes before "a/b". The walk does not enter a folder that cannot add to the listing. Only regular
- * files whose names can be keys are objects; the walk skips symbolic links, devices and the store's own folder. A
- * file that disappears during the walk is not listed.
+ * The code walks folders depth first. In each folder it sorts the names like keys: a folder's name ends with '/',
+ * so "a-b" comes before "a/b". The walk does not enter a folder that cannot add to the listing. Only regular files
+ * whose names can be keys are objects; the walk skips symbolic links, devices and the store's own folder. A file
+ * that disappears during the walk is not listed.
  */
 #include "store/local/local.h"
 

@@ -59,8 +59,8 @@ int local_open_object(struct local_store *local, struct span key, int *fd, struc
 
 /* Returns whether both stats describe one unchanged file. */
 bool local_same_file(const struct stat *a, const struct stat *b);
-/* Set *out to the version of an object of more than LOCAL_HASHED_MAX bytes, and of a smaller object with these
- * bytes. */
+/* Set *out to the version of an object: the first for an object of more than LOCAL_HASHED_MAX bytes, the second
+ * for a smaller object with these bytes. */
 void local_version_of_file(const struct stat *info, struct store_version *out);
 void local_version_of_bytes(struct span bytes, struct store_version *out);
 /* Finds the version of an open object; reads the object if it is small. `local` and `key` are for messages. */

@@ -48,8 +48,8 @@ static _Atomic uint64_t *durable_place(struct local_store *local, uint64_t hash)
     return &local->durable[hash / 2 % LOCAL_DURABLE_PLACES];
 }
 
-/* Syncs the parent of an open folder the first time that it is called for the folder, because the writer that made
- * the folder may not have done so yet. Returns 0 or an errno. */
+/* Syncs the parent of an open folder on the first call for this folder. The writer that made the folder may not
+ * have synced the parent yet. Returns 0 or an errno. */
 static int make_durable(struct local_store *local, int parent, int folder)
 {
     struct stat info;

@@ -5,9 +5,9 @@
  *     if absent    link(2), which fails when the name exists; then the temporary name is removed
  *     otherwise    rename(2), under the root's lock
  * The lock makes "compare the version, then rename" one step for all writers of this host, so replacing and
- * removing take it as well. A writer holds it for that step alone, and waits for it at most until the call's
- * deadline. The writer sets the modification time to the nanosecond, because it distinguishes the versions of
- * large objects and the kernel's own clock for it ticks only every few milliseconds.
+ * removing take the lock too. A writer holds the lock for that step alone, and waits for it at most until the
+ * call's deadline. The modification time distinguishes the versions of large objects. The kernel's own clock for
+ * it ticks only every few milliseconds, so the writer sets the time to the nanosecond.
  */
 #include "store/local/local.h"
 

@@ -52,8 +52,8 @@ static int compare_entries(const void *a, const void *b)
     return span_compare(((const struct store_entry *)a)->key, ((const struct store_entry *)b)->key);
 }
 
-/* Sorts objects and folders together. Stores list objects before the folders, behind them or between them, and some do
- * not sort either. */
+/* Sorts objects and folders together. Some stores list objects before the folders, some after them or between
+ * them, and some do not sort at all. */
 static void sort_entries(struct s3_page *page)
 {
     for (size_t i = 1; i < page->count; i++)

@@ -15,7 +15,7 @@ enum {
     TEXTS_MAX_BYTES = 256 << 10,
     FETCH_ARENA_BYTES = 4 << 20,
     EARLY_MS = 5 * 60 * 1000, /* renew keys this long before they expire, or after half of a shorter life */
-    /* pause after a failed renewal; least age of a fetch before a doubt renews its keys */
+    /* pause after a failed renewal; also how long ago the last fetch must be before a doubt renews the keys */
     AGAIN_MS = 10 * 1000,
 };
 

@@ -2,8 +2,8 @@
  *
  * Keys come from the first source that has some: given keys; a web identity token that STS exchanges; the profile
  * files; the container's endpoint; the instance's metadata service (version 2). Before keys expire, one caller
- * renews them for all. The other callers use the old keys while these are valid, and wait for that caller
- * afterwards. A failed renewal does no harm while the old keys are valid.
+ * renews them for all. The other callers use the old keys while these are valid. Once the old keys have expired,
+ * they wait for that caller. A failed renewal does no harm while the old keys are valid.
  *
  * Thread-safe. The lock is a leaf and never held across I/O.
  */

@@ -1,9 +1,9 @@
 /* s3/list.c: lists objects with ListObjectsV2.
  *
  * MinIO (still in 2026) loses names when a listing starts behind a given name: it counts names of neighbouring
- * folders, "a-b/" for "a/", towards the page although they lie before the start. Its pages from the beginning, by
- * token, are complete. So s3_list reads a listing from MinIO from the beginning and skips the names before the
- * start.
+ * folders, "a-b/" for "a/", towards the page although they lie before the start. A listing that starts at the
+ * beginning and continues by tokens is complete. So s3_list reads a listing from MinIO from the beginning and
+ * skips the names before the start.
  *
  * The listing leaves out names that cannot be keys ("a//b", markers "a/") and names below ".dipper". It asks for
  * percent-encoded names, because XML cannot hold all characters. A listing ends with an error when it makes no

@@ -1,8 +1,8 @@
 /* s3/open.c: opens s3://bucket/prefix, and reads its objects.
  *
- * Amazon's host names contain the bucket (https://bucket.s3.eu-west-1.amazonaws.com/key); elsewhere the path does
- * (http://host:9000/bucket/key), unless the settings say otherwise. Opening sends no request: the first operation
- * reports a wrong bucket, region or key.
+ * For Amazon, the host name contains the bucket (https://bucket.s3.eu-west-1.amazonaws.com/key). For other stores,
+ * the path contains it (http://host:9000/bucket/key), unless the settings say otherwise. Opening sends no request:
+ * the first operation reports a wrong bucket, region or key.
  */
 #include "base/alloc.h"
 #include "store/s3/credentials_profile.h"

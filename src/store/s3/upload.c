@@ -252,7 +252,7 @@ void s3_upload_abort(struct store_upload *upload)
 {
     struct s3_upload *u = s3_upload_of(upload);
     if (u->id.len) {
-        /* The caller's deadline may have passed, so the removal gets another one. If the removal fails, the
+        /* The caller's deadline may have passed, so the removal gets a new deadline. If the removal fails, the
          * store's own rules for unfinished uploads remove the parts. */
         struct s3_store *s3 = s3_of(upload->store);
         const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};

@@ -105,8 +105,8 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
         bool may_be_there = status == DP_OK || status == DP_UNKNOWN;
         if (may_be_there && s3_remove(call, &s3->base, span_str(key)) == DP_NOMEM)
             return DP_NOMEM;
-        call->error = error;      /* after another failure of the removal, a small object stays */
-        if (status == DP_UNKNOWN) /* this concerns the probe's object: the caller's put was not sent */
+        call->error = error;      /* if the removal failed otherwise, a small object stays */
+        if (status == DP_UNKNOWN) /* only the probe's outcome is unknown: the caller's put was not sent */
             status = call_restatus(call, DP_UNAVAILABLE);
         if (status != DP_OK)
             return status;
