@@ -41,7 +41,7 @@ enum dp_status os_read_file(const char *path, struct buffer *out, struct dp_erro
                 goto out;
             }
         }
-        uint8_t spare; /* when the buffer is full: takes one more byte if the file has one */
+        uint8_t spare; /* when the buffer is full: a byte read here shows that the file is larger */
         ssize_t got = room ? read(fd, out->data + out->len, room) : read(fd, &spare, 1);
         if (got < 0 && errno == EINTR)
             continue;

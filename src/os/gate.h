@@ -27,7 +27,8 @@ struct gate {
     enum gate_answer (*list)(void *ctx, struct span prefix);
     /* Whether the client may learn that this name exists. Refuses nothing. */
     bool (*sees)(void *ctx, struct span name);
-    /* Counts texts before they are embedded. `call` NULL: must not block, may answer GATE_WAIT. */
+    /* Counts texts before they are embedded. If `call` is NULL, the function must not block, and may answer
+     * GATE_WAIT. */
     enum gate_answer (*spend)(void *ctx, struct call *call, size_t texts);
     void *ctx;
 };

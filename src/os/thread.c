@@ -40,6 +40,5 @@ int os_thread_start(pthread_t *out, const char *name, void *(*run)(void *context
 void os_thread_yields(void)
 {
     enum { NICE = 10 };
-    setpriority(PRIO_PROCESS, 0,
-                NICE); /* 0: this thread. Without the right to do so the thread keeps its priority. */
+    setpriority(PRIO_PROCESS, 0, NICE); /* 0: this thread. If the system refuses, the thread keeps its priority. */
 }

@@ -26,7 +26,8 @@ bool os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until
 /* Starts a thread with all signals blocked and a name of at most 15 characters. Returns 0 or an errno. */
 int os_thread_start(pthread_t *out, const char *name, void *(*run)(void *context), void *context);
 
-/* Lets threads of normal priority go before the calling thread, for the rest of its life. */
+/* Lowers the priority of the calling thread for the rest of its life, so that threads of normal priority run
+ * first. */
 void os_thread_yields(void);
 
 #endif

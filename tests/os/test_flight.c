@@ -139,7 +139,7 @@ static void test_os_flight_wait_ends_with_its_call(void **state)
     assert_int_equal(ask_owner(&entry), FLIGHT_WAIT);
     assert_int_equal(wait_at_owner(&cancelled, entry), FLIGHT_LEFT);
     assert_int_equal(cancelled.error.status, DP_CANCELLED);
-    assert_int_equal(entry->flight.users, 1); /* the leader goes on */
+    assert_int_equal(entry->flight.users, 1); /* only the leader is left */
     land_at_owner(entry, true);
     arena_deinit(&arena);
 }

@@ -23,7 +23,7 @@ static void test_os_spill_gives_back_what_it_was_given(void **state)
             memset(piece, (int)i + round * 16 + 1, sizes[i]);
             assert_int_equal(spill_append(&s, span_of(piece, sizes[i]), &error), DP_OK);
             total += sizes[i];
-            assert_int_equal(spill_view(&s, &all, &error), DP_OK); /* at any time */
+            assert_int_equal(spill_view(&s, &all, &error), DP_OK); /* works after every append */
             assert_int_equal(all.len, total);
         }
         size_t at = 0;
