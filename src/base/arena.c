@@ -38,7 +38,7 @@ void arena_deinit(struct arena *a)
     *a = (struct arena){.max = a->max};
 }
 
-/* Takes the next blocks from `chunk`, from the end of its header on. */
+/* Makes the arena take its next blocks from `chunk`, beginning after the chunk's header. */
 static void open_chunk(struct arena *a, struct arena_chunk *chunk)
 {
     a->next = (uint8_t *)chunk + sizeof *chunk;

@@ -10,8 +10,8 @@ uint64_t checksum64(struct span bytes);
 /* Computes the SHA-256 of `bytes`, with OpenSSL. */
 void sha256(struct span bytes, uint8_t digest[32]);
 
-/* The state of a SHA-256 that is computed in pieces. It is plain bytes and may be copied, so that the common
- * beginning of many digests is hashed once. */
+/* The state of a SHA-256 that is computed in pieces. It is plain bytes and may be copied, so a caller can hash the
+ * common beginning of many texts once. */
 struct sha256_state {
     uint64_t words[14];
 };

@@ -33,7 +33,7 @@ enum { FILE_KIND_HEAD = 1024 }; /* bytes that the check needs */
 enum file_kind file_kind_of(struct span head);
 /* "a git-lfs pointer", …; NULL for FILE_UNKNOWN. */
 const char *file_kind_name(enum file_kind kind);
-/* How to get the file that was meant: "run `git lfs pull`". NULL if that depends on the use of the file. */
+/* How to get the intended file: "run `git lfs pull`". NULL if that depends on the use of the file. */
 const char *file_kind_remedy(enum file_kind kind);
 
 #endif

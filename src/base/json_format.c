@@ -237,7 +237,7 @@ static inline uint64_t shortest_fraction(uint32_t bits)
     uint64_t reach = half_width - (c & 1); /* the ends round to the float only when c is even */
     uint64_t s = v >> shift, tens = (uint32_t)s / 10, over = v - (tens * 10 << shift);
     uint64_t below = over <= reach, above = 10 * unit - over <= reach, ten_fits = below | above;
-    uint64_t nearest = (v + unit / 2 - 1 + (s & 1)) >> shift; /* of two equally near ones the even one */
+    uint64_t nearest = (v + unit / 2 - 1 + (s & 1)) >> shift; /* if two are equally near: the even one */
     uint64_t ten = 10 * (tens + above);
     return (nearest ^ ((nearest ^ ten) & (0 - ten_fits))) * powers[PLACES - scale];
 }

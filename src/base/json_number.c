@@ -1,10 +1,10 @@
 /* json_number.c: scans a decimal number and rounds it to a float or double.
  *
- * The rounding is D. Lemire's ("Number parsing at a gigabyte per second", 2021; without its fallback: N. Mushtak and
- * D. Lemire, "Fast number parsing without fallback", 2022). The first 19 digits times a 128-bit power of ten give the
- * significand with enough bits to round. Digits beyond the 19th matter only if the 19 digits and the 19 digits plus
- * one round differently. Then the number is compared exactly, in long integers, with the point between the two
- * results where rounding changes.
+ * The rounding is D. Lemire's ("Number parsing at a gigabyte per second", 2021; without its fallback: N. Mushtak
+ * and D. Lemire, "Fast number parsing without fallback", 2022). The first 19 digits times a 128-bit power of ten
+ * give the significand with enough bits to round. Digits beyond the 19th matter only if the 19 digits and the 19
+ * digits plus one round differently. Then the code compares the number exactly, in long integers, with the middle
+ * between the two results, where rounding changes.
  */
 #include "base/json_number.h"
 
@@ -123,9 +123,9 @@ static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const str
     uint64_t w = digits << leading;
     const struct power_of_ten *power = &POWERS_OF_TEN[q - POWER_OF_TEN_FIRST];
 
-    /* Keeps the significand's bits and three more: guard bits, and one because the product may begin with a zero bit.
-     * If all bits below these are ones, the low half of the power can carry into the kept bits, so it is multiplied
-     * too. */
+    /* Keeps the significand's bits and three more: guard bits, and one because the product may begin with a zero
+     * bit. If all bits below these are ones, the product with the low half of the power can carry into the kept
+     * bits, so the code adds that product too. */
     unsigned __int128 product = (unsigned __int128)w * power->high;
     uint64_t below = UINT64_MAX >> (b->fraction_bits + 3);
     if (((uint64_t)(product >> 64) & below) == below) {

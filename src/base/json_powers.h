@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum {
-    POWER_OF_TEN_FIRST = -342,   /* below, 19 digits times the power round to 0 as a double */
+    POWER_OF_TEN_FIRST = -342,   /* for a smaller power, 19 digits times the power round to 0 */
     POWER_OF_TEN_LAST = 324,     /* printing the least subnormal double multiplies by it */
     POWER_OF_TEN_EXACT_LAST = 55 /* 1e0 to 1e55 are exact, the others rounded up */
 };

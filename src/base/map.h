@@ -28,9 +28,9 @@ void map_deinit(struct map *m);
 uint64_t *map_find(const struct map *m, struct span key);
 /* Makes room, so that the next `extra` puts cannot fail. Fails with DP_NOMEM or DP_TOO_LARGE. */
 enum dp_status map_reserve(struct map *m, size_t extra, struct dp_error *error);
-/* Adds the key with `value` unless the map has the key. *existing (may be NULL) says whether it had it. *slot
- * points at the value of the key until the next put. Fails with DP_NOMEM, or with DP_TOO_LARGE when the map is
- * full. */
+/* Adds the key with `value` unless the map has the key. *existing (may be NULL) says whether the map had the key.
+ * *slot points at the value of the key until the next put. Fails with DP_NOMEM, or with DP_TOO_LARGE when the map
+ * is full. */
 enum dp_status map_put(struct map *m, struct span key, uint64_t value, uint64_t **slot, bool *existing,
                        struct dp_error *error);
 

@@ -1,8 +1,8 @@
 /* base/metrics.h: counters, gauges and histograms as plain atomics. The server prints them.
  *
- * A registry lists metrics in the order of their adding. One thread adds all metrics at the start. Then any thread
- * updates them, wait-free, by one or two atomic additions. Units are Prometheus's: seconds and bytes. Times
- * are counted in nanoseconds and printed as seconds.
+ * A registry lists metrics in the order in which they were added. One thread adds all metrics at the start. Then
+ * any thread updates them, wait-free, by one or two atomic additions. Units are Prometheus's: seconds and bytes.
+ * Times are counted in nanoseconds and printed as seconds.
  */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H

@@ -38,7 +38,7 @@ int span_compare_at(const void *a, const void *b)
     return span_compare(*left, *right);
 }
 
-/* Takes the next `len` bytes. Returns NULL if fewer are left, and the cursor has failed. */
+/* Takes the next `len` bytes. If fewer are left, returns NULL and marks the cursor as failed. */
 static const uint8_t *cursor_take(struct cursor *c, size_t len)
 {
     if (c->failed || c->rest.len < len) {

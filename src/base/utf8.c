@@ -48,8 +48,8 @@ size_t utf8_bad_length(const uint8_t *at, const uint8_t *end)
 }
 
 /* Non-zero when one of eight bytes is < 0x20, ≥ 0x80, `"` or `\`. "Determine if a word has a byte less than n",
- * "equal to n" (Anderson, Bit Twiddling Hacks); a byte ≥ 0x80 sets the result by its own high bit. A borrow
- * from a byte means that this byte was found already, so it cannot make the result wrong. */
+ * "equal to n" (Anderson, Bit Twiddling Hacks); a byte ≥ 0x80 sets the result by its own high bit. A byte borrows
+ * from its neighbour only if the test has found a byte, so a borrow cannot make the result wrong. */
 static uint64_t not_plain(uint64_t word)
 {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
