@@ -114,8 +114,8 @@ const struct simd_ops *simd_ops_for(enum simd_isa isa)
     return machine_has(isa) ? &tables[isa] : NULL;
 }
 
-/* Returns the set that `wanted`, the value of DIPPER_SIMD, names. Returns SIMD_ISA_COUNT if it is NULL or names
- * no set. */
+/* Returns the set that `wanted`, the value of DIPPER_SIMD, names. Returns SIMD_ISA_COUNT if `wanted` is NULL or
+ * names no set. */
 static enum simd_isa wanted_isa(const char *wanted)
 {
     int isa = 0;

@@ -133,22 +133,22 @@ static inline void lanes_transpose(lanes m[16])
         m[i + 12] = _mm512_shuffle_f32x4(high, high2, 0xdd);
     }
 }
-/* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
+/* ---- pairs of 16-bit integers in each lane, for attention_lanes.h ---- */
 
-/* Joins the low 16 bits of each lane of a and of b: a's become the low half of the lane, b's the high half. */
+/* Packs the low 16 bits of each lane of a and b into one lane, a below b. */
 static inline lanes lanes_integers(lanes a, lanes b)
 {
     __m512i high = _mm512_slli_epi32(_mm512_castps_si512(b), 16);
     return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_castps_si512(a), high));
 }
-/* sum + the two products of each lane, in 32 bits; all lanes of a are equal. As assembly because gcc 12 copies the
- * sums of the intrinsic. */
+/* Adds to `sum` the two products of each lane, in 32 bits. All lanes of a must be equal. It is assembly, because
+ * gcc 12 copies the sums of the intrinsic. */
 static inline lanes lanes_add_products(lanes a, lanes b, lanes sum)
 {
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
 }
-/* lanes_add_products with the two integers at a in all lanes. */
+/* Does what lanes_add_products does, with the two integers at `a` in all lanes. */
 static inline lanes lanes_add_products_of(const float *a, lanes b, lanes sum)
 {
     __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));

@@ -69,8 +69,8 @@ static int next_weight(bool large, int *lane, int *pair)
     return size;
 }
 
-/* Weights in their layout, and their sums. Channels 0 and 1 of each panel hold the largest of one sign, channel 2 those
- * of changing sign. */
+/* Fills q with packed weights, and `sum` with the sum of each channel. Channels 0 and 1 of each panel hold the
+ * largest weights of one sign, channel 2 the largest weights of changing sign. */
 static void fill_weights(size_t n, size_t k, int8_t *q, float *sum)
 {
     for (size_t c = 0; c < n; c++) {
@@ -113,7 +113,7 @@ static void check_linear_int8(const struct encoder_kernels *kernels)
                 struct u8_rows x = {k, q, arrays + 3 * n, arrays + 3 * n + rows};
                 for (int act = ENCODER_LINEAR; act <= ENCODER_GELU; act++) {
                     memcpy(out, want, rows * n * sizeof *out);
-                    size_t first = panels[p] - 1; /* the panels before it stay as they are */
+                    size_t first = panels[p] - 1; /* the kernels must not write the panels before `first` */
                     scalar->linear_int8(&x, rows, &layer, first, panels[p], (enum encoder_activation)act, want, n);
                     kernels->linear_int8(&x, rows, &layer, first, panels[p], (enum encoder_activation)act, out, n);
                     assert_memory_equal(out, want, rows * n * sizeof *out);
