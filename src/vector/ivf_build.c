@@ -33,7 +33,7 @@ static void group_rows(struct ivf_build *build, const uint32_t *list)
     begin[0] = 0;
 }
 
-/* Walks over the vectors in order, and tells the watch after each of some thousands. */
+/* Walks over the vectors in order, and calls the watch after every SLICE_ROWS vectors. */
 static enum dp_status train_codec(struct call *call, struct ivf_build *build, const struct kmeans_task *task,
                                   const uint32_t *list, float *residual)
 {

@@ -43,7 +43,7 @@ struct ivf_codec {
     const float *trained;
     size_t m;           /* PQ: parts of a vector */
     size_t bits;        /* bits of an index (PQ) or of a dimension (RaBitQ) */
-    size_t query_bits;  /* RaBitQ: scans round queries to so many bits; 0: no rounding (never 0 for fast kinds) */
+    size_t query_bits;  /* RaBitQ: bits to which scans round queries; 0: no rounding (never 0 for fast kinds) */
     bool centered;      /* RaBitQ fast: scans round queries symmetrically around 0 */
     bool precomputed;   /* PQ fast, L2, by residual: FAISS uses precomputed tables (scan_pq_fast.c) */
     size_t block_rows;  /* blocked kinds: vectors of a block, a multiple of 32; otherwise 0 */

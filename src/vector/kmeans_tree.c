@@ -21,7 +21,7 @@ enum {
     TREE_FROM = 64, /* with fewer clusters there is one level */
     TREE_SAMPLES = 48,
     TREE_SAMPLES_MIN = 16,
-    TREE_SAMPLE_BYTES = 128 << 20, /* maximum memory of the sample, but for TREE_SAMPLES_MIN */
+    TREE_SAMPLE_BYTES = 128 << 20, /* maximum memory of the sample, unless TREE_SAMPLES_MIN requires more */
     TREE_ITERATIONS = 6,
     TREE_PROBES = 8, /* vectors of the sample for each leaf that are compared with all leaves */
     TREE_POLISH = 3, /* times that the leaves move at the end */
@@ -40,7 +40,7 @@ struct kmeans_tree {
     float *leaf;      /* float[task->k][dim] */
     size_t *family;   /* [roots + 1]: the first leaf of each root */
     uint32_t *near;   /* [roots][near_room]: leaves of other roots that are near each root */
-    float *near_leaf; /* float[..][dim]: all that the vectors of one root may have */
+    float *near_leaf; /* float[..][dim]: the leaves among which the vectors of one root choose */
     size_t roots, near_room;
 
     /* For one slice of vectors. */
@@ -145,7 +145,7 @@ static void group_positions(const uint32_t *list, size_t count, size_t lists, ui
     begin[0] = 0;
 }
 
-/* Finds for the members of one root, in x, the nearest of the leaves that they may have. */
+/* For each member of one root, in x, finds the nearest of the root's own and near leaves. */
 static enum dp_status assign_family(struct kmeans_tree *t, size_t root, const float *x, uint32_t *list)
 {
     const struct kmeans_task *task = t->task;
@@ -273,8 +273,8 @@ static enum dp_status place_families(struct kmeans_tree *t, const size_t *leaves
     return t->near_leaf ? DP_OK : call_nomem(t->call, "k-means");
 }
 
-/* Gives each root as many leaves as its share of the sample: the next leaf goes where a leaf has the most vectors. No root
- * gets more leaves than it has vectors. */
+/* Divides the leaves among the roots in proportion to their shares of the sample. Each further leaf goes to the
+ * root that then has the most vectors per leaf. No root gets more leaves than it has vectors. */
 static void share_leaves(const struct kmeans_tree *t, const size_t *begin, size_t *leaves)
 {
     size_t left = t->task->k;

@@ -9,7 +9,7 @@
 
 enum dp_status pq_turn(float *centroids, size_t m, size_t entries, size_t part, struct dp_error *error)
 {
-    size_t size = entries * part * sizeof *centroids; /* one part, so no larger than all centroids */
+    size_t size = entries * part * sizeof *centroids; /* no overflow: one part is no larger than all centroids */
     float *old = mem_alloc(size);
     if (!old)
         return dp_fail_nomem(error, "a product quantizer");
@@ -56,7 +56,7 @@ static void constant_table(const struct ivf_codec *codec, const float *centroid,
 enum dp_status pq_constants(const struct ivf_codec *codec, const float *centroid, const uint8_t *codes, size_t n,
                             float *out, struct dp_error *error)
 {
-    size_t entries = codec->m << codec->bits; /* no more than the floats of the quantizer */
+    size_t entries = codec->m << codec->bits; /* no overflow: at most the number of floats of the quantizer */
     float *twice = mem_calloc(codec->dim, sizeof *twice), *norms = mem_calloc(entries, sizeof *norms);
     float *table = mem_calloc(entries, sizeof *table);
     enum dp_status status = DP_OK;

@@ -36,7 +36,8 @@ struct vector_layout {
 
 enum {
     VECTOR_HEAD_MAX = 1 << 16, /* maximum bytes of a header */
-    /* Maximum dimensions. Readers allocate a row before they read one, and a file of no vectors explains no row. */
+    /* Maximum dimensions. Readers allocate a row before they read it, and the header of a file without vectors may
+     * claim any dimension. */
     VECTOR_DIM_MAX = 1 << 20
 };
 

@@ -250,7 +250,8 @@ static enum dp_status parse_vecs(struct span head, uint64_t file_bytes, const ch
          bytes = vecs_fit(head, file_bytes, 1, &all_bytes);
     if (!floats && !bytes)
         return refuse_other_file(head, file_bytes, name, error);
-    /* If the file can be .fvecs and .bvecs, the dimensions in the head decide, then the file's name. */
+    /* If the file can be either .fvecs or .bvecs, the dimensions in the head decide, and if they do not, the
+     * file's name. */
     bool take_bytes = bytes && (!floats || (all_bytes && !all_floats) ||
                                 (all_bytes == all_floats && name_ends_with(name, ".bvecs")));
     struct cursor c = cursor_over(head);

@@ -92,7 +92,8 @@ static void test_vector_kmeans_finds_clusters(void **state)
                      DP_OK);
     for (size_t r = 0; r < N; r++)
         sum += (double)f.score[r];
-    /* Uniform noise of width 1 around each middle: DIM / 12 for each vector when every cluster has its centroid. */
+    /* The noise around each centre is uniform, of width 1. If every cluster has its centroid, the mean squared
+     * distance is DIM / 12. */
     assert_true(sum / N < DIM / 12.0 * 1.05);
 }
 
@@ -135,7 +136,7 @@ static void test_vector_kmeans_clusters_quickly_and_almost_as_well(void **state)
     }
 }
 
-/* 64 equal vectors, and 64 lists for them; then each number of lists. */
+/* Makes k clusters of k equal vectors, for each k up to K. More clusters than vectors are refused. */
 static void test_vector_kmeans_clusters_vectors_that_are_alike(void **state)
 {
     (void)state;
@@ -172,7 +173,7 @@ static void test_vector_kmeans_clusters_directions_whatever_the_lengths(void **s
         for (size_t c = 0; c < task.k; c++)
             assert_true(fabsf(distance_pair(VECTOR_INNER_PRODUCT, f.centroids[c], f.centroids[c], DIM) - 1) <
                         1e-4F);
-        assert_true(equal > N * 9 / 10); /* but for rounding */
+        assert_true(equal > N * 9 / 10); /* rounding may move a few vectors to another list */
     }
 }
 
@@ -213,7 +214,7 @@ static void test_vector_kmeans_is_the_same_at_any_number_of_threads(void **state
             assert_memory_equal(lists, f.list, sizeof lists);
             team_free(team);
         }
-    train(NULL, N, K, VECTOR_INNER_PRODUCT, 6); /* another seed, another answer */
+    train(NULL, N, K, VECTOR_INNER_PRODUCT, 6); /* another seed gives other centroids */
     assert_memory_not_equal(expected, f.centroids, sizeof expected);
 }
 
