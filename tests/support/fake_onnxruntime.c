@@ -1,7 +1,7 @@
 /* fake_onnxruntime.c: libraries with only ONNX Runtime's entry point, for tests of how it is opened.
  *
- * Built once for each FAKE_VERSION. Like the real library, GetApi knows no version above FAKE_API; it reports on stderr when it is
- * asked for one.
+ * Built once for each FAKE_VERSION. Like that of the real library, GetApi knows no version above FAKE_API. If it
+ * is asked for a higher version, it reports that on stderr.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -27,8 +27,8 @@ enum http_act_kind {
     HTTP_ACT_TRUNCATE,     /* serve, but close in order after `at` bytes of the body */
     HTTP_ACT_LOSE,         /* carry the request out, then close without an answer */
     HTTP_ACT_DROP,         /* close without doing or answering anything */
-    HTTP_ACT_LATE,         /* drop, but carry it out right after the next request for that path was handled */
-    HTTP_ACT_TWICE,        /* LOSE and LATE: carry it out now, answer nothing, carry it out again later */
+    HTTP_ACT_LATE,         /* drop, but carry the request out right after the next one for its path */
+    HTTP_ACT_TWICE,        /* LOSE and LATE: carry the request out now and again later, answer nothing */
     HTTP_ACT_RAW,          /* answer `text` and close */
     HTTP_ACT_SHIFT,        /* serve a range, but call it `at` bytes later in Content-Range */
     HTTP_ACT_IGNORE_RANGE, /* serve the whole object with 200 */

@@ -7,8 +7,8 @@
  *     DIPPER_KILL_COUNT  a file that receives "COUNT\n" at the end of the process, unless it was killed
  *
  * Counted: write, pwrite, writev, pwritev, fsync, fdatasync, ftruncate, futimens, rename*, link*, unlink*, mkdir*,
- * rmdir, and opening with O_CREAT. A caller enumerates: it runs once to learn the count, then with every n up to it.
- * Calls are made with syscall(2), so nothing else of the C library is needed.
+ * rmdir, and opening with O_CREAT. A test runs the program once to learn the count, then once for each n up to the
+ * count. The library makes each call with syscall(2), so it needs nothing else of the C library.
  */
 #undef _FILE_OFFSET_BITS /* this file defines both open and open64 */
 #undef _FORTIFY_SOURCE

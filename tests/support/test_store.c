@@ -16,7 +16,7 @@ struct test_store {
     struct test_store_counts counts;
     struct test_store_op *log;
     size_t log_count, log_capacity;
-    size_t kill_in; /* the write from now that kills; 0: not armed */
+    size_t kill_in; /* number of writes until the one that kills; 0: not armed */
     bool killed;
     enum test_store_op_kind fail_kind;
     size_t fail_in; /* 0: not armed */

@@ -18,8 +18,8 @@ static void *files[FILES_MAX];
 static size_t folder_count, file_count;
 static pid_t owner; /* a forked child must not remove its parent's folders */
 
-/* Runs before main, and makes the tests independent of their caller: default signals, the usual umask, a limit of open files, no
- * proxy before the tests' servers. tests/surroundings.py does this for the Python tests. */
+/* Runs before main, and makes the tests independent of their caller: default signals, the usual umask, a limit of
+ * open files, no proxy for the tests' servers. tests/surroundings.py does this for the Python tests. */
 __attribute__((constructor)) static void settle(void)
 {
     enum { FILES = 1024 };
