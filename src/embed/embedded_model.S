@@ -1,5 +1,5 @@
-/* embedded_model.S: the packed model as read-only data of the program. PACKED_MODEL is the name of its file; a
- * program that carries none is assembled without it. */
+/* embedded_model.S: the packed model as read-only data of the program. PACKED_MODEL is the name of the
+ * model's file. For a program without a model, the build does not define PACKED_MODEL. */
     .section .rodata
     .balign 64
     .globl embedded_model_begin

@@ -1,9 +1,9 @@
 /* embedder.c: queues requests, takes batches from the queue, and runs each batch as jobs on the compute team.
  *
  * One mutex guards the queue, a doubly linked list of requests. Each request lies on its caller's stack. The
- * leading thread owns the batch arrays until it clears `leading`. No thread computes while it holds the mutex. A
- * batch takes only a part of a request that is larger. The rest of its texts goes to the end of the queue, so
- * small requests do not wait for all of them.
+ * leading thread owns the batch arrays until it clears `leading`. No thread computes while it holds the mutex. If
+ * a request does not fit into a batch, the batch takes only a part of its texts. The request then moves to the end
+ * of the queue, so small requests do not wait until all texts of a large one are done.
  */
 #include "embed/embedder.h"
 
@@ -283,9 +283,9 @@ static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
     return cost;
 }
 
-/* Returns the number of first jobs that the workers should compute side by side. The whole team then computes each
- * of the other jobs, one after another. Estimates the cost for each number, assuming that an idle worker takes the
- * next job, and returns the cheapest number. */
+/* Returns how many jobs, from the first on, the workers should compute side by side. The whole team then computes
+ * the other jobs together, one after another. The function estimates the cost for each number and returns the
+ * cheapest number. The estimate assumes that an idle worker takes the next job. */
 static size_t plan_jobs(struct embedder *e, size_t jobs)
 {
     size_t workers = team_workers(e), left = 0, longest = 0, best = 0;

@@ -22,8 +22,8 @@ struct model_info {
     /* Maximum tokens of a text, special tokens included. The caller cuts or splits longer texts. */
     size_t max_tokens;
     /* 64 hexadecimal digits: a hash over weights, tokenizer, the settings that shape a vector, and the prompts of
-     * plain texts and documents. A folder has one fingerprint in both native precisions, because their vectors are
-     * comparable; a cache key adds the engine. An ONNX file has a different fingerprint. */
+     * plain texts and documents. A folder has the same fingerprint in both native precisions, because their
+     * vectors are comparable. An ONNX file has a different fingerprint. A cache key also contains the engine. */
     const char *fingerprint;
     const char *engine;             /* "native int8" | "native fp32" | "onnx/model.onnx by ONNX Runtime 1.31.1" */
     enum model_precision precision; /* of the native engine; other engines: MODEL_FP32 */

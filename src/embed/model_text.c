@@ -10,7 +10,7 @@ enum { PROMPT_ARENA_MAX = 1 << 22 };
 /* ---- prompts --------------------------------------------------------------------------------------------- */
 
 /* Counts the tokens of each prompt, together with the special tokens before a text. Like sentence-transformers, it
- * counts the prompt alone, although a text behind the prompt may change how its last word is cut. */
+ * counts the prompt alone, although a text after the prompt may change the tokens of the prompt's last word. */
 static enum dp_status count_tokens(const struct model *model, const struct prompts *prompts,
                                    size_t counts[TEXT_KINDS], struct dp_error *error)
 {

@@ -2,7 +2,7 @@
  *
  * Models are trained with words such as "query: " before a question and "passage: " before its answer. Without
  * them the vectors are worse, and no error says so. sentence-transformers keeps prompts in
- * config_sentence_transformers.json. docs/models.md says how one is chosen.
+ * config_sentence_transformers.json. docs/models.md says which prompt a text gets.
  */
 #ifndef EMBED_PROMPTS_H
 #define EMBED_PROMPTS_H

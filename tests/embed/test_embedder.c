@@ -19,7 +19,7 @@ struct gate_engine {
     struct engine base;
     _Atomic bool held;           /* encode waits at the gate */
     sem_t inside, gate;          /* a run posts `inside` when it begins, then waits for `gate` */
-    _Atomic int runs, most_runs; /* now; the most at one time */
+    _Atomic int runs, most_runs; /* runs in progress; the most at one time */
 };
 
 static enum dp_status gate_workspace_new(const struct engine *engine, size_t rows, void **out,
@@ -368,7 +368,7 @@ static void test_embed_out_of_memory_is_an_error_without_a_leak(void **state)
     }
 }
 
-/* If an engine allows few callers, so many of the team's threads do all jobs. */
+/* If an engine allows few callers, that many threads of the team do all jobs. */
 static void test_embed_engine_is_called_by_as_many_threads_as_it_allows(void **state)
 {
     (void)state;

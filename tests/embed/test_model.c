@@ -196,7 +196,7 @@ static void test_model_packed_weights_keep_their_bounds(void **state)
     check_near("bounds", &(struct tiny_options){.seed = 9, .layers = 2, .flat = true});
 }
 
-/* The packer divides a channel that is forty times as loud as the others, before the matrix that quantises it. */
+/* One channel is forty times as loud as the others. The packer divides it before the matrix that quantises it. */
 static void test_model_loud_channel_is_divided(void **state)
 {
     (void)state;
@@ -214,7 +214,7 @@ static void test_model_loud_channel_is_divided(void **state)
     packed_model_close(&opened);
     mem_free((void *)(uintptr_t)packed.data);
 
-    /* It divides the stream too, and multiplies it again, so vectors do not change. */
+    /* The next norm multiplies the channel again when it adds the stream, so vectors do not change. */
     check_near("loud", &(struct tiny_options){.seed = 10, .loud = 40.0f});
 }
 

@@ -175,11 +175,11 @@ static void test_onnx_takes_the_usual_graphs(void **state)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct onnx_engine_options options = options_of(files[i]);
         expect_vectors(&options, POOLING_MEAN, 0.999999);
-        options.batch = 3; /* padded and masked */
+        options.batch = 3; /* then a run pads texts and masks the padding */
         expect_vectors(&options, POOLING_MEAN, 0.999999);
     }
     struct onnx_engine_options options = options_of("sentence.onnx");
-    options.pools = false; /* the graph pools: always its mean */
+    options.pools = false; /* the graph pools, always with the mean */
     options.pooling = POOLING_CLS;
     expect_vectors(&options, POOLING_MEAN, 0.999999);
 }

@@ -32,7 +32,7 @@ static struct model *open_model(const char *folder)
     return model;
 }
 
-/* Checks that `text` of that kind has the tokens of `whole`. */
+/* Checks that `text`, as a text of this kind, gets the tokens that `whole` gets without a prompt. */
 static void assert_reads(const struct model *model, enum text_kind kind, const char *text, const char *whole)
 {
     struct arena arena;

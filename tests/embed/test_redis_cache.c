@@ -1,5 +1,5 @@
 /* test_redis_cache.c: URLs of Redis servers, checks of their replies, and absent servers.
- * tests/e2e/test_embed_cache.py has real ones. */
+ * tests/e2e/test_embed_cache.py starts real servers. */
 #include "test_support.h"
 
 #include <math.h>
@@ -168,7 +168,7 @@ static const struct metric *metric_named(const struct metric_registry *r, const 
     return m;
 }
 
-/* If no server listens, every read is a miss at once, and we try only now and then. */
+/* If no server listens, every read is a miss at once, and the cache rarely tries to connect. */
 static void test_embed_absent_redis_is_a_miss(void **state)
 {
     (void)state;

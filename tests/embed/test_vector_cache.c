@@ -220,12 +220,12 @@ static void test_embed_cache_keeps_printed_forms(void **state)
     struct cache_key key = key_of(1), other = key_of(2);
     float v[DIM];
     struct vector_read read = {.form = VECTOR_JSON, .dim = DIM, .vector = v};
-    vector_cache_attach(cache, &other, VECTOR_JSON, span_str("[9]")); /* not kept: ignored */
+    vector_cache_attach(cache, &other, VECTOR_JSON, span_str("[9]")); /* ignored: `other` is not kept */
     put(1);
     assert_true(vector_cache_read(cache, &key, &arena, &read));
     assert_null(read.text.data);
     vector_cache_attach(cache, &key, VECTOR_JSON, span_str("[0]"));
-    vector_cache_attach(cache, &key, VECTOR_JSON, span_str("[1]")); /* it has a printed form already */
+    vector_cache_attach(cache, &key, VECTOR_JSON, span_str("[1]")); /* ignored: it has a JSON form already */
     vector_cache_attach(cache, &key, VECTOR_BASE64, span_str("\"AAAA\""));
     assert_non_null(arena_alloc(&arena, 1)); /* from now on there is room */
     size_t before = test_alloc_count();
@@ -247,7 +247,7 @@ static void test_embed_cache_keeps_printed_forms(void **state)
 struct seeker {
     pthread_t thread;
     unsigned n;
-    bool fails; /* if it leads */
+    bool fails; /* if this seeker leads, its flight fails */
 };
 
 static _Atomic unsigned computed, asked;
@@ -320,7 +320,7 @@ static void test_embed_cache_computes_once_for_all_who_ask(void **state)
 {
     (void)state;
     fly(100, 0);
-    fly(0, 0); /* even if nothing is kept */
+    fly(0, 0); /* also in a cache that keeps no vector */
 }
 
 static void test_embed_cache_lets_another_lead_after_a_failure(void **state)

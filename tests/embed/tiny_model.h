@@ -18,7 +18,7 @@ enum {
 struct tiny_options {
     uint32_t layers; /* 0: one */
     uint64_t seed;
-    const char *type;   /* of the tensors: "F32" (NULL), "F16" or "BF16" */
+    const char *type;   /* the tensors' type: "F32" (also NULL), "F16" or "BF16" */
     const char *config; /* replace the usual config.json, sentence_bert_config.json, modules.json, … */
     const char *sentence;
     const char *modules;

@@ -21,8 +21,8 @@ void cache_keys_begin(struct sha256_state *model_keys, const struct model_info *
 void cache_keys_of_output(const struct sha256_state *model_keys, bool normalize, uint32_t dimensions,
                           struct sha256_state *keys);
 
-/* Computes the key of a text with `prompt` before it. The prompt may be empty; skips_prompt: pooling skips its
- * tokens. */
+/* Computes the key of a text with `prompt` before it. The prompt may be empty. skips_prompt: pooling skips the
+ * prompt's tokens. */
 void cache_key_of_text(const struct sha256_state *keys, struct span prompt, bool skips_prompt, struct span text,
                        struct cache_key *out);
 void cache_key_of_tokens(const struct sha256_state *keys, const int32_t *ids, size_t count, struct cache_key *out);

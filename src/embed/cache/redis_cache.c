@@ -88,8 +88,8 @@ static void send_question(struct redis_server *server, struct redis_question *q)
         redis_turn_fail(&q->turn, q->turn.context->errstr);
 }
 
-/* Receives the answer. If the server had closed the idle connection, only this read notices it: then asks again
- * over a new connection. NULL after a failure. */
+/* Receives the answer. If the server has closed the idle connection, only this read notices it. Then the function
+ * asks again over a new connection. Returns NULL after a failure. */
 static redisReply *receive_answer(struct redis_question *q)
 {
     redisReply *reply = receive_reply(q);

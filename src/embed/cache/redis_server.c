@@ -38,8 +38,8 @@ static struct timeval time_of(int ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
-/* Sends one command and waits for the reply. Returns false, with the reason in `why`, if it is an error or
- * missing. */
+/* Sends one command and waits for the reply. Returns false, with the reason in `why`, if the reply is an
+ * error or missing. */
 static bool command_ok(redisContext *c, int argc, const char **argv, char why[WHY_MAX])
 {
     redisReply *reply = redisCommandArgv(c, argc, argv, NULL);
@@ -127,7 +127,7 @@ bool redis_turn_begin(struct redis_server *s, struct redis_turn *turn)
     *turn = (struct redis_turn){.server = s};
     pthread_mutex_lock(&s->locked.lock);
     bool shut = now < s->locked.shut_until_ns;
-    if (!shut && s->locked.failures > 0) /* only this thread tries the server; the others do without it */
+    if (!shut && s->locked.failures > 0) /* before the new shut_until_ns, only this thread tries the server */
         s->locked.shut_until_ns = now + ((int64_t)s->timeouts.connect_ms + s->timeouts.command_ms) * 1000000;
     if (!shut && s->locked.idle_count > 0) {
         turn->context = s->locked.idle[--s->locked.idle_count];
@@ -149,7 +149,7 @@ bool redis_turn_renew(struct redis_turn *turn)
     redisFree(turn->context);
     turn->context = NULL;
     pthread_mutex_lock(&s->locked.lock);
-    drop_idle(s); /* they are as old as this connection or older, so the server has closed them too */
+    drop_idle(s); /* the server has probably closed the other idle connections too */
     pthread_mutex_unlock(&s->locked.lock);
     if (dial_server(turn, why))
         return true;

@@ -1,5 +1,5 @@
-/* redis_writer.c: a thread that takes all queued vectors, and sends them to their servers in turns: at most 256 vectors
- * of one server, whose commands it sends together. */
+/* redis_writer.c: a thread that takes all queued vectors and sends them to their servers, turn by turn. In a turn it
+ * sends the commands for at most 256 vectors to one server, all together. */
 #include "embed/cache/redis_writer.h"
 
 #include <stdatomic.h>

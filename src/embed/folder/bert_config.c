@@ -106,7 +106,8 @@ enum dp_status bert_config_parse(struct span json, struct arena *arena, struct b
     return status;
 }
 
-/* Returns whether a type's positions begin after the padding's id, so that tokens do not use those up to it. */
+/* Returns whether models of this type give the first token the position after the padding's id. Their tokens never
+ * use the positions up to that id. */
 static bool has_offset_positions(struct span type)
 {
     static const char *const types[] = {"roberta", "xlm-roberta", "camembert", "mpnet"};

@@ -44,8 +44,8 @@ enum dp_status bert_config_parse(struct span json, struct arena *arena, struct b
                                  struct dp_error *error);
 
 /* Reads config.json of an encoder of any type, for an engine that has a graph. Fills vocab, positions and
- * max_tokens, with 0 for a field that the file does not give. All other fields become 0. `positions` leaves out
- * those that RoBERTa and its kin reserve. */
+ * max_tokens, with 0 for a field that the file does not give. All other fields become 0. `positions` does
+ * not count the positions that RoBERTa and its kin reserve. */
 enum dp_status bert_config_parse_outline(struct span json, struct arena *arena, struct bert_config *config,
                                          struct dp_error *error);
 

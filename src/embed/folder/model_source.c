@@ -87,8 +87,9 @@ static enum dp_status read_sentence_settings(struct model_source *s, struct sent
     return status == DP_OK && json.data ? sentence_settings_parse(json, &s->arena, out, error) : status;
 }
 
-/* Sets max_tokens to the limit in sentence-transformers' settings, or to the tokenizer's if they give none, as
- * that library does. Caps it at the number of positions, which the library does not check. */
+/* Sets max_tokens to the limit in sentence-transformers' settings. If these give no limit, uses the tokenizer's
+ * limit, as sentence-transformers does. Caps max_tokens at the number of positions; sentence-transformers has no
+ * such check. */
 static void set_max_tokens(struct bert_config *config, uint32_t sentence, uint32_t tokenizer)
 {
     uint32_t most = sentence > 0 ? sentence : tokenizer;

@@ -59,11 +59,11 @@ void model_source_close(struct model_source *s);
 /* Checks that the folder has weights. DP_NOT_FOUND says what it has instead, and what to do. */
 enum dp_status model_source_check_weights(const struct model_source *s, struct dp_error *error);
 
-/* Makes the folder's tokenizer: tokenizer.json with the changes by the folder's other files. */
+/* Makes the folder's tokenizer: tokenizer.json with the changes that the folder's other files make. */
 enum dp_status model_source_tokenizer(const struct model_source *s, struct tokenizer **out,
                                       struct dp_error *error);
-/* Writes a text for the fingerprint into `out` and returns it: the changes to tokenizer.json by the folder's other
- * files; "" for the usual changes. */
+/* Describes, for the fingerprint, how the folder's other files change tokenizer.json. Writes the text into `out` and
+ * returns it. The text is "" for the usual changes. */
 const char *model_source_tokenizer_mark(const struct model_source *s, char out[64]);
 
 /* Read the embedding tables as floats: words[count][hidden] from row `first`; positions[max_tokens][hidden], to

@@ -22,9 +22,10 @@ struct sentence_modules {
 enum dp_status sentence_modules_parse(struct span json, struct arena *arena, struct sentence_modules *out,
                                       struct dp_error *error);
 
-/* Parses 1_Pooling/config.json and sets config->pooling. The file gives one mode: as "pooling_mode" since version
- * 5.4, before that as one boolean per mode; mean if it gives none. Its width must be config->hidden, unless that
- * is 0. Sets *skips_prompt to whether pooling leaves out the tokens of a prompt. */
+/* Parses 1_Pooling/config.json and sets config->pooling. Since version 5.4 of sentence-transformers, the file names
+ * its mode in "pooling_mode". Older files have one boolean per mode. If the file has neither, the mode is "mean".
+ * The file's width must be config->hidden, unless config->hidden is 0. Sets *skips_prompt to whether pooling leaves
+ * out the tokens of a prompt. */
 enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct bert_config *config,
                                       bool *skips_prompt, struct dp_error *error);
 

@@ -12,7 +12,7 @@ static inline enum dp_status settings_fail(const struct json_reader *r, const ch
     return status;
 }
 
-/* Reads an integer. One above UINT32_MAX becomes UINT32_MAX. */
+/* Reads an integer. A larger integer than UINT32_MAX becomes UINT32_MAX. */
 static inline bool settings_u32(struct json_reader *r, uint32_t *out)
 {
     uint64_t value;

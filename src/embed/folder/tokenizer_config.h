@@ -23,8 +23,8 @@ struct tokenizer_config tokenizer_config_usual(void);
 enum dp_status tokenizer_config_parse(struct span json, struct arena *arena, struct tokenizer_config *out,
                                       struct dp_error *error);
 
-/* Returns the changes to tokenizer.json. If the file names no class, model_class and model_type, the two fields of
- * config.json, decide; either may be empty. */
+/* Returns the changes to tokenizer.json. model_type and model_class come from config.json, and decide if `config`
+ * has no class. Either may be empty. */
 struct tokenizer_changes tokenizer_config_changes(const struct tokenizer_config *config, struct span model_type,
                                                   struct span model_class);
 

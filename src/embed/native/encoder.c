@@ -19,7 +19,7 @@ enum {
     TOGETHER_WORK = 20000000, /* for fewer multiplications than this, one thread is faster than a team */
     COLUMN_ROWS = 14,         /* maximum rows for which threads share columns */
     COLUMN_WEIGHTS = 2 << 20, /* weights that fit into a core's private cache; sharing columns needs more */
-    PATIENCE_WORK = 1600,     /* multiplications for which to wait 1 ns for sleeping workers */
+    PATIENCE_WORK = 1600,     /* wait 1 ns for sleeping workers per this many multiplications */
     PATIENCE_NS = 100000      /* maximum nanoseconds to wait for sleeping workers */
 };
 
@@ -225,7 +225,8 @@ static void attend_head(const struct encoding_part *part, size_t item, size_t he
         run->kernels->attention(&part_of_text);
 }
 
-/* Computes attention for this thread's heads: about equally many of each text, because texts differ in length. */
+/* Computes attention for this thread's heads. Each thread gets about equally many heads of each text, because texts
+ * differ in length. */
 static void attend_share(const struct encoding_part *part)
 {
     size_t heads = part->run->encoder->config.heads, count = part->self->count;
@@ -310,10 +311,10 @@ static void layers_by_rows(const struct encoding_part *part, size_t begin, size_
 
 /* ---- short texts: each thread has a share of the columns ----
  *
- * For few rows, weights take longer to arrive than to multiply, so each thread reads only its share of the
- * weights. A thread stays in its columns (heads, output channels) as far as possible. It quantises them after all
- * threads have published their ranges. So only quantised bytes, and the rows of floats that a norm sums, pass
- * between processors. A column here is as wide as a panel. */
+ * For few rows, loading the weights takes longer than multiplying by them, so each thread reads only its share of
+ * the weights. A thread stays in its columns (heads, output channels) as far as possible. It quantises its columns
+ * after all threads have published their ranges. So only two things pass between processors: quantised bytes, and
+ * the rows of floats that a norm sums. A column here is as wide as a panel. */
 
 /* Quantises this thread's columns of all rows into the run's shared workspace. */
 static void quantize_columns(const struct encoding_part *part, struct float_rows from, struct extent columns)

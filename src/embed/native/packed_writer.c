@@ -5,7 +5,7 @@
  * those weights whose sums would overflow: a few in ten thousand. If a coarser scale for the whole channel (its
  * largest weight becomes less than 127) gives a smaller error, the writer takes that scale. Biases, norms and
  * positions stay fp32. The writer divides norms by the divisors of smoothing.h, and multiplies the matrices after
- * them. The bytes do not depend on the machine that packs.
+ * the norms by the same divisors. The bytes do not depend on the machine that packs.
  */
 #include "embed/native/packed_writer.h"
 

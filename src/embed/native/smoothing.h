@@ -1,10 +1,10 @@
 /* embed/native/smoothing.h: finds divisors for the channels of the residual stream, for products in int8.
  *
- * A few channels are ten times as large as the others, and the range of a row's int8 values must hold them. So we
- * divide each channel by a number, and multiply its weights by that number. The products stay the same, but the
- * other channels get more of the int8 levels (Xiao et al. 2023, SmoothQuant). The norm before the matrix includes
- * the divisors, so the division costs nothing. The norm behind it multiplies by them again when it adds the
- * residual stream.
+ * A few channels are ten times as large as the others, and the int8 range of a row must cover these large values.
+ * So we divide each channel by a number, and multiply its weights by that number. The products stay the same, but
+ * the other channels get more of the int8 levels (Xiao et al. 2023, SmoothQuant). The norm before the matrix
+ * includes the divisors, so the division costs nothing. The norm after the matrix multiplies the residual stream by
+ * the divisors again before it adds the stream.
  */
 #ifndef EMBED_SMOOTHING_H
 #define EMBED_SMOOTHING_H

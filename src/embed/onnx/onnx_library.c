@@ -21,10 +21,10 @@
 
 enum { PLACE_MAX = 4096, FOLDER_COUNT = 2, NAME_COUNT = 3 };
 
-/* Folders relative to the program's: the one that scripts/fetch-onnxruntime makes in a build, and an
- * installation's. */
+/* Folders, relative to the program's folder: the folder that scripts/fetch-onnxruntime makes in a build, and the
+ * folder of an installation. */
 static const char *const folders[FOLDER_COUNT] = {"onnxruntime/lib", "../lib/dipper"};
-/* Names on the system's search path: a -dev package's, the official SONAME, Debian 13's SONAME. */
+/* Names on the system's search path: the name in a -dev package, the official SONAME, Debian 13's SONAME. */
 static const char *const names[NAME_COUNT] = {"libonnxruntime.so", "libonnxruntime.so.1",
                                               "libonnxruntime.so.1.21"};
 

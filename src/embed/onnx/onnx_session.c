@@ -214,7 +214,7 @@ static enum dp_status set_options(const OrtApi *api, OrtSessionOptions *options,
 {
     static const char doing[] = "ONNX Runtime's options";
     enum dp_status status = onnx_check(api, api->SetIntraOpNumThreads(options, (int)threads), doing,
-                                       error); /* the caller's thread included */
+                                       error); /* `threads` includes the caller's thread */
     if (status == DP_OK)
         status = onnx_check(api, api->SetInterOpNumThreads(options, 1), doing, error);
     /* ONNX Runtime would keep a memory plan for each shape, and texts have many lengths. */

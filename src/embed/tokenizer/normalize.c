@@ -9,7 +9,7 @@
  *
  * One pass does all steps. The only state between characters is NFD's canonical ordering: combining characters
  * wait for the next starter. Few characters wait, because the pass removes nonspacing marks before they would.
- * That does not change the order of the others.
+ * This removal does not change the order of the other characters.
  *
  * A table maps ASCII characters. Text must be valid UTF-8. The output has at most UNICODE_EXPANSION_MAX times the
  * text's bytes; the generator of the tables has checked this for every character.

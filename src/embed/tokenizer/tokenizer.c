@@ -174,8 +174,7 @@ static struct span make_valid(struct span text, struct arena *arena)
     return span_of(copy, (size_t)(out - copy));
 }
 
-/* Returns the length of the next chunk of a part: the whole part, or as far as a white space, which it includes.
- * */
+/* Returns the length of the next chunk of a part: the whole part, or the bytes up to a white space, inclusive. */
 static size_t chunk_length(const struct tokenizer *t, struct span part)
 {
     if (part.len <= CHUNK_BYTES || t->normalized.trie.count)

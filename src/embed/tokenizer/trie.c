@@ -1,9 +1,9 @@
 /* tokenizer/trie.c: builds and checks the double array of tokenizer/trie.h.
  *
- * The builder sorts the keys. Each node gets the range of keys that share its path, and the node's children go to
- * the first base where the nodes of all children are free. Free nodes form a chain. The oldest blocks of 256 nodes
- * leave the chain, which bounds the search, as in darts-clone. The builder does not recurse, because keys may be
- * long.
+ * The builder sorts the keys. Each node gets the range of keys that share its path. The node's children get the
+ * first base where the nodes of all children are free. Free nodes form a chain. To bound the search, the builder
+ * removes the oldest blocks of 256 nodes from the chain, as darts-clone does. The builder does not recurse, because
+ * keys may be long.
  */
 #include "embed/tokenizer/trie.h"
 
