@@ -65,8 +65,8 @@ static enum dp_status scan_for_queries(struct call *call, struct search_batch *b
     return status;
 }
 
-/* Reads lists[0] to lists[count - 1] in one round, and scans them for their visits. These begin at visit *next;
- * moves *next behind them. */
+/* Reads lists[0] to lists[count - 1] in one round, and scans them for their visits. These visits begin at
+ * *next. Advances *next past the last of them. */
 static enum dp_status scan_batch_round(struct call *call, struct search_batch *batch,
                                        const struct faiss_reader *reader, const uint32_t *lists, size_t count,
                                        struct faiss_range *ranges, size_t *next, const struct id_filter *filter,

@@ -85,7 +85,8 @@ static void normalize_rows(const struct build_run *b, float *x, size_t n)
         vector_normalize(x + r * b->dim, b->dim);
 }
 
-/* Reads the block that begins at vector `first`. If `normal`, also scales the vectors if the options want it. */
+/* Reads the block that begins at vector `first`. If `normal` and options->normalize are true, also scales
+ * the vectors to length 1. */
 static enum dp_status read_block(struct call *call, struct build_run *b, uint64_t first, bool normal)
 {
     const struct vector_source *source = b->source;
@@ -207,7 +208,7 @@ static void count_block(struct build_run *b)
     }
 }
 
-/* Finds each vector's list. For SQ8 also finds each dimension's range, so that it covers all vectors. */
+/* Finds each vector's list. For SQ8 also finds each dimension's range over all vectors. */
 static enum dp_status assign_vectors(struct call *call, struct build_run *b)
 {
     enum dp_status status = DP_OK;

@@ -35,8 +35,8 @@ struct faiss_built {
     struct recall_table recall; /* `count` is 0 if the build did not measure it */
 };
 
-/* Returns a good number of lists for n vectors: twice the square root, as for a namespace's segments, but so few
- * that each list has 39 vectors, which FAISS wants for training. At least 1. */
+/* Returns a good number of lists for n vectors: twice the square root of n, as for a namespace's segments, but at
+ * most n / 39, because FAISS wants 39 vectors per list for training. At least 1. */
 size_t faiss_build_auto_nlist(uint64_t n);
 
 /* Builds the file at `url`: a path, file:///path, or an object of a store that can be written. The file appears

@@ -15,7 +15,7 @@
 enum {
     FIRST_READ_BYTES = 128 * 1024,
     SIZES_A_LINK = 256,   /* list sizes of one link in the fingerprint's chain */
-    BATCH_HITS_MAX = 4096 /* maximum hits of a query for which it joins a batch */
+    BATCH_HITS_MAX = 4096 /* a query that wants more hits joins no batch */
 };
 /* Maximum bytes of a first read that a caller's cluster_data_offset sets. */
 static const uint64_t FIRST_READ_MAX = (uint64_t)1 << 30;

@@ -1,8 +1,8 @@
 /* faiss/faiss_index.h: opens a FAISS file over a reader or at a URL, gives its facts, and searches it.
  *
  * The command line, HTTP and the C API use this header. An index owns its reader. It adds rounds, requests and
- * bytes to the costs of the struct call. The store merges near ranges (store_options.merge_gap; STORE_NEVER makes
- * exactly one request for each probed list) and has the cache.
+ * bytes to the costs of the struct call. The store merges near ranges; with STORE_NEVER as
+ * store_options.merge_gap it sends exactly one request for each probed list. The store also contains the cache.
  */
 #ifndef FAISS_FAISS_INDEX_H
 #define FAISS_FAISS_INDEX_H

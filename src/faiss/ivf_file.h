@@ -18,7 +18,7 @@ struct faiss_refinement {
     bool present;
     uint64_t offset; /* offset of the floats in the file: f32[ntotal][dim] */
     size_t dim;
-    size_t transforms; /* number of the file's first transforms to apply to a query for these floats */
+    size_t transforms; /* a query for these floats needs only this many transforms, the file's first ones */
     /* A search for k neighbours looks at k * k_factor candidates, unless it names another factor. */
     float k_factor;
 };

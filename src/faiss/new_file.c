@@ -1,5 +1,6 @@
-/* new_file.c: writes a file. For a path it writes a temporary file beside it and renames that, without a store, so
- * that a store's own files never lie among a person's files. For any other URL it uploads to a store. */
+/* new_file.c: writes a file. For a path it writes a temporary file beside the path and renames it. It opens no store
+ * for a path, because a store would put its own files among the user's files. For any other URL it uploads to a
+ * store. */
 #include "faiss/new_file.h"
 
 enum dp_status new_file_begin(struct call *call, struct span url, const struct store_options *options,

@@ -19,8 +19,8 @@ const float *faiss_ivf_transform_first(const struct faiss_ivf *ivf, const float 
 size_t faiss_ivf_scanned(const struct faiss_ivf *ivf, size_t nprobe);
 
 /* Finds the nprobe lists nearest to query float[codec->dim], nearest first, by the quantizer's metric. Of two
- * equally near lists, the one with the smaller number comes first. A flat file answers its first nprobe pieces.
- * lists: out, room for nprobe; *count ≤ nprobe. Fails with DP_NOMEM. */
+ * equally near lists, the one with the smaller number comes first. For a flat file, returns its first nprobe
+ * pieces. lists: out, room for nprobe; *count ≤ nprobe. Fails with DP_NOMEM. */
 enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, size_t nprobe, uint32_t *lists,
                                size_t *count, struct dp_error *error);
 

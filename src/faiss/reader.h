@@ -26,7 +26,7 @@ struct faiss_reader {
     void (*free)(void *ctx);
     void *ctx;
     const char *name; /* the file's name, for errors; NULL: "FAISS file" */
-    bool in_memory;   /* reads cost nothing, so several queries go through the lists together */
+    bool in_memory;   /* reads cost nothing, so the search scans list by list for several queries together */
 };
 
 #endif

@@ -14,9 +14,9 @@ struct recall_watch {
 };
 
 /* Measures an index against its vectors. Some of the vectors are the queries. A hit with the query's own id does
- * not count. The truth is an exact search through all of `source`, which may take about 2.5e10 products, so more
- * vectors mean fewer queries: from 400 down to 100. The searches use a rising nprobe until they find nearly all
- * neighbours, or hardly more than before. For fewer than two vectors table->count is 0.
+ * not count. The truth comes from an exact search through all of `source`. This search should need at most 2.5e10
+ * products, so more vectors mean fewer queries: from 400 down to 100. The measured searches use a rising nprobe
+ * until they find nearly all neighbours, or hardly more than before. For fewer than two vectors table->count is 0.
  *
  * source  the vectors of the index, in the order of `ids`; for cosine, scaled to length 1
  * ids     int64_t[source->count]; NULL: 0, 1, …

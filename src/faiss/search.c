@@ -79,7 +79,7 @@ enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, 
         query = faiss_ivf_transform(ivf, query, room);
         status = faiss_ivf_probe(ivf, query, most, lists, &count, &call->error);
     }
-    /* FAISS scans lists of 32-vector blocks in the order of their numbers. The order can change the answer: a scan
+    /* FAISS scans lists of 32-vector blocks in the order of the list numbers. The order can change the answer: a scan
      * computes the better distance of a code only if the code's estimate may beat the best so far. */
     if (status == DP_OK && ivf->codec.block_rows == 32)
         qsort(lists, count, sizeof *lists, by_list_number);

@@ -64,7 +64,8 @@ static enum dp_status read_pieces(struct call *call, struct vector_input *input,
     return status;
 }
 
-/* Reads and converts n rows from row `first` on. The file stores columns, so it reads a part of each column. */
+/* Reads and converts n rows from row `first` on. The file stores columns, so the function reads a part of
+ * each column. */
 static enum dp_status read_columns(struct call *call, struct vector_input *input, uint64_t first, size_t n,
                                    float *room)
 {

@@ -297,7 +297,7 @@ static void test_faiss_flat_parts_refine_as_faiss_does(void **state)
     assert_true(info.refined && info.flat);
 }
 
-/* Wherever the first read ends, the file opens alike, without a pile of rounds. */
+/* A file opens in few rounds, wherever the first read ends. */
 static void test_faiss_opens_from_any_first_read(void **state)
 {
     (void)state;
@@ -341,8 +341,8 @@ static void test_faiss_opens_in_two_rounds(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct span bytes = golden(names[i], "ivf");
         struct faiss_ivf *ivf;
-        /* If the first read reaches the number of centroids, there are two rounds, and no list data beyond a
-         * guess, or beyond full sizes in place of sparse ones. */
+        /* If the first read contains the number of centroids, opening takes at most two rounds. It reads list data
+         * only inside the first read, or where full list sizes would lie if the sizes are sparse. */
         for (size_t guess = 98; guess < 2000; guess++) {
             struct memory_file file = {.bytes = bytes};
             struct faiss_reader reader = memory_reader(&file);

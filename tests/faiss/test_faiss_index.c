@@ -192,7 +192,7 @@ static void test_faiss_index_in_a_store_costs_what_it_says(void **state)
     uint64_t head = faiss_ivf_info(ivf).head_bytes;
     faiss_ivf_free(ivf);
 
-    /* With known offset and number of lists: one request of exactly the head. */
+    /* If the caller knows the offset and the number of lists, opening sends one request, exactly for the head. */
     struct faiss_index_options known = {.cluster_data_offset = head, .n_clusters = 8};
     test_store_reset(store);
     struct faiss_index *index = open_in(store, key, &known, (size_t)head);
@@ -201,7 +201,7 @@ static void test_faiss_index_in_a_store_costs_what_it_says(void **state)
     assert_int_equal(test_store_counts(store).bytes_read, head);
     faiss_index_free(index);
 
-    /* After a short first read: one more. */
+    /* After a short first read, opening reads once more. */
     test_store_reset(store);
     struct faiss_index_options guess = {.cluster_data_offset = 200};
     index = open_in(store, key, &guess, 200);
@@ -434,7 +434,7 @@ static void test_faiss_index_walks_blocks_in_little_memory(void **state)
         fail_msg("%s", call.error.message);
     assert_true(file.read <= size);
     assert_true(file.longest <= 5 * MIB);
-    assert_true(test_alloc_peak() - before <= MIB); /* of 48 MB */
+    assert_true(test_alloc_peak() - before <= MIB); /* the file has 48 MB */
     print_message("blocks: %zu rounds, %.1f of %.1f MB read, %zu KiB taken at most\n", file.rounds,
                   (double)file.read / 1e6, (double)size / 1e6, (test_alloc_peak() - before) / 1024);
     float query[16] = {0}, distances[4];
@@ -479,7 +479,8 @@ static struct faiss_reader flat_reader(struct flat *flat, struct virtual_file *f
     return virtual_reader(file, flat->head.len + rows * FLAT_DIM * sizeof(float));
 }
 
-/* Several queries share one reading of the file, in rounds of at most 256 MiB. The first query has its cost. */
+/* Several queries share one reading of the file, in rounds of at most 256 MiB. The first query has the
+ * cost of that reading. */
 static void test_faiss_index_reads_a_flat_file_in_rounds(void **state)
 {
     (void)state;

@@ -44,7 +44,7 @@ static float *sift(bool normalized)
     return x;
 }
 
-/* The part of the true ten nearest that searches with nprobe find, on average over the queries. */
+/* Returns the part of the true ten nearest vectors that searches with nprobe find, averaged over the queries. */
 static double recall(struct fixture *f, const float *x, enum vector_metric metric, enum ivf_codec_kind kind,
                      size_t nprobe)
 {
@@ -180,7 +180,7 @@ static void test_faiss_filter_keeps_and_skips(void **state)
     struct faiss_ivf *ivf;
     uint8_t keep[40] = {0}, skip[40] = {0};
     struct id_set kept = id_set_of_bits(span_of(keep, 30));    /* ids 0 to 239 */
-    struct id_set skipped = id_set_of_bits(span_of(skip, 38)); /* to 303 */
+    struct id_set skipped = id_set_of_bits(span_of(skip, 38)); /* ids 0 to 303 */
     ivf_build_free(small_build(f, x, IVF_SQ8, 300, 16));
     for (size_t id = 0; id < 240; id += 3)
         keep[id / 8] |= (uint8_t)(1u << id % 8);

@@ -62,8 +62,8 @@ static inline struct faiss_reader virtual_reader(struct virtual_file *file, uint
                                  .name = "virtual.ivf"};
 }
 
-/* Copies the part of `piece` that lies in [offset, offset + len) of the file into `to`. begin: of the piece, in
- * the file. */
+/* Copies the part of `piece` that lies in [offset, offset + len) of the file into `to`. begin: the offset of the
+ * piece in the file. */
 static inline void virtual_put(struct span piece, uint64_t begin, uint64_t offset, uint8_t *to, size_t len)
 {
     uint64_t from = begin > offset ? begin : offset;

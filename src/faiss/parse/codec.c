@@ -47,8 +47,8 @@ static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
 }
 
 /* Guesses the bytes of a product quantizer's centroids before the parser has read its fields. Centroids and ntotal
- * whole codes must fill what the other parts leave of the file. If no number of bits fits, because list sizes are
- * sparse or the file has other parts, assumes 8 bits. A wrong guess costs at most one more round. */
+ * whole codes must fill the bytes that the other parts of the file do not use. If no number of bits fits, because
+ * list sizes are sparse or the file has other parts, assumes 8 bits. A wrong guess costs at most one more round. */
 static uint64_t guess_pq_bytes(const struct faiss_parser *p)
 {
     const struct faiss_ivf *ivf = p->ivf;
@@ -109,9 +109,9 @@ static const struct sq_type *find_sq_type(int32_t type)
     return NULL;
 }
 
-/* Makes a range for each dimension of codes whose file has none. In every form code c means
- * least + range (c + 1/2) / levels. So direct codes have a range of 255 that begins at -1/2, and signed direct
- * codes one that begins at -128.5. */
+/* Makes a range for each dimension, for codes whose file stores no range per dimension. In every form code c means
+ * least + range (c + 1/2) / levels. So direct codes have a range of 255 that begins at -1/2. The range of signed
+ * direct codes begins at -128.5. */
 static enum dp_status spread_ranges(struct faiss_parser *p, const struct sq_type *type, const float uniform[2])
 {
     struct faiss_ivf *ivf = p->ivf;

@@ -15,8 +15,8 @@
 
 enum { PIECE_BYTES = 8 << 20 };
 
-/* Notes the place of the codes and skips them. The file counts them in elements of `size` bytes; together they
- * must make ntotal codes. */
+/* Notes the place of the codes and skips them. The file counts elements of `size` bytes. All elements together
+ * must have the bytes of ntotal codes. */
 static enum dp_status pass_codes(struct faiss_parser *p, uint64_t size)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -51,7 +51,8 @@ enum dp_status parse_flat(struct faiss_parser *p)
     ivf->ntotal = (uint64_t)h.ntotal;
     ivf->codec.dim = (size_t)h.d;
     ivf->codec.metric = (enum vector_metric)h.metric;
-    /* Without vectors, nothing proves the dimension, and a query takes memory for an absurd one. So bound it. */
+    /* A file without vectors does not prove its dimension, and a query allocates memory even for an absurd
+     * dimension. So bound the dimension. */
     if (ivf->ntotal == 0 && ivf->codec.dim > p->source.size)
         return source_fail(&p->source, DP_UNSUPPORTED, "it has %" PRId32 " dimensions, but no vectors", h.d);
     if (p->fourcc == FAISS_SQ) {

@@ -19,8 +19,8 @@
 
 enum {
     PARSE_NESTING_MAX = 4, /* maximum wrappers around an index */
-    /* Maximum dimensions of a transform. RmDT and VNrm need it, because their bytes do not grow with the
-     * dimensions. */
+    /* Maximum dimensions of a transform. RmDT and VNrm need this bound, because their bytes do not grow
+     * with the dimensions. */
     PARSE_DIM_MAX = 1 << 20
 };
 
@@ -29,8 +29,8 @@ struct faiss_parser;
 /* A kind of index. We read inverted files that have a `codec`, and refuse the other kinds. */
 struct parse_kind {
     char fourcc[5];
-    /* For a kind that we read: codec() parses the codec and sets the codes' name. It probably takes bytes +
-     * dim_bytes * dim + guess_bytes() bytes of the file; guess_bytes may be NULL. */
+    /* For a kind that we read: codec() parses the codec and sets the codes' name. The codec's fields probably
+     * have bytes + dim_bytes * dim + guess_bytes() bytes in the file. guess_bytes may be NULL. */
     enum dp_status (*codec)(struct faiss_parser *p);
     uint64_t bytes, dim_bytes;
     uint64_t (*guess_bytes)(const struct faiss_parser *p);
