@@ -67,8 +67,8 @@ struct account_options {
 
 enum {
     ACCOUNT_BATCH = 256,
-    /* After this time the database is asked about a key again, so a revoked key stops working. With `open`, it works
-     * on while the database is away. */
+    /* After this time a request asks the database about the key again, so a revoked key stops working. With `open`,
+     * a remembered key continues to work while the database is away. */
     ACCOUNT_KEY_SECONDS = 60,
 };
 

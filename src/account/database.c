@@ -33,7 +33,7 @@ struct database {
     struct {
         pthread_mutex_t lock;
         pthread_cond_t freed;
-        /* Begins with the last used connection, so that unused ones grow old and database_tidy closes them. */
+        /* The last used connection comes first. So unused connections grow old, and database_tidy closes them. */
         struct pooled_connection *idle;
         unsigned open, busy, waiting; /* connections; connections in use; threads that wait for a connection */
         int64_t retry_at_ns;          /* nobody opens a connection before this time */
@@ -71,7 +71,7 @@ static void discard_connection(struct database *db, struct pooled_connection *p)
 
 /* ---- the pool --------------------------------------------------------------------------------------- */
 
-/* Opens a connection. The caller has counted it as open and busy; a failure takes that back. */
+/* Opens a connection. The caller has counted it as open and busy. A failure subtracts it from both counts. */
 static enum dp_status open_connection(struct call *call, struct database *db, struct pooled_connection **out)
 {
     struct pooled_connection *p = mem_calloc(1, sizeof *p);
@@ -351,7 +351,7 @@ static enum dp_status describe_place(struct call *call, struct database *db, con
     return status;
 }
 
-/* Copies the schema's name. Statements contain it without quotes, so it must not need any. */
+/* Copies the schema's name. Statements contain the name without quotes, so it must not need quotes. */
 static enum dp_status take_schema(struct call *call, struct database *db, const char *name)
 {
     if (!name || !*name)

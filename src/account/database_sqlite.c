@@ -197,9 +197,9 @@ static void warn_of_modes(struct call *call, const char *path)
 /* Creates the file for its owner alone, once, before the first connection.
  *
  * SQLite guards the file with POSIX locks. A process loses *all* of them when it closes *any* descriptor of the
- * file (sqlite.org/howtocorrupt.html, 2.2); another process then believes to be alone and deletes the write-ahead
- * log under this one. So only SQLite may open the file in this process, and mknod() creates it without a
- * descriptor. An existing file, perhaps just created by another process, is left alone. */
+ * file (sqlite.org/howtocorrupt.html, 2.2); another process then concludes that it is alone, and deletes the
+ * write-ahead log that this process still uses. So only SQLite may open the file in this process, and mknod()
+ * creates it without a descriptor. An existing file, perhaps just created by another process, is left alone. */
 static enum dp_status sqlite_prepare(struct call *call, const char *path)
 {
     enum dp_status status = make_folder(call, path);

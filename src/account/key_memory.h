@@ -1,8 +1,8 @@
 /* account/key_memory.h: remembers keys for a while, so that a request with a known key costs one hash and one
  * look-up.
  *
- * A keyed hash finds a key; its text is not kept. The table has a fixed size: a new entry replaces the
- * oldest entry of its set. Thread-safe; each part of the table has a lock, held briefly. */
+ * The memory finds a key by a keyed hash of its text, and does not store the text. The table has a fixed size: a new
+ * entry replaces the oldest entry of its set. Thread-safe; each part of the table has a lock, held briefly. */
 #ifndef ACCOUNT_KEY_MEMORY_H
 #define ACCOUNT_KEY_MEMORY_H
 

@@ -47,8 +47,8 @@ static enum dp_status read_lease(struct call *call, struct db_transaction *t, co
     return DP_OK;
 }
 
-/* Takes back the share of other nodes whose leases have expired. Their records stay: they say how much
- * of their use is in `usage`. */
+/* Takes back the share of other nodes whose leases have expired. The records of these nodes stay,
+ * because they say how much of each node's use is already in `usage`. */
 static enum dp_status take_back(struct call *call, struct db_transaction *t, const struct lease_settlement *s,
                                 int64_t *reserved)
 {

@@ -12,7 +12,7 @@ struct lease_settlement {
     int64_t spent;   /* total that this node has used in this month */
     int64_t written; /* part of `spent` that this node has written to the database, as far as it knows */
     int64_t in_hand; /* reservation that the node has and keeps */
-    int64_t need;    /* least new reservation, because callers wait for it */
+    int64_t need;    /* minimum of the new reservation: callers wait for these embeddings */
     int64_t batch;   /* reservation to make if enough is left; 0: only in_hand or need */
     bool release;    /* give the whole reservation back */
     bool forget;     /* delete the lease, because this node ends */

@@ -30,12 +30,12 @@ struct quota_user {
     struct quota_user *next; /* the quotas' list, under their lock */
     _Atomic unsigned refs;
     char id[ULID_LEN + 1];
-    /* Name of its lease in the database (column `node`); each month begins a new lease. Only the thread that settles
-     * the user touches it. */
+    /* Name of the user's lease in the database (column `node`); each month begins a new lease. Only the thread that
+     * settles the user touches the name. */
     char lease[ULID_LEN + 24];
     _Atomic int tier;
     _Atomic uint64_t minute; /* number of the minute << 32 | requests in it */
-    _Atomic int64_t month;   /* of the fields below */
+    _Atomic int64_t month;   /* the month to which the fields below belong */
     /* Embeddings reserved and not used yet; negative if this node counted without the database. */
     _Atomic int64_t left;
     /* Embeddings that no node had reserved or used at the last settlement; -1: there was none yet. */
@@ -46,8 +46,8 @@ struct quota_user {
     _Atomic(struct key_count *) counts; /* new entries go to the front */
     bool settling;                      /* one thread settles this user; under the quotas' lock */
     uint64_t round; /* the last round of settling that took this user; under the quotas' lock */
-    /* In this month: embeddings reserved in all, and used as far as the database knows. Size and time of the last
-     * reservation. Only the thread that settles the user touches these. */
+    /* The month's embeddings: reserved in all, and used as far as the database knows. Then the size and the time of
+     * the last reservation. Only the thread that settles the user touches these four fields. */
     int64_t granted, written;
     int64_t batch, asked_ns;
 };

@@ -58,9 +58,9 @@ static enum dp_status apply_migration(struct call *call, struct db_transaction *
 
 /* ---- the schema of PostgreSQL ------------------------------------------------------------------------ */
 
-/* Moves tables of the first versions of this program, which lie in the schema "public" or in one with the user's name,
- * perhaps among other programs' tables. The table dipper_schema shows that the others are ours. Tables in the default
- * schema stay there: another deployment may use them. */
+/* Moves tables of the first versions of this program. They lie in the schema "public" or in a schema with the user's
+ * name, perhaps among other programs' tables. A schema that contains the table dipper_schema contains Dipper's tables.
+ * Tables in the default schema stay there: another deployment may use them. */
 static enum dp_status move_tables(struct call *call, struct db_transaction *t)
 {
     static const char *const tables[] = {"users", "api_keys", "usage", "leases", "key_usage", "dipper_schema"};

@@ -16,14 +16,14 @@ extern const int64_t FIXTURE_NOW_MS;
 extern _Atomic int64_t fixture_wall_ms, fixture_steady_ns;
 void fixture_pass_seconds(int64_t seconds); /* moves both clocks */
 
-/* Returns a call whose results live until the next account_call. account_call_end frees those of the last. */
+/* Returns a call whose results live until the next account_call. account_call_end frees the last call's results. */
 struct call *account_call(void);
 void account_call_end(void);
 
 /* Returns the URL of a fresh, empty database. */
 const char *fixture_database(void);
-/* Settings for tests: keys with cheap hashes; limits of 100, 1,000 and 10,000 a month and 20, 0 and 0 a minute for FREE,
- * PRO and SCALE; batches of 8. Only accounts_settle writes usage. */
+/* Settings for tests: keys with cheap hashes, and batches of 8. FREE, PRO and SCALE have limits of 100, 1,000 and
+ * 10,000 embeddings a month, and of 20, 0 and 0 requests a minute. Only accounts_settle writes usage. */
 struct account_options fixture_options(const char *url);
 struct accounts *fixture_open(const struct account_options *options); /* fails the test on an error */
 

@@ -80,7 +80,7 @@ static void test_accounts_several_keys_may_share_a_prefix(void **state)
     struct account_pass pass;
     char same_prefix[KEY_TEXT_MAX + 1];
     memcpy(same_prefix, two->text, sizeof same_prefix);
-    memcpy(same_prefix + 3, one->text + 3, 8); /* neither of the two keys */
+    memcpy(same_prefix + 3, one->text + 3, 8); /* now the text of neither key */
     assert_int_equal(fixture_use(a, same_prefix, 1), ACCOUNT_WRONG_KEY);
     assert_int_equal(fixture_show(a, one->text, &pass), ACCOUNT_GRANTED);
     assert_string_equal(account_key_id(&pass), one->id);

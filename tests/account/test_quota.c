@@ -277,13 +277,14 @@ static void test_quota_many_clients_of_two_nodes_never_overrun(void **state)
         pthread_join(clients[i].thread, NULL);
         used += clients[i].used;
     }
-    /* Together they never exceed the limit. They may miss what one node held while it refused the other's clients. */
+    /* Together the clients never exceed the limit. They may use less: embeddings that one node holds are not available
+     * to the clients of the other node. */
     assert_true(used <= 5000 && used >= 5000 - 2 * BATCH - CLIENTS);
     assert_int_equal(accounts_settle(nodes[0]), DP_OK);
     assert_int_equal(accounts_settle(nodes[1]), DP_OK);
     assert_int_equal(fixture_used(nodes[0], "a@b"), used);
     accounts_close(nodes[0]);
-    fixture_pass_seconds(2); /* then a refusal is checked again */
+    fixture_pass_seconds(2); /* then the node asks the database again after a refusal */
     assert_int_equal(use_up(nodes[1], key), 5000 - used);
     accounts_close(nodes[1]);
 }
@@ -361,7 +362,8 @@ struct away {
     const char *key;
 };
 
-/* Locks the table that every settlement needs and runs the test meanwhile. So the database does not answer others. */
+/* Locks the table that every settlement needs, and runs the test meanwhile. So the database does not answer any
+ * settlement. */
 static enum dp_status hold(struct call *call, struct db_transaction *t, void *context)
 {
     struct away *away = context;
