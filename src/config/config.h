@@ -1,8 +1,8 @@
 /* config/config.h: the program's settings, as one plain struct.
  *
  * The table in config_table.c defines each setting once: name, type, range, default, flag, environment variables,
- * name in dipper.toml and help. The parser, `--help`, docs/configuration.md and .env.example are made from it. A
- * flag overrides the environment, which overrides dipper.toml, which overrides the default. If a value is not
+ * name in dipper.toml and help. The parser, `--help`, docs/configuration.md and .env.example all come from this
+ * table. A flag overrides the environment, which overrides dipper.toml, which overrides the default. If a value is not
  * allowed, and no other value overrides it, the program stops and prints the setting's name and the allowed
  * values. But a variable that other programs use too (PORT, DATABASE_URL) is ignored with a warning. Other rooms
  * receive plain values.
@@ -63,7 +63,7 @@ struct config {
     bool s3_metadata_disabled;
     /* http; see store/trust.h */
     const char *http_ca_file, *http_ssl_cert_file, *http_ssl_cert_dir;
-    uint64_t merge_gap, split_at; /* bytes, for ranges of remote objects; UINT64_MAX: none */
+    uint64_t merge_gap, split_at; /* bytes, for ranges of remote objects; UINT64_MAX: never merge or split */
     uint64_t cache_bytes;         /* maximum bytes kept of remote objects; 0 or UINT64_MAX: none */
     /* FAISS files that clients open */
     const char *allow_index_url; /* rules (service/url_rules.h); "": none */
@@ -78,7 +78,7 @@ struct config {
     unsigned max_connections;
     unsigned max_batch_size; /* texts in one request */
     uint64_t max_body_bytes, max_write_body_bytes;
-    uint64_t max_spilled_bytes; /* of bodies of all requests in temporary files */
+    uint64_t max_spilled_bytes; /* maximum bytes of all requests' bodies in temporary files */
     uint64_t head_timeout_ms, body_timeout_ms, request_timeout_ms, send_timeout_ms, idle_timeout_ms;
     uint64_t drain_timeout_ms;
     const char *cors_origin;
@@ -90,7 +90,7 @@ struct config {
     const char *state_home;      /* "": ~/.local/state */
     const char *key_prefix;
     uint64_t free_limit, pro_limit, scale_limit;          /* embeddings a month */
-    uint32_t free_requests, pro_requests, scale_requests; /* a minute; 0: any number */
+    uint32_t free_requests, pro_requests, scale_requests; /* requests a minute; 0: any number */
     unsigned quota_batch;
     bool accounts_fail_open;
     unsigned database_pool_min, database_pool_max;

@@ -9,8 +9,8 @@ static const char *initial_of(const struct setting *s)
     return s->initial_help ? s->initial_help : s->initial && *s->initial ? s->initial : NULL;
 }
 
-/* Prints words between HELP_COLUMN and HELP_WIDTH, on several lines if needed. The output stands at column
- * `at`. */
+/* Prints words between HELP_COLUMN and HELP_WIDTH, on several lines if needed. at: the column at which the
+ * output continues. */
 static void print_wrapped(FILE *out, int at, const char *text)
 {
     if (at + 2 > HELP_COLUMN) {

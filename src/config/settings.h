@@ -104,15 +104,15 @@ enum dp_status settings_load(const struct settings *s, const struct config_sourc
 void settings_print_origin(const struct settings *s, size_t i, struct buffer *out);
 /* Appends "server.port = 8000 (environment PORT)", without a newline. */
 void settings_describe(const struct settings *s, size_t i, struct buffer *out);
-/* Returns the setting whose flag the argument is, with or without "=value"; NULL if it is none. Sets *value to
- * the text behind '=', to "true" or "false" for a bare boolean flag, or to NULL if the next argument is the
+/* Returns the setting whose flag is `argument`, with or without "=value"; NULL: no setting has this flag. Sets
+ * *value to the text behind '=', to "true" or "false" for a bare boolean flag, or to NULL if the next argument is the
  * value. */
 const struct setting *settings_find_flag(const struct settings *s, const char *argument, const char **value);
 
 /* ---- variables that other programs use too (setting_shared.c) ----------------------------------------- */
 
 /* Returns true if other programs give a variable of this name another meaning, as they do with PORT and
- * DATABASE_URL. A load ignores a value of such a variable that does not fit, with a warning. Names with DIPPER_
+ * DATABASE_URL. If the value of such a variable does not fit, a load ignores it with a warning. Names with DIPPER_
  * are ours; names with AWS_ and S3_ mean the same in all programs. */
 bool setting_variable_is_shared(const char *name);
 /* Returns true if Kubernetes set the variable for a Service called dipper: DIPPER_PORT=tcp://10.0.0.1:8000. */
