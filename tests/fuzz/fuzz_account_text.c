@@ -45,7 +45,7 @@ static void read_words(struct span text)
     if (tier_parse(text, &tier))
         must(tier < TIER_COUNT);
     if (namespaces_check(text, &error) == DP_OK &&
-        text.len) /* namespaces allow their own first prefix, but no empty name */
+        text.len) /* prefixes allow the name that equals their text, but no empty name */
         must(namespaces_allow(text, text) && !namespaces_allow(text, span_str("")));
     namespaces_allow(text, span_str("team-notes"));
     if (key_check_scheme(text, &error) == DP_OK)

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0 && data[0] == '=')
         match(rest);
     else if (size > 0 && data[0] == '+')
-        fuzz_ask(faiss_open, NULL, span_of(NULL, 0), rest); /* without rules, it opens nothing */
+        fuzz_ask(faiss_open, NULL, span_of(NULL, 0), rest); /* without rules, the service opens no URL */
     else
         fuzz_ask(faiss_search_index, "none", span_of(NULL, 0), span_of(data, size));
     return 0;

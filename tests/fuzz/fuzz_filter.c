@@ -1,5 +1,5 @@
-/* fuzz_filter.c: three lines: a schema (names and types apart by blanks), a filter, a document. Beyond memory
- * safety: a filter and its negation never agree, and matching twice gives the same.
+/* fuzz_filter.c: three lines: a schema (names and types with blanks between them), a filter, a document.
+ * Checked beyond memory safety: a filter and its negation never agree; matching a row twice gives the same answer.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -23,7 +23,7 @@ static uint64_t get_u64(const uint8_t *at)
     return value;
 }
 
-/* Corrects every checksum whose part, by header and table, lies inside the bytes. */
+/* Corrects the checksums of the header and of each section that lies inside the bytes. */
 static void mend(uint8_t *bytes, size_t len)
 {
     uint32_t header_bytes;

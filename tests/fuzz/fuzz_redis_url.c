@@ -1,5 +1,5 @@
-/* fuzz_redis_url.c: any bytes as a list of Redis URLs, and as a value in one. The result is an error or
- * servers, never a crash. */
+/* fuzz_redis_url.c: any bytes as a list of Redis URLs, and as a value in a Redis server. The result is an
+ * error or servers, never a crash. */
 #include "embed/redis_cache.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* fuzz_url.c: any bytes as a URL and as percent-encoded text. The parts of a URL lie in its text and make it up
- * again; messages show nothing of its query; decoding undoes encoding. */
+/* fuzz_url.c: any bytes as a URL and as percent-encoded text. Checked beyond memory safety: the parts of
+ * a URL together are the whole text; messages show no query; decoding undoes encoding. */
 #include <stdlib.h>
 
 #include "base/masked_url.h"

@@ -1,5 +1,6 @@
-/* fuzz_value.c: a type, a newline, and any text as a value of it. A normal form is one for value_is_normal()
- * too, and it is its own normal form; that of a vector decodes. */
+/* fuzz_value.c: a type, a newline, and any text as a value of this type. Checked beyond memory safety:
+ * value_is_normal() accepts each normal form; a vector's normal form decodes; any other normal form is the normal form
+ * of itself. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* fuzz_wal_entry.c: any bytes as a log entry. The target corrects the checksum, to reach the parser behind it. Checked
- * beyond memory safety: an accepted entry, encoded again, gives equal records; a tail takes it; a copy that lacks the
- * last byte is refused. */
+ * beyond memory safety: an accepted entry, encoded again, gives equal records; a tail accepts the entry; a copy that
+ * lacks the last byte is refused. */
 #include <stdlib.h>
 #include <string.h>
 

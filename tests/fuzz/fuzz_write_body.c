@@ -1,5 +1,5 @@
-/* fuzz_write_body.c: three lines: an id, a row's attributes, a request. What is printed is one JSON object, in which the row is one
- * object behind the request's fields: no text reaches beyond its place.
+/* fuzz_write_body.c: three lines: an id, a row's attributes, a request. Checked beyond memory safety: the printed
+ * body is one JSON object, and its last field is "upsert_rows" with exactly one row. So no text can add a row.
  */
 #include <stdlib.h>
 
