@@ -13,8 +13,8 @@ BUILD ?= build$(if $(filter cc gcc,$(compiler)),,-$(compiler))$(if $(SANITIZE),-
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-# Warnings are errors in CI. They are not for users, who may have another compiler, nor with gcc's sanitizers, whose code makes gcc
-# warn wrongly.
+# By default warnings are errors in CI only, because users may have another compiler. They are never errors with gcc's sanitizers, because
+# the code that these add causes false warnings.
 WERROR ?= $(if $(CI),true,false)
 ifneq (,$(SANITIZE))
 ifeq (,$(filter clang%,$(compiler)))
@@ -127,7 +127,7 @@ bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, st
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
 	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, cache, write or python))
 
-# What each comparison builds besides the product, and how it is made.
+# For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
 bench_ := meson test -C $(BUILD) --benchmark --verbose --num-processes 1
 bench_goal_python := python-package bench/bench_calls.so

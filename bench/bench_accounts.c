@@ -4,9 +4,10 @@
  *
  * The key has the largest tier, is in memory, and has quota left. A request is accounts_try, account_may,
  * account_try_spend of one text, account_look and account_leave, as in the server. The database is SQLite in a temporary
- * folder; the room's own thread writes usage meanwhile. Prints nanoseconds of a request, for one thread and for several
- * that share one key, which is the worst case: the mean over all requests (some of them reserve quota in the database), and
- * the median and the slowest of slices of 200 requests. Exits with 1 if a mean is over 20 µs. */
+ * folder. The room's own thread writes usage at the same time. The benchmark runs with one thread, and with several threads
+ * that share one key, which is the worst case. It prints nanoseconds per request: the mean over all requests, and the median
+ * and the maximum over slices of 200 requests. The mean includes requests that reserve quota in the database. Exits with 1 if
+ * a mean is over 20 µs. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ struct worker {
     pthread_t thread;
     struct accounts *accounts;
     struct span key;
-    int64_t slices[SLICES]; /* nanoseconds of a request, the mean of the slice */
+    int64_t slices[SLICES]; /* mean nanoseconds per request of each slice */
 };
 
 static bool pay_request(struct accounts *a, struct span key)
@@ -64,7 +65,7 @@ static int compare_times(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* Prints the figures of so many threads, and returns the mean over all their requests. */
+/* Measures with `threads` threads. Prints the figures, and returns the mean over all requests. */
 static int64_t measure_threads(struct accounts *a, struct span key, unsigned threads)
 {
     static struct worker workers[THREADS_MAX];

@@ -2,8 +2,8 @@
  *
  *     bench_output
  *
- * The vector is like an embedding: 384 floats, of length 1. Prints the minimum processor time of many rounds; for JSON
- * numbers also that of the C library's "%.9g".
+ * The vector is like an embedding: 384 floats, of length 1. Prints the minimum processor time of many rounds.
+ * For comparison with JSON numbers it also prints the time of the C library's "%.9g".
  */
 #include <math.h>
 #include <stdio.h>

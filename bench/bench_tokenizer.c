@@ -2,10 +2,10 @@
  *
  *     bench_tokenizer TOKENIZER.json TEXTS
  *
- * TEXTS is a file of texts; each follows its length (four bytes, little-endian). The program reads commands from standard
+ * In the file TEXTS each text follows its length (four bytes, little-endian). The program reads commands from standard
  * input, one in each line, and answers each with a line:
  *
- *     run         encodes all texts once; answers nanoseconds of this thread's processor time, and the tokens
+ *     run         encodes all texts once; answers this thread's processor time in nanoseconds, and the number of tokens
  *     ids FILE    writes the ids of all texts: count and ids, four bytes each
  */
 #include <stdio.h>

@@ -7,8 +7,8 @@ or, after its preparations (docs/benchmarks/embedding.md):
 
     build/bench-venv/bin/python bench/embed_vs.py [--rounds 5] [--peers onnx,torch,tokenizers] [--write]
 
-Each round runs every engine once; each time another engine begins. The figure of a turn is its median (one text at a time) or
-its rate (many texts). The figure in a table is the median over the rounds, with the
+Each round runs every engine once, and begins with another engine than the round before. The figure of a turn is its median
+(one text at a time) or its rate (many texts). The figure in a table is the median over the rounds, with the
 minimum and the maximum. A ratio is the median of the rounds' ratios. The script prints Markdown; --write also puts it into
 docs/benchmarks/embedding.md. It takes five minutes with all peers.
 """
@@ -105,7 +105,7 @@ class Contest:
             yield (f"| {entry.engine.name} | {entry.setting} | {self.figure(median)} | {spread} | {alone} |{share}")
 
     def best(self, name, threads=None):
-        """The engine's entry with the smallest median; only those with `threads` threads if it is given."""
+        """The engine's entry with the smallest median; if `threads` is given, only among entries with as many threads."""
         found = [e for e in self.entries if e.engine.name == name and threads in (None, e.engine.threads)]
         return min(found, key=lambda e: statistics.median(e.whole)) if found else None
 

@@ -8,7 +8,7 @@ or, after its preparations (docs/benchmarks/faiss-in-place.md):
     build/bench-venv/bin/python bench/faiss_vs.py [--rounds 9] [--delay 30] [--write]
 
 The files lie in MinIO, behind toxiproxy, which delays every answer by `delay` milliseconds (scripts/peers builds and starts
-both). Each round runs every program once; each time another program begins. A figure is the median over the
+both). Each round runs every program once, and begins with another program than the round before. A figure is the median over the
 rounds, with the minimum and the maximum; a ratio is the median of the rounds' ratios. The script prints Markdown; --write
 also puts it into docs/benchmarks/faiss-in-place.md. It makes the data once, in build/bench/faiss/: embedding the packages
 takes minutes, the rest one minute, the rounds two.

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Measures what a first stage of short codes would keep and read: bits a code, candidates, rows scanned, second lists, order of lists.
+"""Measures the recall and the reads of a first stage of short codes.
+
+It varies the bits per dimension, the candidates, the share of rows that a query scans, second lists, and the order of lists.
 
 The rows are the packages that `apt-cache dumpavail` lists, as `make demo` indexes them, embedded by build/dipper; the queries are
 the demo's questions and bench/package_questions.txt. The script simulates everything on the vectors in memory:
@@ -64,7 +66,7 @@ def clusters(x, count):
 
 
 def second_lists(x, centroids, first):
-    """Each row's second list as SOAR chooses it (Sun et al. 2023, λ = 1), and how much worse it is than the first."""
+    """Each row's second list as SOAR chooses it (Sun et al. 2023, λ = 1), and its cost relative to the distance of the first."""
     residual = x - centroids[first]
     unit = residual / np.maximum(np.linalg.norm(residual, axis=1, keepdims=True), 1e-9)
     second, loss = np.empty(len(x), "i8"), np.empty(len(x), "f4")
@@ -81,7 +83,7 @@ def second_lists(x, centroids, first):
 
 
 def proximity_order(centroids):
-    """An order of lists in which near ones stand side by side: halves by the main direction, again and again."""
+    """An order of lists that puts near lists side by side: splits them in halves along their main direction, recursively."""
     def halves(ids):
         if len(ids) <= 2:
             return list(ids)
@@ -89,7 +91,7 @@ def proximity_order(centroids):
         direction = np.linalg.svd(part, full_matrices=False)[2][0]
         ids = ids[np.argsort(part @ direction, kind="stable")]
         low, high = halves(ids[:len(ids) // 2]), halves(ids[len(ids) // 2:])
-        # Each half may be turned around: the near ends meet.
+        # Reverses a half if needed, so that the nearest ends of the two halves meet.
         ends = centroids[[low[-1], low[0]]] @ centroids[[high[0], high[-1]]].T
         turn_low, turn_high = np.unravel_index(ends.argmax(), ends.shape)
         return (low[::-1] if turn_low else low) + (high[::-1] if turn_high else high)
@@ -204,7 +206,7 @@ class Data:
         self.layouts, self.frames = {}, {}
 
     def layout(self, spill, order):
-        """spill: the share of rows that stand in a second list too: the rows whose second list is least worse than the first."""
+        """spill: the share of rows that are also in a second list. They are the rows of the smallest `loss`."""
         if (spill, order) not in self.layouts:
             chosen = np.argsort(self.loss, kind="stable")[:int(spill * len(self.x))]
             second = (chosen, self.second[chosen]) if spill else None
@@ -225,7 +227,7 @@ def probed(data, layout, query, budget):
 
 
 def kept(data, spill, bits, shares, candidate_counts):
-    """{(share, candidates): (recall@10, part of the scanned lists' top 10 that is kept)}"""
+    """{(share, candidates): (recall@10, share of the scanned lists' ten best rows among the candidates)}"""
     layout = data.layout(spill, "proximity")
     code, factor = data.coded(spill, bits)
     sums = {(share, count): [0.0, 0.0] for share in shares for count in candidate_counts}

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """bench/merge_vs.py [--build build] [--write [PAGE]]: merges segments, and makes lists of the same vectors with faiss-cpu.
 
-A namespace of --parts segments, each as folds make them, is merged into one: read, clustered, encoded and written durably.
-faiss-cpu trains IVFn,SQ8 with as many lists and adds the vectors; they lie in its memory before the clock starts. Both use
---threads threads (one, so that neither waits for a thread that has no processor), in turns, each in a new process; the table
-has medians. Other programs share the machine, so the ratio is of processor time, and the page says the time by the clock, too.
+Dipper merges a namespace of --parts segments, which are like those of folds, into one: it reads, clusters, encodes and writes
+durably. faiss-cpu trains IVFn,SQ8 with as many lists and adds the vectors, which are in its memory before the clock starts. The
+two take turns, each turn in a new process with --threads threads (one, so that neither waits for a thread that has no
+processor). The table has medians. Other programs share the machine, so the ratio compares processor times. The page also gives
+the times by the clock.
 --write puts the table into docs/benchmarks/writes.md.
 """
 import argparse
@@ -51,7 +52,7 @@ def faiss_turn(args):
 
 
 def lists_of(count):
-    """As load/build.c chooses."""
+    """The number of lists that load/build.c chooses."""
     return 2 * math.isqrt(count)
 
 

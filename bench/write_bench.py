@@ -2,12 +2,14 @@
 """bench/write_bench.py [--build build] [--seconds 60] [--alone 300] [--single 10000] [--write [PAGE]]: measures writes over HTTP.
 
 Starts `dipper serve` over a folder of this host, with folding on, and has wrk write rows of 384 dimensions with fresh ids:
-64 connections, 10 rows in a request, vectors in base 64. Before and after, the same bodies go to a name that does not exist
-and must not be created, so that the server parses and drops them. Then it measures one row at a time, alternately with the
-least that a durable file costs: create, write, fsync, link, fsync of the folder. Then it writes --single rows one by one,
-waits until the namespace rests, and compares a query with one of the same rows written at once and compacted. Last, texts are
-embedded on the way in, and by `dipper index`. Processor times count user and system, of the server and of wrk: other programs
-change them less than rates. --write also puts the tables into docs/benchmarks/writes.md. Needs wrk (scripts/setup --bench).
+64 connections, 10 rows in a request, vectors in base 64. Before and after, wrk sends the same bodies to a namespace that does not
+exist, with create_namespace false, so the server parses the bodies and drops them. Then the script writes one row over HTTP and
+one durable file in turn. The file has the fewest steps: create, write, fsync, link, fsync of the folder. Then the script
+writes --single rows one by one and waits until the namespace rests. It counts the requests to the store of a warm query, and
+those of the same query after the same rows were written in large requests and compacted. Last, the server embeds texts that
+clients write, and `dipper index` embeds the same texts. Processor times are user and system time of the server and of wrk.
+Other programs change processor times less than rates. --write also puts the tables into docs/benchmarks/writes.md. Needs wrk
+(scripts/setup --bench).
 """
 import argparse
 import base64
@@ -31,7 +33,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "benchmarks" / "writes.md"
 BEGIN, END = "<!-- bench/write_bench.py writes from here -->", "<!-- to here -->"
 DIM, ROWS, CONNECTIONS = 384, 10, 64
-# Answers wrk's requests with one body after another: 999 vectors in turn, ids that no request had before.
+# A wrk script that makes one body after another: 999 vectors in turn, and ids that no request had before.
 LUA = """local vectors, n = {}, %d
 function init()
   for line in io.lines("%s") do vectors[#vectors + 1] = line end
@@ -62,14 +64,14 @@ def serving(dipper, folder):
 
 
 def processor_time(pid):
-    """Seconds of a process and of those that this one has waited for."""
+    """Processor seconds of the process `pid`, and of the children that this script has waited for."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     children = os.times()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + children.children_user + children.children_system
 
 
 def wrk(port, name, script, seconds):
-    """Returns answers per second and those of them that were no 200, and the 99th percentile in ms."""
+    """Returns answers per second, answers per second with a status other than 2xx or 3xx, and the 99th percentile in ms."""
     done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency", "-s", script,
                            f"http://127.0.0.1:{port}/v2/namespaces/{name}"], capture_output=True, text=True, check=True).stdout
     assert "Socket errors" not in done, done
@@ -124,7 +126,7 @@ def many(port, pid, folder, seconds, vectors):
 
 
 def write_file(folder, at, body):
-    """The least that a durable file with a fixed name costs; returns seconds."""
+    """Writes a durable file with a fixed name in the fewest steps; returns seconds."""
     began = time.perf_counter()
     name, final = folder / "new", folder / f"{at:020}"
     file = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644)
@@ -141,7 +143,7 @@ def write_file(folder, at, body):
 
 
 def alone(port, folder, count, line):
-    """One row at a time, and one file at a time, in turn."""
+    """Writes one row and one file in turn."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     (folder / "files").mkdir()
     rows, files = [], []
@@ -169,7 +171,7 @@ def upsert(connection, name, rows, **fields):
 
 
 def wait_for_rest(port, name):
-    """Waits until nothing has changed for a minute: a namespace rests after half of that."""
+    """Waits until nothing has changed for a minute; a namespace counts as idle after half a minute."""
     told, since = None, time.monotonic()
     while time.monotonic() - since < 60:
         now = ask(port, "GET", f"/v2/namespaces/{name}/metadata")
@@ -200,7 +202,7 @@ def single(dipper, folder, port, count, lines):
 
 
 def embedded(dipper, folder, texts):
-    """Processor time of texts that are embedded on the way in by 8 connections of 32 rows, and of `dipper index`."""
+    """Processor time of a server that embeds the texts of 8 connections (32 rows in a request), and of `dipper index`."""
     rows = [{"id": i, "text": text} for i, text in enumerate(texts)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     before = os.times()
