@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """tests/e2e/kill_processes.py DIPPER ROOT [--seconds 60] [--seed 1]: writers and readers as processes that are killed at random.
 
-Four servers take writes, four answer queries, and one process after another folds and merges; all of them over one root. Each 0.3 to 1 s
-SIGKILL ends one of them, and another one takes its place. Each client of a writer has rows of its own and writes them in order, so
-at each moment the row may be in the state of the latest acknowledged write, or of a later one that nobody has acknowledged. Every strong
-query must show each row in such a state, and never an older one than an earlier query has shown. A row that all clients share
-keeps the greatest number, by a condition. At the end `dipper ns verify` must find no fault. Prints what happened; exits with 1 at
-the first wrong answer.
+Over one root, four servers take writes, four servers answer queries, and one process after another folds and merges. Every 0.3 to
+1 s SIGKILL ends a server, and a new one takes its place. Each writing client has its own rows and writes them in order. So a row is
+in the state of its latest acknowledged write, or of a later write that is not acknowledged. Every strong query must show each row in
+such a state, and never in an older state than an earlier query has shown. All clients also write one shared row, whose upserts have
+the condition that its number grows. At the end `dipper ns verify` must find no fault. Prints what happened; exits with 1 at the
+first wrong answer.
 """
 import argparse
 import contextlib
@@ -54,7 +54,7 @@ class Node:
 
 
 class Row:
-    """A row as its only writer knows it: the states after each write, oldest first, and which of them are certain."""
+    """A row as its writer knows it: its state after each write, oldest first, and which of the states were acknowledged."""
 
     def __init__(self):
         self.states = [None]  # a version, or None: there is no such row
@@ -125,7 +125,7 @@ def send(node, path, body, connections):
 
 
 def write_rows(world, number, randomness, connections):
-    """One write of a writer: some of its rows, and the shared one."""
+    """Sends one write of a writer: some of its rows, and now and then the shared row."""
     ids = randomness.sample([i for i in world.rows if i // 1000 == number], randomness.randint(1, 5))
     body, begun = {"distance_metric": "euclidean_squared"}, []
     gone = [i for i in ids if randomness.random() < 0.2]
@@ -155,7 +155,7 @@ def write_rows(world, number, randomness, connections):
 
 
 def read_rows(world, number, randomness, connections):
-    """One strong query, whose answer is compared with what was acknowledged before it began."""
+    """Sends one strong query. Its answer must show all that was acknowledged before the query began."""
     node = world.nodes[randomness.choice([number, randomness.randrange(len(world.nodes))])]
     floors = {i: row.floor() for i, row in world.rows.items()}
     shared = world.shared.floor()

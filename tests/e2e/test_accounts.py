@@ -52,7 +52,7 @@ def test_a_key_from_creation_to_revocation(accounts, tmp_path):
 
 
 def raw_post(node, key, body, chunk):
-    """Posts `body` to /v1/embed, in chunks of `chunk` bytes (0: with its length). Sends all of it before it reads the answer, and
+    """Posts `body` to /v1/embed, in chunks of `chunk` bytes (0: not chunked). Sends all of it before it reads the answer, and
     returns the status."""
     with socket.create_connection(("127.0.0.1", int(node.url.rsplit(":", 1)[1])), timeout=DEADLINE) as s:
         framing = b"Transfer-Encoding: chunked" if chunk else b"Content-Length: %d" % len(body)

@@ -69,7 +69,7 @@ def test_the_python_clients_own_tests(source, url, client, tmp_path):
 
 
 def test_the_python_clients_own_test_of_queries(source, url, client, tmp_path):
-    """Passes but for the price (tests/clients/python/price_floor.py)."""
+    """The test passes if the price is raised to the service's minimum (tests/clients/python/price_floor.py)."""
     folder = client("python")
     names = ["test_upsert_rows", "test_delete_vectors", "test_upsert_columns", "test_query_vectors", "test_delete_all"]
     plugin = os.path.relpath(source / "tests" / "clients" / "python", folder / SUITE)

@@ -224,10 +224,11 @@ def peak_memory(process, parts, answers):
 
 
 def test_embed_has_constant_memory(start):
-    """64 MB of input need no more memory than 10 MB. Both have texts of 3 MB and unusable, too long and short lines."""
+    """64 MB of input need no more memory than 10 MB. Both have texts of 3 MB, lines without a
+    text, lines that are too long, and short lines."""
     one_of_each = [b'{"text":"' + b"word " * 600000 + b'"}\n', b'{"b":"' + b"x" * (3 << 20) + b'"}\n',
                    b"x" * (LINE_MAX + 1000) + b"\n"]
-    # The address sanitizer, if it is built in, keeps freed memory; this keeps that small.
+    # The address sanitizer, if it is built in, keeps freed memory for a while; these options limit how much.
     env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
     start_embed = functools.partial(start, "embed", "--jsonl", env=env, stderr=None)
     small = peak_memory(start_embed(), one_of_each + [b'{"text":"hi"}\n'] * 600, 603)

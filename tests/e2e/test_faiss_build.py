@@ -174,8 +174,8 @@ def test_search_by_recall(run, tmp_path, sift):
 
 @pytest.mark.tree  # all builds give equal vectors, and with a sanitizer this takes long
 def test_recall_of_embeddings(run, tmp_path, source):
-    """The first twelve words of Cranfield's documents. Documents that were held out reach the recall. So do the
-    collection's questions, which are unlike the documents, after calibration with half of them."""
+    """The index has the first twelve words of Cranfield's documents. Queries with held-out documents reach the recall. The
+    collection's questions are unlike the documents. After calibration with half of them, the other half reaches it too."""
     example = [sys.executable, source / "examples" / "cranfield" / "jsonl"]
     lines = subprocess.run([*example, "rows"], check=True, capture_output=True, text=True).stdout.splitlines()
     texts = [" ".join(json.loads(line)["text"].split()[:12]) or "-" for line in lines]

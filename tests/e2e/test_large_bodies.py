@@ -20,7 +20,7 @@ from serving import make_root, serving_process
 
 MIB = 1 << 20
 WRITE = "/v2/namespaces/packages"
-TAKEN = (200, 400, 404, 422)  # the handler got the body, whatever it thinks of it
+TAKEN = (200, 400, 404, 422)  # the handler got the body, and accepted or refused it
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def spilled(process):
 
 
 def anonymous_memory(process):
-    """Returns the resident bytes that are not those of files: mapped files are the page cache's."""
+    """Returns the resident bytes without those of mapped files, which belong to the page cache."""
     for line in pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
@@ -161,7 +161,7 @@ def test_four_large_bodies_take_little_memory(dipper, root):
 
 
 def rows_of(text, count):
-    """Returns a write of about 200 MB: the row `text`, whose @ becomes a number, again and again."""
+    """Returns a write of about 200 MB: `count` rows, each the text `text` with the row's number in place of @."""
     body = b",".join(text.replace(b"@", b"%d" % i) for i in range(count))
     assert 190_000_000 <= len(body) <= 256 * MIB
     return b'{"distance_metric":"cosine_distance","upsert_rows":[' + body + b"]}"
@@ -205,7 +205,7 @@ def memory_of_post(url, process, body, path):
     (b'{"id":@,"s":"' + b"x" * 20_000 + b'"}', 2_000),
 ], ids=["vectors", "documents"])
 def test_a_large_write_becomes_a_load(dipper, root, text, count):
-    """Upserts that no entry of the log could hold count at one moment, like any write; conditional ones are refused."""
+    """Upserts that do not fit in an entry of the log take effect at one moment, like any write. With a condition they are refused."""
     body = b",".join(text.replace(b"@", b"%d" % i) for i in range(count))
     assert len(body) > 30_000_000
     name = f"load{count}"

@@ -113,7 +113,7 @@ def test_repair_takes_out_what_is_lost_and_keeps_the_rest(run, ask, bucket):
                                                              str(entry.relative_to(bucket))}
     assert (done["damaged_segments"], done["kept_rows"], done["lost_rows"], done["lost_log_entries"]) == (2, 1, 1, 1)
     assert done["lost_ids"] == [] and done["lost_rows_without_id"] == 1 and done["faults_left"] == []
-    assert answered(ask, bucket) == {0, 2}  # the entry that deleted row 0 is lost, row 1 is, and row 3 is deleted
+    assert answered(ask, bucket) == {0, 2}  # the entry that deleted row 0 is lost, row 1 is lost, and row 3 is deleted
     (kept,) = (key for key in objects(bucket) if "before-repair" in key)
     assert objects(bucket)[kept] == stored["notes/manifest.json"]
     assert "0 faults" in run("ns", "verify", "notes", "--repair", "--root", bucket).stdout

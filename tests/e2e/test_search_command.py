@@ -233,7 +233,7 @@ def test_search_names_existing_namespaces(run, rows, tmp_path):
 
 
 def test_the_documentations_answer_is_true(run, source, tmp_path):
-    """docs/http-api.md shows the row that the README's notes answer to "public transport"."""
+    """docs/http-api.md shows the true answer to "public transport" over the README's notes."""
     tour = re.search(r"<<'ROWS'\n(.*?)^ROWS$", (source / "README.md").read_text(encoding="utf-8"), re.S | re.M).group(1)
     (tmp_path / "notes.jsonl").write_text(tour, encoding="utf-8")
     run("index", "notes", tmp_path / "notes.jsonl", "--root", tmp_path / "bucket")

@@ -6,7 +6,7 @@ import pytest
 
 # A good value of each type, in the form in which it is shown.
 OTHER = {"text": "other", "listen": "[fe80::1]:1234", "boolean": "true"}
-# If other programs use a variable too, Dipper accepts only values of this form.
+# Good values of settings whose variables other programs use too: Dipper ignores values of any other form.
 SHARED = {"server.host": "::1", "embed_cache.redis_url": "redis://h", "accounts.database_url": "sqlite:///a.db"}
 UNIT = {"bytes": "B", "duration": "ms"}
 FASTEMBED = {"HOST": "server.host", "PORT": "server.port", "WORKERS": "compute.threads", "MODEL_NAME": "model.name",
@@ -52,7 +52,7 @@ def toml(settings, value_of):
 
 
 def alone(settings):
-    """Returns the settings that stand alone. `config` names the file itself, and `listen` sets host and port."""
+    """Returns the settings that can be set alone: not `config`, which names the file, nor `listen`, which sets host and port."""
     return [s for s in settings.values() if s["name"] not in ("config", "server.listen")]
 
 

@@ -129,7 +129,7 @@ def test_counting_up_under_a_condition_loses_nothing(dipper, root):
 
 
 def apply(rows, upserts, patches, deletes):
-    """What the rows of one request make of the rows of a namespace."""
+    """Applies the rows of one request to the rows of a namespace; returns the result."""
     rows = dict(rows)
     for row in upserts:
         rows[row["id"]] = {key: value for key, value in row.items() if key != "vector"}
@@ -158,7 +158,7 @@ def test_random_writes_equal_a_model(dipper, root):
                 else:
                     deletes.append(number)
             by_filter = {}
-            if step and choice.random() < 0.3:  # these come before the rows
+            if step and choice.random() < 0.3:  # a request applies its filters before its rows
                 least, before = choice.randrange(step), dict(old)
                 by_filter = {"delete_by_filter": ["And", [["step", "Lt", least], ["word", "Eq", "a"]]],
                              "patch_by_filter": {"filters": ["word", "Eq", "c"], "patch": {"word": "d", "step": step}}}
@@ -308,7 +308,7 @@ def test_client_writes_by_filter(namespace):
 
 
 def test_another_servers_new_attribute_is_no_missing_one(dipper, root):
-    """A server whose schema is old must not take an attribute for null in all rows."""
+    """A server whose schema is old must not treat an attribute that it does not know as null in all rows."""
     with serving(dipper, root) as one, serving(dipper, root) as two:
         write(one, "new", {"distance_metric": COSINE, "upsert_rows": [{"id": i, "vector": [1, i]} for i in range(3)]})
         assert write(two, "new", {"deletes": [9]})["rows_deleted"] == 1  # it has opened the namespace
@@ -351,7 +351,7 @@ def test_client_idempotency_key(namespace):
     body = {"upsert_rows": [{"id": 1, "vector": [1.0, 0.0], "n": 1}], "distance_metric": COSINE}
     assert namespace.write(**body, extra_headers=key).rows_upserted == 1
     namespace.write(patch_rows=[{"id": 1, "n": 2}])
-    assert namespace.write(**body, extra_headers=key).rows_upserted == 1  # what it did, not what it does
+    assert namespace.write(**body, extra_headers=key).rows_upserted == 1  # the answer of the first write, which is not repeated
     assert namespace.query(rank_by=("id", "asc"), limit=1, include_attributes=["n"]).rows[0].n == 2
     with pytest.raises(turbopuffer.BadRequestError, match="same key"):
         namespace.write(deletes=[1], extra_headers=key)

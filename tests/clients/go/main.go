@@ -30,7 +30,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// equal compares as printed: the client gives numbers a type of its own.
+// equal compares printed forms, because the client has its own type for numbers.
 func equal(have, want any, what string) {
 	check(fmt.Sprint(have) == fmt.Sprint(want), what, have, "is not", want)
 }

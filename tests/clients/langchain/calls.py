@@ -10,7 +10,7 @@ WORDS = ("train", "sea", "cat")
 
 
 class CountedWords(Embeddings):
-    """How often each of three words is in a text, and a little of everything."""
+    """Embeds a text as the counts of three words, each plus 0.1, so that no vector is zero."""
 
     def embed_documents(self, texts):
         return [[text.count(word) + 0.1 for word in WORDS] for text in texts]
@@ -36,7 +36,7 @@ def call(url, metric):
     assert contents(store.similarity_search_by_vector([0.1, 0.1, 9.0], k=1)) == [texts[2]]
     assert store.as_retriever(search_kwargs={"k": 1}).invoke("sea")[0].id == "b"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scores of the squared distance leave [0, 1], as LangChain computes them
+        warnings.simplefilter("ignore")  # LangChain computes scores outside [0, 1] from squared distances
         assert len(store.similarity_search_with_relevance_scores("train", k=3)) == 3
     # get_by_ids sends a filter and a limit, and no rank_by
     assert contents(store.get_by_ids(["c", "a", "none"])) == [texts[0], texts[2]]
