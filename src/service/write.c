@@ -286,8 +286,8 @@ static enum dp_status fill_load(struct write_run *run, struct index_loader *load
     return status;
 }
 
-/* Writes rows that are too many for an entry of the log: they become a load, which takes one place in the log. */
-static enum dp_status load_rows(struct write_run *run, struct index_write_result *result)
+/* Makes the rows of the request a load, which takes one place in the log. The caller holds one of the service's places. */
+static enum dp_status load_in_place(struct write_run *run, struct index_write_result *result)
 {
     struct call *call = run->call;
     struct index_loader *loader = NULL;
@@ -309,6 +309,18 @@ static enum dp_status load_rows(struct write_run *run, struct index_write_result
     status = index_load_commit(call, loader, &summary);
     result->upserted = status == DP_OK ? count : 0;
     result->ended = status == DP_CONFLICT; /* never again: its entry may have been in the life that ended */
+    return status;
+}
+
+/* Writes rows that are too many for an entry of the log. */
+static enum dp_status load_rows(struct write_run *run, struct index_write_result *result)
+{
+    struct load_places *places = &run->service->load_places;
+    enum dp_status status = load_places_take(run->call, places);
+    if (status != DP_OK)
+        return status;
+    status = load_in_place(run, result);
+    load_places_give(places);
     return status;
 }
 
