@@ -278,7 +278,7 @@ def test_clients_at_the_edge_of_two_servers_never_overrun(accounts, tmp_path):
 
 
 def test_a_crash_loses_at_most_the_last_second(accounts, tmp_path):
-    """Usage older than a second survives a crash. The rest of the dead server's lease goes back when the lease ends."""
+    """Usage older than a second survives a crash. The user gets the rest of the dead server's lease back when the lease ends."""
     key = accounts.key("ada@example.org", "--tier", "pro")["key"]
     with accounts.serve(tmp_path) as node:
         for _ in range(10):

@@ -46,8 +46,8 @@ def known_failures(source):
 
 
 def run_suite(folder, url, report, *arguments):
-    """Runs the tests of the source package with its own settings, in one process. Returns {name: whether it failed}, without those
-    that skip themselves."""
+    """Runs the tests of the source package with its own settings, in one process. Returns {name: whether the test failed},
+    without tests that skip themselves."""
     environment = clean_environment(TURBOPUFFER_BASE_URL=url, TURBOPUFFER_API_KEY="tpuf_none", PYTHONDONTWRITEBYTECODE=1)
     done = subprocess.run([folder / "bin" / "python", "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
                            *arguments], cwd=folder / SUITE, env=environment, capture_output=True, text=True, timeout=280, check=False)

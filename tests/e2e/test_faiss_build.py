@@ -175,7 +175,7 @@ def test_search_by_recall(run, tmp_path, sift):
 @pytest.mark.tree  # all builds give equal vectors, and with a sanitizer this takes long
 def test_recall_of_embeddings(run, tmp_path, source):
     """The index has the first twelve words of Cranfield's documents. Queries with held-out documents reach the recall. The
-    collection's questions are unlike the documents. After calibration with half of them, the other half reaches it too."""
+    collection's questions are unlike the documents. After calibration with half of the questions, the other half reaches the recall too."""
     example = [sys.executable, source / "examples" / "cranfield" / "jsonl"]
     lines = subprocess.run([*example, "rows"], check=True, capture_output=True, text=True).stdout.splitlines()
     texts = [" ".join(json.loads(line)["text"].split()[:12]) or "-" for line in lines]

@@ -181,7 +181,8 @@ def shim(build):
 
 @pytest.fixture
 def load_under_shim(run, rows, shim, tmp_path):
-    """load_under_shim(bucket, KILL_AT=3) runs `dipper index` on MORE. Returns the count of its writes if it ends by itself."""
+    """load_under_shim(bucket, KILL_AT=3) runs `dipper index` on MORE. Returns how many writes the command made if it
+    ends by itself."""
     more, count = rows(*MORE), tmp_path / "count"
 
     def go(bucket, status=0, **settings):

@@ -113,7 +113,7 @@ def test_the_limit_and_one_byte_beyond(dipper, root):
                     assert status in TAKEN, (encoding, status, answer)
                 else:
                     assert status == 413 and str(most) in answer["error"], (encoding, status, answer)
-            for chunk in (MIB, 1000):  # several small ones come to the server at once
+            for chunk in (MIB, 1000):  # the server reads several small chunks at once
                 client = Client(url, Transfer_Encoding="chunked")
                 chunks = (plain[at:at + chunk] for at in range(0, size, chunk))
                 client.send(b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in chunks) + b"0\r\n\r\n")

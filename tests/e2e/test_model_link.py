@@ -22,7 +22,7 @@ def test_the_packed_model_and_its_folder_answer_as_the_program_does(run, source,
 
 
 def test_a_model_in_an_offline_hub_cache_is_found(run, source, tmp_path):
-    """The layout of huggingface_hub: refs/main names a snapshot, whose files are links to blobs."""
+    """The test makes the layout of huggingface_hub: refs/main names a snapshot, whose files are links to blobs."""
     hub = tmp_path / "hub" / "models--sentence-transformers--all-MiniLM-L6-v2"
     (hub / "refs").mkdir(parents=True)
     (hub / "refs" / "main").write_text("0123abcd")

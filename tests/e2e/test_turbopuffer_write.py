@@ -297,7 +297,7 @@ def test_client_writes_by_filter(namespace):
                  for i in range(4, 20)]
     assert [row.model_dump(exclude_none=True) for row in rows] == expected
     near = namespace.query(rank_by=("vector", "ANN", [1.0, 19.0]), top_k=1).rows
-    assert near[0].id == 19  # patches keep vectors
+    assert near[0].id == 19  # the patch did not change the vector
     answer = namespace.write(delete_by_filter=("missing", "NotEq", None), delete_by_filter_allow_partial=True)
     assert answer.rows_deleted == 0 and answer.rows_remaining is False
     answer = namespace.write(delete_by_filter=("id", "NotEq", 7))

@@ -140,7 +140,8 @@ def test_fetch_onnxruntime_takes_the_installed_header(fetch, mirror, tmp_path):
 
 @needs_apt
 def test_fetch_onnxruntime_asks_the_mirrors_of_apt(fetch, mirror, tmp_path):
-    """A stand-in for apt-get names three mirrors. The first lacks the file; the script skips that of security updates."""
+    """A stand-in for apt-get names three mirrors. The first mirror lacks the file; the script skips the mirror of
+    security updates."""
     mirror.files[DEB] = make_deb(tmp_path)
     make_wheel(tmp_path / "wheels")
     top = mirror.url.removesuffix("debian")
