@@ -2,10 +2,10 @@
  * all requests that want it at that time.
  *
  * The cache keeps a vector with the facts of its text, and with each printed form after that form's first use. So
- * an answer is a copy. SIEVE chooses the entry to evict (Zhang, Yang, Yue, Vigfusson, Rashmi: "SIEVE is simpler
+ * a cache hit only copies. SIEVE chooses the entry to evict (Zhang, Yang, Yue, Vigfusson, Rashmi: "SIEVE is simpler
  * than LRU", NSDI 2024): entries form one queue in the order of arrival, and a cache hit only sets a mark. A hand
- * walks from old to new, clears marks on its way, and evicts the first entry without a mark. So texts that come
- * only once leave soon, and the hot ones stay.
+ * walks from old to new, clears marks on its way, and evicts the first entry without a mark. So it soon
+ * evicts a vector that only one request wanted, and spares a vector that many requests want.
  *
  * Of the requests that want one missing vector, the first leads: it finds or computes the vector, and lands it.
  * The others wait. A cache that keeps nothing does this too.
@@ -43,8 +43,8 @@ struct vector_read {
 struct vector_cache;
 struct vector_entry;
 
-/* Makes a cache that keeps at most `vectors` vectors and `bytes` bytes. Vectors, printed forms and the entries
- * around them count as bytes. If one of the two is 0, the cache keeps nothing. */
+/* Makes a cache that keeps at most `vectors` vectors and `bytes` bytes. The bytes include vectors, printed
+ * forms and the entries around them. If `vectors` or `bytes` is 0, the cache keeps nothing. */
 enum dp_status vector_cache_new(size_t vectors, uint64_t bytes, struct vector_cache **out, struct dp_error *error);
 void vector_cache_free(struct vector_cache *cache); /* no thread may be inside */
 /* Registers the metrics dipper_embed_cache_* of this tier. Call it before the first vector_cache_ask or

@@ -118,7 +118,7 @@ static void test_embed_redis_values_are_finite_and_of_the_right_length(void **st
     }
 }
 
-/* A line of a few bytes may announce two billion elements, and must fail; other replies are read as before. */
+/* A line of a few bytes may announce two billion elements. Such a reply fails; other replies are read. */
 static void test_embed_redis_replies_are_bounded(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* fuzz_tokenizer_text.c: any bytes as text, through tokenizers that use every part of the code.
  *
  * The first byte chooses the tokenizer, the second a limit. Checked beyond memory safety: ids are below the
- * limit; a limited encoding is the beginning of the whole one; the windows together are the whole; invalid UTF-8
- * counts as U+FFFD.
+ * limit; a limited encoding is the beginning of the unlimited one; the windows together contain the unlimited one;
+ * invalid UTF-8 counts as U+FFFD.
  */
 #include <assert.h>
 #include <stddef.h>

@@ -16,7 +16,7 @@
 
 enum { REDIS_IDLE_MAX = 16, REDIS_NAME_MAX = REDIS_HOST_MAX + 24, REDIS_ELEMENTS_MAX = 1 << 16 };
 
-/* Functions that make the objects of a reply: hiredis's own ones, and ours, which bound arrays. */
+/* Functions that make the objects of a reply: hiredis's functions, and our functions, which bound arrays. */
 struct redis_objects {
     redisReplyObjectFunctions usual, bounded;
 };

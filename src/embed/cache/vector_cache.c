@@ -33,7 +33,7 @@ struct vector_shard {
     pthread_cond_t landed;
     struct vector_entry **buckets;
     size_t bucket_count, entry_count;
-    struct vector_entry *newest, *oldest, *hand; /* the queue of kept entries; eviction goes on at `hand` */
+    struct vector_entry *newest, *oldest, *hand; /* the queue of kept entries; eviction continues at `hand` */
     size_t kept, kept_max;
     uint64_t bytes, bytes_max;
 };

@@ -186,7 +186,7 @@ static enum dp_status find_output(struct onnx_session *s, bool pools, struct dp_
 
 /* ---- opening ---- */
 
-/* Logs ONNX Runtime's messages at the level "debug", because its failures also come back as statuses. */
+/* Logs ONNX Runtime's messages at the level "debug", because it also returns its failures as statuses. */
 static void log_message(void *ctx, OrtLoggingLevel severity, const char *category, const char *id, const char *at,
                         const char *message)
 {
