@@ -1,7 +1,7 @@
 /* key_checks.c: checks of keys, shared by all askers for one key, and the one thread that runs bcrypt.
  *
- * The first asker makes the check: its thread reads the database, compares digests and, if candidates without a
- * digest are left, puts the check into the queue. The check's flight (os/flight.h) counts the holders of the check: the
+ * The first asker makes the check: the asker's thread reads the database and compares digests. If candidates without
+ * a digest are left, the thread puts the check into the queue. The check's flight (os/flight.h) counts the holders of the check: the
  * askers, and the list until the check is done. The thread of bcrypt has a lower priority than request threads. */
 #include "account/key_checks.h"
 
