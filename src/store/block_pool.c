@@ -20,7 +20,7 @@ enum {
 
 struct store_block_pool {
     pthread_mutex_t lock;                  /* guards everything below; a leaf */
-    struct store_block *kept[POOL_BLOCKS]; /* the first `count` are in use; the block released first comes first */
+    struct store_block *kept[POOL_BLOCKS]; /* [count] blocks in the order of their release */
     size_t count, bytes;
     size_t users; /* blocks in use, plus the owner */
 };

@@ -3,9 +3,9 @@
  *
  * An implementation's `read` fills the requests whose status is DP_OK on entry and leaves the others alone:
  * store_read has cleared every output and has refused bad keys already. store.c counts the costs that
- * ops->counting leaves to it. So an implementation that wraps another one calls that one's ops and copies its
- * `counting`; or, with STORE_COUNTS_ALL, it reads by store_read_inner and calls store_count_request for each other
- * operation.
+ * ops->counting leaves to it. So an implementation that wraps an inner store has two choices. Either it calls the
+ * inner store's ops and copies its `counting`. Or its `counting` is STORE_COUNTS_ALL; then it reads by
+ * store_read_inner, and calls store_count_request for each other operation.
  */
 #ifndef STORE_IMPLEMENT_H
 #define STORE_IMPLEMENT_H

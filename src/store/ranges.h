@@ -5,8 +5,9 @@
  * the requests, so this code does not know HTTP.
  *
  * Versions never mix: the parts of a split range must all have one version, and are fetched again otherwise (a
- * pinned read returns DP_STALE instead). Before a range of more than RANGES_BLIND_MAX bytes is read, a round of
- * its own looks up the object's size, so that a damaged length does not allocate that much memory.
+ * pinned read returns DP_STALE instead). Before it reads a range of more than RANGES_BLIND_MAX bytes, ranges_read
+ * looks up the object's size in a separate round, so that a damaged length does not make it allocate that much
+ * memory.
  */
 #ifndef STORE_RANGES_H
 #define STORE_RANGES_H

@@ -352,7 +352,7 @@ static void test_http_store_resumes_into_errors(void **state)
         {403, "", DP_DENIED},
         {404, "ETag: \"page\"\r\n", DP_NOT_FOUND},
         {410, "", DP_NOT_FOUND},
-        {203, "ETag: \"proxy\"\r\n", DP_TOO_LARGE}, /* its error page is too large */
+        {203, "ETag: \"proxy\"\r\n", DP_TOO_LARGE}, /* the page of the 203 is longer than the range */
         {302, "ETag: \"login\"\r\nLocation: /login\r\n", DP_UNSUPPORTED},
     };
     uint8_t body[LEN];

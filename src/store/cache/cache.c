@@ -147,7 +147,8 @@ static void land_range(const struct store_read_req *req, const struct cache_plan
     cache_shard_land(plan->shard, plan->entry, &bytes, req->size, keep);
 }
 
-/* Reads in one round the `count` ranges that this call leads or passes on, and lands those that it leads. */
+/* Reads `count` ranges in one round: those that this call leads, and those that it reads without the cache
+ * (TO_PASS). Lands those that it leads. */
 static void fetch_ranges(struct call *call, struct cache_store *c, struct store_read_req *reqs,
                          struct cache_plan *plans, size_t n, size_t count)
 {
@@ -191,7 +192,7 @@ static bool wait_for(struct call *call, struct store_read_req *req, struct cache
 static void cache_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
     struct cache_store *c = cache_of(store);
-    /* In the heap, because a call may read more often than its arena has room for. */
+    /* Allocated on the heap, because a call's arena may be too small for all its reads. */
     struct cache_plan *plans = mem_calloc(n, sizeof *plans);
     for (size_t i = 0; i < n; i++) {
         if (reqs[i].status != DP_OK)

@@ -36,7 +36,7 @@ struct cache_range {
     struct span key;
     const struct store_version *version;
     uint64_t offset;
-    int64_t len;                        /* or STORE_TO_END; the same bytes with a length are another range */
+    int64_t len;                        /* or STORE_TO_END, which differs from every length */
     uint64_t hash;                      /* of the fields above */
     const _Atomic uint32_t *generation; /* incremented when the object may have changed; older ranges are dead */
 };

@@ -216,7 +216,7 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
                     url_shown(req->url, shown));
         store_bytes_release(&f->bytes);
     } else if (f->if_changed && store_version_equal(&f->version, f->pinned)) {
-        f->unchanged = true; /* the server sends no ETag, so it could not compare itself */
+        f->unchanged = true; /* a server without ETags cannot check the condition */
         store_bytes_release(&f->bytes);
     }
 }

@@ -222,8 +222,8 @@ static bool end_request(struct local_slice *s, size_t i)
     return false;
 }
 
-/* Reads the requests that `wanted` marks, and leaves only those marked that must be read again. Returns whether
- * there are any. */
+/* Reads the requests that `wanted` marks, and unmarks those that need no further read. Returns whether a marked
+ * one is left. */
 static bool read_slice(struct local_slice *s, bool wanted[SLICE])
 {
     bool again = false;

@@ -209,7 +209,8 @@ static enum dp_status publish_file(struct call *call, struct local_store *local,
     bool renamed = false;
     enum dp_status status = put->condition == STORE_IF_ABSENT ? DP_OK : take_lock(call, local, &lock);
     /* ENOENT: another thread removed the empty folder after we opened it, so make it again. We take the lock
-     * before the loop: while we wait for it, folders may come and go more often than FOLDER_TRIES allows. */
+     * before the loop: while we wait for it, other threads may make and remove the folder more often than
+     * FOLDER_TRIES allows. */
     for (int tries = 0; status == DP_OK && tries < FOLDER_TRIES; tries++) {
         if (folder >= 0)
             close(folder);

@@ -1,7 +1,8 @@
 /* credentials_http.c: fetches keys from STS, the container's endpoint and the instance's metadata service.
  *
- * Each fetch opens a transport and ends it: keys are fetched about once an hour. These peers are near and answer
- * at once or not at all, so the transport is impatient. Answers may hold keys, so no message quotes them.
+ * Each fetch opens a transport and frees it afterwards, because fetches are rare: about one an hour. These peers
+ * are near and answer at once or not at all, so the transport is impatient. Answers may hold keys, so no message
+ * quotes them.
  */
 #include "store/s3/credentials_http.h"
 

@@ -1,8 +1,9 @@
 /* s3/open.c: opens s3://bucket/prefix, and reads its objects.
  *
- * For Amazon, the host name contains the bucket (https://bucket.s3.eu-west-1.amazonaws.com/key). For other stores,
- * the path contains it (http://host:9000/bucket/key), unless the settings say otherwise. Opening sends no request:
- * the first operation reports a wrong bucket, region or key.
+ * For Amazon, the host name contains the bucket (https://bucket.s3.eu-west-1.amazonaws.com/key), unless the
+ * bucket's name has a dot. For other stores, the path contains the bucket (http://host:9000/bucket/key). The
+ * settings can choose either form for all stores. Opening sends no request: the first operation reports a wrong
+ * bucket, region or key.
  */
 #include "base/alloc.h"
 #include "store/s3/credentials_profile.h"
