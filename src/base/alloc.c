@@ -1,7 +1,7 @@
 /* alloc.c: the process's allocator, malloc.
  *
- * Every symbol of alloc.h is defined here and nothing else is, so that a test program which defines the same
- * symbols itself (tests/support/test_alloc.c) never pulls this object out of the archive.
+ * This file defines the symbols of alloc.h and no others. So if a test program defines these symbols itself
+ * (tests/support/test_alloc.c), the linker never takes this object out of the archive.
  */
 #include "base/alloc.h"
 

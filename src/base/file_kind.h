@@ -1,5 +1,5 @@
-/* base/file_kind.h: recognises a file by its first bytes, so that an error can say what the file is instead of what
- * it should be: a login page, a git-lfs pointer, an archive. */
+/* base/file_kind.h: recognises a file by its first bytes, so that an error can say what the file is: a login page,
+ * a git-lfs pointer, an archive. */
 #ifndef BASE_FILE_KIND_H
 #define BASE_FILE_KIND_H
 
