@@ -1,6 +1,6 @@
 /* simd/encoder_lanes.h: the encoder's kernels over sixteen lanes, except the int8 product.
  *
- * Included by one file per instruction set, after the header that defines `lanes`, its operations, and the
+ * One file per instruction set includes it, after the header that defines `lanes`, its operations, and the
  * register tiles. The arithmetic and its order are those of encoder_scalar.c; only the use of registers is tuned
  * here. Tiles call inline functions with constant row counts, so that the compiler unrolls them and keeps the
  * accumulators in registers.

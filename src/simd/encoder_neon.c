@@ -1,11 +1,11 @@
 /* encoder_neon.c: the encoder with the NEON that every 64-bit ARM has (Cortex-A53 and A72).
  *
  * This set has no instruction that adds four products of bytes. SMULL makes eight 16-bit products, SMLAL adds
- * eight more, and SADALP adds pairs of those sums to 32-bit sums: three instructions for 16 products. They are
- * exact. An activation less 128 times a weight of at most 127 is at most 16,256, and two such products fit into 16
- * bits. The weights of four output channels for eight input channels lie in two registers, four input channels in
- * each. A tile is 2 rows by 16 output channels. In its 16 accumulators lanes 2c and 2c + 1 belong to channel c;
- * the end of the tile joins them.
+ * eight more, and SADALP adds pairs of those sums to 32-bit sums: three instructions for 16 products. The sums are
+ * exact: the product of (activation - 128) and a weight of at most 127 is at most 16,256, and two such products
+ * fit into 16 bits. The weights of four output channels for eight input channels lie in two registers, four input
+ * channels in each. A tile is 2 rows by 16 output channels. In its 16 accumulators lanes 2c and 2c + 1 belong to
+ * channel c; the end of the tile joins them.
  */
 #include "simd/lanes_neon.h"
 

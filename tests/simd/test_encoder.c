@@ -165,7 +165,7 @@ static void check_rows(const struct encoder_kernels *kernels)
           *beta = floats(WIDTH_MAX);
     float *a = floats(WIDTH_MAX), *b = floats(WIDTH_MAX);
     for (size_t dim = 1; dim <= WIDTH_MAX; dim++) {
-        /* Both write exactly `dim` elements, so the bytes behind stay equal too. */
+        /* Both kernels write exactly `dim` elements, so the bytes after these stay equal too. */
         uint8_t q[2][WIDTH_MAX] = {{0}};
         fill(x, WIDTH_MAX * 8);
         struct float_range want = scalar->range(x, dim), range = kernels->range(x, dim);
@@ -211,8 +211,8 @@ static void test_simd_row_kernels_equal_scalar(void **state)
     with_each_set(check_rows);
 }
 
-/* Computes one head of `dim` channels by two kernels, with other data between rows. The data behind a row of
- * output must stay. */
+/* Computes one head of `dim` channels by two kernels, with other data between rows. The data after a row of output
+ * must not change. */
 static void check_head(void (*right)(const struct attention_head *), void (*kernel)(const struct attention_head *),
                        const float *qkv, size_t tokens, size_t dim)
 {
