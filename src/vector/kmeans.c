@@ -3,8 +3,8 @@
  * Each iteration assigns the sample to the nearest centroids, then moves each centroid to the mean of its members.
  * Assignment is a blocked matrix product: with scores <x, c> - |c|²/2 (L2) or <x, c> the nearest centroid has the
  * largest score. One worker adds up the members of a centroid, in sample order, so neither the number of threads
- * nor their order changes a bit. A centroid without members takes half of another's: both move slightly apart
- * along alternating dimensions, as in FAISS, and the next iteration divides the members.
+ * nor their order changes a bit. A centroid without members becomes a copy of another one. Both then move slightly
+ * apart along alternating dimensions, as in FAISS, and the next iteration divides the members between them.
  */
 #include "vector/kmeans.h"
 
@@ -250,8 +250,8 @@ static void move_centroid(void *ctx, size_t c, unsigned worker)
         centroid[i] /= (float)members;
 }
 
-/* Splits a centroid for each centroid without members: draws a vector of the sample, and gives the empty centroid
- * half of that vector's centroid. */
+/* For each centroid without members, draws a vector of the sample and splits that vector's centroid: the empty
+ * centroid becomes a copy of it, and both move slightly apart. */
 static void repair_empty(struct trainer *t)
 {
     const struct assigner *a = &t->assigner;

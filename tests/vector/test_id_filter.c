@@ -15,7 +15,7 @@ static bool has_plainly(const int64_t *ids, size_t count, int64_t id)
     return false;
 }
 
-/* The set of the ids answers as the ids do, for each of them, its neighbours and the ends of all ids. */
+/* Checks that the set agrees with a plain search, for each id, its neighbours, and the ends of the type. */
 static void check_set(const int64_t *ids, size_t count, bool as_table)
 {
     static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX};
