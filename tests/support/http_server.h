@@ -7,10 +7,11 @@
  *     assert_int_equal(http_server_count(s), 2);               // requests since the start or the last reset
  *     http_server_stop(s);
  *
- * Objects answer GET (whole, one range, If-Match, If-None-Match), HEAD, PUT (If-Match, If-None-Match: *) and DELETE;
- * each put gives a new ETag. Each scripted act serves the first request that it matches, in order. Each
- * connection has a thread; all functions are thread-safe. Memory comes from malloc, so that the server does not disturb a
- * walk over failing allocations. Nothing sleeps: a waiting act ends when the client or the server goes.
+ * Objects answer GET (whole, one range, If-Match, If-None-Match), HEAD, PUT (If-Match, If-None-Match: *) and
+ * DELETE; each put gives a new ETag. Each scripted act serves the first request that it matches, in order. Each
+ * connection has a thread; all functions are thread-safe. Memory comes from malloc, so that the server does not
+ * disturb a walk over failing allocations. Nothing sleeps: a waiting act ends when the client closes the
+ * connection or the server stops.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -32,8 +33,8 @@ enum http_act_kind {
     HTTP_ACT_RAW,          /* answer `text` and close */
     HTTP_ACT_SHIFT,        /* serve a range, but call it `at` bytes later in Content-Range */
     HTTP_ACT_IGNORE_RANGE, /* serve the whole object with 200 */
-    HTTP_ACT_ENDLESS,      /* 200, chunked, until the client goes */
-    HTTP_ACT_HUGE_HEAD,    /* 200 with header lines until the client goes */
+    HTTP_ACT_ENDLESS,      /* 200, chunked, until the client closes the connection */
+    HTTP_ACT_HUGE_HEAD,    /* 200 with header lines until the client closes the connection */
     HTTP_ACT_DRIP,         /* serve the body's first `at` bytes, then a byte now and then */
     HTTP_ACT_SLOW,         /* answer as HTTP_ACT_STATUS, after `at` blanks in the body, one now and then */
     HTTP_ACT_SILENT,       /* read the request and never answer */
@@ -87,7 +88,7 @@ bool http_server_has(struct http_server *s, const char *path);
 void http_server_script(struct http_server *s, struct http_act act);
 /* Returns the number of scripted acts that no request has used yet. */
 size_t http_server_unused(struct http_server *s);
-/* Holds requests until `n` of them wait together. Then lets them and all later requests go. */
+/* Holds requests until `n` of them wait together. Then serves them and all later requests. */
 void http_server_gate(struct http_server *s, unsigned n);
 
 unsigned http_server_count(struct http_server *s);

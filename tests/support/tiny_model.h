@@ -1,7 +1,7 @@
 /* tiny_model.h: a whole model in a few kilobytes, for tests that need embeddings.
  *
- * A BERT encoder of one layer, 16 dimensions and 69 tokens with fixed pseudo-random weights: it is fast.
- * Its vectors mean nothing, but equal texts get equal vectors and different texts different ones.
+ * The model is a small, fast BERT encoder: one layer, 16 dimensions, 69 tokens, fixed pseudo-random weights. Its
+ * vectors mean nothing, but equal texts get equal vectors and different texts different ones.
  */
 #ifndef TINY_MODEL_H
 #define TINY_MODEL_H
