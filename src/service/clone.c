@@ -48,7 +48,7 @@ enum dp_status service_clone(struct call *call, struct service *s, const struct 
         status = call_fail(call, DP_INVALID,
                            "destination namespace already exists: \"%.*s\"; delete it first, or name another one",
                            SPAN_FMT(request->namespace));
-    if (status == DP_TOO_LARGE && !request->copies) /* too many branches: no size of the request's */
+    if (status == DP_TOO_LARGE && !request->copies) /* the source has too many branches */
         status = call_restatus(call, DP_INVALID);
     if (status == DP_NOT_FOUND)
         known_names_tell(call, &s->known_names, s->store);

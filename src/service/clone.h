@@ -1,4 +1,4 @@
-/* service/clone.h: makes a namespace out of another one: a branch, which shares its objects, or a copy. */
+/* service/clone.h: makes a branch of a namespace, which shares its objects, or a copy. */
 #ifndef SERVICE_CLONE_H
 #define SERVICE_CLONE_H
 
@@ -14,11 +14,11 @@ struct clone_response {
     int64_t total_ns; /* duration of service_clone() */
 };
 
-/* Makes a namespace out of another one of the service's store. The client must have the right to read the source, and to
- * write the new namespace.
+/* Makes a branch or a copy of a namespace in the service's store. The client must have the right to read the
+ * source, and to write the new namespace.
  *
- *   DP_NOT_FOUND  there is no source
- *   DP_INVALID    there is a namespace of that name already; or it is the source
+ *   DP_NOT_FOUND  the source does not exist
+ *   DP_INVALID    the new namespace exists already or is the source, or the source has too many branches
  *   others        as index_branch() or index_copy() */
 enum dp_status service_clone(struct call *call, struct service *service, const struct clone_request *request,
                              struct clone_response *response);

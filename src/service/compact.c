@@ -53,7 +53,7 @@ static enum dp_status merge_segments(struct compaction *c)
     return status;
 }
 
-/* Does the next step of a collection. A call that does only what is due collects when it has made garbage. */
+/* Does the next step of a collection. With when_due, it does so only if this call has folded or merged something. */
 static enum dp_status collect_garbage(struct compaction *c)
 {
     const struct index_collect_options options = {.at_once = !c->options->when_due};

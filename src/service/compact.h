@@ -1,6 +1,6 @@
 /* service/compact.h: folds, merges and tidies one namespace when a caller asks for it, on the caller's thread.
  *
- * Processes that run a server have service/upkeep.h do that in the background. This is for those that do not.
+ * A server does this in the background (service/upkeep.h). This file is for processes without a server.
  */
 #ifndef SERVICE_COMPACT_H
 #define SERVICE_COMPACT_H
@@ -12,9 +12,10 @@ struct compact_options {
     /* Does only what is due by the measures of service/upkeep.h, and asks the store nothing to find that out. False:
      * folds the whole log, and merges into as few segments as possible. */
     bool when_due;
-    unsigned times; /* with when_due: folds only at so many times the due size; 0: once */
+    unsigned times; /* with when_due: folds only a log of this many times the due size; 0: 1 */
     bool fold_only; /* neither merges nor collects */
-    /* What the caller remembers between two calls; the call makes one if *collector is NULL. NULL: no collection. */
+    /* Remembers the garbage between two calls. If *collector is NULL, the call makes a collector. NULL: the call
+     * does not collect. */
     struct index_collector **collector;
 };
 

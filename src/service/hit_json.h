@@ -11,8 +11,8 @@ struct hit_format {
     uint32_t dim;     /* of the hits' vectors; 0: leaves vectors out */
     bool base64;      /* writes vectors as base 64 of little-endian float32; false: as arrays of numbers */
     bool no_distance; /* leaves "$dist" out: the query has no vector */
-    /* The hit's size is added to it, as turbopuffer counts sizes: 8 bytes for a number or a numeric id, 4 for a float32, 1 for
-     * a boolean, the length of a string. NULL: sizes are not counted. */
+    /* Each hit adds its size to this number, as turbopuffer counts sizes: 8 bytes for a number or a numeric id, 4
+     * for a float32, 1 for a boolean, the length of a string. NULL: sizes are not counted. */
     uint64_t *logical_bytes;
 };
 

@@ -28,7 +28,8 @@ static enum dp_status check_seen_metric(struct call *call, struct index_reader *
     return status;
 }
 
-/* Fails if the namespace has another metric than the client expects. Only a state that is new enough may say so. */
+/* Fails if the namespace has another metric than the client expects. Before it fails, it refreshes the state,
+ * unless the query is eventual. */
 static enum dp_status check_metric(struct call *call, struct index_reader *reader,
                                    const struct query_request *request, bool eventual)
 {
@@ -78,13 +79,13 @@ static enum dp_status find_vector(struct call *call, struct service *s, struct s
                                                                   : embed_query(call, s, m, request, query);
 }
 
-/* Runs a query over the slot's state, which is brought up to date first unless the query is eventual. */
+/* Refreshes the slot's state unless the query is eventual, and runs the query over it. */
 static enum dp_status search_slot(struct call *call, struct reader_slot *slot, const struct query_request *request,
                                   const struct index_query *query, struct query_response *response)
 {
     if (!query_needs_scan(request))
         return index_query(call, slot->reader, query, &response->answer);
-    /* The filter is parsed with the newest types, so the state must be new before. */
+    /* The filter needs the newest types, so refresh the state before parsing it. */
     enum dp_status status = query->eventual ? DP_OK : index_refresh(call, slot->reader);
     struct index_query settled = *query;
     struct query_request found = *request;
@@ -97,7 +98,7 @@ static enum dp_status search_slot(struct call *call, struct reader_slot *slot, c
                                     : index_query(call, slot->reader, &settled, &response->answer);
 }
 
-/* Answers one query. Unless it may be stale, it asks the store whether there is something newer. */
+/* Answers one query. Asks the store for a newer state, unless the answer may be stale. */
 static enum dp_status run_query(struct call *call, struct service *s, struct reader_slot *slot,
                                 const struct query_request *request, bool first, struct query_response *response)
 {
@@ -194,7 +195,7 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, enum
         status = borrow_namespace(call, s, use, namespace, &slot);
     if (status != DP_OK)
         return status;
-    if (call->cost.rounds == rounds) /* it was open */
+    if (call->cost.rounds == rounds) /* it was open already: the state may be old */
         status = index_refresh(call, slot->reader);
     if (status == DP_OK)
         status = index_stats(call, slot->reader, &out->stats);

@@ -8,8 +8,8 @@
 #include "filter/scalar.h"
 #include "index/schema_options.h"
 
-/* Returns the attribute with "embed" that a query names by its name, or by that of the vectors which turbopuffer
- * generates for it. */
+/* Returns the attribute with "embed" that a query names: by its own name, or by turbopuffer's name for its vectors
+ * ("$embed_NAME"). */
 static const struct attribute *find_source(const struct schema *schema, struct span name)
 {
     static const char *const prefixes[] = {"", "$embed_", "embed_"};

@@ -1,20 +1,21 @@
-/* service/query_scan.h: queries that look at every row: with filters, exact ones, and those that an attribute orders.
- * Private to the service. */
+/* service/query_scan.h: queries that look at every row: queries with filters, exact queries, queries for another
+ * vector attribute than "vector", and queries that an attribute orders. Private to the service. */
 #ifndef SERVICE_QUERY_SCAN_H
 #define SERVICE_QUERY_SCAN_H
 
 #include "service/service.h"
 
-/* Sets request->rank_attribute of a query by distance to the attribute that has the vectors: the attribute itself, or the
- * one that the texts of an attribute with "embed" are embedded into. */
+/* Sets request->rank_attribute of a query by distance to the attribute that holds the vectors. For an attribute
+ * with "embed", this is the attribute into which its texts are embedded. */
 enum dp_status query_find_target(struct call *call, struct index_reader *reader, struct query_request *request);
 /* Returns the attribute whose vectors the query's vector is compared with; empty: "vector", or none. */
 struct span query_near(const struct query_request *request);
 /* Whether the query must look at every row. */
 bool query_needs_scan(const struct query_request *request);
 
-/* Answers such a query from the reader's state as it is. `query` has the vector. DP_INVALID: a bad filter, an attribute
- * that cannot order, or a namespace that is too large to look at; DP_UNSUPPORTED: an operator that needs an index. */
+/* Answers a query that needs a scan, from the reader's present state. `query` has the vector. DP_INVALID: a bad
+ * filter, an attribute that cannot order rows, or a namespace that is too large to scan; DP_UNSUPPORTED: an
+ * operator that needs an index. */
 enum dp_status query_scan(struct call *call, struct index_reader *reader, const struct query_request *request,
                           const struct index_query *query, struct index_answer *out);
 

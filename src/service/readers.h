@@ -37,19 +37,20 @@ struct readers {
     } locked;
 };
 
-/* A write to a namespace that was not seen for so long asks first whether it is there: another server may have deleted it. */
+/* If the store has not shown for this long that a namespace exists, a write asks first: another server may have
+ * deleted it. */
 #define READERS_TRUST_NS (INT64_C(60) * 1000 * 1000 * 1000)
 
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error);
 void readers_deinit(struct readers *r); /* no slot may be borrowed */
 
-/* Borrows the slot of a namespace for this use, and opens it if the cache does not have it. DP_INVALID: a bad name;
- * DP_DENIED: the call's gate refuses it; DP_NOT_FOUND; or as index_open. */
+/* Borrows the slot of a namespace for this use. Opens the namespace if the cache has no slot for it. DP_INVALID: a
+ * bad name; DP_DENIED: the call's gate refuses it; DP_NOT_FOUND; or as index_open. */
 enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, enum gate_use use,
                               struct span name, struct reader_slot **out);
-/* Takes the slot of this name out of the cache: the namespace is gone. */
+/* Removes the slot of this name from the cache: the namespace is gone. */
 void readers_forget(struct readers *r, struct span name);
-/* Borrows the slot of a namespace only if the cache has it, and does not count as its use. Returns NULL if not. */
+/* Borrows the slot of a namespace if the cache has one, else returns NULL. Does not count as a use of the slot. */
 struct reader_slot *readers_borrow_open(struct readers *r, struct span name);
 /* Copies the names of the open namespaces to names[max] (in the arena), and returns how many; fewer when out of memory. */
 size_t readers_names(struct readers *r, struct arena *arena, struct span *names, size_t max);

@@ -48,7 +48,7 @@ static enum dp_status choose_queries(struct call *call, struct index_reader *rea
     return DP_OK;
 }
 
-/* Asks one query both ways. */
+/* Runs one query as clients do, and exactly. */
 static enum dp_status measure_query(struct call *call, struct index_reader *reader,
                                     const struct recall_request *request, uint32_t dim, struct recall_query *q)
 {

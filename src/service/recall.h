@@ -1,4 +1,4 @@
-/* service/recall.h: how many of the true neighbours the queries of a namespace find. */
+/* service/recall.h: measures how many of the true neighbours the queries of a namespace find. */
 #ifndef SERVICE_RECALL_H
 #define SERVICE_RECALL_H
 

@@ -143,8 +143,8 @@ enum embed_cached service_embed_cached(struct call *call, struct service *servic
 
 /* ---- searching -------------------------------------------------------------------------------------- */
 
-/* What orders the rows of an answer. QUERY_NEAREST: the distance to a vector, by the lists that are probed; QUERY_EXACT:
- * the distance to all vectors; QUERY_ORDERED: an attribute. */
+/* What orders the rows of an answer. QUERY_NEAREST: the distance to a vector, among the rows of the probed lists.
+ * QUERY_EXACT: the distance to a vector, among all rows. QUERY_ORDERED: the value of an attribute. */
 enum query_rank { QUERY_NEAREST, QUERY_EXACT, QUERY_ORDERED };
 
 struct query_request {
@@ -152,10 +152,11 @@ struct query_request {
     struct index_query rows; /* vector NULL: the service embeds `text` */
     struct span text;
     enum query_rank rank;
-    struct span rank_attribute; /* the attribute whose vectors are near, or that orders; empty: "vector" */
+    /* The attribute whose vectors are compared, or whose values order the rows; empty: "vector". */
+    struct span rank_attribute;
     bool descending;
     struct span filters;  /* a filter as JSON; empty: none */
-    bool with_vectors;    /* the rows have their vectors */
+    bool with_vectors;    /* the answer has the rows' vectors */
     uint32_t staleness_s; /* maximum age of an eventual answer, seconds; 0: SERVICE_STALENESS_MAX_S */
     bool check_metric;    /* fails with DP_INVALID unless the namespace has `metric` */
     enum index_metric metric;
@@ -172,8 +173,8 @@ struct query_response {
 enum dp_status service_query(struct call *call, struct service *service, const struct query_request *request,
                              struct query_response *response);
 
-/* Answers several queries of one namespace. Only the first asks the store whether there is something newer, so the others
- * see the same state, or a newer one if another call has refreshed the namespace meanwhile. */
+/* Answers several queries of one namespace. Only the first asks the store for a newer state. The others see that
+ * state, or a newer one if another call has refreshed the namespace meanwhile. */
 enum dp_status service_queries(struct call *call, struct service *service, const struct query_request *requests,
                                size_t count, struct query_response *responses);
 
@@ -186,8 +187,8 @@ struct namespace_info {
     struct index_stats stats;
     struct span schema; /* a JSON object in turbopuffer's shape */
 };
-/* Describes the newest state of a namespace. `use`: the right that the client needs; a client that may write is told what
- * it has changed. */
+/* Describes the newest state of a namespace. `use`: the right that the client needs: GATE_WRITE if the description
+ * answers the client's own change. */
 enum dp_status service_namespace_info(struct call *call, struct service *service, enum gate_use use,
                                       struct span namespace, struct namespace_info *out);
 

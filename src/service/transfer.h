@@ -1,4 +1,5 @@
-/* service/transfer.h: a namespace as a JSON-lines stream that keeps all of it: ids, vectors, attributes, schema.
+/* service/transfer.h: writes a whole namespace (ids, vectors, attributes, schema) as a JSON-lines stream, and
+ * reads it back.
  *
  * The first line is the head, each other line a row:
  *
@@ -17,14 +18,15 @@
 /* A row of 4096 vectors of 16384 numbers has 358 MB of base 64. */
 enum { TRANSFER_LINE_MAX = 512 << 20 };
 
-/* Where an export goes, and who watches a transfer. */
+/* Where an export writes its bytes. */
 struct transfer_sink {
     enum dp_status (*write)(void *context, struct span bytes, struct dp_error *error);
     void *context;
 };
 
+/* Who watches a transfer. */
 struct transfer_progress {
-    /* Called now and then with the rows so far and the bytes of the stream; or NULL. */
+    /* Called now and then, with the rows and the bytes of the stream so far. May be NULL. */
     void (*tell)(void *context, uint64_t rows, uint64_t bytes);
     void *context;
 };
@@ -35,12 +37,13 @@ struct transfer_summary {
     struct index_load_summary load; /* of an import */
 };
 
-/* Writes the namespace as it is at one moment. DP_NOT_FOUND; or as index_export(). After a failure the stream is cut. */
+/* Writes the namespace as it is at one moment. DP_NOT_FOUND; or as index_export(). After a failure the stream is
+ * incomplete. */
 enum dp_status service_export(struct call *call, struct service *service, struct span namespace,
                               const struct transfer_sink *sink, const struct transfer_progress *progress,
                               struct transfer_summary *summary);
-/* Makes a new namespace of the stream's rows, of all or of none. DP_INVALID: a line is wrong ("line 7: …"), rows are
- * missing, or there is a namespace of this name. */
+/* Makes a new namespace with all rows of the stream, or none after a failure. DP_INVALID: a line is wrong ("line
+ * 7: …"), rows are missing, or the namespace exists. */
 enum dp_status service_import(struct call *call, struct service *service, struct span namespace,
                               struct line_reader *in, const struct transfer_progress *progress,
                               struct transfer_summary *summary);

@@ -18,15 +18,16 @@ struct transfer_head {
 
 /* Appends the head as a line. */
 void transfer_print_head(struct span namespace, const struct index_transfer_head *head, struct buffer *out);
-/* Parses the first line. What *head points to is in `arena` or in the line. DP_INVALID says what is wrong with it. */
+/* Parses the first line. *head points into `arena` and the line. DP_INVALID says what is wrong with it. */
 enum dp_status transfer_parse_head(struct span line, struct arena *arena, struct transfer_head *head,
                                    struct dp_error *error);
 
-/* Appends a row as a line, without the attributes that the schema has dropped. Needs memory of `scratch`. */
+/* Appends a row as a line, without the attributes that the schema has dropped. Takes temporary memory from
+ * `scratch`. */
 enum dp_status transfer_print_row(const struct schema *schema, uint32_t dim, const struct index_transfer_row *row,
                                   struct arena *scratch, struct buffer *out, struct dp_error *error);
-/* Parses a row. What *row points to is in `arena`, which must hold the line too, or in `document`. DP_INVALID says what is
- * wrong with the line. */
+/* Parses a row. *row points into `arena`, which must hold the line too, and into `document`. DP_INVALID says what
+ * is wrong with the line. */
 enum dp_status transfer_parse_row(struct span line, const struct transfer_head *head, struct arena *arena,
                                   struct buffer *document, struct index_transfer_row *row, struct dp_error *error);
 

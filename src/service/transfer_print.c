@@ -4,8 +4,8 @@
 
 /* ---- the head ------------------------------------------------------------------------------------------ */
 
-/* Writes the type and the options that were declared, and nothing that follows from them: the copy must not take a
- * default for a choice. */
+/* Writes the type and the declared options. Leaves out defaults, so that the copy does not take a default for a
+ * declared option. */
 static void print_attribute(const struct attribute *a, struct json_writer *w)
 {
     char type[ATTRIBUTE_TYPE_ROOM];
@@ -63,7 +63,8 @@ void transfer_print_head(struct span namespace, const struct index_transfer_head
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
-/* A UUID looks like a string, so where the ids are of several kinds it says what it is. */
+/* Writes an id. A UUID in a namespace with ids of several kinds becomes an object, because as text it would look
+ * like a string. */
 static void print_id(const struct schema *schema, const struct index_id *id, struct json_writer *w)
 {
     json_key(w, "id");

@@ -41,7 +41,7 @@ struct upkeep_item {
     struct upkeep_item *next;
     struct { /* owned by the thread that folds */
         struct upkeep_pause pause;
-        int64_t tail_since_ns; /* when it first saw the entries that wait; 0: none wait */
+        int64_t tail_since_ns; /* when the thread first saw entries that wait; 0: none wait */
         int64_t look_ns;       /* UPKEEP_ROOT: next look at the store */
         int64_t changed_ns;    /* UPKEEP_ROOT: when a look last found something new */
         uint64_t sequence, entries;
@@ -110,7 +110,7 @@ static void judge_work(struct upkeep *u, struct upkeep_pause *p, const char *wha
     if (status == DP_CANCELLED)
         return;
     metric_add(u->failures, 1);
-    bool forbidden = status == DP_DENIED || status == DP_UNSUPPORTED; /* a node that only reads */
+    bool forbidden = status == DP_DENIED || status == DP_UNSUPPORTED; /* this node may only read */
     int64_t wait = RETRY_MIN_MS;
     for (unsigned i = 0; i < p->failures && wait < RETRY_MAX_MS; i++)
         wait *= 2;
@@ -161,7 +161,7 @@ static void add_open(struct upkeep *u, struct call *call)
         add_item(u, names[i]);
 }
 
-/* Adds all folders of the root whose names may be those of namespaces. */
+/* Adds each folder of the root whose name may be a namespace's. */
 static enum dp_status add_root(struct upkeep *u, struct call *call)
 {
     struct store_listing page = {.truncated = true};
@@ -183,7 +183,7 @@ static enum dp_status add_root(struct upkeep *u, struct call *call)
     return DP_OK;
 }
 
-/* Finds namespaces. Returns the status of the list of the root. */
+/* Finds namespaces. Returns the status of listing the root. */
 static enum dp_status find_items(struct upkeep *u)
 {
     struct upkeep_call c;
@@ -390,7 +390,7 @@ static enum dp_status run_tidying(struct call *call, void *ctx)
     struct upkeep *u = ctx;
     (void)call;
     if (!u->yields && u->options.scope == UPKEEP_OPEN)
-        os_thread_yields(); /* to the requests of clients */
+        os_thread_yields(); /* requests of clients run first */
     u->yields = true;
     upkeep_tidy(u);
     return DP_OK;

@@ -1,12 +1,13 @@
 /* service/upkeep.h: keeps namespaces small in the background: folds their logs, merges their segments, removes their
  * garbage.
  *
- * `dipper serve` looks after the namespaces that its clients have opened, and asks the store nothing to find work: what
- * its readers know is enough. `dipper index-worker` looks after all namespaces of a root, so it asks the store for
- * their state from time to time. An idle namespace costs no request that writes.
+ * `dipper serve` looks after the namespaces that its clients have opened, and asks the store nothing to find work,
+ * because its readers know enough. `dipper index-worker` looks after all namespaces of a root, so it asks the
+ * store for their state from time to time. An idle namespace costs no request that writes.
  *
- * Two threads work: one folds, since writes wait for it; the other merges and collects. Any number of processes may
- * work on one root: each fold and merge claims the next ones for its node.
+ * Two threads work. One folds, because writes wait for folds; the other merges and collects. Any number of
+ * processes may work on one root: a node that folds or merges claims the next folds or merges of the namespace for
+ * itself.
  */
 #ifndef SERVICE_UPKEEP_H
 #define SERVICE_UPKEEP_H
@@ -18,12 +19,13 @@ struct metric_registry;
 
 enum upkeep_scope {
     UPKEEP_NONE, /* nothing in the background */
-    UPKEEP_OPEN, /* namespaces that are open, and those that were */
+    UPKEEP_OPEN, /* namespaces that are or were open */
     UPKEEP_ROOT  /* all namespaces of the root */
 };
 
 enum {
-    /* A fold is due when the log behind the segments has so many entries or bytes, or when its oldest entry has this age. */
+    /* A fold is due when this many entries or bytes of the log wait for it, or when the oldest of them has this
+     * age. */
     UPKEEP_FOLD_ENTRIES = 64,
     UPKEEP_FOLD_BYTES = 32 * 1024 * 1024,
     UPKEEP_FOLD_AGE_MS = 10 * 1000,
@@ -36,9 +38,9 @@ struct upkeep;
 
 struct upkeep_options {
     struct store *store;
-    struct readers *readers; /* both outlive the upkeep */
-    struct team
-        *team; /* clusters vectors; NULL: the upkeep's own threads do, so that no request waits for the team */
+    struct readers *readers; /* store and readers outlive the upkeep */
+    /* Clusters vectors. NULL: the upkeep's own threads cluster, so that no request waits for the team. */
+    struct team *team;
     enum upkeep_scope scope; /* not UPKEEP_NONE */
     struct metric_registry *metrics;
     bool no_threads; /* the caller calls upkeep_fold() and upkeep_tidy() itself */

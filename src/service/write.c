@@ -1,9 +1,9 @@
 /* write.c: carries out a write: opens the namespace, plans, embeds, teaches the manifest (which may create the
  * namespace), writes.
  *
- * The manifest learns new attributes and the kind of vectors before the first row that has them is written. The plan is
- * made over the schema in memory. If that plan fails, or would change the schema, the schema in memory may be old, so it
- * is read again first.
+ * The manifest learns new attributes and the kind of vectors before the first row that has them is written. The
+ * write is first planned over the schema in memory, which may be old. If that plan fails or would change the
+ * schema, the schema is read again and the write is planned anew.
  */
 #include "service/write.h"
 
@@ -43,8 +43,9 @@ static bool may_create(const struct write_request *q)
     return q->create == CREATE_ALWAYS;
 }
 
-/* Asks whether a namespace that nobody has used for long is still there. A write for a life that is over could not be repeated, as
- * it may have counted before the life ended. Gives the slot back if the namespace is gone. */
+/* Asks whether a namespace that nobody has used for long is still there. A write that was sent to a life that is
+ * over could not be made again, because it may have counted before that life ended. Gives the slot back if the
+ * namespace is gone. */
 static enum dp_status check_alive(struct write_run *run)
 {
     struct reader_slot *slot = run->slot;
@@ -183,8 +184,8 @@ static enum dp_status edit_schema(void *context, struct schema *schema, struct a
     return status == DP_OK ? schema_join(schema, arena, &run->plan.schema, error) : status;
 }
 
-/* Creates the namespace if there was none, else teaches its manifest what the plan changes. A namespace that was there
- * is never created: it may be deleted by now, and the request may not make it anew. */
+/* Creates the namespace if it was missing, else adds the plan's changes to its manifest. Never creates a namespace
+ * that this try has found: somebody may have deleted it since, and perhaps the request may not create it. */
 static enum dp_status teach_manifest(struct write_run *run)
 {
     struct call *call = run->call;
@@ -218,7 +219,7 @@ static enum dp_status embed_texts(struct write_run *run)
     enum dp_status status = DP_OK;
     if (b->text_count == 0 || run->embedded)
         return DP_OK;
-    /* Among the attributes a vector is base 64. */
+    /* A document holds a vector as base 64, which has less than 6 bytes for each number. */
     if (b->bytes + (uint64_t)b->text_count * run->model->facts.dim * (sizeof(float) + 2) > EMBEDDED_BYTES_MAX)
         return call_fail(call, DP_TOO_LARGE, "the rows and their embeddings have more than %d bytes; send fewer",
                          EMBEDDED_BYTES_MAX);
@@ -286,7 +287,8 @@ static enum dp_status fill_load(struct write_run *run, struct index_loader *load
     return status;
 }
 
-/* Makes the rows of the request a load, which takes one place in the log. The caller holds one of the service's places. */
+/* Writes the rows of the request as a load, which takes one number in the log. The caller holds one of the
+ * service's load places. */
 static enum dp_status load_in_place(struct write_run *run, struct index_write_result *result)
 {
     struct call *call = run->call;
@@ -308,11 +310,12 @@ static enum dp_status load_in_place(struct write_run *run, struct index_write_re
     }
     status = index_load_commit(call, loader, &summary);
     result->upserted = status == DP_OK ? count : 0;
-    result->ended = status == DP_CONFLICT; /* never again: its entry may have been in the life that ended */
+    /* The write must not be made again: the load's entry may have counted in the life that ended. */
+    result->ended = status == DP_CONFLICT;
     return status;
 }
 
-/* Writes rows that are too many for an entry of the log. */
+/* Writes rows that exceed one entry of the log. */
 static enum dp_status load_rows(struct write_run *run, struct index_write_result *result)
 {
     struct load_places *places = &run->service->load_places;
@@ -364,7 +367,7 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
         dp_error_clear(&call->error);
         run.slot = NULL;
         status = write_once(&run, response);
-        /* A write that was sent may have counted: again, it would overwrite what the next life has got since. */
+        /* A write that was sent may have counted. A second try would overwrite rows of the next life. */
         if (!was_deleted(&run, status) || response->rows.ended)
             break;
     }

@@ -1,4 +1,5 @@
-/* service/write.h: a write to a namespace, as clients send it: rows to upsert, patch and delete, and what must hold. */
+/* service/write.h: a write to a namespace, as clients send it: rows to upsert, patch and delete, with their
+ * conditions. */
 #ifndef SERVICE_WRITE_H
 #define SERVICE_WRITE_H
 
@@ -29,8 +30,8 @@ struct write_row {
     struct index_id id;  /* a UUID is a string until the schema is known */
     const float *vector; /* float[dim], finite; NULL: none, or it is only in raw_vector */
     uint32_t dim;
-    /* The vector as the client wrote it, where a request has many: write_request.read_vector reads it when its turn comes.
-     * Empty: there is none. */
+    /* The vector as the client wrote it, if the request has too many vectors for memory: write_request.read_vector
+     * parses it when the row is made. Empty: `vector` has it, or the row has no vector. */
     struct span raw_vector;
     uint32_t value_count;
     size_t first_value; /* position of its values in the request's values */
@@ -40,23 +41,26 @@ struct write_request {
     struct span namespace;
     const struct write_row *rows;
     size_t row_count;
-    /* Reads raw_vector: sets vector, in the call's arena, and dim. NULL: no row has a raw_vector. */
+    /* Parses the row's raw_vector, and sets its `vector` (in the call's arena) and `dim`. NULL: no row has a
+     * raw_vector. */
     enum dp_status (*read_vector)(struct call *call, struct write_row *row);
     const struct write_value *values;
     const struct span *attributes; /* names of attributes, without "id" and "vector"; each occurs once */
     size_t attribute_count;
     /* Filters over the stored row, as JSON; empty: none. */
     struct span upsert_condition, patch_condition, delete_condition;
-    /* Steps before the rows, in this order: deletes the rows that match `delete_filter`, patches those that match
-     * `patch_filter`. A partial step changes as many rows as one write may; another one fails when more match. */
+    /* Steps before the rows, in this order: delete the rows that match `delete_filter`; patch the rows that match
+     * `patch_filter`. If more rows match than one write may change, a partial step changes only that many, and any
+     * other step fails. */
     struct span delete_filter, patch_filter;
-    struct write_row patch; /* of the second step: of kind WRITE_PATCH, without an id */
+    struct write_row patch; /* the patch of the second step: kind WRITE_PATCH, no id */
     bool delete_partial, patch_partial;
-    /* A key that makes the write count once in 24 hours, of 1 to WRITE_KEY_TEXT_MAX bytes, and a hash of what the client
-     * sent; empty: no key. */
+    /* A write with this key counts once in 24 hours. The key has 1 to WRITE_KEY_TEXT_MAX bytes; empty: no key.
+     * request_hash: a hash of what the client sent. */
     struct span key;
     uint64_t request_hash;
-    bool wants_ids;     /* the ids of the rows that the two steps changed are wanted */
+    /* The response must have the ids of the rows that the two steps changed. */
+    bool wants_ids;
     struct span schema; /* {attribute: type or configuration}; empty: none */
     bool has_metric;
     enum index_metric metric;
@@ -70,8 +74,8 @@ struct write_response {
     int64_t total_ns;               /* duration of service_write */
 };
 
-/* Writes rows, and creates the namespace when it is missing and the request may. On DP_OK the rows are durable, and every
- * later strong query sees all of them. Texts of attributes with "embed" are embedded first; the call's gate counts them.
+/* Writes rows, and creates a missing namespace if the request may. On DP_OK the rows are durable, and every later
+ * strong query sees all of them. Texts of attributes with "embed" are embedded first; the call's gate counts them.
  *
  *   DP_NOT_FOUND    no such namespace, and the request does not create it
  *   DP_INVALID      the rows, the schema or a condition do not fit the namespace; the sentence names the row
@@ -79,8 +83,8 @@ struct write_response {
  *   DP_TOO_LARGE    more than one log entry can hold. (A request that only upserts rows, without a key, without a condition
  *                   and without texts to embed, becomes a load instead)
  *   DP_OVERLOADED   too many rows wait to be indexed; the client tries again later
- *   DP_CONFLICT     others delete the namespace again and again; or, with rows.ended, it was deleted while the write
- *                   was on its way; the client tries again later
+ *   DP_CONFLICT     others delete the namespace again and again. With rows.ended: somebody deleted it after the
+ *                   write was sent. The client tries again later
  *   DP_DENIED       the namespace is read-only, or the gate refuses it
  *   others          as index_write() */
 enum dp_status service_write(struct call *call, struct service *service, const struct write_request *request,

@@ -1,4 +1,5 @@
-/* service/write_plan.h: what a write makes of a namespace's schema, and its rows in normal form. Private to the service.
+/* service/write_plan.h: plans how a write changes a namespace's schema, and makes its rows in normal form. Private
+ * to the service.
  *
  * Planning reads and changes nothing outside the call's arena, so a write can be planned anew over a newer schema.
  */
@@ -19,8 +20,8 @@ struct write_base {
 
 enum { WRITE_NO_ATTRIBUTE = UINT32_MAX, WRITE_EMBEDDINGS_MAX = 1 + SCHEMA_VECTORS_MAX };
 
-/* An attribute of a request whose texts are embedded. Attributes are given by their position in the request's list;
- * WRITE_NO_ATTRIBUTE: the request does not have it. */
+/* An attribute of a request whose texts are embedded. Attributes are given by their position in the request's
+ * list; WRITE_NO_ATTRIBUTE: the request does not have the attribute. */
 struct write_embedding {
     uint32_t source;
     uint32_t target_position; /* of `target`, if the request has it, too */
@@ -33,22 +34,23 @@ struct write_plan {
     bool changed;                 /* the namespace must learn schema and vectors before it gets the rows */
     struct write_embedding embeddings[WRITE_EMBEDDINGS_MAX];
     size_t embedding_count;
-    /* The request's metric differs from that of the namespace, which has no "vector": new attributes note it. */
+    /* The namespace has no "vector", and the request's metric differs from the namespace's. So new vector
+     * attributes note the request's metric. */
     bool notes_metric;
     enum index_metric noted_metric;
 };
 
-/* Plans what the request says beyond its attributes' values. `model`: the one that embeds; NULL: none. DP_INVALID,
- * DP_UNSUPPORTED or DP_TOO_LARGE: the request does not fit the namespace, or contradicts itself. */
+/* Plans everything in the request but the values of attributes. `model`: the one that embeds; NULL: none.
+ * DP_INVALID, DP_UNSUPPORTED or DP_TOO_LARGE: the request does not fit the namespace, or contradicts itself. */
 enum dp_status write_plan_schema(struct call *call, const struct write_request *request,
                                  const struct write_base *base, const struct served_model *model,
                                  struct write_plan *out);
 
-/* Notes the request's metric, if the plan says so, in the vector attributes from position `known` on. */
+/* If the plan notes the request's metric, adds it to the options of the vector attributes from position `known` on. */
 enum dp_status write_note_metric(const struct write_plan *plan, struct schema *schema, size_t known,
                                  struct arena *arena, struct dp_error *error);
 
-/* What gets the vector of a text. */
+/* The row and the attribute that get the vector of a text. */
 struct text_place {
     size_t row;         /* position in the batch's rows */
     struct span target; /* the row's attribute; empty: "vector" */
@@ -58,11 +60,10 @@ struct text_place {
 struct write_batch {
     struct index_write_row *rows; /* [request->row_count + 1]: the rows, then the patch by a filter */
     struct embed_input *texts;    /* [text_count] */
-    struct text_place *places;    /* [text_count]: what gets the vector */
+    struct text_place *places;    /* [text_count]: where each text's vector goes */
     size_t text_count;
     uint64_t bytes; /* of all ids, documents and vectors */
-    /* They are too many for an entry of the log, but suit a load: `rows` means nothing, and write_plan_one() makes one row after
-     * the other. */
+    /* The rows exceed one entry of the log and become a load. `rows` is undefined: write_plan_one() makes each row. */
     bool bulk;
 };
 
@@ -74,7 +75,7 @@ enum dp_status write_plan_rows(struct call *call, const struct write_request *re
 enum dp_status write_plan_one(struct call *call, const struct write_request *request, struct write_plan *plan,
                               size_t position, struct index_write_row *out);
 
-/* Gives the rows of a batch the vectors of its texts: vectors[i], float[dim], is that of texts[i]. */
+/* Gives the rows of a batch the vectors of its texts: vectors[i] is float[dim], the vector of texts[i]. */
 enum dp_status write_take_vectors(struct call *call, struct write_batch *batch, const float *const *vectors,
                                   uint32_t dim);
 

@@ -12,7 +12,7 @@
 
 enum {
     OBJECT_MAX = 4 * INDEX_DOCUMENT_MAX, /* bytes of a row as it came: escapes and blanks make it longer */
-    PLANNED_BYTES_MAX = 16 << 20,        /* of all rows: one entry of the log does not hold more */
+    PLANNED_BYTES_MAX = 16 << 20,        /* maximum bytes of all rows in one entry of the log */
     TEXTS_FIRST = 64,
     ROW_ARENA_MAX = 256 << 20 /* memory for one row of a bulk write */
 };
@@ -24,7 +24,7 @@ struct row_planning {
     struct write_batch *batch;
     struct map ids;       /* id keys of the request */
     struct buffer object; /* attributes of the row that is being made */
-    struct arena *kept;   /* for what outlives a row: id keys and the schema's names */
+    struct arena *kept;   /* memory that outlives a row: id keys and the schema's names */
     bool again;           /* the ids have been checked */
     size_t text_room;
 };
@@ -175,7 +175,7 @@ static enum dp_status add_text(struct row_planning *p, struct span json, const s
     return DP_OK;
 }
 
-/* Puts a value behind the last one of a document, which lacks the attribute. */
+/* Appends an attribute to a document that lacks it. */
 static enum dp_status put_value(struct call *call, struct span *document, struct span name, struct span value)
 {
     struct buffer text;
@@ -211,8 +211,8 @@ static bool is_null(const struct write_value *value)
     return value->raw[0] == 'n';
 }
 
-/* Notes what an embedded attribute of a row means for its target. A patch that clears the text clears the vector; but
- * "vector" stays, since each row has one. Sets *vector if the row gets "vector". */
+/* Plans the vector of an embedded attribute of a row: notes the text, or clears the vector when a patch clears the
+ * text. Never clears "vector", because each row has one. Sets *vector if the row gets "vector". */
 static enum dp_status plan_text(struct row_planning *p, const struct write_row *row,
                                 const struct write_embedding *e, size_t position, struct span *document,
                                 bool *vector)
@@ -279,7 +279,7 @@ enum dp_status write_take_vectors(struct call *call, struct write_batch *b, cons
     return status;
 }
 
-/* Plans the row at this position of the request; behind the last one, the patch by a filter. */
+/* Plans the row at this position of the request. Position row_count is the patch by a filter. */
 static enum dp_status plan_row(struct row_planning *p, size_t position, struct index_write_row *out)
 {
     static const enum index_write_kind kinds[] = {
@@ -317,8 +317,8 @@ static enum dp_status plan_patch(struct row_planning *p)
     return status;
 }
 
-/* Whether a request may become a load: rows to upsert, without conditions, and nothing to embed. A load has no place for a
- * key: the request would count again. */
+/* Whether a request may become a load: rows to upsert, without conditions, and nothing to embed. A load cannot
+ * keep a key, so a repeated request would count twice. */
 static bool suits_load(const struct row_planning *p)
 {
     const struct write_request *q = p->request;
@@ -329,7 +329,7 @@ static bool suits_load(const struct row_planning *p)
     return suits;
 }
 
-/* Plans rows whose memory nobody needs afterwards, from `first` on: what they teach the schema stays. */
+/* Plans the rows from `first` on and frees them. Keeps only what the schema learns from them. */
 static enum dp_status plan_bulk(struct row_planning *p, size_t first)
 {
     struct call *call = p->call, row_call = *call;
@@ -345,7 +345,7 @@ static enum dp_status plan_bulk(struct row_planning *p, size_t first)
         status = plan_row(p, i, &row);
         if (status == DP_INVALID || status == DP_TOO_LARGE)
             name_row(p, &p->request->rows[i]);
-        if (status == DP_OK && p->plan->schema.count != known) { /* its names are in the scratch arena */
+        if (status == DP_OK && p->plan->schema.count != known) { /* the new names are in the scratch arena */
             struct schema learned = p->plan->schema;
             status = schema_copy(&learned, p->kept, &p->plan->schema, &row_call.error);
             for (size_t a = 0; a < learned.count && status == DP_OK; a++)

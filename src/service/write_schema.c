@@ -1,4 +1,4 @@
-/* write_schema.c: what a write declares, which texts it embeds, and what its first id and vector decide. */
+/* write_schema.c: plans the declarations of a write, the texts that it embeds, and the kind of ids and vectors. */
 #include "index/schema_declare.h"
 #include "index/schema_options.h"
 #include "service/write_plan.h"
@@ -8,7 +8,7 @@ struct schema_planning {
     const struct write_request *request;
     const struct write_base *base;
     struct write_plan *plan;
-    bool has_metric; /* the request or its schema says which */
+    bool has_metric; /* the request or its schema has a metric */
     enum index_metric metric;
 };
 
@@ -36,7 +36,7 @@ enum dp_status write_note_metric(const struct write_plan *plan, struct schema *s
 
 /* ---- declarations ------------------------------------------------------------------------------------- */
 
-/* Joins the request's "schema". */
+/* Adds the request's "schema" to the plan's schema. */
 static enum dp_status declare_schema(struct schema_planning *p)
 {
     struct write_plan *plan = p->plan;
@@ -73,7 +73,7 @@ static enum dp_status declare_schema(struct schema_planning *p)
 
 /* ---- embedding ---------------------------------------------------------------------------------------- */
 
-/* What the option "embed" of an attribute says. */
+/* The option "embed" of an attribute. */
 struct embed_option {
     struct span model, target; /* target empty: the server chooses the attribute of the vectors */
     uint64_t dims;             /* 0: the model's */
@@ -120,7 +120,7 @@ static enum dp_status check_embed_option(struct schema_planning *p, struct span 
     return DP_OK;
 }
 
-/* Makes the model's vectors those of "vector". */
+/* Plans that "vector" gets the model's vectors. */
 static enum dp_status embed_into_vector(struct schema_planning *p, const struct served_model *model)
 {
     struct write_plan *plan = p->plan;
@@ -144,7 +144,7 @@ static enum dp_status embed_into_vector(struct schema_planning *p, const struct 
     return DP_OK;
 }
 
-/* Makes the model's vectors those of another attribute, which is declared if it is missing. */
+/* Plans that another attribute gets the model's vectors. Declares the attribute if it is missing. */
 static enum dp_status embed_into_attribute(struct schema_planning *p, struct span target,
                                            const struct served_model *model)
 {
@@ -187,7 +187,8 @@ static uint32_t position_of(const struct write_request *q, struct span name)
     return WRITE_NO_ATTRIBUTE;
 }
 
-/* Adds an attribute with the option "embed" to the plan, if the request says something about it. */
+/* Adds an attribute with the option "embed" to the plan. Checks the option if the request has the attribute or a
+ * schema. */
 static enum dp_status plan_source(struct schema_planning *p, struct span name, struct span json,
                                   const struct served_model *model)
 {
