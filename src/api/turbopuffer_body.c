@@ -16,7 +16,7 @@ void body_init(struct body_parse *b, struct call *call, struct span body)
 void body_refuse(struct body_parse *b, enum dp_status status, const char *format, ...)
 {
     va_list args;
-    if (json_failed(&b->r)) /* which has a better message */
+    if (json_failed(&b->r)) /* the reader has the better message */
         return;
     va_start(args, format);
     dp_vfail(&b->call->error, status, format, args);
@@ -30,7 +30,7 @@ void body_not_yet(struct body_parse *b, const char *what, const char *instead)
     body_refuse(b, DP_UNSUPPORTED, "%s is not supported yet by this server: %s", what, instead);
 }
 
-/* Returns turbopuffer's name for a type of JSON; `expected`: with its article. */
+/* Returns turbopuffer's name for a type of JSON; With `expected`, the name has its article. */
 static const char *service_word(enum json_type type, bool expected)
 {
     switch (type) {

@@ -1,7 +1,8 @@
 /* api/turbopuffer_body.h: the body of a turbopuffer request while it is parsed. Private to the dialect.
  *
- * turbopuffer tells two failures apart: a body that is no such request at all (HTTP 422), and one that breaks a rule
- * (400). A failure of the JSON reader, json_reject() included, is of the first kind; body_refuse() makes the second.
+ * turbopuffer tells two failures apart: a body without the shape of the request (HTTP 422), and a body that breaks
+ * a rule (400). A failure of the JSON reader, json_reject() included, is of the first kind; body_refuse() makes
+ * the second.
  */
 #ifndef API_TURBOPUFFER_BODY_H
 #define API_TURBOPUFFER_BODY_H
@@ -27,7 +28,7 @@ bool body_expect(struct body_parse *b, enum json_type type, const char *name, co
 /* Checks that nothing follows the request. Sets *malformed, and fills the call's error after a failure. */
 enum dp_status body_end(struct body_parse *b, bool *malformed);
 
-/* Reads an integer within [least, most]. One out of range is refused. */
+/* Reads an integer. Refuses one outside [least, most]. */
 void body_u32(struct body_parse *b, const char *name, uint32_t least, uint32_t most, uint32_t *out);
 /* Reads "cosine_distance" or "euclidean_squared". */
 void body_metric(struct body_parse *b, enum index_metric *out);

@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "service/hit_json.h"
 
-/* Answers with the call's error. Clients of turbopuffer send a write again after 429 and 5xx; 409 would also make them try
- * again what can never succeed, so nothing here answers 409. */
+/* Answers with the call's error. Clients of turbopuffer send a write again after 429 and 5xx; They would also
+ * repeat a write after 409, even if it can never succeed. So nothing here answers 409. */
 static void fail_change(const struct call *call, bool malformed, struct http_response *response)
 {
     turbopuffer_fail(call, malformed, response);
@@ -22,8 +22,8 @@ static void fail_change(const struct call *call, bool malformed, struct http_res
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
-/* Prints the ids of one kind of rows that were written, if there are some: those that a filter chose, found[count], and
- * those that the request names. */
+/* Prints the ids of the written rows of one kind: first those that a filter chose, found[count], then those that
+ * the request names. Prints nothing if there are none. */
 static void print_ids(struct json_writer *w, const char *field, const struct write_request *request,
                       const struct write_response *answer, enum write_kind kind, const struct index_id *found,
                       size_t count)
@@ -65,7 +65,7 @@ static void print_write_costs(struct json_writer *w, const struct call_cost *cos
     json_end_object(w);
 }
 
-/* Makes the namespace out of another one. */
+/* Makes the namespace as a branch or a copy of another one. */
 static void clone_namespace(struct call *call, const struct api_context *api, const struct clone_request *request,
                             struct http_response *response)
 {

@@ -1,4 +1,5 @@
-/* turbopuffer_explain.c: POST …/explain_query says how a query would run; POST …/_debug/recall measures what queries miss. */
+/* turbopuffer_explain.c: POST …/explain_query says how a query would run; POST …/_debug/recall measures the recall
+ * of queries. */
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_query.h"
 #include "base/json.h"

@@ -32,13 +32,13 @@ struct query_parse {
     struct json_reader *r; /* of the body */
     struct arena *arena;
     struct turbopuffer_queries *all;
-    struct turbopuffer_query *query; /* the one that is being read */
-    bool nested;                     /* it is an element of "queries" */
+    struct turbopuffer_query *query; /* the query that is being read */
+    bool nested;                     /* the query is an element of "queries" */
 };
 
 /* ---- rank_by ------------------------------------------------------------------------------------------ */
 
-/* Reads the rest of ["Embed", "text", {"model": name}] behind its name, closing bracket included. */
+/* Reads the rest of ["Embed", "text", {"model": name}] after "Embed", closing bracket included. */
 static void read_embed(struct query_parse *p)
 {
     if (!json_next_item(p->r)) {
@@ -111,7 +111,7 @@ static void read_target(struct query_parse *p)
         set_vector(p, vector, dim);
 }
 
-/* Reads the operator behind the attribute, and what it needs. */
+/* Reads the operator after the attribute, and its arguments. */
 static void read_operator(struct query_parse *p)
 {
     struct query_request *q = &p->query->query;
@@ -303,14 +303,14 @@ static void take_queries(struct query_parse *p);
 
 /* ---- the fields --------------------------------------------------------------------------------------- */
 
-/* Where a field may stand. */
+/* Where a field is allowed: in a single query, in an element of "queries", or beside "queries". */
 enum { IN_ONE = 1, IN_NESTED = 2, IN_ROOT_OF_MANY = 4 };
 
 static const struct {
     const char *name;
     void (*take)(struct query_parse *p); /* NULL: not supported */
     unsigned places;
-    const char *instead; /* for one that is not supported: what to do */
+    const char *instead; /* for an unsupported field: what to do */
 } QUERY_FIELDS[] = {
     {"rank_by", take_rank_by, IN_ONE | IN_NESTED, NULL},
     {"top_k", take_top_k, IN_ONE | IN_NESTED, NULL},
@@ -340,7 +340,7 @@ static bool is_given(uint64_t given, const char *name)
     return false;
 }
 
-/* Orders the rows of a query without rank_by by their ids, if a filter chooses them, as clients expect. */
+/* Lets a query with filters but without rank_by order its rows by id, as clients expect. */
 static void rank_by_id(struct query_parse *p, bool has_filters)
 {
     if (!has_filters)

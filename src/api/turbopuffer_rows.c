@@ -1,8 +1,8 @@
 /* turbopuffer_rows.c: reads upsert_rows, upsert_columns, patch_rows, patch_columns and deletes.
  *
- * Values stay raw JSON, because the schema may stand behind the rows and part of it is in the namespace. Only ids and the
- * attribute "vector" are read here. A vector is an array of numbers or base 64 of little-endian float32; a column "vector"
- * may also be one flat array or one base 64 string for all rows.
+ * Values stay raw JSON, because the schema may follow the rows in the body, and part of it is in the namespace.
+ * Only ids and the attribute "vector" are read here. A vector is an array of numbers or base 64 of little-endian
+ * float32; a column "vector" may also be one flat array or one base 64 string for all rows.
  */
 #include "api/turbopuffer_rows.h"
 
@@ -28,7 +28,7 @@ static void refuse_memory(struct rows_parse *p)
 
 /* ---- ids ---------------------------------------------------------------------------------------------- */
 
-/* Reads a string. A long one would need much memory if it had escapes, so its raw length is looked at first. */
+/* Reads a string. Checks its raw length first, because a long string with escapes would need much memory. */
 static void read_text_id(struct rows_parse *p, struct json_reader *r, struct span *out)
 {
     struct json_reader ahead = *r;
@@ -98,7 +98,7 @@ static bool are_finite(const float *numbers, size_t count)
     return true;
 }
 
-/* Counts the numbers of vectors before there is memory for them. Returns false after a refusal. */
+/* Refuses `count` more numbers of vectors if they exceed the limit. Returns false after a refusal. */
 static bool count_numbers(struct rows_parse *p, size_t count)
 {
     if (count <= (TURBOPUFFER_VECTORS_MAX - p->vector_bytes) / sizeof(float))
@@ -274,7 +274,7 @@ static void refuse_twice(struct rows_parse *p, struct span name)
                 name.len < NAME_SHOWN ? (int)name.len : 0, (const char *)name.data);
 }
 
-/* Reads a value of the present row. mark: another one for each row, which finds attributes that a row has twice. */
+/* Reads a value of the present row. mark: differs between rows, so that a repeated attribute of a row is found. */
 static void read_row_value(struct rows_parse *p, struct span name, size_t mark, struct write_row *row)
 {
     struct span raw;
@@ -368,7 +368,7 @@ void rows_read_patch(struct rows_parse *p, const char *field, struct write_row *
 struct column {
     struct span name;
     struct json_reader at; /* before its value */
-    size_t items;          /* of an array */
+    size_t items;          /* of the value, if it is an array */
 };
 
 static void refuse_length(struct rows_parse *p, struct span name, size_t count, size_t rows)
@@ -508,7 +508,8 @@ static void check_columns(struct rows_parse *p, struct column *columns, size_t c
     }
 }
 
-/* Reads the columns once their rows are there. `width`: how many of them hold values. */
+/* Reads the columns into the rows that the ids have added. `width`: the number of columns besides "id" and
+ * "vector". */
 static void read_columns(struct rows_parse *p, struct column *columns, size_t count, size_t first, size_t width)
 {
     size_t rows = p->row_count - first, number = 0, base = p->value_count;

@@ -6,12 +6,12 @@
 #include "api/turbopuffer_body.h"
 #include "service/write.h"
 
-/* Bounds of one request, so that a large body needs little memory. One entry of the log could not hold more vectors. */
+/* Limits of one request, so that a large body needs little memory. */
 enum {
     TURBOPUFFER_ROWS_MAX = 128 * 1024,
     TURBOPUFFER_VALUES_MAX = 1024 * 1024,
-    TURBOPUFFER_VECTORS_MAX = 16 * 1024 * 1024, /* bytes of vectors that are in memory, as float32 */
-    TURBOPUFFER_VECTORS_RAW = 8 * 1024 * 1024   /* after so many bytes, rows keep the texts of their vectors */
+    TURBOPUFFER_VECTORS_MAX = 16 * 1024 * 1024, /* bytes of float32 vectors in memory; no log entry holds more */
+    TURBOPUFFER_VECTORS_RAW = 8 * 1024 * 1024   /* after this many bytes, rows keep their vectors as text */
 };
 
 /* Collects the rows of one request. Everything lies in the call's arena. */
@@ -22,13 +22,14 @@ struct rows_parse {
     struct write_row *rows;
     struct write_value *values;
     struct span *attributes;
-    size_t *
-        last_rows; /* [attribute]: mark of the last row that has it: 1 + its number; SIZE_MAX: the patch by a filter */
+    /* [attribute]: mark of the last row with this attribute: 1 + the row's number; SIZE_MAX: the patch by a filter. */
+    size_t *last_rows;
     float *floats; /* the vector that is being read */
     size_t row_count, row_capacity, value_count, value_capacity;
     size_t attribute_count, attribute_capacity, last_capacity, float_capacity;
-    size_t vector_bytes;   /* of all vectors so far */
-    size_t next_attribute; /* most rows have the same keys in the same order: the next one's position */
+    size_t vector_bytes; /* of all vectors so far */
+    /* Expected position of the next attribute: most rows have the same keys in the same order. */
+    size_t next_attribute;
 };
 
 void rows_parse_init(struct rows_parse *p, struct body_parse *body);

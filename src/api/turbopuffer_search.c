@@ -55,7 +55,7 @@ static void print_performance(struct json_writer *w, const struct call *call, co
     json_end_object(w);
 }
 
-/* `logical`: grows by the logical bytes of the rows. */
+/* Prints the rows, and adds their logical bytes to *logical. */
 static enum dp_status print_rows(struct json_writer *w, struct call *call, const struct turbopuffer_query *query,
                                  bool base64, const struct query_response *answer, uint64_t *logical)
 {

@@ -12,7 +12,7 @@
 struct write_parse {
     struct rows_parse rows;
     struct turbopuffer_write *out;
-    unsigned given; /* fields with a value, but for "encryption" */
+    unsigned given; /* number of fields with a value, without "encryption" */
 };
 
 static void take_upsert_rows(struct write_parse *p)
@@ -185,7 +185,7 @@ static void take_branch(struct write_parse *p)
 static const struct {
     const char *name;
     void (*take)(struct write_parse *p); /* NULL: not supported */
-    const char *instead;                 /* for one that is not supported: what to do */
+    const char *instead;                 /* for an unsupported field: what to do */
 } WRITE_FIELDS[] = {
     {"upsert_rows", take_upsert_rows, NULL},
     {"upsert_columns", take_upsert_columns, NULL},

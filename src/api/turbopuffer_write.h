@@ -11,7 +11,7 @@ struct turbopuffer_write {
     /* Kinds of rows that the request names: the answer counts these kinds only. */
     bool upserts, patches, deletes;
     bool return_affected_ids;
-    /* With a source, the request is no write: it makes the namespace out of that one. */
+    /* With a source, the request writes no rows: it makes the namespace as a branch or a copy of the source. */
     struct clone_request clone;
 };
 
