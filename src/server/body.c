@@ -95,8 +95,8 @@ bool request_body_is_full(const struct request_body *b)
     return b->large && b->received.len >= BODY_RECEIVED_MAX;
 }
 
-/* Counts `bytes` more decompressed bytes. The first BODY_MEMORY_MAX of a large body count as memory to the end; if
- * there are more, all of them lie in the file. */
+/* Counts `bytes` more decompressed bytes. The first BODY_MEMORY_MAX bytes of a large body count as memory until
+ * the body is cleared. If it has more bytes, all of them lie in the file and count as disk. */
 static enum dp_status hold_stored(struct request_body *b, size_t bytes, struct dp_error *error)
 {
     const size_t before = (size_t)b->stored.len, after = before + bytes;

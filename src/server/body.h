@@ -1,9 +1,9 @@
 /* server/body.h: the body of one request, from the pieces of the transport to one span for the handler.
  *
- * Received bytes wait as they came in `received`. The body of a route that takes large ones is moved from there,
- * decompressed, into a spill: at most BODY_MEMORY_MAX bytes in memory, and beyond that a temporary file that has
- * no name. request_body_store moves them, and may block. Other bodies are decompressed at once, in memory, when
- * they are whole. Everything that a body keeps counts against the quotas of the server.
+ * Received bytes wait as they came in `received`. On a route that takes large bodies, request_body_store
+ * decompresses them into a spill (os/spill.h), and may block. A spill of more than BODY_MEMORY_MAX bytes is a
+ * temporary file without a name. Other bodies are decompressed in memory, as soon as they are whole. Everything
+ * that a body keeps counts against the quotas of the server.
  *
  * One owner thread at a time.
  */
@@ -47,12 +47,13 @@ void request_body_init(struct request_body *b, struct byte_quota *memory, struct
 void request_body_deinit(struct request_body *b);
 /* Begins the body of another request. `large`: the route takes large bodies. */
 void request_body_begin(struct request_body *b, enum body_encoding encoding, size_t max, bool large);
-/* Frees and gives back what the body holds. Keeps the memory of a small one, at most `kept_max` bytes. */
+/* Frees the body's memory and file, and gives back their bytes. Keeps the memory of a small one, at most
+ * `kept_max` bytes. */
 void request_body_clear(struct request_body *b, size_t kept_max);
 
 /* Keeps a piece. DP_OVERLOADED: other bodies use up the memory; DP_NOMEM. */
 enum dp_status request_body_keep(struct request_body *b, struct span piece, struct dp_error *error);
-/* Counts the bytes that came while b->waits, from now on also the following ones. DP_OVERLOADED. */
+/* Counts the bytes that came while b->waits, and from now on all later bytes. DP_OVERLOADED. */
 enum dp_status request_body_count(struct request_body *b, struct dp_error *error);
 /* Returns true if request_body_store should move the received bytes before the next piece. */
 bool request_body_is_full(const struct request_body *b);

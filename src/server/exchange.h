@@ -96,7 +96,7 @@ enum exchange_next {
 enum exchange_next exchange_body(struct exchange *ex, struct span bytes);
 /* Judges the key while the body is incomplete, so that no large body is kept without a good key. */
 void exchange_judge(struct exchange *ex);
-/* Moves what has come of a large body, so that little of it stays in memory. */
+/* Moves the received part of a large body to its spill, so that little of it stays in memory. */
 void exchange_store(struct exchange *ex);
 /* Makes the answer after the whole body, if that needs no waiting. Returns false if the transport must call
  * exchange_run on a thread that may block. */

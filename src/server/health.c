@@ -1,9 +1,9 @@
 /* health.c: GET /health, /health/live and /health/ready, for load balancers, supervisors and people.
  *
- * Live means that the process answers. A process that drains is live, so nobody should kill it. Ready means
- * that the process should get requests: it does not drain, and it has the model that it needs. These checks ask
- * neither the store nor other services. They come each second, and a bucket that is unreachable for one node is
- * unreachable for all.
+ * Live means that the process answers. A process that drains is live, so nobody should kill it. Ready means that
+ * the process should get requests: it does not drain, and it has the model that it needs. These checks ask neither
+ * the store nor other services. Supervisors repeat them each second. And if the bucket is unreachable for one
+ * node, it is unreachable for all.
  */
 #include "base/json.h"
 #include "server/handlers.h"

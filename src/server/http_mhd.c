@@ -281,8 +281,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
         *context = c;
         return begin_exchange(c, method, version);
     }
-    /* The library goes on with the next chunk of its buffer after a chunk that suspended the connection. It keeps
-     * bytes that this call does not take, and brings them when the connection is resumed. */
+    /* After a chunk that suspended the connection, the library passes the next chunk of its buffer. It keeps the
+     * bytes that this call leaves, and passes them again when the connection is resumed. */
     if (is_suspended(mhd))
         return MHD_YES;
     if (*piece_len) {
