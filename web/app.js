@@ -1,7 +1,7 @@
 /* The search page: queries the server's own API when the user stops typing, and shows the rows and their cost.
  *
  * Everything from the server becomes text (textContent), never markup. At most one request is in flight: a newer one aborts the
- * older. A server that asks for keys counts queries: there the page queries only on Enter.
+ * older. A server that asks for keys counts queries, so on such a server the page sends a query only on Enter.
  */
 "use strict";
 
@@ -36,8 +36,8 @@ function say(text, bad = false) {
   message.classList.toggle("bad", bad);
 }
 
-/* The body of an answer; a failure becomes an Error with the server's message. Sends the tab's key, if it has one; shows the form
- * for a key if the server asks for one or refuses this one. */
+/* Returns the body of an answer; a failure becomes an Error with the server's message. Sends the tab's key, if it has
+ * one. Shows the form for a key if the server asks for a key or refuses this one. */
 async function ask(path, options = {}) {
   const shown = sessionStorage.getItem(KEY);
   const headers = { ...options.headers, ...(shown ? { Authorization: `Bearer ${shown}` } : {}) };

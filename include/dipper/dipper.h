@@ -316,8 +316,8 @@ struct dp_namespace_options {
     /* Embeds the texts of attributes whose schema says "embed", and of queries that bring no model. It must stay open
      * as long as the namespace. NULL: such a write fails with DP_UNSUPPORTED. */
     struct dp_model *model;
-    /* True: the namespace need not exist, nor the folder of its root. The first write of rows creates it; before
-     * that, searches fail with DP_NOT_FOUND. */
+    /* True: neither the namespace nor the folder of its root needs to exist. The first write of rows creates both.
+     * Before that, searches fail with DP_NOT_FOUND. */
     bool create;
 };
 
@@ -334,7 +334,7 @@ struct dp_query {
 };
 
 /* Finds the rows nearest to a text or a vector. Further errors: DP_INVALID (neither text nor vector, or a text
- * without a model). */
+ * while neither the query nor the namespace has a model). */
 DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct dp_query *query,
                                          struct dp_results **out, struct dp_error *error);
 
@@ -350,16 +350,16 @@ DP_API uint64_t dp_answer_number(const struct dp_answer *answer, const char *fie
 /* What a write does with its rows. */
 enum dp_write_kind {
     DP_UPSERT = 0, /* writes whole rows, in place of the rows with their ids */
-    DP_PATCH = 1,  /* changes the attributes that a row brings; null takes one out. Skips ids without a row */
-    DP_DELETE = 2  /* takes rows out */
+    DP_PATCH = 1,  /* changes the attributes that a row brings; null removes one. Skips ids without a row */
+    DP_DELETE = 2  /* deletes rows */
 };
 
-/* What to write: rows, as arrays of one element each, or a request, or both. */
+/* A write: rows as arrays, with one element for each row, or a request as JSON, or both. */
 struct dp_write {
     size_t size;
-    struct dp_limits limits;  /* when they end the call after the write was sent, it fails with DP_UNKNOWN */
+    struct dp_limits limits;  /* a call that they end after it has sent the write fails with DP_UNKNOWN */
     enum dp_write_kind kind;  /* of the rows in the arrays */
-    size_t count;             /* rows in the arrays; 0: the request says everything */
+    size_t count;             /* rows in the arrays; 0: the write is `request` alone */
     const uint64_t *ids;      /* uint64_t ids[count], each once. NULL: names has the ids */
     const char *const *names; /* const char *names[count]: the ids, if they are strings or UUIDs */
     const float *vectors;     /* float vectors[count][dim], finite, for DP_UPSERT; NULL: the rows bring none */
@@ -368,16 +368,16 @@ struct dp_write {
     /* A JSON object with the fields of POST /v2/namespaces/NAME in docs/http-api.md: conditions, the schema, rows of
      * another kind or with other ids, … The first vectors of a namespace need its "distance_metric". NULL: none. */
     const char *request;
-    /* True: the call never folds the log. False: if 256 writes or 128 MiB wait to be folded after the call, nobody else
-     * folds, so the call folds them on the calling thread. */
+    /* True: the call never folds the log. False: if at least 256 entries or 128 MiB of the log wait after the
+     * write, no other process folds them. Then the call folds them, on the calling thread. */
     bool no_fold;
-    /* The same write with the same key counts once in 24 hours, so it may be made again after DP_UNKNOWN: 1 to 255
-     * printable characters. Such a write has at most 16 MiB. NULL: none. */
+    /* 1 to 255 printable characters. The same write with the same key counts once in 24 hours, so a program may
+     * repeat it after DP_UNKNOWN. A write with a key has at most 16 MiB. NULL: no key. */
     const char *idempotency_key;
 };
 
-/* Writes to a namespace. On DP_OK all of the write is durable, and every later search sees it, in any process. After
- * a failure none of it is there, except after DP_UNKNOWN and DP_NOT_DURABLE.
+/* Writes to a namespace. On DP_OK all of the write is durable, and every later search sees it, in any process.
+ * After a failure nothing of it is written, except after DP_UNKNOWN and DP_NOT_DURABLE.
  *
  * answer  counts rows: "rows_affected", "rows_upserted", "rows_patched", "rows_deleted". May be NULL
  *
@@ -385,12 +385,12 @@ struct dp_write {
  * segment holds yet. The library does nothing in the background; the calls that write fold the log (see no_fold).
  * dp_namespace_compact merges segments and removes objects; so do `dipper serve` and `dipper index-worker` on the root.
  *
- * Thread-safe, also between processes; writes that several threads make at once share an object. Errors: DP_INVALID
- * (the request, a row, an attribute of another type; the message names it), DP_NOT_FOUND, DP_UNSUPPORTED, DP_TOO_LARGE
- * (docs/limits.md), DP_OVERLOADED (try again later), DP_DENIED (the namespace or the root is read-only), DP_CONFLICT
- * (somebody deleted the namespace meanwhile), DP_UNKNOWN (the write was sent, and nobody can tell whether it counts:
- * make it again, if it does no harm twice), DP_NOT_DURABLE (it counts, but a crash of the host may undo it), DP_FULL,
- * DP_IO, DP_UNAVAILABLE, DP_CORRUPT, DP_DEADLINE, DP_CANCELLED. */
+ * Thread-safe, also between processes; writes that several threads make at once share an object. Errors:
+ * DP_INVALID (the request, a row, an attribute of another type; the message names it), DP_NOT_FOUND,
+ * DP_UNSUPPORTED, DP_TOO_LARGE (docs/limits.md), DP_OVERLOADED (try again later), DP_DENIED (the namespace or the
+ * root is read-only), DP_CONFLICT (somebody deleted the namespace meanwhile), DP_UNKNOWN (the write was sent, and
+ * nobody can tell whether it counts: repeat it, if it does no harm twice), DP_NOT_DURABLE (it counts, but a crash
+ * of the host may undo it), DP_FULL, DP_IO, DP_UNAVAILABLE, DP_CORRUPT, DP_DEADLINE, DP_CANCELLED. */
 DP_API enum dp_status dp_namespace_write(struct dp_namespace *ns, const struct dp_write *write,
                                          struct dp_answer **answer, struct dp_error *error);
 
@@ -432,15 +432,16 @@ struct dp_compact_options {
 
 struct dp_compact_summary {
     size_t size;
-    uint64_t folded;  /* writes that went from the log into segments */
+    uint64_t folded;  /* log entries that went into segments; writes that were made at once share one */
     uint64_t merged;  /* segments that merges replaced */
     uint64_t removed; /* objects that were removed from the root */
     uint64_t waiting; /* objects that may be removed in 15 minutes, by a later call with this handle */
 };
 
 /* Moves the log of a namespace into segments, merges small segments into large ones, and removes objects that
- * nobody needs any more: 15 minutes after the namespace let them go, because others may still read them. Searches and
- * writes go on meanwhile. It computes on the calling thread, and with the runtime of the namespace's model.
+ * nobody needs any more. A call removes an object at the earliest 15 minutes after a call with this handle found
+ * that nobody needs it, because others may still read it until then. Searches and writes go on meanwhile. A call
+ * computes on the calling thread, and with the runtime of the namespace's model.
  *
  * options  may be NULL
  * summary  may be NULL; otherwise summary->size must be set

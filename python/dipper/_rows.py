@@ -12,7 +12,7 @@ from ._forms import vectors
 
 
 def encoded(array):
-    """Returns the bytes of float32 as base 64: no digit is lost, and it is faster than decimals."""
+    """Returns the bytes of float32 as base 64, which loses no digit and is faster than decimals."""
     return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode("ascii")
 
 

@@ -83,7 +83,7 @@ class CancelledError(Error):
 
 
 class UnknownOutcomeError(Error):
-    """Nobody can tell whether a write happened. Repeat it if it does no harm twice: loads, upserts and deletions do none."""
+    """Nobody can tell whether a write happened. Repeat it if it does no harm twice, as loads, upserts and deletions."""
 
     status = "unknown"
 

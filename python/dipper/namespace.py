@@ -51,10 +51,10 @@ class Written(NamedTuple):
 class Compacted(NamedTuple):
     """The result of Namespace.compact."""
 
-    folded: int  # writes that went from the log into segments
+    folded: int  # log entries that went into segments
     merged: int  # segments that merges replaced
     removed: int  # objects that were removed from the root
-    waiting: int  # objects that a later call may remove, 15 minutes after
+    waiting: int  # objects that a call may remove 15 minutes later
 
 
 class Namespace:
@@ -124,7 +124,8 @@ class Namespace:
 
         rows             {"id": 7 or "seven", "vector": …, …attributes} each; or a dict of columns: {"id": array, "vector":
                          float32[n, d], "title": list, …}
-        condition        a filter over the stored row: ("version", "Lt", {"$ref_new": "version"}). A row that fails it stays
+        condition        a filter over the stored row: ("version", "Lt", {"$ref_new": "version"}). A stored row that fails it
+                         stays as it is
         schema           types of new attributes: {"seen": "datetime", "text": {"type": "string", "embed": "all-MiniLM-L6-v2"}}
         distance_metric  "cosine_distance" or "euclidean_squared", with the first vectors of a namespace
 
@@ -143,7 +144,7 @@ class Namespace:
         schema: Optional[Mapping[str, Any]] = None,
         timeout: Optional[float] = None,
     ) -> Written:
-        """Changes the attributes that each row brings, beside its id; None takes one out. Skips ids without a row."""
+        """Changes the attributes that a row brings beside its id; None removes one. Skips ids without a row."""
         field = "patch_columns" if isinstance(rows, Mapping) else "patch_rows"
         return self.write(**{field: rows}, patch_condition=condition, schema=schema, timeout=timeout)
 
@@ -157,8 +158,8 @@ class Namespace:
     ) -> Written:
         """Deletes rows: an id, or a list, set or array of ids. Skips ids without a row.
 
-        condition  only rows among these that match
-        filters    in place of ids: all rows that match; it looks at every row
+        condition  a filter: deletes only those of the rows that match it
+        filters    in place of ids: deletes all rows that match; the write looks at every row
         """
         if (ids is None) == (filters is None):
             raise TypeError("delete takes ids or filters" + (": delete_all() deletes the namespace" if ids is None else ", not both"))
@@ -170,10 +171,10 @@ class Namespace:
         return self.write(deletes=list(ids) if many else [ids], delete_condition=condition, timeout=timeout)
 
     def write(self, *, idempotency_key: Optional[str] = None, timeout: Optional[float] = None, **fields: Any) -> Written:
-        """Writes what the fields of the HTTP API say: upsert_rows, upsert_columns, patch_rows, patch_columns, deletes,
-        upsert_condition, schema, … All of it counts at one moment. None counts as absent.
+        """Makes a write with the fields of the HTTP API: upsert_rows, upsert_columns, patch_rows, patch_columns, deletes,
+        upsert_condition, schema, … Queries see all of the write or nothing. A field that is None counts as absent.
 
-        idempotency_key  the same write with the same key counts once in 24 hours: it may be made again after an error
+        idempotency_key  the same write with the same key counts once in 24 hours: you may repeat it after an error
         """
         body = _rows.request(fields)
         schema = fields.get("schema")
@@ -189,12 +190,12 @@ class Namespace:
                        said)
 
     def branch(self, name: str, *, timeout: Optional[float] = None) -> "Namespace":
-        """Makes another namespace of this root with the rows of this one, in a moment, whatever its size. The two share the
-        present objects, and are independent from then on."""
+        """Makes another namespace of this root with the rows of this one. That takes a moment, whatever its size. The two
+        share the present objects; a later change of one does not change the other."""
         return self._clone(name, "branch_from_namespace", timeout)
 
     def copy(self, name: str, *, timeout: Optional[float] = None) -> "Namespace":
-        """Makes another namespace of this root with the rows of this one, which shares nothing with it."""
+        """Makes another namespace of this root with copies of the rows of this one. The two share no objects."""
         return self._clone(name, "copy_from_namespace", timeout)
 
     def _clone(self, name, field, timeout):
@@ -210,7 +211,8 @@ class Namespace:
         """Moves the log into segments, merges small segments, and removes objects that nobody needs any more.
 
         Nothing does this in the background, unless `dipper serve` or `dipper index-worker` runs on the root.
-        when_due  True: does only what is already worth its price, and sends no request if nothing is. Call it after every write
+        when_due  True: does only what is already worth its price, and sends no request if there is nothing to do. You may
+                  call it after every write
         """
         return Compacted(*self._open(timeout).compact(yes_or_no(when_due, "when_due"), timeout))
 
@@ -230,13 +232,13 @@ class Namespace:
         exact: bool = False,
         timeout: Optional[float] = None,
     ) -> Rows:
-        """Finds the k rows nearest to a text, or to a vector float32[d]. It sees every load and every write that ended before
-        it began.
+        """Finds the k rows nearest to a text, or to a vector float32[d]. The query sees every load and every write that ended
+        before it began.
 
         filters  only rows that match: ("year", "Gt", 2000), ("And", [filter, filter]), ("Not", filter), …
         order    in place of `what`: ("year", "desc"), or "asc"
         exact    compare every vector
-        With any of these it looks at every row; the namespace may have at most 1,000,000 rows.
+        With any of these the query looks at every row, and the namespace may have at most 1,000,000 rows.
         """
         k = whole(k, "k", 1)
         if what is None and order is None:

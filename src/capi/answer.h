@@ -9,8 +9,8 @@
 
 /* Runs a handler of the HTTP API (api/api.h) over the namespace, in this process. `body` may be empty.
  *
- * key     what the header Idempotency-Key would say; NULL: there is none
- * answer  NULL: only whether it succeeded; else *answer is set on success alone
+ * key     value of the header Idempotency-Key; NULL: no such header
+ * answer  NULL: the caller needs only the status. Else *answer is set on success
  *
  * Fails as the handler does, with the call's error. */
 enum dp_status answer_request(struct call *call, struct dp_namespace *ns, api_handler handler, struct span body,

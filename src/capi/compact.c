@@ -4,8 +4,8 @@
 #include "capi/namespace.h"
 #include "service/compact.h"
 
-/* Compacts with the garbage that the handle remembers. While it runs, the garbage is out of the handle, so only this thread owns
- * it. */
+/* Compacts with the collector of the handle. Takes the collector out of the handle meanwhile, so that only this
+ * thread uses it. */
 static enum dp_status compact_namespace(struct call *call, struct dp_namespace *ns, bool when_due,
                                         struct compact_result *result)
 {
@@ -13,7 +13,7 @@ static enum dp_status compact_namespace(struct call *call, struct dp_namespace *
     const struct compact_options options = {.when_due = when_due, .collector = &collector};
     enum dp_status status = service_compact(call, ns->service, ns->name, &options, result);
 
-    /* Another thread may have put its own there meanwhile. The handle keeps one of the two. */
+    /* Another thread may have put its own collector into the handle meanwhile. The handle keeps that one. */
     if (collector && !atomic_compare_exchange_strong(&ns->collector, &none, collector))
         index_collector_free(collector);
     return status;

@@ -16,10 +16,10 @@ struct dp_namespace {
     struct service *service;
     struct span name; /* in name_bytes */
     char name_bytes[INDEX_NAME_MAX];
-    /* What the handle remembers of garbage. The thread that collects takes it out; NULL: nobody has collected, or somebody
-     * collects now. */
+    /* Remembers the garbage between two collections. A thread that collects takes the collector out of the handle.
+     * NULL: no thread has collected yet, or one collects now. */
     _Atomic(struct index_collector *) collector;
-    _Atomic bool folding; /* a thread folds the log after its write; the others write on */
+    _Atomic bool folding; /* a thread folds the log after its write; other threads do not */
 };
 
 #endif

@@ -7,12 +7,14 @@
 #include "service/compact.h"
 #include "service/write.h"
 
-/* When the log has this many times the due size, nobody else folds it. Up to this size index_write() holds no writer back. */
+/* If the log has this many times the due size, no other process folds it, so a write does. A log of this size does
+ * not yet slow writers down. */
 enum { FOLD_TIMES = 4 };
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
 
-/* Folds the log after a write, if it has become long. The write has succeeded, whatever becomes of the fold. */
+/* Folds the log after a write, if it has become long. Ignores a failure of the fold, because the write has
+ * succeeded. */
 static void fold_long_log(struct call *call, struct dp_namespace *ns)
 {
     const struct compact_options options = {.fold_only = true, .when_due = true, .times = FOLD_TIMES};
@@ -25,7 +27,7 @@ static void fold_long_log(struct call *call, struct dp_namespace *ns)
     atomic_store(&ns->folding, false);
 }
 
-/* Folds the log after a write was refused because too much of it waits. Returns whether another try may succeed. */
+/* Folds the log after a write was refused because the log is too long. Returns whether another try may succeed. */
 static bool make_room(struct call *call, struct dp_namespace *ns)
 {
     const struct compact_options options = {.fold_only = true};

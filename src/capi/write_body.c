@@ -1,7 +1,7 @@
 /* write_body.c: prints the arrays of a write as JSON. Vectors become base 64, which keeps every bit.
  *
- * Attributes and the request come as JSON texts. Each is read as one object and copied field by field, so none can
- * reach beyond its place. */
+ * Attributes and the request come as JSON texts. Each is parsed as one object and copied field by field, so its
+ * text cannot change the JSON around it. */
 #include "capi/write_body.h"
 
 #include <string.h>

@@ -7,11 +7,11 @@
 #include "base/buffer.h"
 #include "os/call.h"
 
-/* Maximum bytes of a body, as the server takes by default. */
+/* Maximum bytes of a body: the server's default. */
 enum { WRITE_BODY_MAX = 256 << 20 };
 
-/* Prints the fields of write->request if there is one, and the rows of the arrays beside them; write->count ≥ 1. DP_INVALID names the array or the
- * element that is wrong. */
+/* Prints the rows of the arrays, and the fields of write->request if that is not NULL. write->count ≥ 1.
+ * DP_INVALID names the array or the element that is wrong. */
 enum dp_status write_body_print(struct call *call, const struct dp_write *write, struct buffer *out);
 
 #endif

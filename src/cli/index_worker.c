@@ -1,4 +1,4 @@
-/* index_worker.c: `dipper index-worker` looks after all namespaces of a root until it is ended. */
+/* index_worker.c: `dipper index-worker` looks after all namespaces of a root until a signal ends it. */
 #include <stdio.h>
 #include <time.h>
 

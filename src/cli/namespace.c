@@ -1,5 +1,5 @@
-/* namespace.c: `dipper namespace` lists, describes, deletes, verifies and tidies the namespaces of a root. Each verb ends with
- * what it cost. */
+/* namespace.c: `dipper namespace` lists, describes, deletes, verifies and tidies the namespaces of a root. Each
+ * verb prints its cost at the end. */
 #include <inttypes.h>
 #include <errno.h>
 #include <stdio.h>
@@ -90,7 +90,7 @@ static enum dp_status show_namespace(struct namespace_run *run)
 
 /* ---- rm -------------------------------------------------------------------------------------------------- */
 
-/* Reads an id as the namespace's ids are written. Where they are mixed or unknown, digits are an integer. */
+/* Reads an id of the namespace's kind. If that kind is mixed or unknown, digits are an integer. */
 static struct index_id read_id(const char *text, enum id_kind kind)
 {
     char *end;

@@ -1,4 +1,5 @@
-/* namespace_verify.c: `dipper namespace verify`, which finds faults, and with --repair takes out what is damaged. */
+/* namespace_verify.c: `dipper namespace verify`, which finds faults. With --repair it removes damaged segments and
+ * log entries. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,7 +120,7 @@ static void print_plan(struct namespace_run *run, const struct index_repair_resu
                       plan->back);
 }
 
-/* Prints what the buffer has, before the question. */
+/* Prints the buffered output before the question. */
 static void show_output(struct namespace_run *run)
 {
     printf("%.*s", (int)run->out.len, (const char *)run->out.data);
