@@ -7,8 +7,8 @@
 #include "service/compact.h"
 #include "service/write.h"
 
-/* If the log has this many times the due size, no other process folds it, so a write does. A log of this size does
- * not yet slow writers down. */
+/* If the log has this many times the due size, no other process folds it, so a write does. Above this size,
+ * index_write() holds writers back. */
 enum { FOLD_TIMES = 4 };
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
