@@ -94,7 +94,7 @@ static void test_turbopuffer_embeds_into_any_attribute(void **state)
     assert_rows("two", BY("body_vector", "kNN", CAT) "}", "\"rows\":[{\"id\":2,\"$dist\":");
     assert_rows("two", BY("body", "ANN", CAT) "}", "\"rows\":[{\"id\":2,\"$dist\":");
     assert_rows("two", BY("$embed_title", "ANN", CAT) "}", "\"rows\":[{\"id\":1,\"$dist\":");
-    /* A patch embeds the new text; one that clears the text clears the vector. */
+    /* A patch embeds the new text. A patch that clears the text clears the vector. */
     write_rows("two", "{\"patch_rows\":[{\"id\":2,\"title\":\"cat dog\"},{\"id\":1,\"title\":null}]}",
                "\"rows_patched\":2");
     assert_rows("two", BY("title_vector", "ANN", CAT) "}", "\"rows\":[{\"id\":2,\"$dist\":");
@@ -117,7 +117,7 @@ static void test_turbopuffer_embeds_into_any_attribute(void **state)
          "reserved"},
     };
     assert_refusals(api_service, turbopuffer_write, "two", refusals, sizeof refusals / sizeof refusals[0]);
-    /* An attribute with vectors of the client's own. */
+    /* An attribute that has the client's own vectors. */
     write_rows("own", "{\"schema\":{\"v\":\"[2]f32\"},\"upsert_rows\":[{\"id\":1,\"v\":[1,0]}]}", "");
     static const struct refusal own[] = {
         {"{\"schema\":{\"t\":{\"type\":\"string\",\"embed\":{\"model\":\"tiny\",\"attribute\":\"v\"}}}}", 400,

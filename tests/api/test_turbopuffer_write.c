@@ -87,7 +87,7 @@ static void test_turbopuffer_write_reads_rows_of_the_python_client(void **state)
     assert_int_equal(w->patch_condition.len, 0);
 }
 
-/* Recorded too. */
+/* Recorded from turbopuffer's Python client, as the rows above. */
 static void test_turbopuffer_write_reads_columns_of_the_python_client(void **state)
 {
     (void)state;
@@ -409,7 +409,7 @@ static void test_turbopuffer_write_bounds_the_bytes_of_vectors(void **state)
         assert_int_equal(parse((const char *)body.data), DP_TOO_LARGE);
         assert_non_null(strstr(call.error.message, "more than 16777216 bytes as float32"));
     }
-    /* One vector more, beside a full column, stays as it came. */
+    /* After a full column, one more vector stays as text. */
     flat_body(&body, 256, NUMBERS, true);
     body.len -= 2; /* the last brace, and the NUL */
     buffer_append_str(&body, ",\"upsert_rows\":[{\"id\":\"x\",\"vector\":[1]}]}");

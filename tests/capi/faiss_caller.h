@@ -39,7 +39,7 @@ enum dp_status caller_try(struct caller *caller, const struct dp_index_options *
                           struct dp_error *error);
 /* Opens a caller's file, or fails the test. */
 struct dp_index *caller_open(struct caller *caller, const struct dp_index_options *options);
-/* The free_ctx of a caller's file: counts. */
+/* The free_ctx of a caller's file. Counts its calls. */
 void caller_free(void *ctx);
 /* Opens a URL, or fails the test. */
 struct dp_index *open_faiss_url(const char *url, const struct dp_index_options *options);

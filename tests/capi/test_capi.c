@@ -131,7 +131,7 @@ static void test_capi_embeds_by_meaning(void **state)
 static void test_capi_embeds_the_same_alone_and_with_others(void **state)
 {
     (void)state;
-    enum { COUNT = 2500 }; /* more than one run's */
+    enum { COUNT = 2500 }; /* more than one run embeds */
     struct world w = tiny_world(2);
     struct dp_error error;
     static char texts[COUNT][32];
@@ -264,7 +264,7 @@ static void test_capi_embedding_keeps_to_its_limits(void **state)
     assert_int_equal(dp_embed(w.model, texts, MANY, NULL, want, &error), DP_OK);
     assert_int_equal(dp_embed(w.model, texts, MANY, &limited, out, &error), DP_OK);
     assert_memory_equal(out, want, MANY * TINY_DIM * sizeof *out);
-    assert_true(wish.asked > 0); /* it takes more than 20 ms */
+    assert_true(wish.asked > 0); /* the call takes more than 20 ms */
     wish = (struct wish){.end = true};
     assert_int_equal(dp_embed(w.model, texts, MANY, &limited, out, &error), DP_CANCELLED);
     assert_int_equal(wish.asked, 1);
@@ -588,7 +588,8 @@ static void test_capi_names_what_is_wrong_with_a_search(void **state)
     assert_non_null(strstr(error.message, "384"));
     assert_null(found);
     assert_int_equal(search_vector(ns, vector, 0, 3, &found, NULL), DP_INVALID);
-    assert_int_equal(search_vector(ns, vector, TINY_DIM, 3, &found, NULL), DP_INVALID); /* no direction */
+    /* A zero vector has no direction. */
+    assert_int_equal(search_vector(ns, vector, TINY_DIM, 3, &found, NULL), DP_INVALID);
     vector[1] = NAN;
     assert_int_equal(search_vector(ns, vector, TINY_DIM, 3, &found, &error), DP_INVALID);
     assert_null(found);
@@ -685,7 +686,7 @@ static void test_capi_survives_every_failed_allocation(void **state)
             print_message("%zu allocations failed in turn\n", n - 1);
             return;
         }
-        if (status != DP_NOMEM && status != DP_UNKNOWN) /* in the store, while the manifest is being written */
+        if (status != DP_NOMEM && status != DP_UNKNOWN) /* UNKNOWN: the store was writing the manifest */
             fail_msg("allocation %zu: %s", n, dp_status_name(status));
     }
 }
@@ -712,7 +713,7 @@ int main(void)
         cmocka_unit_test(test_capi_closing_null_does_nothing),
         cmocka_unit_test(test_capi_survives_every_failed_allocation),
     };
-    /* Hundreds of loads, each with an fsync: in memory where the system has a folder there. */
+    /* The tests make hundreds of loads, each with an fsync. So the files are in memory if the system has /dev/shm. */
     if (access("/dev/shm", W_OK | X_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 1);
     return test_run(tests);

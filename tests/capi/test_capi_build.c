@@ -12,7 +12,7 @@
 #include "capi_calls.h"
 #include "test_support.h"
 
-/* Replaces the C library's: these files need not survive a crash, and a busy disk takes long. */
+/* Replaces the C library's fsync, which takes long on a busy disk. These files need not survive a crash. */
 int fsync(int fd)
 {
     (void)fd;
@@ -397,7 +397,8 @@ static void test_capi_build_measures_recall(void **state)
         double reached = (double)hits / (QUERIES * K);
         print_message("recall %.2f asked, %.4f reached, %.0f KB a query\n", wanted[w], reached,
                       (double)bytes / QUERIES / 1024);
-        assert_true(reached >= wanted[w] - 0.02); /* and without reading all of the file */
+        assert_true(reached >= wanted[w] - 0.02);
+        /* A higher recall reads more, but never the whole file. */
         assert_true(bytes > read && bytes < (uint64_t)QUERIES * BASE * DIM * 4 * 6 / 10);
         read = bytes;
     }
@@ -429,7 +430,7 @@ static void test_capi_build_measures_recall(void **state)
     expect(dp_index_open(path, &elsewhere, &index, &error), DP_OK);
     search_by(index, 0.9, 0, DP_OK, NULL);
     search_by(index, 1, 0, DP_INVALID, "the highest that was measured is 0.9");
-    remove(elsewhere.recall_table); /* the index keeps it */
+    remove(elsewhere.recall_table); /* the index keeps the table in memory */
     search_by(index, 0.95, 0, DP_OK, NULL);
     dp_index_close(index);
 }

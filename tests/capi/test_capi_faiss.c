@@ -76,10 +76,11 @@ static void test_capi_faiss_in_memory_answers_as_faiss(void **state)
     }
 }
 
-/* Queries of one call share lists in memory. Each gets the same bits as in a call for itself, and reads nothing. */
+/* Queries of one call share lists in memory. Each query gets the same bits as in a call for itself, and reads
+ * nothing. */
 static void test_capi_faiss_in_memory_answers_many_as_one_by_one(void **state)
 {
-    enum { COUNT = 150, K = 7 }; /* more than are searched together */
+    enum { COUNT = 150, K = 7 }; /* more queries than are searched together */
     static float queries[COUNT * DIM_MAX], each[COUNT * K], together[COUNT * K];
     static int64_t each_ids[COUNT * K], together_ids[COUNT * K];
     (void)state;

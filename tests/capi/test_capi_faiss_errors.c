@@ -142,7 +142,7 @@ static void test_capi_faiss_k_and_nprobe_may_exceed_the_file(void **state)
     int64_t *ids = calloc(k, sizeof *ids);
     float *distances = calloc(k, sizeof *distances);
     assert_true(ids && distances);
-    /* All lists: all vectors, and then none. */
+    /* A search of all lists finds all vectors. The place after them stays empty. */
     assert_int_equal(search_lists(index, a.queries, 1, a.d, k, SIZE_MAX, ids, distances, NULL, NULL), DP_OK);
     assert_true(ids[k - 2] >= 0 && distances[0] <= distances[k - 2]);
     assert_int_equal(ids[k - 1], -1);

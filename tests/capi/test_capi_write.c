@@ -176,7 +176,7 @@ static void test_capi_writes_string_ids_and_requests(void **state)
     must(dp_namespace_write(ns, &write, &answer, &error), &error);
     assert_non_null(strstr(dp_answer_json(answer), "\"upserted_ids\":[\"c\"]"));
     assert_int_equal(dp_answer_number(answer, "rows_deleted"), 1);
-    assert_int_equal(dp_answer_number(answer, "upserted_ids"), 0); /* no number */
+    assert_int_equal(dp_answer_number(answer, "upserted_ids"), 0); /* the field is no number */
     assert_int_equal(dp_answer_number(answer, "nothing"), 0);
     dp_answer_free(answer);
     expect_answer(ns, "{\"rank_by\": [\"n\", \"desc\"], \"filters\": [\"n\", \"Gte\", 1]}",
@@ -197,7 +197,7 @@ static void test_capi_a_write_with_a_key_counts_once(void **state)
                      1); /* the answer is the same, and nothing changes */
     expect_answer(ns, "{\"rank_by\": [\"id\", \"asc\"], \"include_attributes\": [\"n\"]}", "{\"id\":1,\"n\":2}");
     other.idempotency_key = "order 17";
-    assert_int_not_equal(dp_namespace_write(ns, &other, NULL, NULL), DP_OK); /* another write */
+    assert_int_not_equal(dp_namespace_write(ns, &other, NULL, NULL), DP_OK); /* the key belongs to another write */
     write.idempotency_key = "";
     expect_write(ns, &write, DP_INVALID, "Idempotency-Key");
     dp_namespace_close(ns);
@@ -269,7 +269,7 @@ static void test_capi_deletes_a_namespace_and_writes_it_anew(void **state)
     dp_namespace_close(ns);
 }
 
-/* A handle that was opened without `create` needs the namespace, but writes to it as well. */
+/* A handle that was opened without `create` needs an existing namespace, and can write to it. */
 static void test_capi_opens_for_writing_only_what_exists(void **state)
 {
     (void)state;
@@ -399,7 +399,7 @@ static struct dp_write plain_row(const uint64_t *id)
     return (struct dp_write){.size = sizeof(struct dp_write), .count = 1, .ids = id};
 }
 
-/* Nobody else folds, so the write that makes the log long does. */
+/* If no other process folds, the write that makes the log long folds it. */
 static void test_capi_a_write_folds_a_long_log(void **state)
 {
     (void)state;
@@ -420,7 +420,7 @@ static void test_capi_a_write_folds_a_long_log(void **state)
     dp_namespace_close(ns);
 }
 
-/* Others have written more than the log takes: the write that is refused folds the log and is written then. */
+/* Other writers have filled the log. A write is refused, so the call folds the log and makes the write again. */
 static void test_capi_a_refused_write_makes_room(void **state)
 {
     (void)state;
@@ -429,7 +429,7 @@ static void test_capi_a_refused_write_makes_room(void **state)
     struct dp_error error;
     for (uint64_t id = 1; id <= LOG_ENTRIES; id++) {
         struct dp_write others = plain_row(&id);
-        others.request = "{\"disable_backpressure\": true}"; /* not slowed down either */
+        others.request = "{\"disable_backpressure\": true}"; /* these writes are neither refused nor slowed down */
         others.no_fold = true;
         must(dp_namespace_write(ns, &others, NULL, &error), &error);
     }
@@ -463,7 +463,7 @@ static void *write_many(void *context)
         w->failed = dp_namespace_write(w->ns, &write, NULL, NULL) != DP_OK;
         if (i % 8 == 7 && !w->failed) {
             enum dp_status status = dp_namespace_compact(w->ns, &due, NULL, NULL);
-            w->failed = status != DP_OK && status != DP_CONFLICT; /* another thread was first each time */
+            w->failed = status != DP_OK && status != DP_CONFLICT; /* other threads were first each time */
         }
     }
     return NULL;
@@ -500,7 +500,7 @@ static void test_capi_writes_keep_to_their_limits(void **state)
     struct dp_write write = films_write();
     write_and_count(ns, &write, "rows_affected");
     write.limits = (struct dp_limits){.timeout_ms = 60000, .cancelled = always};
-    assert_int_equal(write_and_count(ns, &write, "rows_affected"), 3); /* too short to be asked */
+    assert_int_equal(write_and_count(ns, &write, "rows_affected"), 3); /* too short a call to ask `cancelled` */
     const struct dp_call_options options = {.size = sizeof options, .limits = {.timeout_ms = 60000}},
                                  no_size = {0};
     struct dp_answer *answer;
@@ -577,7 +577,8 @@ int main(void)
         cmocka_unit_test(test_capi_writes_keep_to_their_limits),
         cmocka_unit_test(test_capi_writing_survives_failed_allocations),
     };
-    /* Two thousand writes, each with an fsync: in memory where the system has a folder there. */
+    /* The tests make two thousand writes, each with an fsync. So the files are in memory if the system has
+     * /dev/shm. */
     if (access("/dev/shm", W_OK | X_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 1);
     return test_run(tests);

@@ -1,7 +1,7 @@
 """The Python package, dipper, as users see it: arrays in and out, errors, threads, signals, forks.
 
-Run against the build folder by make check, and by make check-python against the wheel in a venv where nothing else is
-(DIPPER_PYTHON says so).
+`make check` runs this file against the build folder. `make check-python` runs it against the wheel, in a venv with
+nothing else (DIPPER_PYTHON says so).
 """
 import gc
 import json
@@ -147,7 +147,7 @@ def test_nprobe_is_an_attribute_as_in_faiss(index, path, queries):
         assert index.nprobe == nprobe
         assert np.array_equal(index.search(queries, 4)[1], stock.search(queries, 4)[1])
     everything = index.last_cost.bytes
-    index.search(queries, 4, 1)  # what a search is told comes first
+    index.search(queries, 4, 1)  # the argument counts, not the attribute
     assert index.last_cost.bytes < everything and index.nprobe == stock.nlist
     for wrong in (0, -1, 2.0, True, "16", None):
         with pytest.raises((TypeError, ValueError), match="nprobe is"):
@@ -192,7 +192,7 @@ def test_a_closed_index_says_so(dipper, path, queries):
     index.close()
     with pytest.raises(ValueError, match="closed"):
         index.search(queries, 1)
-    assert index.ntotal == 400  # what is known stays known
+    assert index.ntotal == 400  # the facts about the file stay
 
 
 def test_open_takes_known_facts(dipper, path):
@@ -216,7 +216,7 @@ def test_a_flat_file_and_one_with_a_flat_part(dipper, tmp_path):
             assert ours.ntotal == 2000
             if factory == "Flat":
                 assert np.array_equal(ours.search(x[:70], 5, scan_all=True)[1], stock.search(x[:70], 5)[1])
-                assert ours.last_cost.bytes == 2 * 2000 * 64  # read for 64 queries, and for 6
+                assert ours.last_cost.bytes == 2 * 2000 * 64  # read once for 64 queries, and once for the other 6
                 with pytest.raises(ValueError, match="no flat part"):
                     ours.search(x[:1], 5, k_factor=2)
             else:

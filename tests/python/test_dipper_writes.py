@@ -1,6 +1,6 @@
 """Namespaces that the Python package writes: upsert, patch, delete, conditions, types, upkeep, queries with filters.
 
-Run against the build folder by make check, and by make check-python against the wheel.
+`make check` runs this file against the build folder, and `make check-python` against the wheel.
 """
 import datetime
 import threading

@@ -13,9 +13,9 @@ from make_faiss_golden import search as their_search  # noqa: E402
 from test_faiss_agree import K, METRICS, assert_agree, made_up, tool  # noqa: F401 (tool is a fixture)
 
 QUERIES = 200
-faiss.omp_set_num_threads(1)  # its threads spin where cores are shared
+faiss.omp_set_num_threads(1)  # FAISS's threads spin when they share cores
 
-# factory string, dimensions, vectors, lists of blocks or transforms or a graph: up to this many rounds to open
+# factory string, dimensions, vectors, maximum of rounds to open (blocks, transforms, graphs and id maps need more)
 KINDS = [
     ("IVF40,Flat", 24, 2000, 2), ("IVF7,Flat", 33, 900, 2), ("IVF300,Flat", 5, 100, 2),
     ("IVF40,SQ8", 33, 2000, 2), ("IVF40,SQ4", 31, 2000, 2), ("IVF40,SQ6", 33, 2000, 2), ("IVF40,SQfp16", 17, 2000, 2),
@@ -35,8 +35,9 @@ KINDS = [
 ]
 
 
-# RaBitQ rounds queries. We fuse its multiplication and addition where FAISS's AVX-512 code does (rabitq.c); its other
-# codes do so elsewhere, and then the last bit of a float now and then rounds a component of a query the other way.
+# RaBitQ rounds queries. Dipper fuses multiplications and additions at the same places as FAISS's AVX-512 code
+# (rabitq.c). FAISS's other code fuses them at other places, so the last bit of a float may differ, and now and then a
+# component of a query is rounded the other way.
 ROUNDED_OTHERWISE = 0 if "AVX512" in faiss.get_compile_options() else 4
 
 
@@ -166,7 +167,7 @@ def test_changed_files_agree(tool, tmp_path, change):
 
 
 def on_a_grid(x):
-    """Sums of products of such numbers are exact in floats in any order; few of them tie."""
+    """Rounds numbers so that sums of their products are exact in floats, in any order. Few of these sums tie."""
     return (np.round(x * 32) / 32).astype("float32")
 
 
@@ -196,7 +197,7 @@ def test_fast_scan_is_the_same_to_the_step(tool, tmp_path, factory, d, metric):
     queries = on_a_grid(made_up(QUERIES, d, "l2", seed=8))
     for nprobe in (1, 8, 20):
         (our_d, our_i), _ = our_search(tool, path, queries, nprobe, tmp_path)
-        near = queries.astype("f8") @ centroids.T  # lists that tie are ours to choose
+        near = queries.astype("f8") @ centroids.T  # among lists that tie, Dipper chooses
         if metric == "l2":
             near = 2 * near - (queries ** 2).sum(1)[:, None] - (centroids ** 2).sum(1)
         lists = np.argsort(-near, axis=1, kind="stable")[:, :nprobe]
@@ -234,7 +235,7 @@ def test_fast_scan_agrees(tool, tmp_path, factory, d, metric):
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])
 def test_rabitq_in_large_blocks_reads_its_own_bits(tool, tmp_path, metric):
-    """Codes of several bits are the same in blocks of 32 and 64, so the answers are. (FAISS 1.15 reads other vectors' sign
+    """Codes of several bits are the same in blocks of 32 and 64, so the answers are too. (FAISS 1.15 reads other vectors' sign
     bits behind the first 32 of a block.)"""
     x, queries = made_up(2000, 24, metric), made_up(QUERIES, 24, metric, seed=8)
     answers = []
@@ -247,7 +248,7 @@ def test_rabitq_in_large_blocks_reads_its_own_bits(tool, tmp_path, metric):
     largest = float((x * x).sum(1).max())
     assert_agree(answers[0], theirs, queries, largest)
     same = np.mean([len(set(a) & set(b)) / K for a, b in zip(answers[0][1], answers[1][1])])
-    assert same > 0.99  # what is looked at closely depends on the order of the lists
+    assert same > 0.99  # the order of the lists decides which vectors get all bits scored
 
 
 @pytest.mark.parametrize("bits", [0, 1, 3, 4, 8])
@@ -440,7 +441,7 @@ def refined_index(index):
                                      "IDMap,IVF20,SQ6,RFlat", "IDMap,OPQ4_8,IVF20,SQ8,RFlat", "SQ4,RFlat",
                                      "IVF20_HNSW8,SQ4,RFlat"])
 def test_flat_parts_refine_as_faiss_does(tool, tmp_path, factory, metric):
-    """Candidates and their second scores are FAISS's; they take one more round."""
+    """The candidates and their exact scores equal FAISS's. The exact scores take one more round."""
     x, queries = made_up(2000, 16, metric), made_up(60, 16, metric, seed=8)
     x[17] = np.nan if "IVF" in factory else 0  # in no list, but in the flat part
     index = faiss.index_factory(16, factory, METRICS[metric])

@@ -58,7 +58,7 @@ def cosines(a, b):
 def test_vectors_equal_sentence_transformers(dipper, write_folder, case):
     with dipper.Embedder(write_folder(case), precision="fp32") as embedder:
         for encode, want in ((embedder.encode, "plain"), (embedder.encode_query, "query"), (embedder.encode_document, "document")):
-            # Without normalize the pooled vector: its direction is the library's whether its model normalises or not.
+            # normalize=False gives the pooled vector. Its direction is the library's, whether or not the model normalises.
             assert cosines(encode(TEXTS, normalize=False), case["vectors"][want]).min() > 0.999999, want
 
 
@@ -120,7 +120,7 @@ def test_namespaces_use_the_prompts(dipper, program, write_folder, tmp_path):
     assert distances("--query-prompt", "cat ") == expected(embedder.encode("cat heat"))
     namespace = dipper.Namespace(tmp_path / "root", "n", embedder=embedder)
     assert {row.id: row.dist for row in namespace.query("heat")} == expected(embedder.encode_query("heat"))
-    # Documents under another prompt are another model's.
+    # With another document prompt, the fingerprint is that of another model.
     done = run("search", "n", "heat", "--document-prompt", "none")
     assert done.returncode == 1 and "model" in done.stderr
 

@@ -65,12 +65,12 @@ def test_faiss_opens_a_segment_and_agrees(tools, tmp_path, metric, n, d, windows
     assert index.metric_type == (faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2)
     assert (segment["rows"], segment["vectors"]) == (n, n * windows)
 
-    # The .dpr has the vectors as they were given; the file's codes are of vectors of length 1 for cosine. Row numbers are
-    # list by list: each list owns a contiguous range of the rows whose first vector it holds.
+    # The .dpr has the vectors as they were given; the file's codes are of vectors of length 1 for cosine. Rows are
+    # numbered list by list: each list owns a contiguous range of the rows whose first vector it holds.
     stored = np.fromfile(dpr, dtype="u1", offset=HEAD, count=n * windows * (4 * d + 8)).reshape(n * windows, -1)
     stored = stored[:, :4 * d].copy().view("<f4").reshape(n, windows, d)
     first = x.reshape(n, windows, d)[:, 0]
-    ids = np.argmax(2 * stored[:, 0] @ first.T - (first * first).sum(1), axis=1)  # the row given that is nearest
+    ids = np.argmax(2 * stored[:, 0] @ first.T - (first * first).sum(1), axis=1)  # the nearest given row
     np.testing.assert_array_equal(stored, x.reshape(n, windows, d)[ids])
     assert sorted(ids) == list(range(n))
 

@@ -128,7 +128,7 @@ static void test_auth_counts_texts_that_are_answered(void **state)
     "{\"upsert_rows\":[{\"id\":1,\"t\":\"cat\"},{\"id\":2,\"t\":\"dog\"}],\"schema\":{\"t\":{\"type\":" \
     "\"string\",\"embed\":\"tiny\"}}}"
 
-/* A write that embeds counts its texts; one that is refused counts nothing, also after it has embedded them. */
+/* A write that embeds counts its texts. A refused write counts nothing, even if it has embedded its texts. */
 static void test_auth_counts_texts_that_are_written(void **state)
 {
     (void)state;

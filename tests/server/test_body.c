@@ -105,7 +105,7 @@ static void test_body_gives_back_what_was_sent(void **state)
     static const size_t sizes[] = {
         0, 1, BODY_RECEIVED_MAX, BODY_RECEIVED_MAX + 1, BODY_MEMORY_MAX, BODY_MEMORY_MAX + 1, sizeof plain};
     const size_t files = open_files();
-    const size_t memory_most = BODY_MEMORY_MAX + 2 * BODY_RECEIVED_MAX + (9 << 20); /* the last: a window */
+    const size_t memory_most = BODY_MEMORY_MAX + 2 * BODY_RECEIVED_MAX + (9 << 20); /* 9 MiB: a window */
     struct request_body b;
     request_body_init(&b, &memory, &disk);
     fill(plain, sizeof plain);

@@ -55,7 +55,7 @@ static struct service *slow_service(void)
     return service;
 }
 
-/* Waits until `count` lists wait. If that never happens, the test's time limit ends it. */
+/* Waits until `count` listings wait in the store. If they never do, the time limit ends the test. */
 static void until_inside(int count)
 {
     while (atomic_load(&inside) != count)

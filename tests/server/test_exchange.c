@@ -610,7 +610,7 @@ static void test_exchange_compresses_answers(void **state)
     request("POST", target, "Accept-Encoding: gzip\n", small);
     assert_null(header("Content-Encoding"));
     assert_answer(200, "\"rows\":[");
-    /* without memory set aside for it, the answer goes out as it is */
+    /* without memory for the stream, the server sends the answer uncompressed */
     context.answers.max = 100 << 10;
     request("POST", target, "Accept-Encoding: gzip\n", large);
     assert_null(header("Content-Encoding"));
@@ -656,7 +656,7 @@ static void test_exchange_takes_larger_bodies_of_writes(void **state)
     exchange_end(&exchange, false);
 
     begin("POST", target, "Content-Length:4001\n");
-    assert_true(exchange.refused && exchange.must_close); /* at once: it does not read so much */
+    assert_true(exchange.refused && exchange.must_close); /* at once: the server does not read so much */
     exchange_run(&exchange);
     assert_answer(413, "4001 bytes, but at most 4000");
 
@@ -675,7 +675,7 @@ static void test_exchange_takes_larger_bodies_of_writes(void **state)
     assert_answer(413, "at most 1000");
 }
 
-/* The transport gives what has come to another thread each megabyte. */
+/* After each megabyte, the transport hands the received bytes to another thread. */
 static void test_exchange_stores_large_bodies(void **state)
 {
     (void)state;
@@ -703,7 +703,7 @@ static void test_exchange_stores_large_bodies(void **state)
             exchange_run(&exchange);
             exchange_end(&exchange, false);
         }
-        if (end == 2) { /* one byte beyond */
+        if (end == 2) { /* one byte beyond the limit */
             exchange_body(&exchange, span_str("x"));
             exchange_run(&exchange);
             assert_answer(413, "more than 10485760 bytes");

@@ -110,8 +110,8 @@ static void test_head_is_whole_only_when_nothing_was_skipped(void **state)
         {"POST /|HTTP/1.1||A| \t||B|  y  ||||", {"A", "", "B", "y  "}, true},
         {"POST /|HTTP/1.1||||", {NULL}, true},
         {"POST /|HTTP/1.1||A|x|B|y||||", {"A", "x", "B", "y"}, false},    /* a bare LF */
-        {"POST /|HTTP/1.1|A|x||B|y||||", {"A", "x", "B", "y"}, false},    /* behind the request line */
-        {"POST /|HTTP/1.1||A|x||B|y|||", {"A", "x", "B", "y"}, false},    /* at the end */
+        {"POST /|HTTP/1.1|A|x||B|y||||", {"A", "x", "B", "y"}, false},    /* a bare LF behind the request line */
+        {"POST /|HTTP/1.1||A|x||B|y|||", {"A", "x", "B", "y"}, false},    /* a bare LF at the end */
         {"POST /|HTTP/1.1||A|x|z||B|y||||", {"A", "x", "B", "y"}, false}, /* a NUL in a value */
         {"POST /|HTTP/1.1||A|x||| z||", {"A", "x"}, false},               /* the parser took ": z" for the end */
         {"POST /|HTTP/1.1||A|x|| z||||", {"A", "x"}, false},              /* a folded line */

@@ -169,7 +169,7 @@ static void test_rights_hold_for_names_that_a_handler_uses(void **state)
         assert_int_equal(ask_route(key, &route, "others"), cases[i].others);
     }
     struct route route = route_of(list_all, RIGHT_TO_READ, SCOPE_PATH_AND_BODY);
-    assert_int_equal(ask_route(key, &route, "th"), 403); /* the route's scope is no list */
+    assert_int_equal(ask_route(key, &route, "th"), 403); /* the route's scope allows no list */
     /* A key without the right to read reaches no namespace through a handler that reads. */
     const struct key_wish writer = {.email = span_str("c@d"), .rights = RIGHT_WRITE};
     memcpy(key, fixture_key_with(chain_accounts, writer)->text, sizeof key);
@@ -210,8 +210,8 @@ static void test_rights_have_no_default(void **state)
     routes[4].dialect = NULL;
     routes[5].scope = SCOPE_NOTHING;   /* it reads but has no scope */
     routes[6].pattern = "/v2/query";   /* the path names no namespace */
-    routes[7].right = RIGHT_OF_ANYONE; /* with a scope */
-    routes[8].body = BODY_LARGE;       /* on an I/O thread */
+    routes[7].right = RIGHT_OF_ANYONE; /* it needs no key but has a scope */
+    routes[8].body = BODY_LARGE;       /* it runs on an I/O thread */
     for (size_t i = 0; i < 9; i++) {
         assert_int_equal(route_check(&routes[i], &error), DP_INVALID);
         assert_non_null(strstr(error.message, routes[i].pattern));

@@ -323,7 +323,7 @@ static void test_ingest_that_fails_does_not_wait_for_more_input(void **state)
     service_free(s);
 }
 
-/* A load that stands still, and its caller, who cancels after ingest has asked a few times. */
+/* A load that waits, and a caller who cancels after ingest has asked it three times. */
 struct standstill {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -332,7 +332,7 @@ struct standstill {
     _Atomic bool cancelled;
 };
 
-/* Runs on the loading thread: waits until the caller lets it go. */
+/* Runs on the loading thread: waits until the caller cancels. */
 static void stand_still(void *ctx, const struct ingest_progress *progress)
 {
     struct standstill *s = ctx;

@@ -105,7 +105,7 @@ static void test_service_small_segments_are_merged(void **state)
     end_upkeep(&u);
 }
 
-/* What the readers know is enough: an open namespace that rests costs nothing. */
+/* Upkeep learns from the readers that nothing is due, so an idle open namespace costs no request. */
 static void test_service_idle_namespaces_cost_no_request(void **state)
 {
     struct upkeep_world u;
@@ -149,7 +149,7 @@ static void test_service_a_worker_finds_all_namespaces(void **state)
     log_deinit(&log);
 }
 
-/* A fold claims the next ones: another node leaves them to it, unless much waits. */
+/* A node that folds claims the next folds. Another node leaves them to it, unless eight times as much waits. */
 static void test_service_another_node_respects_a_claim(void **state)
 {
     struct upkeep_world a, b;
@@ -198,7 +198,7 @@ static void test_service_a_failure_is_counted_and_followed_by_a_pause(void **sta
     log_deinit(&log);
 }
 
-/* With threads, it begins and ends. */
+/* An upkeep with threads starts and ends. */
 static void test_service_threads_of_the_upkeep_end(void **state)
 {
     struct world *w = *state;

@@ -247,7 +247,7 @@ static void test_write_many_create_one_namespace(void **state)
     service_free(two);
 }
 
-/* Each server has the namespace open, and sees a new attribute first in its own write. */
+/* Both servers have the namespace open. `two` writes an attribute that has a type already, which `two` has not seen. */
 static void test_write_the_first_type_of_an_attribute_counts(void **state)
 {
     (void)state;
@@ -277,7 +277,8 @@ static void test_write_respects_read_only_of_another_server(void **state)
     struct call *call = fixture_call();
     assert_int_equal(service_set_read_only(call, one, span_str("fixed"), true), DP_OK);
     assert_int_equal(write_one(call, one, upsert(&w, "fixed", 4, NULL, NULL)), DP_DENIED);
-    /* `two` has not read the manifest since; it does so when it acknowledges a write. */
+    /* `two` has not read the manifest since then. It reads the manifest when it acknowledges a write, so one write
+     * succeeds. */
     assert_int_equal(write_one(call, two, upsert(&w, "fixed", 4, NULL, NULL)), DP_OK);
     assert_int_equal(write_one(call, two, upsert(&w, "fixed", 5, NULL, NULL)), DP_DENIED);
     assert_int_equal(service_set_read_only(call, one, span_str("fixed"), false), DP_OK);
@@ -336,7 +337,8 @@ static void test_write_creates_anew_what_others_delete(void **state)
     }
 }
 
-/* `two` has the namespace open while `one` deletes it. If `two` has not seen it for long, it asks first, and creates it anew. */
+/* `two` has the namespace open while `one` deletes it. If `two` has not seen the namespace for long, its write
+ * asks first whether the namespace exists, and creates it anew. */
 static void test_write_asks_whether_an_idle_namespace_is_there(void **state)
 {
     (void)state;
@@ -440,14 +442,14 @@ static void test_write_that_was_sent_is_not_made_again_in_the_next_life(void **s
                          anew ? DP_OK : DP_NOT_FOUND);
         if (anew)
             assert_int_equal(info.stats.rows, 1);
-        must_write(s, upsert(&w, "short", 3, NULL, NULL)); /* a new write creates it */
+        must_write(s, upsert(&w, "short", 3, NULL, NULL)); /* a new write creates a missing namespace */
         assert_int_equal(rows_of(s, "short"), anew ? 2 : 1);
         service_free(s);
         service_free(other);
     }
 }
 
-/* `two` has seen the namespace before it was deleted, and it had no log then. */
+/* `two` saw the namespace before its deletion, when the namespace had no log. */
 static void test_write_brings_no_deleted_namespace_back(void **state)
 {
     (void)state;
@@ -509,7 +511,8 @@ static void test_write_is_found_by_a_server_that_saw_another_metric(void **state
     service_free(two);
 }
 
-/* Rows for more than one entry of the log become a load, which has no place for a key: it would count twice. */
+/* Rows that exceed one entry of the log become a load. A load cannot keep a key, so such a request with a key
+ * fails. */
 static void test_write_with_a_key_never_becomes_a_load(void **state)
 {
     (void)state;
