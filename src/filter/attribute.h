@@ -42,7 +42,7 @@ struct attribute {
     struct span options; /* a JSON object of the index options that were declared; empty: none */
     uint32_t dim;        /* of a vector attribute; of others 0 */
     enum vector_element element;
-    struct span fingerprint; /* of the model that has embedded its vectors, hexadecimal; empty: none has */
+    struct span fingerprint; /* of the model that embedded its vectors, hexadecimal; empty: no model did */
     bool unfiltered;         /* its options or its type keep it out of filters and orders */
     bool checked;            /* its options say "filterable": true, so the values have a maximum */
     bool dropped;            /* the declaration {"drop": true} has ended it; its name stays taken */
@@ -66,9 +66,10 @@ struct schema {
 const char *attribute_type_print(const struct attribute *attribute, char out[ATTRIBUTE_TYPE_ROOM]);
 /* Parses the name of a type into type, dim and element. Returns false for an unknown one. */
 bool attribute_type_parse(struct span name, struct attribute *out);
-/* Returns the type of the elements of an array type; of another type the type itself. */
+/* Returns the type of the elements of an array type; for any other type, the type itself. */
 enum attribute_type attribute_item_type(enum attribute_type type);
-/* Returns the type of arrays of this type. Bytes, vectors and arrays have none: the type itself. */
+/* Returns the type of arrays of this type. No array holds bytes, vectors or arrays: for these, returns the type
+ * itself. */
 enum attribute_type attribute_array_type(enum attribute_type item);
 
 static inline bool attribute_is_array(enum attribute_type type)

@@ -1,5 +1,5 @@
-/* filter/datetime.c: parses and prints points in time. Days are counted as H. Hinnant's "chrono-compatible
- * low-level date algorithms" count them, in the proleptic Gregorian calendar. */
+/* filter/datetime.c: parses and prints points in time. It counts days by H. Hinnant's "chrono-compatible low-level
+ * date algorithms", in the proleptic Gregorian calendar. */
 #include "filter/datetime.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, MINUTE_MS = 60 * 1000, FRACTION_DIGITS_MAX = 9 };

@@ -126,7 +126,7 @@ bool document_find(struct span document, struct span name, struct span *value)
 struct text_bytes {
     const uint8_t *at, *end;
     bool escaped;
-    uint8_t character[4]; /* the character of an escape that is given now */
+    uint8_t character[4]; /* the bytes of the latest escape, while next_byte() gives them */
     size_t given, length;
 };
 

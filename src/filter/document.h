@@ -1,8 +1,7 @@
-/* filter/document.h: walks over a document, which is a JSON object that a segment or the log has taken in
- * before.
+/* filter/document.h: walks over a document: a JSON object from a segment or the log.
  *
- * The walk trusts the syntax, which was checked then, and stays within its bytes whatever they are: of bytes
- * that are no JSON it gives some pairs, or none.
+ * The syntax was checked before the document was stored, so the walk trusts it. The walk stays within its bytes,
+ * whatever they are: from bytes that are not JSON it gives some pairs, or none.
  */
 #ifndef FILTER_DOCUMENT_H
 #define FILTER_DOCUMENT_H
@@ -13,7 +12,7 @@ struct document_walk {
     const uint8_t *at, *end;
 };
 
-/* A member of a document, as it stands there. */
+/* A member of a document: two parts of its text. */
 struct document_member {
     struct span key; /* between its quotes, with its escapes */
     struct span value;
@@ -33,8 +32,8 @@ bool document_find(struct span document, struct span name, struct span *value);
 /* Gives the next element of an array that document_begin() was given. Returns false at its end. */
 bool document_next_item(struct document_walk *walk, struct span *out);
 
-/* Compares the characters of two texts as bytes of UTF-8. Each may have JSON's escapes, and stands between
- * quotes then. */
+/* Compares the characters of two texts as bytes of UTF-8. `a_escaped`, `b_escaped`: the text is what stands
+ * between the quotes of a JSON string, with its escapes. */
 int text_compare(struct span a, bool a_escaped, struct span b, bool b_escaped);
 
 #endif

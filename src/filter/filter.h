@@ -3,8 +3,8 @@
  *   filter  := ["And", [filter, …]] | ["Or", [filter, …]] | ["Not", filter] | [attribute, operator, operand]
  *   operand := a value or null | [value, …] | {"$ref_new": attribute}
  *
- *   Eq NotEq             a value, null (no value), or of an array attribute an array, element by element
- *   In NotIn             an array of values; of an array attribute: some element is one of them
+ *   Eq NotEq             a value or null (no value); for an array attribute, an array, compared element by element
+ *   In NotIn             an array of values; for an array attribute: some element is one of them
  *   Lt Lte Gt Gte        null is the smallest value: Lt and Lte match rows without one; Lt null matches none
  *   Contains NotContains, ContainsAny NotContainsAny, AnyLt AnyLte AnyGt AnyGte    of array attributes
  *
@@ -30,18 +30,18 @@ struct filter;
 
 /* A row to match. */
 struct filter_row {
-    struct span id;       /* its id key; empty: there is no row, and all is null */
+    struct span id;       /* its id key; empty: there is no row, and every attribute is null */
     struct span document; /* a JSON object, or empty */
 };
 
-/* Parses a filter, into `arena`; it may point into `json`, which must live as long. `allow_new`: operands may
- * be {"$ref_new": attribute}, the attribute of the incoming row. The schema is needed while parsing only. Fails
- * with DP_INVALID (no filter, an operand of another type, an attribute that is not filterable), DP_UNSUPPORTED
- * (an operator that needs an index) or DP_NOMEM. */
+/* Parses a filter into `arena`. The filter may point into `json`, which must live as long as the filter.
+ * `allow_new`: operands may be {"$ref_new": attribute}, the attribute of the incoming row. The schema is needed
+ * while parsing only. Fails with DP_INVALID (no filter, an operand of another type, an attribute that is not
+ * filterable), DP_UNSUPPORTED (an operator that needs an index) or DP_NOMEM. */
 enum dp_status filter_parse(struct arena *arena, struct span json, const struct schema *schema, bool allow_new,
                             struct filter **out, struct dp_error *error);
-/* Returns whether the schema had every attribute that the filter names. Where it had not, a newer schema may have the
- * attribute, and rows with values of it. */
+/* Returns whether the schema had every attribute that the filter names. If it had not, a newer schema may have the
+ * missing attribute, and rows may have values of it. */
 bool filter_knows_all(const struct filter *filter);
 /* Returns whether the row matches. `incoming` NULL: each {"$ref_new": …} is null. Needs no memory; thread-safe. */
 bool filter_match(const struct filter *filter, const struct filter_row *row, const struct filter_row *incoming);

@@ -176,7 +176,7 @@ static bool array_is_list(enum attribute_type item, struct span array, const str
     return count == o->count;
 }
 
-/* Equal arrays, or both without a value. */
+/* Eq of an array attribute: the arrays are equal, or both sides have no value. */
 static bool match_equal_array(const struct matching *m, const struct filter_node *node)
 {
     const struct filter_operand *o = &node->operand;
@@ -200,7 +200,7 @@ static bool match_equal(const struct matching *m, const struct filter_node *node
     return scalar_compare(&scalar, &wanted) == 0;
 }
 
-/* In of a scalar; In, ContainsAny, Contains of an array. */
+/* In, for an attribute of single values; In, ContainsAny and Contains, for an array attribute. */
 static bool match_member(const struct matching *m, const struct filter_node *node)
 {
     struct span value = value_of(m, node->slot, m->row), element;
@@ -217,7 +217,7 @@ static bool match_member(const struct matching *m, const struct filter_node *nod
     return false;
 }
 
-/* AnyLt and its like. */
+/* AnyLt, AnyLte, AnyGt and AnyGte. */
 static bool match_any(const struct matching *m, const struct filter_node *node)
 {
     struct span value = value_of(m, node->slot, m->row), element;

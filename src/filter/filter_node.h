@@ -10,7 +10,7 @@ enum filter_operator {
     FILTER_OR,
     FILTER_NOT,
     FILTER_EQ,
-    FILTER_IN, /* also ContainsAny: of an array attribute, some element is in the list */
+    FILTER_IN, /* also ContainsAny; for an array attribute: some element is in the list */
     FILTER_LT,
     FILTER_LTE,
     FILTER_GT,
@@ -34,7 +34,7 @@ struct filter_slot {
 struct filter_operand {
     enum { OPERAND_SCALAR, OPERAND_LIST, OPERAND_NEW } kind;
     struct scalar scalar;
-    struct scalar *list; /* [count]: sorted, but for Eq in the order of the array */
+    struct scalar *list; /* [count]: sorted; for Eq, in the order of the array */
     size_t count;
     const struct filter_slot **news; /* [new_count]: {"$ref_new": …} among the elements of the list */
     size_t new_count;

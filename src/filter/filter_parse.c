@@ -223,7 +223,8 @@ static enum dp_status read_new(struct filter_parser *p, struct json_reader *r, c
     return DP_OK;
 }
 
-/* Fails at a {"$ref_new": …} that is an array where one value is due, or the other way round. */
+/* Fails if {"$ref_new": …} names an array attribute where the operator takes one value, or an attribute of single
+ * values where it takes an array. */
 static enum dp_status check_new_shape(struct filter_parser *p, const struct operator_row *row,
                                       const struct filter_slot *slot, const struct filter_slot *other)
 {
@@ -243,7 +244,7 @@ static int sort_scalars(const void *a, const void *b)
     return scalar_compare(a, b);
 }
 
-/* Reads an array of values. `sorted`: for In. */
+/* Reads an array of values. `sorted`: the operator is In, so the list is sorted and may hold {"$ref_new": …}. */
 static enum dp_status read_list(struct filter_parser *p, struct filter_node *node, bool sorted)
 {
     struct filter_operand *o = &node->operand;
@@ -300,7 +301,7 @@ static enum dp_status read_operand(struct filter_parser *p, const struct operato
         return status == DP_OK ? check_new_shape(p, row, slot, node->operand.new_value) : status;
     }
     if (type == JSON_NOTHING) {
-        json_skip(r); /* the reader refuses it with a message */
+        json_skip(r); /* this makes the reader fail, with a message */
         return fail_text(p, r);
     }
     if (type == JSON_ARRAY && (row->shape == LIST_OF_VALUES || (row->op == FILTER_EQ && array)))

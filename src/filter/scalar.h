@@ -9,7 +9,7 @@
 struct scalar {
     enum scalar_kind { SCALAR_NULL, SCALAR_BOOL, SCALAR_NUMBER, SCALAR_TEXT } kind;
     bool flag;     /* of a bool */
-    bool whole;    /* a number that is an integer of at most 64 bits: ± magnitude; else it is `real` */
+    bool whole;    /* the number is an integer of at most 64 bits, ± magnitude; false: it is `real` */
     bool negative; /* of a whole number */
     bool escaped;  /* whether the text has JSON's escapes */
     union {
@@ -19,8 +19,8 @@ struct scalar {
     struct span text;
 };
 
-/* Reads a value of a document (not an array) as the type compares it: of float as a double, of int and uint
- * exactly. null, [] and whatever is no scalar give SCALAR_NULL. */
+/* Reads a value of a document, which is no array, for comparisons: a float as a double, an int or uint exactly.
+ * null, [] and any other value that is no scalar give SCALAR_NULL. */
 struct scalar scalar_of_json(enum attribute_type type, struct span value);
 /* Reads the value of an attribute of a document: SCALAR_NULL if it has none. */
 struct scalar scalar_of_document(const struct attribute *attribute, struct span document);

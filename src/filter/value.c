@@ -18,7 +18,7 @@ struct value_printing {
     struct dp_error *error;
 };
 
-/* The reader has failed. */
+/* Fails with the error of the reader. */
 static enum dp_status fail_text(const struct value_printing *p)
 {
     enum dp_status status = json_error(p->r, p->error);
@@ -26,7 +26,7 @@ static enum dp_status fail_text(const struct value_printing *p)
     return status;
 }
 
-/* The value does not fit the type: `found` says what it is. */
+/* Fails because the value does not fit the type. `found` says what the value is. */
 static enum dp_status fail_type(const struct value_printing *p, const char *found)
 {
     char type[ATTRIBUTE_TYPE_ROOM];
@@ -41,7 +41,7 @@ static enum dp_status expect_json(const struct value_printing *p, enum json_type
     if (found == type)
         return DP_OK;
     if (found == JSON_NOTHING)
-        json_skip(p->r); /* the reader refuses it with a message */
+        json_skip(p->r); /* this makes the reader fail, with a message */
     return json_failed(p->r) ? fail_text(p) : fail_type(p, json_type_name(found));
 }
 

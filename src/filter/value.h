@@ -31,18 +31,18 @@ enum {
  * names the attribute. */
 enum dp_status value_put(const struct attribute *attribute, struct json_reader *r, struct arena *arena,
                          struct buffer *out, struct dp_error *error);
-/* The same for a whole JSON text. The normal form is in `arena`, or it is `raw` itself. */
+/* Gives the normal form of the JSON text `raw`, in `arena`, or `raw` itself. Fails as value_put() does. */
 enum dp_status value_normalize(const struct attribute *attribute, struct span raw, struct arena *arena,
                                struct span *out, struct dp_error *error);
-/* Returns whether a document may hold this text, without white space around it, for the attribute: the normal
- * form or null. */
+/* Returns whether a document may hold `raw` as a value of the attribute: it is null or in normal form, and has no
+ * white space around it. */
 bool value_is_normal(const struct attribute *attribute, struct span raw, struct arena *arena);
 
 /* Consumes one value and finds the type that it gives a new attribute: string, int, float, bool, or an array of
  * them. *known is false for null and [], which fit several types. A number is an int if it is written as an
  * integer that fits an int64, else a float; integers and floats in one array make []float. Returns false for a
- * value that no type fits (an object, nested arrays, an array with null or of several types), and for text that
- * is not JSON: then json_failed(r). */
+ * value that no type fits (an object, nested arrays, an array with null or of several types), and for text that is
+ * not JSON. json_failed(r) tells these two apart. */
 bool value_infer(struct json_reader *r, enum attribute_type *out, bool *known);
 
 #endif

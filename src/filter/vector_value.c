@@ -154,7 +154,7 @@ enum dp_status vector_read(struct json_reader *r, struct span name, uint32_t dim
         status = read_base64(&v);
     } else {
         if (type == JSON_NOTHING)
-            json_skip(r); /* the reader refuses it with a message */
+            json_skip(r); /* this makes the reader fail, with a message */
         if (json_failed(r))
             return fail_json(&v);
         return dp_fail(error, DP_INVALID,
@@ -169,7 +169,7 @@ enum dp_status vector_read(struct json_reader *r, struct span name, uint32_t dim
     return status;
 }
 
-/* Appends one component as the element is stored. It is one that round_components() gives. */
+/* Appends one component, which round_components() has rounded, as a stored element. */
 static void put_element(struct buffer *out, enum vector_element element, float number)
 {
     uint16_t half = 0;

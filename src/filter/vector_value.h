@@ -15,7 +15,7 @@ enum dp_status vector_read(struct json_reader *r, struct span name, uint32_t dim
 /* Consumes a vector of the attribute's type, and appends its normal form: a string of base64 over its elements. */
 enum dp_status vector_put(const struct attribute *attribute, struct json_reader *r, struct arena *arena,
                           struct buffer *out, struct dp_error *error);
-/* Decodes a normal form into out[attribute->dim]. Returns false if it is none. */
+/* Decodes a normal form into out[attribute->dim]. Returns false if `normal` is not in normal form. */
 bool vector_of_normal(const struct attribute *attribute, struct span normal, float *out);
 
 /* Rounds to the nearest half, ties to even. Returns false for a number that would become infinite, and for NaN. */
