@@ -1,8 +1,8 @@
 /* branch.c: makes branches (rule L10 of docs/internals/wal.md).
  *
- *   1. read the manifest of the branch's name: there must be none, or a tombstone;
+ *   1. read the manifest of the branch's name: the name must have no manifest, or a tombstone;
  *   2. fold the source's log up to its newest entry, so that segments hold all of it;
- *   3. swap the source's manifest: add a pin of the objects that the source owns, and take what the manifest lists;
+ *   3. swap the source's manifest: add a pin of the objects that the source owns, and copy what the manifest lists;
  *   4. swap the manifest of each other owner of listed objects: add a pin of its objects. The owner's manifest must list or
  *      pin them all. If it does not, merges of the source have replaced them: start again;
  *   5. put the branch's manifest, on condition that the name is still as step 1 found it. If it is not, start again: a
@@ -24,7 +24,7 @@
 
 enum { BRANCH_TRIES = 4, FOLD_TRIES = 4, TAKEN_MAX = 16 << 20 };
 
-/* What a branch takes from its source: parts of its manifest, in the branching's arena. */
+/* What a branch takes from its source: copies of parts of the source's manifest, in the branching's arena. */
 struct taken_source {
     uint64_t sequence; /* of the source's manifest; 0: nothing is taken yet */
     uint32_t features;
@@ -33,9 +33,9 @@ struct taken_source {
     struct schema schema;
     struct manifest_segment *segments;
     size_t segment_count;
-    struct manifest_owner *owners; /* [owner_count]: those of the branch */
+    struct manifest_owner *owners; /* [owner_count]: the owners that the branch's manifest will have */
     size_t owner_count;
-    uint32_t source_owner; /* place of the source among them, from 1; 0: it owns nothing that the branch lists */
+    uint32_t source_owner; /* position of the source in `owners`, from 1; 0: the branch lists no object of it */
 };
 
 /* One try to make a branch. */
@@ -48,7 +48,7 @@ struct branching {
     uint64_t sequence;       /* of that manifest; 0: there was none */
     struct ulid incarnation; /* of the branch */
     struct ulid source_incarnation;
-    uint64_t least; /* log entry of the source that the branch must have */
+    uint64_t least; /* the branch must have all log entries of the source up to this number */
     struct taken_source taken;
     bool again; /* somebody was first: make another try */
 };
@@ -105,7 +105,7 @@ static enum dp_status note_source(struct call *call, struct branching *b, struct
     return status;
 }
 
-/* Folds until segments hold all entries that the log has now. One fold may move a part of them. */
+/* Folds until segments hold all entries that the log has now. One fold may move only a part of them. */
 static enum dp_status fold_source(struct call *call, struct branching *b, struct index_reader *reader)
 {
     const struct index_fold_options options = {.team = b->options->team};
@@ -140,8 +140,8 @@ static enum dp_status prepare_source(struct call *call, struct branching *b)
 
 /* ---- taking ---------------------------------------------------------------------------------------------- */
 
-/* Gives an owner of the source's manifest its place in the branch's: adds it if it is not there. map[owner] is the
- * place, or 0. */
+/* Replaces *owner, a number of the source's manifest, by the owner's number in the branch's manifest. Adds the
+ * owner there if the branch does not have it yet. map[*owner] is that number, or 0. */
 static enum dp_status map_owner(struct call *call, struct branching *b, const struct manifest *m, uint32_t *map,
                                 uint32_t *owner)
 {
@@ -211,7 +211,7 @@ struct pinning {
     struct manifest_pin pin;
 };
 
-/* Lists what the branch takes of one owner, in the call's arena. */
+/* Lists the objects of one owner that the branch takes, in the call's arena. */
 static enum dp_status list_owned(struct call *call, const struct branching *b, uint32_t owner,
                                  struct pinned_object **out, size_t *count)
 {
@@ -265,7 +265,8 @@ static enum dp_status put_pin(struct call *call, struct pinning *p, const struct
     return status;
 }
 
-/* Adds the pin to the owner's manifest. A try over the same manifest, whose earlier put may still come, adds the same pin. */
+/* Adds the pin to the owner's manifest. If an earlier try over the same manifest has sent a put that may still
+ * come, this try adds the same pin. */
 static enum dp_status add_pin(struct call *call, struct pinning *p, struct manifest *m)
 {
     const struct manifest_owner *owner = &p->b->taken.owners[p->owner - 1];
@@ -302,7 +303,7 @@ static bool shows_pin(const void *context, const struct manifest *m)
     return false;
 }
 
-/* Takes the state of the source, and adds a pin of what the source owns. */
+/* Copies the state of the source, and adds a pin of the objects that the source owns. */
 static enum dp_status apply_source_pin(struct call *call, void *context, struct manifest *m, bool exists,
                                        bool *needed)
 {
@@ -385,7 +386,7 @@ static enum dp_status pin_owners(struct call *call, struct branching *b)
 
 /* ---- the branch ------------------------------------------------------------------------------------------ */
 
-/* Checks what the branch takes from earlier lives of its own name: the tombstone's pins still keep it. */
+/* Checks that the tombstone's pins still keep what the branch takes from earlier lives of its own name. */
 static enum dp_status check_own_lives(struct call *call, struct branching *b, const struct manifest *m)
 {
     enum dp_status status = DP_OK;

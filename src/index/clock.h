@@ -21,7 +21,7 @@ struct index_process {
         /* ULIDs of writers (glossary) that no swap uses now. A forked child does not use its parent's. */
         char writers[INDEX_WRITERS_MAX][ULID_LEN + 1];
         size_t writer_count;
-        int64_t owner; /* the process id that put them there */
+        int64_t owner; /* id of the process that put the writers there */
     } locked;
 };
 
@@ -33,13 +33,13 @@ struct index_clock {
     /* Fills `out` with random bytes. */
     enum dp_status (*random)(void *ctx, void *out, size_t len, struct dp_error *error);
     void *ctx;
-    struct index_process
-        *process; /* NULL: it remembers nothing, so two ULIDs of a millisecond may sort either way */
+    struct index_process *process; /* NULL: two ULIDs of one millisecond may sort either way */
 };
 
 extern const struct index_clock index_system_clock;
 
-/* These call the function of the same name of `clock`, or of the system's clock if it is NULL. */
+/* Each of these calls the function of `clock` with the same name. If `clock` is NULL, it calls that of the
+ * system's clock. */
 int64_t index_now_ns(const struct index_clock *clock);
 int64_t index_wall_ms(const struct index_clock *clock);
 enum dp_status index_wait(const struct index_clock *clock, struct call *call, int64_t ms);

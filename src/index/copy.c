@@ -15,7 +15,7 @@ struct namespace_copy {
     struct index_loader *loader;
     bool drops;           /* the schema has attributes that were dropped, so rows may still have values of them */
     struct arena scratch; /* names of one row's attributes */
-    struct buffer document; /* of one row, without such values */
+    struct buffer document; /* of one row, without the values of dropped attributes */
 };
 
 static enum dp_status begin_copy(struct call *call, void *context, const struct index_transfer_head *head)
@@ -50,7 +50,7 @@ static enum dp_status drop_values(struct call *call, struct namespace_copy *c, s
     if (json_failed(&r)) {
         json_error(&r, &call->error);
         dp_error_prefix(&call->error, "the attributes of a row");
-        return call_restatus(call, DP_CORRUPT); /* the document is the source's own */
+        return call_restatus(call, DP_CORRUPT); /* the damaged document is one of the source's */
     }
     return buffer_check(&c->document, "a row", &call->error);
 }
@@ -121,7 +121,7 @@ enum dp_status index_copy(struct call *call, struct store *from, struct span sou
         if (status != DP_CONFLICT || tries + 1 == COPY_TRIES)
             break;
         dp_error_clear(&call->error);
-        status = check_free(call, to, name); /* somebody may have made it */
+        status = check_free(call, to, name); /* somebody may have made the namespace meanwhile */
     }
     if (status == DP_OK)
         status = inherit_settings(call, reader, &c);

@@ -50,14 +50,15 @@ struct index_vectors {
 struct schema; /* index/schema.h */
 
 /* Makes sure that there is a live namespace that takes writes through its log, with this kind of vectors and these
- * attributes. A new namespace is empty, also if the name had an earlier life. vectors->dim 0: no vector yet; a later
- * call brings their kind. `declared` may be NULL; its attributes join the schema. DP_INVALID: the namespace has vectors
- * of another kind, or an attribute of another type. DP_DENIED: it would change, and is read-only. */
+ * attributes. A new namespace is empty, also if the name had an earlier life. vectors->dim 0: the kind of vectors
+ * is not known yet; a later call brings it. `declared` may be NULL; its attributes join the schema. DP_INVALID:
+ * the namespace has vectors of another kind, or an attribute of another type. DP_DENIED: the namespace would
+ * change, and is read-only. */
 enum dp_status index_create(struct call *call, struct store *store, struct span name,
                             const struct index_vectors *vectors, const struct schema *declared);
-/* Deletes a namespace with all its rows. Its objects go when a collector comes. DP_NOT_FOUND: there is none. Only the
- * life that the call finds first is deleted: if somebody deletes it meanwhile and makes the name again, the call leaves
- * the new life alone. */
+/* Deletes a namespace with all its rows. A collector removes its objects later. DP_NOT_FOUND: there is none. Only
+ * the life that the call finds first is deleted: if somebody deletes that life meanwhile and makes the name again,
+ * the call leaves the new life alone. */
 enum dp_status index_delete(struct call *call, struct store *store, struct span name);
 
 /* A change of a namespace's settings. All else stays as it is. */
@@ -66,13 +67,13 @@ struct index_alteration {
     bool read_only;
     /* The kind of vectors that rows will bring, as in index_create, or NULL. */
     const struct index_vectors *vectors;
-    /* Edits the schema, or NULL. The call may make it again, over a newer schema. Its memory comes from `arena`. */
+    /* Edits the schema, with memory of `arena`; or NULL. index_alter() may call it again, with a newer schema. */
     enum dp_status (*edit_schema)(void *context, struct schema *schema, struct arena *arena,
                                   struct dp_error *error);
     void *context;
 };
-/* Changes the settings of a live namespace. DP_NOT_FOUND: there is none; DP_INVALID: see index_create; DP_DENIED: it is
- * read-only, and the change is more than that setting. */
+/* Changes the settings of a live namespace. DP_NOT_FOUND: there is none; DP_INVALID: see index_create; DP_DENIED:
+ * the namespace is read-only, and the change concerns more than that setting. */
 enum dp_status index_alter(struct call *call, struct store *store, struct span name,
                            const struct index_alteration *change);
 
@@ -197,7 +198,8 @@ struct index_scan {
     /* Name of the vector attribute that is compared with the query's vector; empty: "vector". Rows without a value, or
      * with one that has no distance, are left out. */
     struct span near;
-    /* Whether a row is to be answered, by its id key (index/id.h) and its attributes; NULL: every row. */
+    /* Returns whether the row with this id key (index/id.h) and these attributes matches; NULL: every row
+     * matches. */
     bool (*match)(void *ctx, struct span key, struct span document);
     void *match_ctx;
     struct span order_by; /* without a vector: name of an attribute, or "id" */
@@ -218,10 +220,11 @@ struct filter; /* filter/filter.h */
 
 /* A row to write.
  *
- *   INDEX_UPSERT  writes the whole row: `attributes` is its document. A namespace of vectors wants some for each row
- *   INDEX_PATCH   changes the attributes that it names; null takes one out. Vectors replace those of the row, if
- *                 there are some. An id without a row is skipped
- *   INDEX_DELETE  takes the row out; an id without a row is no mistake */
+ *   INDEX_UPSERT  writes the whole row: `attributes` is its document. In a namespace with vectors
+ *                 each row needs at least one
+ *   INDEX_PATCH   changes the attributes that it names; null removes one. Its vectors, if it has some, replace those
+ *                 of the row. An id without a row is skipped
+ *   INDEX_DELETE  deletes the row; an id without a row is no error */
 enum index_write_kind { INDEX_UPSERT, INDEX_PATCH, INDEX_DELETE };
 
 struct index_write_row {
@@ -237,43 +240,45 @@ enum {
     INDEX_PATCHED_MAX = 50 * 1000   /* maximum rows that the filter of one write patches */
 };
 
-/* A step of a write for all rows that match a filter. The rows are found in a state that has every write acknowledged
- * before; each is judged once more just before the write. A row that matches only since then is left alone. */
+/* A step of a write for all rows that match a filter. The search for the rows sees every write that was
+ * acknowledged before. Each row that it finds is judged once more just before the write. A row that has begun to
+ * match since the search is left alone. */
 struct index_choice {
     const struct filter *filter; /* NULL: the write has no such step */
     /* When more rows match than one write may change: true changes as many as it may; false fails with DP_INVALID. */
     bool partial;
 };
 
-/* A write: all of its rows count at one moment, or none does. Its conditions look at the row as it is just before. */
+/* A write: all of its rows count at one moment, or none does. Its conditions look at a row as it is just before
+ * the write. */
 struct index_write {
     /* The first two steps: rows to delete, then rows to patch. `patch` is of kind INDEX_PATCH, without an id. */
     struct index_choice deletes, patches;
     struct index_write_row patch;
-    bool wants_ids; /* the ids of the rows that these steps changed are wanted */
+    bool wants_ids; /* whether the result has the ids of the rows that these steps changed */
     /* The last step. An id occurs once, but the first two steps may have changed its row. */
     const struct index_write_row *rows; /* [count] */
     size_t count;
     uint32_t dim; /* of the vectors of all rows; 0: no row has a vector */
-    /* NULL, or the condition of each row of that kind. An upsert of an id without a row needs none; a patch or a
-     * deletion of one is skipped. */
+    /* NULL, or the condition of each row of that kind. If an id has no row, an upsert writes it without asking the
+     * condition, and a patch or a deletion is skipped. */
     const struct filter *upsert_condition, *patch_condition, *delete_condition;
-    /* A filter names an attribute that the schema lacks: fail with DP_CONFLICT if by now the schema has another number
-     * of attributes than `attributes`. */
+    /* A filter names an attribute that the schema lacked. The write fails with DP_CONFLICT if the number of
+     * attributes in the schema is no longer `attributes`. */
     bool uncertain;
     size_t attributes;
-    /* A key makes the write count once: if a write with this key has counted in the last 24 hours, this one does nothing,
-     * and gives the numbers of that one. `request`: a hash of what the client sent; another one under the same key is
-     * DP_INVALID. Empty: no key. */
+    /* A key makes the write count once: if a write with this key has counted in the last 24 hours, this write does
+     * nothing, and gives the numbers of the earlier one. `request`: a hash of what the client sent; another hash
+     * under the same key is DP_INVALID. Empty: no key. */
     struct span key;
     uint64_t request;
-    bool unthrottled; /* accept it when many rows wait to be folded; not for patches, filters and conditions */
+    bool unthrottled; /* accepted also when many rows wait to be folded; not for patches, filters and conditions */
 };
 
 struct index_write_result {
-    uint64_t upserted, patched, deleted; /* rows that were written; deletions of ids without a row count */
+    uint64_t upserted, patched, deleted; /* rows that were written; deletions of ids without a row count, too */
     bool remaining;                      /* more rows match a partial filter */
-    bool repeated; /* an earlier write with the same key did it; `applied` and ids are empty */
+    bool repeated; /* an earlier write with the same key has done this; `applied` and ids are empty */
     /* With wants_ids: the rows that the filters have changed, in the call's arena. */
     struct index_id *deleted_ids, *patched_ids;
     size_t deleted_id_count, patched_id_count;
@@ -295,9 +300,9 @@ struct index_write_result {
  *   DP_UNKNOWN      the write was sent, and nobody can tell whether it counts or will count
  *   DP_NOT_DURABLE  it counts, but a crash of the host may undo it
  *
- * After DP_UNKNOWN and DP_NOT_DURABLE the caller may make the same write again, if it does no harm twice. After
- * DP_CONFLICT it may, too, unless out->ended: the write was sent, and may have counted until that life of the namespace
- * ended. Made again, it would be a second write, in a later life. */
+ * After DP_UNKNOWN and DP_NOT_DURABLE the caller may make the same write again, if making it twice does no harm.
+ * After DP_CONFLICT the caller may, too, unless out->ended is set. Then the write was sent, and may have counted
+ * until that life of the namespace ended. A repetition would be a second write, in a later life. */
 enum dp_status index_write(struct call *call, struct index_reader *reader, const struct index_write *write,
                            struct index_write_result *out);
 

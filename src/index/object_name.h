@@ -38,9 +38,9 @@ bool ulid_parse(struct span text, struct ulid *out);
 /* Returns the milliseconds of a ULID. */
 int64_t ulid_ms(const struct ulid *u);
 
-/* Makes a new ULID of now_ms (0: of the clock's time), with fresh random bits. If `after` is not older than that, its
- * time is the millisecond after `after`. Else it sorts after all earlier ULIDs of the clock's process. Fails with
- * DP_CONFLICT when no ULID comes after `after`. */
+/* Makes a new ULID of now_ms (0: of the clock's time), with fresh random bits. If `after` is not older than that,
+ * the new ULID's time is the millisecond after `after`. Else the new ULID sorts after all earlier ULIDs of the
+ * clock's process. Fails with DP_CONFLICT when no ULID comes after `after`. */
 enum dp_status ulid_new(const struct index_clock *clock, const struct ulid *after, int64_t now_ms,
                         struct ulid *out, struct dp_error *error);
 

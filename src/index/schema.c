@@ -101,7 +101,7 @@ static enum dp_status fail_dropped(struct span name, struct dp_error *error)
     return dp_fail(error, DP_INVALID, "attribute \"%.*s\" was dropped: use another name", SPAN_FMT(name));
 }
 
-/* Whether values of rows show this type to a load. */
+/* Returns whether a load can learn this type from values. */
 static bool is_shown(enum attribute_type type)
 {
     enum attribute_type item = attribute_item_type(type);

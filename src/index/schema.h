@@ -23,7 +23,7 @@ enum {
 /* Fails with DP_INVALID for a name that is empty, too long, reserved or not UTF-8. */
 enum dp_status schema_check_name(struct span name, struct dp_error *error);
 
-/* Makes *out a copy of `from` whose memory is all in `arena`, and none of whose attributes counts as learned. */
+/* Makes *out a copy of `from`, with all its memory in `arena`. No attribute of the copy counts as learned. */
 enum dp_status schema_copy(const struct schema *from, struct arena *arena, struct schema *out,
                            struct dp_error *error);
 /* Adds an attribute, which gets the next number; the schema has none of its name. Name and options are copied to

@@ -22,7 +22,7 @@ static enum dp_status fail_declaration(struct declaration *d, enum dp_status sta
     return dp_fail(d->error, status, "attribute \"%.*s\": %s", SPAN_FMT(d->name), why);
 }
 
-/* The reader of a declaration has failed. */
+/* Fails with the error of a declaration's reader. */
 static enum dp_status fail_text(struct declaration *d, const struct json_reader *r)
 {
     enum dp_status status = json_error(r, d->error);

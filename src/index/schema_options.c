@@ -32,7 +32,7 @@ struct option_reading {
 #define FAIL(o, status, format, ...) \
     dp_fail((o)->error, status, "attribute \"%.*s\": " format, SPAN_FMT((o)->attribute->name), __VA_ARGS__)
 
-/* The raw JSON of a string, a number or a flag without white space around it. */
+/* Returns whether raw JSON, without white space around it, is true. */
 static bool is_true(struct span raw)
 {
     return span_equal_str(raw, "true");
@@ -88,7 +88,7 @@ static bool is_whole_between(struct span raw, int64_t low, int64_t high)
     return json_read_i64(&r, &number) && number >= low && number <= high;
 }
 
-/* Checks one field of "full_text_search". Returns what it must be, or NULL if it is that. */
+/* Checks one field of "full_text_search". Returns what its value must be, or NULL if the value is right. */
 static const char *check_text_field(struct option_reading *o, struct span key, struct span value)
 {
     static const char *const flags[] = {"stemming", "remove_stopwords", "case_sensitive", "ascii_folding"};
@@ -111,7 +111,7 @@ static const char *check_text_field(struct option_reading *o, struct span key, s
     return "";
 }
 
-/* Fails at "pre_tokenized_array" beside an option or a type that has no sense with it. */
+/* Fails at "pre_tokenized_array" beside an option or a type that makes no sense with it. */
 static enum dp_status check_pre_tokenized(struct option_reading *o, struct span fields)
 {
     struct json_reader r;
@@ -132,7 +132,7 @@ static enum dp_status check_pre_tokenized(struct option_reading *o, struct span 
     return DP_OK;
 }
 
-/* Checks each field of an object by `check`, and that none occurs twice. */
+/* Checks each field of an object by `check`, and that no field occurs twice. */
 static enum dp_status check_fields(struct option_reading *o, enum option option, struct span object,
                                    const char *(*check)(struct option_reading *, struct span, struct span))
 {
@@ -253,7 +253,7 @@ static enum dp_status check_value(struct option_reading *o, enum option option, 
     }
 }
 
-/* Fails if a value that is set may not take the place of the one before. */
+/* Fails if the new value of an option may not replace the one before. */
 static enum dp_status check_change(struct option_reading *o, enum option option, struct span before,
                                    struct span value)
 {

@@ -18,9 +18,9 @@
 #include "index/index.h"
 
 /* Reads the options that the JSON object `config` names, beside "type", over those that the attribute has, and
- * sets options (in `arena`), unfiltered and checked. With `in_place`, options that cannot change later may not.
- * Fails with DP_INVALID (an unknown option, a wrong value, an option of another type), DP_UNSUPPORTED or
- * DP_NOMEM. */
+ * sets options (in `arena`), unfiltered and checked. `in_place`: the schema has the attribute already, so some
+ * options may not change. Fails with DP_INVALID (an unknown option, a wrong value, an option for another type, a
+ * change that is not allowed), DP_UNSUPPORTED or DP_NOMEM. */
 enum dp_status schema_set_options(struct attribute *attribute, struct span config, bool in_place,
                                   struct arena *arena, struct dp_error *error);
 /* Sets *metric to the distance metric that the option "ann" gives. Returns false if it gives none. */

@@ -117,7 +117,7 @@ static enum dp_status infer_next(struct row_printing *p, struct span name, enum 
                           "booleans; other types need a declaration");
 }
 
-/* Adds the attribute that the next value shows. *out: NULL if it shows none, and was consumed. */
+/* Adds the attribute that the next value shows. *out: NULL if the value shows no type; then it was consumed. */
 static enum dp_status learn_attribute(struct row_printing *p, struct span name, struct attribute **out)
 {
     struct attribute a = {.name = name, .learned = true};

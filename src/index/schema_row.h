@@ -5,10 +5,10 @@
 #include "index/schema.h"
 
 /* Checks the attributes of one row, the JSON object `object` without "id" and "vector", against the schema, and
- * sets *out to the document: the same attributes in normal form, without null; of a patch null stays, because
- * it clears. The schema is the request's own copy, with its memory in `arena`: attributes that it lacks are
- * learned from their values, and such an attribute may still widen in later rows of the request. null and []
- * teach nothing and are left out. A patch of a vector attribute is refused.
+ * sets *out to the document: the same attributes in normal form, without null. In the document of a patch, null
+ * stays, because it clears the attribute. The schema is the request's own copy, with its memory in `arena`:
+ * attributes that it lacks are learned from their values, and such an attribute may still widen in later rows of
+ * the request. null and [] teach nothing and are left out. A patch of a vector attribute is refused.
  *
  * Fails with DP_INVALID, DP_TOO_LARGE or DP_NOMEM; the schema may then have learned from part of the row. */
 enum dp_status schema_normalize(struct schema *schema, struct arena *arena, struct span object, bool patch,

@@ -23,8 +23,8 @@ struct index_transfer_head {
     uint64_t rows;
 };
 
-/* Receives the rows of an export. What the functions get is valid until they return; what they return ends the export
- * unless it is DP_OK. */
+/* Receives the rows of an export. The arguments of the functions are valid until the functions return. A status
+ * other than DP_OK ends the export. */
 struct index_export_sink {
     enum dp_status (*begin)(struct call *call, void *context, const struct index_transfer_head *head);
     enum dp_status (*row)(struct call *call, void *context, const struct index_transfer_row *row);

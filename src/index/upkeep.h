@@ -11,7 +11,8 @@
 #include "index/object_name.h"
 
 enum {
-    /* How long a fold or merge keeps its kind of work for its node, so that two nodes seldom do the same. */
+    /* How long a fold or merge claims further work of its kind for its node, so that two nodes seldom do the same
+     * work. */
     INDEX_CLAIM_MS = 60 * 1000
 };
 
@@ -22,8 +23,8 @@ struct index_backlog {
     uint64_t sequence; /* of the manifest */
     uint64_t segments;
     uint64_t abandoned;               /* pending loads that index_fold() would give up */
-    bool merge_due, idle_due;         /* index_merge() would merge; it would with `idle` */
-    bool fold_claimed, merge_claimed; /* another node does this work */
+    bool merge_due, idle_due;         /* index_merge() would merge without `idle`; with `idle` */
+    bool fold_claimed, merge_claimed; /* another node has claimed this work */
 };
 
 /* Tells what waits, as far as the reader knows. ask_store: brings the reader up to the newest state first. `node` (or NULL) is
@@ -87,11 +88,11 @@ void index_collector_free(struct index_collector *collector); /* NULL is fine */
 struct index_collect_options {
     const struct index_clock *clock;
     int64_t grace_ms; /* time between the manifest that lets an object go and its removal; 0: INDEX_GRACE_MS */
-    /* How old an unlisted object must be, because a load may still want to list a younger one; longer than any load takes.
-     * 0: INDEX_LAG_MS. */
+    /* Minimum age of an unlisted object before it is let go: a load may still list a younger one. It is longer
+     * than any load takes. 0: INDEX_LAG_MS. */
     int64_t lag_ms;
-    /* Lets go all folded log entries now. False: those that were folded when this process collected before, so that a
-     * writer whose entry was folded at once still gets its acknowledgement. */
+    /* Lets go all folded log entries now. False: only those that were folded at the previous collection of this
+     * process, so that a writer whose entry was folded at once still gets its acknowledgement. */
     bool at_once;
 };
 
@@ -105,10 +106,10 @@ struct index_collect_result {
     int64_t due_ms;            /* time from now until the next step is possible; -1: nothing is left to do */
 };
 
-/* Does the next step of removing garbage: lets go what no manifest lists, by at most one swap; or removes what was let go
- * a grace before. Reads the manifest, lists the namespace's objects, and writes nothing when nothing is to do.
- * The name may be that of a deleted namespace, or of a folder that never had a manifest: that one gets a tombstone
- * first, so that no load can appear there with objects that are being removed. */
+/* Does the next step of removing garbage: lets go what no manifest lists, by at most one swap; or removes what was
+ * let go a grace before. Reads the manifest, and lists the namespace's objects. Writes nothing when there is
+ * nothing to do. The name may be that of a deleted namespace, or of a folder that never had a manifest. Such a
+ * folder gets a tombstone first, so that no load can appear there with objects that are being removed. */
 enum dp_status index_collect(struct call *call, struct index_collector *collector,
                              const struct index_collect_options *options, struct index_collect_result *result);
 

@@ -28,7 +28,7 @@ enum dp_status index_verify(struct call *call, struct store *store, struct span 
 
 /* ---- repairing -------------------------------------------------------------------------------------- */
 
-/* What a repair takes out, and what it keeps. */
+/* What a repair removes, and what it keeps. */
 struct index_repair_result {
     struct index_verify_result found; /* by the verification before */
     uint64_t segments;                /* damaged listed segments, which the repair replaces */

@@ -21,14 +21,14 @@ enum {
     COMMIT_EAGER_TRIES = 3,  /* so many tries follow each other without a wait */
     COMMIT_WAIT_STEP_MS = 5, /* the maximum wait grows by this with each try */
     WRITE_LOOKS = 2,         /* how often a write is checked, over newer manifests */
-    /* More than this waits to be folded: new writes are refused. */
+    /* New writes are refused when more than this waits to be folded. */
     UNFOLDED_ENTRIES_MAX = 1024,
     UNFOLDED_ROWS_MAX = 1000 * 1000
 };
 static const uint64_t unfolded_bytes_max = UINT64_C(2) * 1000 * 1000 * 1000;
 
-/* index_write() slows writers down long before it refuses writes. It measures the unfolded log in levels: level 1 is the size that a
- * process which keeps up with folding leaves, in entries, rows or bytes. */
+/* index_write() slows writers down long before it refuses writes. It measures the unfolded log in levels: level 1
+ * is the size, in entries, rows or bytes, that the log has when folding keeps up with the writes. */
 enum {
     PACE_ENTRIES = 256,
     PACE_ROWS = 64 * 1024,
@@ -364,7 +364,7 @@ static size_t commit_writes(struct call *call, void *context, struct group_membe
     return end_members(&c, status);
 }
 
-/* Checks the write over the reader's view; over a newer one if it does not suit. */
+/* Checks the write over the reader's view. If the write does not suit that view, checks it over a newer one. */
 static enum dp_status prepare_write(struct call *call, struct index_reader *reader,
                                     const struct index_write *write, struct write_member *m)
 {

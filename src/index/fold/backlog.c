@@ -13,8 +13,8 @@ void claim_work(struct manifest *m, enum claim_kind kind, const struct ulid *nod
         m->claims[kind] = (struct manifest_claim){*node, manifest_store_ms(m, clock) + INDEX_CLAIM_MS};
 }
 
-/* Returns whether another node has claimed the work. A claim that would last longer than any claim may is of a host whose
- * clock is wrong, and counts for nothing. */
+/* Returns whether another node has claimed the work. A claim that would last longer than a claim may last does not
+ * count: it is from a host whose clock is wrong. */
 static bool is_claimed(const struct manifest *m, enum claim_kind kind, const struct ulid *node, int64_t now_ms)
 {
     const struct manifest_claim *c = &m->claims[kind];

@@ -1,9 +1,9 @@
-/* index/fold/choose.h: chooses the segments that a merge makes one of.
+/* index/fold/choose.h: chooses the segments that a merge makes into one.
  *
- * Segments lie in tiers by their live rows: below TIER_ROWS, below TIER_FACTOR times as many, and so on. TIER_WIDTH
- * segments of one tier become one segment of a higher tier, so a row is rewritten once in each tier, and a namespace
- * lists fewer than TIER_WIDTH segments of each tier. When a namespace comes to rest, its segments become one, or only the
- * small ones if the others are much larger.
+ * Segments lie in tiers by their live rows: below TIER_ROWS, below TIER_FACTOR times as many, and so on.
+ * TIER_WIDTH segments of one tier become one segment of a higher tier, so a row is rewritten once in each tier,
+ * and a namespace lists fewer than TIER_WIDTH segments of each tier. When a namespace comes to rest, all its
+ * segments become one. If some are much larger than the others, only the small ones become one.
  */
 #ifndef INDEX_MERGE_CHOOSE_H
 #define INDEX_MERGE_CHOOSE_H
@@ -17,14 +17,14 @@ enum {
     MERGE_LISTED_MAX = 24, /* beyond it, the smallest segments merge, whatever their tiers */
     MERGE_IDLE_LISTED = 3, /* segments that a namespace at rest may keep */
     MERGE_IDLE_ROWS = 256 * 1024,
-    /* A namespace at rest becomes one segment if its largest segment has at most so many times the rows of all others
-     * together. So a row is seldom rewritten. */
+    /* A namespace at rest becomes one segment if its largest segment has at most this many times the rows of all
+     * others together. So a row is seldom rewritten. */
     MERGE_IDLE_PART = 16
 };
 
 /* How much a merge does. */
 enum merge_effort {
-    MERGE_DUE,  /* what the tiers ask for */
+    MERGE_DUE,  /* merges that the tiers ask for */
     MERGE_IDLE, /* of a namespace that rests: all but the largest segments, up to MERGE_IDLE_ROWS rows */
     MERGE_ALL   /* as many segments as fit, the smallest first */
 };

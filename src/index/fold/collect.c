@@ -2,21 +2,22 @@
  *
  * One collection takes one of two steps:
  *
- *   let go   read the manifest, list all objects below the name, and read the manifest again. Garbage is what neither needs:
+ *   let go   read the manifest, list all objects below the name, and read the manifest again. Garbage is what
+ *            neither of the two manifests needs:
  *              - log entries up to wal_floor;
  *              - log entries of other lives of the name than the live one;
- *              - other objects that it neither lists nor has pending, that no pin of it keeps, and that are older than the
- *                lag.
+ *              - other objects that the manifest neither lists nor has pending, that none of its pins keeps, and that
+ *                are older than the lag.
  *            If its wal_gone or horizon does not cover the garbage yet, one swap raises them. The names that a manifest
  *            covers become the batch, with the store's time of the answer that showed this manifest.
  *   remove   a grace after that time, by the store's clock and by this host's, remove the batch.
  *
- * Before that, it takes pins out of the manifest that no branch needs (fold/unpin.h).
+ * Before it lists the objects, "let go" removes from the manifest the pins that no branch needs (fold/unpin.h).
  *
- * A manifest that has let an object go never lists it again: commits check the horizon, and numbers of entries only rise.
- * Nor does it get a pin of that object: a branching adds a pin only while the manifest still lists or pins the object.
- * The grace is for readers and writers that still hold an older manifest. The batch lives in memory only. When the
- * process ends, its successor lists again.
+ * A manifest that has let an object go never lists it again: commits check the horizon, and numbers of entries
+ * only rise. It gets no pin of that object either: a branching adds a pin only while the manifest still lists or
+ * pins the object. The grace is for readers and writers that still hold an older manifest. The batch lives in
+ * memory only. When the process ends, its successor lists again.
  *
  * In a local folder a manifest may be visible and not durable. So the batch counts only once store_settle() has made it so.
  *
@@ -34,13 +35,13 @@
 enum {
     LIST_PAGE = 1000,
     BATCH_MAX = 10000,
-    REMOVE_MAX = 5000, /* removals of one collection, so that a caller with other work can do it between */
+    REMOVE_MAX = 5000, /* maximum removals of one collection: its caller may have other work to do */
     BATCH_ARENA_MAX = 16 * 1024 * 1024,
     NS_PER_MS = 1000000,
-    HELD_MS = 60 * 1000 /* time for a writer whose entry was folded at once to see its manifest */
+    HELD_MS = 60 * 1000 /* a writer whose entry is folded at once has this long to read the manifest */
 };
 
-/* An object that may go, or a run of log entries: the numbers name.number to `last`. */
+/* An object that may be garbage, or a run of log entries: the numbers name.number to `last`. */
 struct garbage {
     struct parsed_name name;
     uint64_t last;
@@ -79,7 +80,7 @@ struct collection {
     bool held;           /* it leaves folded entries to the next collection */
     uint64_t gone;       /* wal_gone to reach */
     struct ulid horizon; /* horizon to reach */
-    struct ulid *unused; /* [unused_count]: pins to take out */
+    struct ulid *unused; /* [unused_count]: pins to remove from the manifest */
     size_t unused_count;
     struct index_collect_result *result;
 };
@@ -141,8 +142,8 @@ static enum dp_status read_once(struct call *call, struct collection *c)
     return status;
 }
 
-/* Reads the manifest and its pins. Another collector may have removed a pin that a newer manifest does not have, so a
- * missing one is damage only if the manifest stayed as it was. */
+/* Reads the manifest and its pins. Another collector may have removed the .pin object of a pin that a newer
+ * manifest does not have. So a missing .pin object is damage only if the manifest has not changed. */
 static enum dp_status read_now(struct call *call, struct collection *c)
 {
     enum dp_status status = read_once(call, c);
@@ -179,8 +180,9 @@ static bool is_let_go(const struct collection *c, const struct parsed_name *obje
     return memcmp(object->born.text, c->manifest.horizon.text, ULID_LEN) <= 0 && !is_needed(c, object);
 }
 
-/* Adds a listed object to those that may be garbage. Entries that follow each other become one run. What the manifest that
- * was read before the listing needs, and what is too young, is left for a later collection. */
+/* Adds a listed object to those that may be garbage. Entries that follow each other become one run. Skips
+ * objects that are too young, and objects that the manifest needs, as it was before the listing. A later collection
+ * judges them again. */
 static void add_found(struct collection *c, const struct parsed_name *o)
 {
     struct garbage *before = c->found_count ? &c->found[c->found_count - 1] : NULL;
@@ -202,7 +204,7 @@ static void add_found(struct collection *c, const struct parsed_name *o)
         c->found[c->found_count++] = (struct garbage){*o, o->number};
 }
 
-/* Lists what lies below the name. What does not fit into a batch comes in a later collection. */
+/* Lists the objects below the name. Objects that do not fit into the batch wait for a later collection. */
 static enum dp_status list_objects(struct call *call, struct collection *c)
 {
     struct span name = c->collector->name, after = {0};
@@ -236,8 +238,8 @@ static uint64_t gone_limit(const struct collection *c)
     return known && memory->floor < c->manifest.wal_floor ? memory->floor : known ? c->manifest.wal_floor : 0;
 }
 
-/* Finds out how far wal_gone and the horizon must rise to cover the garbage. The horizon rises to the youngest garbage
- * that is older than the lag, which is no later than the newest object found. */
+/* Finds out how far wal_gone and the horizon must rise to cover the garbage. The horizon rises to the ULID of the
+ * youngest garbage object. All garbage objects are older than the lag. */
 static void plan_swap(struct collection *c)
 {
     uint64_t limit = gone_limit(c);
@@ -273,7 +275,7 @@ static bool is_unused(const struct collection *c, const struct ulid *pin)
     return unused;
 }
 
-/* Takes the unused pins out of the manifest. Returns whether it had one. */
+/* Removes the unused pins from the manifest. Returns whether there was one. */
 static bool drop_unused(const struct collection *c, struct manifest *m)
 {
     size_t kept = 0, before = m->pin_count;
@@ -318,7 +320,7 @@ static enum dp_status apply_letting_go(struct call *call, void *context, struct 
 
 static void note_collect_sent(void *context)
 {
-    (void)context; /* the collector has no objects */
+    (void)context; /* the collector adds no objects */
 }
 
 static bool shows_collection(const void *context, const struct manifest *m)
@@ -341,7 +343,8 @@ static enum dp_status raise_limits(struct call *call, struct collection *c)
     return read_now(call, c);
 }
 
-/* Takes the pins that no branch needs out of the manifest. What only they kept is garbage from then on. */
+/* Removes from the manifest the pins that no branch needs. An object that only these pins kept is garbage from
+ * then on. */
 static enum dp_status drop_pins(struct call *call, struct collection *c)
 {
     const struct unpin_search search = {.store = c->collector->store,
@@ -366,7 +369,8 @@ static enum dp_status drop_pins(struct call *call, struct collection *c)
 
 /* ---- the two steps --------------------------------------------------------------------------------------- */
 
-/* Makes sure that no crash brings back a manifest that needs the batch: the one that was read may be visible and not durable. */
+/* Makes sure that no crash brings back a manifest that needs the batch: the manifest that was read may be visible
+ * and not durable. */
 static enum dp_status settle_batch(struct call *call, struct collection *c)
 {
     struct object_key manifest;
@@ -377,7 +381,7 @@ static enum dp_status settle_batch(struct call *call, struct collection *c)
     return status;
 }
 
-/* Keeps the names that the latest manifest has let go. */
+/* Makes the batch of the names that the latest manifest has let go. */
 static enum dp_status keep_batch(struct call *call, struct collection *c)
 {
     struct collect_batch *b = &c->collector->batch;
@@ -434,7 +438,7 @@ static int64_t grace_left(const struct collection *c)
     return passed >= c->grace_ms ? 0 : c->grace_ms - (passed > 0 ? passed : 0);
 }
 
-/* Removes an object. What is left after an unclear answer is listed again. */
+/* Removes an object. If the answer is unclear and the object is still there, a later collection lists it again. */
 static enum dp_status remove_key(struct call *call, struct collection *c, const struct object_key *key,
                                  uint64_t *removed)
 {
@@ -445,7 +449,8 @@ static enum dp_status remove_key(struct call *call, struct collection *c, const 
     return call_check(call);
 }
 
-/* Removes the last object of the batch: of a run of entries the first entry. */
+/* Removes the last object of the batch. If the batch ends with a run of entries, removes the first entry of the
+ * run. */
 static enum dp_status remove_next(struct call *call, struct collection *c, struct collect_batch *b)
 {
     struct garbage *g = &b->names[b->count - 1];

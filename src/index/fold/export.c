@@ -1,7 +1,8 @@
 /* fold/export.c: gives all rows of a namespace as they are at one moment.
  *
- * The view of that moment says which rows of the segments count, and has the rows of the log. Other processes may fold,
- * merge and write meanwhile. Segments that they replace stay until a collector comes, at least for its grace.
+ * The view of that moment says which rows of the segments count, and has the rows of the log. Other processes may
+ * fold, merge and write meanwhile. The segments that they replace stay until a collector removes them, at least
+ * for the collector's grace.
  */
 #include "index/fold/row_scan.h"
 #include "index/id.h"

@@ -3,12 +3,12 @@
  *   1. bring the reader's view up to the newest log entry (rule L3: only a validated tail is folded), and take its tail up to
  *      entry m: all of it, or the first part of a long one (fold/tail_part.h);
  *   2. the newest row of each id that the tail names becomes a row of a new segment, unless it is deleted;
- *   3. one swap adds the segment, marks all rows of older segments that have one of these ids as deleted, and sets
+ *   3. one swap adds the segment, marks as deleted all rows of older segments that have one of these ids, and sets
  *      wal_floor to m and wal_chain to the hash of entry m.
  *
- * Segments that another fold, load or merge adds between 1 and 3 are searched for the ids in the swap; for the
- * segments of the view, its masks say which rows the tail has replaced. If another fold has reached entry m, there is
- * nothing to do. If it has reached an earlier one, its rows are superseded like all others.
+ * The view's masks say which rows of the view's segments the tail has replaced. The swap searches for the ids in
+ * the segments that another fold, load or merge has added between 1 and 3. If another fold has reached entry m,
+ * there is nothing to do. If it has reached an earlier entry, its rows are superseded like all others.
  *
  * An entry that attaches a load brings the load's segments beside the new one (fold/loads.h). The fold that passes it
  * lists them, with the rows that later entries replace marked as deleted.
@@ -27,8 +27,8 @@
 #include "index/query/reader.h"
 
 enum {
-    COARSE_FROM = 20 * 1000, /* a fold of more rows makes a coarse segment: the writes are fast */
-    PARTS_MAX = 64           /* parts of one index_fold(), and times that a merge was first */
+    COARSE_FROM = 20 * 1000, /* a fold of more rows makes a coarse segment, because the writes are fast */
+    PARTS_MAX = 64           /* maximum parts of one index_fold(); a part that a merge outruns counts again */
 };
 
 /* A fold, from its view to its swap. */
@@ -66,7 +66,7 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
     view_lock(view);
     f->at = view->locked.at;
     status = tail_part_take(&view->locked.tail, f->options->part_rows, &f->part, &call->error);
-    if (!f->part.whole) /* no entry of the tail is about a load */
+    if (!f->part.whole) /* then no entry of the part is about a load */
         f->at = (struct view_position){f->part.last, f->part.chain};
     if (status == DP_OK)
         status = fold_keys_take(&view->locked.tail, f->at.last, &f->keys_moved, &call->error);

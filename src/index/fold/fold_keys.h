@@ -11,8 +11,9 @@ enum dp_status fold_keys_take(const struct tail *tail, uint64_t last, struct key
  * settled. Fails with DP_STALE or DP_CORRUPT when the base's object is gone or damaged. */
 enum dp_status fold_keys_write(struct call *call, const struct index_reader *reader, const struct view *view,
                                struct object_log *log, struct key_set *moved, struct manifest_keys *out);
-/* Puts the object into a manifest whose wal_floor the fold raises. Its keys include those of each fold between the fold's
- * view and that manifest. Fails with DP_CONFLICT when the horizon has passed the object. */
+/* Puts the object into a manifest whose wal_floor the fold raises. The object also has the keys of each fold
+ * that ran between this fold's view and that manifest. Fails with DP_CONFLICT when the horizon has passed the
+ * object. */
 enum dp_status fold_keys_list(struct call *call, const struct manifest_keys *made, struct manifest *m);
 
 #endif

@@ -81,7 +81,7 @@ static int compare_listed(const void *a, const void *b)
     return memcmp(left->id.text, right->id.text, ULID_LEN);
 }
 
-/* Takes a load out of pending. Returns false if it is not there. */
+/* Removes a load from the pending ones. Returns false if it is not pending. */
 static bool take_pending_load(struct manifest *m, const struct ulid *load, struct manifest_pending *out)
 {
     size_t kept = 0, before = m->pending_count;

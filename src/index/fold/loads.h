@@ -1,5 +1,5 @@
-/* index/fold/loads.h: what a fold does with loads: it lists those that the log attaches, and takes those that are void
- * out of the manifest.
+/* index/fold/loads.h: what a fold does with loads: it lists those that the log attaches, and removes the void ones
+ * from the manifest.
  *
  * A fold knows which rows of its view's segments a load replaces, but keeps no ids of the load. So it cannot go on
  * over a manifest that lists other segments; then it starts again (tests/models/m10_loads.py).
@@ -20,11 +20,11 @@ struct folded_loads {
 enum dp_status folded_loads_take(struct call *call, const struct view *view, struct folded_loads *out);
 /* Returns whether segment i of the base does not count. */
 bool folded_loads_hide(const struct folded_loads *loads, size_t i);
-/* Returns whether a fold may go on over the manifest `m`: no load is settled, or `m` has the floor and no other segments
- * than the base, and the attached loads have the same. */
+/* Returns whether a fold may go on over the manifest `m`: no load is settled; or `m` has the base's floor and
+ * lists only segments of the base, and the attached loads have the segments that they have in the base. */
 bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m);
-/* Lists the attached loads in `m`, and takes them and the void ones out of its pending loads. Fails with DP_CORRUPT when
- * an attached load is not pending. */
+/* Lists the attached loads in `m`, and removes them and the void ones from its pending loads. Fails with
+ * DP_CORRUPT when an attached load is not pending. */
 enum dp_status folded_loads_settle(struct call *call, const struct folded_loads *loads, struct manifest *m);
 /* Returns the rows of the attached loads. */
 uint64_t folded_loads_rows(const struct folded_loads *loads);

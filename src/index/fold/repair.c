@@ -2,8 +2,9 @@
  *
  *   1. verify all; read what is left of the damaged segments, and count;
  *   2. ask whether to go on; put a copy of the manifest beside it;
- *   3. read the damaged segments again, build segments of their rows, and replace them by one swap, and by one more for each
- *      pending load that has damaged segments: the load stays pending, so its place in the log stays, too;
+ *   3. read the damaged segments again, build segments of their rows, and replace them by one swap. Each
+ *      pending load with damaged segments needs one more swap. The load stays pending, so its place in the log
+ *      stays, too;
  *   4. for each gap of the log: fold the entries before it, take the numbers of missing entries, so that no late writer's entry
  *      comes into the gap and is acknowledged, and raise wal_floor behind it by a swap.
  *
@@ -73,7 +74,7 @@ static enum dp_status salvage_load(struct call *call, struct repair *r, struct i
     return status;
 }
 
-/* Goes to pending load number 0, or to the next one. Returns false behind the last one. */
+/* These two go to pending load number 0, and to the next one. They return false if there is no such load. */
 static bool first_load(struct repair *r)
 {
     r->load = r->first = 0;
@@ -266,7 +267,8 @@ static int compare_segments(const void *a, const void *b)
     return memcmp(left->id.text, right->id.text, ULID_LEN);
 }
 
-/* Replaces the damaged segments of a load, which may have none afterwards. It stays pending: its loader may attach it. */
+/* Replaces the damaged segments of a load. The load may have no segment afterwards. It stays pending, because its
+ * loader may attach it. */
 static enum dp_status apply_pending(struct call *call, void *context, struct manifest *m, bool exists,
                                     bool *needed)
 {
@@ -365,7 +367,7 @@ static const struct manifest_edit skip_edit = {apply_skip, note_repair_sent, sho
 /* Folds the entries before a gap, which are good. */
 static enum dp_status fold_before(struct call *call, const struct repair *r, const struct log_gap *gap)
 {
-    /* It gives up no abandoned load: the entry that says so would stand in the gap. */
+    /* The fold gives up no abandoned load: the "void" entry would lie in the gap. */
     const struct index_fold_options options = {.team = r->options->team, .load_ms = INT64_MAX};
     struct index_fold_result folded;
     struct index_reader *reader = NULL;
@@ -376,8 +378,9 @@ static enum dp_status fold_before(struct call *call, const struct repair *r, con
     return status;
 }
 
-/* Puts objects that are no entries where entries are missing. Fails with DP_CONFLICT if somebody else has put one there since
- * the verification: it may be acknowledged, so the repair must not pass it. The collector removes these objects. */
+/* Puts objects that are no entries where entries are missing. Fails with DP_CONFLICT if somebody else has put an
+ * entry there since the verification: that entry may be acknowledged, so the repair must not pass it. The
+ * collector removes these objects. */
 static enum dp_status fill_gap(struct call *call, const struct repair *r, const struct log_gap *gap)
 {
     uint64_t filled = 0;
@@ -437,8 +440,8 @@ static bool shows_forget(const void *context, const struct manifest *m)
            !ulid_equal(&m->keys.id, &r->v.manifest.keys.id);
 }
 
-/* Takes an object with keys of writes out of the manifest: writes with one of these keys count again if they are sent
- * again. */
+/* Removes the object with the keys of writes from the manifest. A write with one of these keys then counts again
+ * if it is sent again. */
 static const struct manifest_edit forget_edit = {apply_forget, note_repair_sent, shows_forget, false};
 
 /* ---- the repair ------------------------------------------------------------------------------------------ */

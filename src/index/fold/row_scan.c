@@ -54,7 +54,7 @@ static struct asked_parts ask_parts(struct round *round, const struct scanned_se
     return asked;
 }
 
-/* Judges a read of an object. A damaged one may have another size: the checksums decide about its parts. */
+/* Judges a read of an object. A damaged object may have another size: the checksums decide about its parts. */
 static enum dp_status check_part(const struct row_scan *scan, const struct store_read_req *read, uint64_t size,
                                  struct dp_error *error)
 {
@@ -277,7 +277,7 @@ static enum dp_status take_vectors(struct scan_walk *w, const struct scan_piece 
     return DP_OK;
 }
 
-/* Goes on behind rows that cannot be read, if the scan is one of a damaged segment. Returns the failure if it is not. */
+/* Skips rows that cannot be read, if the scan is one of a damaged segment. Otherwise returns the failure. */
 static enum dp_status lose_rows(struct scan_walk *w, enum dp_status failure, uint64_t row, uint64_t count,
                                 void *context)
 {

@@ -55,8 +55,8 @@ struct row_scan {
  * old. The caller deinits the scan, also after a failure. */
 enum dp_status row_scan_open(struct call *call, struct store *store, struct span name, const struct manifest *m,
                              const struct manifest_segment *listed, size_t count, struct row_scan *out);
-/* Opens one segment that may be damaged. Fails with DP_CORRUPT or DP_STALE when its hot part cannot be read: then no row
- * can. */
+/* Opens one segment that may be damaged. Fails with DP_CORRUPT or DP_STALE when its hot part cannot be read: then
+ * no row can be read. */
 enum dp_status row_scan_open_damaged(struct call *call, struct store *store, struct span name,
                                      const struct manifest *m, const struct manifest_segment *listed,
                                      row_scan_lost_fn *lost, struct row_scan *out);

@@ -17,9 +17,9 @@ struct salvage {
     uint64_t back;    /* at most so many rows of `kept` were deleted before */
 };
 
-/* Salvages one segment. A row whose document or vectors are damaged is lost. When the .del object is damaged, a row counts
- * as deleted if another segment has a live row with its id, since a namespace has one row of an id. Fails only when it cannot
- * read or write. */
+/* Salvages one segment. A row whose document or vectors are damaged is lost. When the .del object is damaged, a
+ * row counts as deleted if another segment has a live row with its id, since a namespace has only one row with an
+ * id. Fails only when it cannot read or write. */
 enum dp_status salvage_segment(struct call *call, struct salvage *s, const struct manifest_segment *listed);
 
 #endif

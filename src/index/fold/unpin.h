@@ -16,8 +16,9 @@ struct unpin_search {
 
 /* Puts the ids of the pins that no branch needs, and none ever will, into unused[*count], which has room for all pins.
  *
- * A branch is made on the state of its name that was there before the pin. So a pin without a branch is given up only
- * after that state has ended: where the name has no manifest, or a tombstone, this puts another tombstone first. */
+ * A branching puts the branch's manifest only over the state that the name had before the pin was added. So a pin
+ * without a branch is given up only after that state has ended: if the name has no manifest, or a tombstone, this
+ * function puts another tombstone first. */
 enum dp_status unpin_find(struct call *call, const struct unpin_search *search, struct ulid *unused,
                           size_t *count);
 

@@ -10,7 +10,8 @@
 struct log_gap {
     uint64_t first, last;
     uint64_t missing; /* how many of them are missing */
-    /* Hash of entry `last`: as the entry after it carries it, or, if there is none, as the damaged entry ends. */
+    /* Hash of entry `last`, from the entry after it; if there is no such entry, from the end of the damaged
+     * entry. */
     uint64_t chain;
 };
 
@@ -36,7 +37,7 @@ struct verification {
     uint64_t *written; /* [written_count]: hashes of the id keys that the log after wal_floor names */
     size_t written_count, written_room;
     bool *damaged;         /* [manifest.segment_count]: segments with a fault */
-    bool *damaged_pending; /* the same for the segments of all pending loads, in their order */
+    bool *damaged_pending; /* of all pending loads, in their order: segments with a fault */
     struct log_check log;
     bool keys_damaged; /* the object with the keys of writes has a fault */
 };

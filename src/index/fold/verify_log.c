@@ -24,7 +24,7 @@ static bool ends_in_gap(const struct log_check *at)
     return at->gap_count && at->gaps[at->gap_count - 1].last == at->number;
 }
 
-/* Notes that entries up to `last` are in a gap, the first of them the next one. */
+/* Notes that the entries from the next one up to `last` are in a gap. */
 static enum dp_status add_gap(struct call *call, struct log_check *at, uint64_t last, uint64_t chain, bool missing)
 {
     if (!ends_in_gap(at)) {

@@ -11,9 +11,10 @@
  *
  * A segment with fewer than LISTS_FROM vectors gets one list, so queries scan the whole segment. A larger segment
  * of n vectors gets 2 * sqrt(n) lists. On embeddings of 63,666 package descriptions, queries read a quarter less
- * than with sqrt(n) lists for the same recall, and clustering stays the smaller part of a load. A fold of many rows
- * makes coarse segments, with an eighth of the lists, so that folding keeps up with the writes; the next merge gives the rows
- * their lists. Folds and merges cluster quickly (kmeans_cluster): a row is clustered again in each merge.
+ * than with sqrt(n) lists for the same recall, and clustering stays the smaller part of a load. A fold of many
+ * rows makes coarse segments, with an eighth of the lists, so that folding keeps up with the writes; the next
+ * merge makes the usual number of lists. Folds and merges cluster quickly (kmeans_cluster): a row is clustered
+ * again in each merge.
  *
  * Vectors that wait in a file are read in two ways: in order through a mapping, whose memory is released after each slice,
  * and one by one in the order of the lists. So the memory of a build does not grow with the vectors.
@@ -38,7 +39,7 @@ enum {
     COARSE_DIVISOR = 8, /* of the number of lists, for a coarse load */
     SEED = 1,
     DIRECTIONS_MEMORY = 64 << 20,
-    SLICE_ROWS = 16 * 1024, /* vectors between two times that mapped memory is let go */
+    SLICE_ROWS = 16 * 1024, /* mapped memory is released after this many vectors */
     LIST_BYTES_MAX = INT32_MAX,
     WRITER_ARENA_MAX = 1 << 28
 };
@@ -87,7 +88,7 @@ static bool unload_vectors(void *context, double done)
     return true;
 }
 
-/* Lets go of mapped memory after each slice of a walk over the vectors. */
+/* Releases mapped memory after each slice of a walk over the vectors. */
 static void pass_vector(struct segment_build *b, size_t i)
 {
     if (i % SLICE_ROWS == SLICE_ROWS - 1)
@@ -283,7 +284,8 @@ static void *run_write_ivf(void *context)
     return NULL;
 }
 
-/* Starts a thread that writes the .ivf; without a vector there is none. For a small segment, or when no thread starts, this thread writes it. */
+/* Starts a thread that writes the .ivf. A segment without a vector has no .ivf. If the segment is small, or no
+ * thread starts, the calling thread writes the .ivf. */
 static void begin_ivf(struct call *call, struct segment_build *b)
 {
     arena_init(&b->ivf_writer.arena, WRITER_ARENA_MAX);

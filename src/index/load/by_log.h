@@ -9,7 +9,7 @@
 #include "index/load/load.h"
 #include "index/load/row_change.h"
 
-/* Adds the load to the pending ones of *m, for manifest_edit.apply. Gives it the ULID *load, the first time. */
+/* Adds the load to the pending loads of *m, for manifest_edit.apply. The first call makes the ULID *load. */
 enum dp_status by_log_add_pending(struct call *call, struct index_loader *l, const struct row_change *change,
                                   struct ulid *load, struct manifest *m);
 /* Attaches the pending load, and folds the log. Fails as index_load_commit() does. After a failure that leaves no

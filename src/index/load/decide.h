@@ -16,13 +16,13 @@ struct load_decision {
     struct ulid incarnation; /* the life of the namespace in which the load is pending */
     struct ulid load;
     enum wal_kind kind;                      /* WAL_ATTACH or WAL_VOID */
-    const struct manifest_segment *segments; /* [segment_count]: which it must have to be attached; NULL: any */
+    const struct manifest_segment *segments; /* [segment_count]: those it must have; NULL: any */
     size_t segment_count;
 
     /* Set by load_decide(). */
     enum load_fate
-        fate; /* what the log says; LOAD_OPEN: the manifest does not have the load pending, with these segments */
-    uint64_t number;      /* of the entry that this call has put; 0: none */
+        fate;        /* what the log says; LOAD_OPEN: the manifest has no such pending load with these segments */
+    uint64_t number; /* of the entry that this call has put; 0: none */
     uint64_t rows_before; /* rows of the namespace just before that entry */
     bool ended;           /* with DP_CONFLICT: the namespace's life is over */
     struct view *view;    /* on DP_OK: the view at the end, which the caller releases */

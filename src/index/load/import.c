@@ -113,7 +113,7 @@ static void note_import_sent(void *context)
     c->loader->log.sent = true;
 }
 
-/* Nobody else uses the import's incarnation. */
+/* Returns whether the manifest is the import's: nobody else uses its incarnation. */
 static bool shows_import(const void *context, const struct manifest *m)
 {
     const struct import_commit *c = context;

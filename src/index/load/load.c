@@ -11,7 +11,7 @@ enum {
     SEGMENT_ROWS = 1000 * 1000,
     VECTORS_MEMORY = 384 * 1024 * 1024,
     DOCUMENTS_MEMORY = 128 * 1024 * 1024,
-    WRITE_MEMORY = 8 * 1024 * 1024, /* of each, for one large write */
+    WRITE_MEMORY = 8 * 1024 * 1024, /* of vectors and of documents each, for one large write */
     SCRATCH_MAX = 64 * 1024 * 1024
 };
 static const uint64_t ids_memory_max = UINT64_C(16) << 30;

@@ -1,5 +1,5 @@
-/* index/load/row_change.h: puts rows into a manifest: the segments that hold them, and in older segments the rows
- * that they supersede. Loads and folds make such changes.
+/* index/load/row_change.h: puts rows into a manifest: adds the segments that hold them, and marks as deleted
+ * the rows of older segments that these rows supersede. Loads and folds make such changes.
  *
  * A row_change lives through all tries of one swap. Each try finds the rows of listed segments whose id keys are
  * among the change's, writes .del objects for these segments, and adds the change's own segments. If another swap
@@ -31,8 +31,8 @@ struct row_change {
     uint64_t replaced; /* rows that the latest try found superseded and that were not deleted before */
 };
 
-/* Tells the change which rows of a segment it supersedes, so that it need not search them. Takes over *rows. The change's
- * arena must be there. DP_NOMEM. */
+/* Tells the change which rows of a segment it supersedes, so that it need not search that segment. Takes over
+ * *rows. The caller has set the change's arena. DP_NOMEM. */
 enum dp_status row_change_know(struct call *call, struct row_change *change, const struct ulid *segment,
                                struct row_set *rows);
 /* Edits the manifest, for manifest_edit.apply. Fails with DP_STALE when a listed object is missing, with DP_CONFLICT
@@ -47,8 +47,8 @@ enum dp_status row_change_check_horizon(struct call *call, const struct row_chan
 bool row_change_shows(const struct row_change *change, const struct manifest *m);
 void row_change_deinit(struct row_change *change);
 
-/* Puts a .del object with the rows `all` of a segment of `m`, under a ULID after its horizon, and sets the fields of
- * *out that describe it. The horizon cannot move before the swap. */
+/* Puts a .del object with the rows `all` of a segment of `m`, under a ULID after the horizon of `m`, and sets the
+ * fields of *out that describe it. The horizon cannot move before the swap. */
 enum dp_status put_deleted_rows(struct call *call, const struct index_clock *clock,
                                 const struct segment_place *place, const struct manifest *m,
                                 const struct row_set *all, struct object_log *log, struct manifest_segment *out);

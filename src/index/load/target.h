@@ -9,7 +9,7 @@ struct load_target {
     struct index_vectors vectors; /* of the rows to load */
     struct ulid incarnation;      /* the load writes its objects into this incarnation */
     bool joins;                   /* whether `incarnation` is that of a live namespace */
-    int64_t store_ms, at_ns;      /* the store's clock when the load began (0: unknown), and when that was */
+    int64_t store_ms, at_ns;      /* the store's clock when the load began (0: unknown); index_now_ns() then */
     struct ulid horizon;          /* the name's horizon; the load's objects get later ULIDs */
     size_t segments_listed;       /* number of segments that the manifest listed when the load began */
     size_t segments_max;          /* number of further segments for which the manifest has room */

@@ -20,12 +20,12 @@ enum {
     MANIFEST_PENDING_MAX = 256,  /* maximum pending loads */
     MANIFEST_PINS_MAX = 64,      /* maximum pins */
     MANIFEST_OWNERS_MAX = 64,    /* maximum other namespaces whose objects it lists */
-    MANIFEST_STATE_WITHIN = 256, /* a manifest tells its state within so many bytes */
+    MANIFEST_STATE_WITHIN = 256, /* maximum bytes up to the end of the state in a manifest */
     NAMESPACE_ROWS_MAX = 64 * 1000 * 1000
 };
 
-/* A life of another namespace whose objects this one lists, because it is a branch of it, or of a branch of it. The folder
- * of that life holds these objects. */
+/* A life of another namespace. This namespace lists objects of that life, because it is a branch of that
+ * namespace, or a branch of such a branch. The folder of that life holds the objects. */
 struct manifest_owner {
     struct span name;
     struct ulid incarnation;
@@ -158,9 +158,9 @@ enum dp_status manifest_check(const struct manifest *m, struct dp_error *error);
 
 /* Returns the writer of this id, or NULL. */
 const struct manifest_writer *manifest_find_writer(const struct manifest *m, const struct ulid *id);
-/* Adds the writer of the swap that makes `m`, with the sequence and the time of `m`, in place of its earlier swap. Drops
- * each old writer that is neither among the latest MANIFEST_WRITERS_MIN nor younger than MANIFEST_WRITERS_MS, and all
- * beyond MANIFEST_WRITERS_MAX. Fails with DP_NOMEM. */
+/* Adds the writer of the swap that makes `m`, with the sequence and the time of `m`, in place of the writer's
+ * earlier swap. Drops each old writer that is neither among the latest MANIFEST_WRITERS_MIN nor younger than
+ * MANIFEST_WRITERS_MS, and all beyond MANIFEST_WRITERS_MAX. Fails with DP_NOMEM. */
 enum dp_status manifest_add_writer(struct manifest *m, const struct ulid *writer, struct dp_error *error);
 /* Returns whether `m` still has the writers of all swaps after swap number `sequence`, but for those whose writer has
  * swapped again. If so, a writer that has made one of these swaps, and none after it, is in `m`. */

@@ -55,13 +55,14 @@ struct pin_set {
     size_t count;
 };
 
-/* Reads the .pin objects of the manifest of the namespace `name`, in one round, into the call's arena; unless *set holds
- * the same pins already. Fails with DP_CORRUPT when one is damaged: then nobody knows what it keeps; with DP_STALE when one is
- * missing: a collector removes those that a newer manifest does not have. */
+/* Reads the .pin objects of the manifest of the namespace `name`, in one round, into the call's arena. Reads
+ * nothing if *set holds the same pins already. Fails with DP_CORRUPT when a .pin object is damaged: then nobody
+ * knows which objects the pin keeps. Fails with DP_STALE when one is missing: a collector removes the .pin objects
+ * that a newer manifest does not need. */
 enum dp_status pin_set_read(struct call *call, struct store *store, struct span name, const struct manifest *m,
                             struct pin_set *set);
-/* The same; when a pin is missing, replaces *m by the newest manifest, which may be a tombstone. Fails with DP_CORRUPT, too,
- * when a pin of that one is missing. */
+/* Reads the pins of *m as pin_set_read() does. When a .pin object is missing, replaces *m by the newest manifest,
+ * which may be a tombstone, and reads its pins. Fails with DP_CORRUPT, too, when one of these is missing. */
 enum dp_status pin_set_read_newest(struct call *call, struct store *store, struct span name, struct manifest *m,
                                    struct pin_set *set);
 /* Returns whether a pin keeps the object, which is one of the manifest's namespace. */

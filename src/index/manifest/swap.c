@@ -82,7 +82,7 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
         return LOOK_NOT_MADE;
     const struct manifest_writer *writer = exists ? manifest_find_writer(m, &s->writer) : NULL;
     if (writer &&
-        writer->sequence > lost->sequence) /* a greater one: a copy of this process, it uses our writer */
+        writer->sequence > lost->sequence) /* a greater sequence: a copy of this process uses our writer */
         return writer->sequence == lost->sequence + 1 ? LOOK_MADE : LOOK_UNDECIDED;
     if (!lost->refused && begun_ns - lost->sent_ns > (int64_t)SWAP_LOOK_MAX_MS * NS_PER_MS)
         return LOOK_UNDECIDED;

@@ -22,9 +22,9 @@ struct attachment {
     size_t row_count, row_room;
 };
 
-/* Finds out what the entry changes in the view, which has the entries before it. Fails with DP_STALE when it attaches
- * a load that the view's manifest does not have, or an object is missing. If the view gets the entry meanwhile, the
- * result means nothing. After DP_OK the caller deinits *out. */
+/* Finds out what the entry changes in the view, which has the entries before it. Fails with DP_STALE when the
+ * entry attaches a load that the view's manifest does not have, or an object is missing. If the view gets the
+ * entry meanwhile, the result means nothing. After DP_OK the caller deinits *out. */
 enum dp_status attachment_prepare(struct call *call, struct view *view, const struct wal_entry *entry,
                                   struct attachment *out);
 /* Makes the change. The caller holds the lock for writing, and has just appended the entry. */

@@ -9,7 +9,8 @@
 size_t fetch_ask_vectors(struct round *round, const struct segment *segment, uint64_t first, uint64_t count);
 /* Asks the round for a run of documents. Returns the handle. */
 size_t fetch_ask_run(struct round *round, const struct segment *segment, const struct document_run *run);
-/* Judges the answer of either. Fails with DP_STALE when the object is gone. */
+/* Judges the answer for a handle of fetch_ask_vectors() or fetch_ask_run(). Fails with DP_STALE when the object is
+ * gone. */
 enum dp_status fetch_check(struct round *round, const struct segment *segment, size_t handle);
 
 /* Returns the floats of vector number i of those that were read, float[dim] without alignment. */
@@ -39,7 +40,7 @@ struct fetched_row {
     uint32_t windows; /* 0: the row has no vector */
 };
 
-/* Gets places[i]. */
+/* Receives the row at places[i]. */
 typedef enum dp_status fetched_fn(void *context, size_t i, const struct fetched_row *row);
 
 /* Compares by segment and row, for qsort. */

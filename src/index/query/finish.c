@@ -1,5 +1,5 @@
 /* query/finish.c: the second half of a query: exact distances, ids and attributes. Rows of the tail join the
- * candidates here; they have their distances already, and nothing of them is read.
+ * candidates here. They are in memory, with their distances, so nothing is read for them.
  *
  * One round reads the full-precision vectors and the documents of all candidates. The vectors decide the order.
  * Ids break ties of distance. So it decompresses only the documents of the best top_k rows and of all rows at

@@ -22,7 +22,7 @@ static enum dp_status check_still_whole(struct call *call, const struct view *vi
     return status;
 }
 
-/* Checks by a read that begins now that the log entries which were read for the view were all there (rule L3). */
+/* Reads the manifest, to check that no log entry was missing when the entries were read for the view (rule L3). */
 static enum dp_status confirm_log(struct call *call, const struct view *view)
 {
     const struct snapshot *s = view->base;

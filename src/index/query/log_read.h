@@ -15,10 +15,10 @@ enum {
     /* Bytes of an entry that the first read asks for; a second read gets the rest. So a round of LOG_READ_MORE
      * entries has a bound. */
     LOG_READ_LEN = 512 * 1024,
-    LOG_READ_PROBE = 1,  /* entries that a strong query asks for … */
-    LOG_READ_SOME = 9,   /* … if the log has entries that no segment holds: somebody writes now and then … */
-    LOG_READ_BUSY = 16,  /* … and if the query before found new ones */
-    LOG_READ_FIRST = 64, /* entries that opening asks for, and a query that has found one */
+    LOG_READ_PROBE = 1,  /* entries that a strong query asks for if segments hold the whole log */
+    LOG_READ_SOME = 9,   /* entries that a strong query asks for if the log has some that no segment holds */
+    LOG_READ_BUSY = 16,  /* entries that a strong query asks for if the query before found new ones */
+    LOG_READ_FIRST = 64, /* entries that opening asks for, and a query that has found a new entry */
     LOG_READ_MORE = 256  /* entries of each later round */
 };
 

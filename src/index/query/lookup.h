@@ -20,9 +20,9 @@ struct found_row {
     uint32_t windows;
 };
 
-/* Finds the rows with the id keys keys[count], which must be ascending and all different: out[i] is that of keys[i].
- * All are those of the moment *at. Reads id blocks, those of all segments in one round; then documents and vectors,
- * in another. Fails with DP_STALE when a listed object is missing: then the view is old. */
+/* Finds the rows with the id keys keys[count], which must be ascending and all different: out[i] is the row of
+ * keys[i]. All rows are as they were at one moment, *at. Reads id blocks, those of all segments in one round; then
+ * documents and vectors, in another. Fails with DP_STALE when a listed object is missing: then the view is old. */
 enum dp_status index_lookup(struct call *call, struct view *view, const struct span *keys, size_t count,
                             enum lookup_parts parts, struct found_row *out, struct view_position *at);
 

@@ -44,18 +44,19 @@ int64_t reader_now_ns(const struct index_reader *reader);
 struct view *reader_view(struct index_reader *reader);
 /* Makes `view` the current one unless the present one has a newer manifest; takes over one reference.
  *
- * When one read of the manifest began after the answer to the other, its manifest is newer. The sequences do not
- * matter then, since a restored bucket has a smaller sequence. When the two reads overlapped, the larger sequence
- * is newer within one incarnation. Between two incarnations, the read that began later is newer. */
+ * When the read of one manifest began after the answer that gave the other, the first of these manifests is newer.
+ * The sequences do not matter then, since a restored bucket has a smaller sequence. When the two reads overlapped,
+ * the larger sequence is newer within one incarnation. Between two incarnations, the read that began later is
+ * newer. */
 void reader_install(struct index_reader *reader, struct view *view);
 /* Notes that the read `seen` found the manifest of the view unchanged. */
 void reader_confirm(struct index_reader *reader, struct view *view, struct manifest_read seen);
 /* Reads the manifest again and opens its view, in two rounds or, with a long log, in more. Fails with DP_CORRUPT when
  * a listed object stays missing, or the log damaged. The caller releases *out. */
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct view **out);
-/* Gives the newest view that the store has, as a strong query sees it: asks whether `view` is current, brings it up to
- * the newest log entry, or opens and installs the view of a newer manifest. When `view` is the newest, one round
- * answers. The caller releases *out; `view` stays its own. */
+/* Gives the newest view that the store has, as a strong query sees it: asks whether `view` is current, brings it
+ * up to the newest log entry, or opens and installs the view of a newer manifest. When `view` is the newest, one
+ * round answers. The caller releases *out; `view` stays the caller's. */
 enum dp_status view_refresh(struct call *call, struct index_reader *reader, struct view *view, struct view **out);
 
 #endif

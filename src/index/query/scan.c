@@ -383,7 +383,7 @@ static enum dp_status scan_view(struct call *call, struct view *view, const stru
                                  .round_bytes = view->reader->round_bytes}};
     bool documents = scan->match || !scan->query.vector || scan->near.len;
     struct index_query count = {.top_k =
-                                    scan->query.top_k}; /* of another attribute, find_near() checks the vector */
+                                    scan->query.top_k}; /* for another attribute, find_near() checks the vector */
     arena_init(&s.names, VALUE_ARENA_MAX);
     enum dp_status status = query_check(call, scan->near.len ? &count : &scan->query, &view->base->manifest);
     if (status == DP_OK)

@@ -19,8 +19,8 @@
 #include "os/clock.h"
 
 enum {
-    OVERSAMPLE = 2,       /* candidates for each row of the answer … */
-    OVERSAMPLE_MORE = 10, /* … and some more */
+    OVERSAMPLE = 2,       /* candidates for each row of the answer */
+    OVERSAMPLE_MORE = 10, /* candidates that a query has beyond these */
     ROOM_FACTOR = 4,      /* candidates in memory for each final candidate */
     /* Vectors of live rows that a segment's probed lists should hold for each row of the answer. */
     PROBED_FACTOR = 4

@@ -26,7 +26,7 @@ struct tail_search {
  * entries. */
 enum dp_status tail_scan(struct call *call, const struct tail *tail, const struct tail_search *search,
                          struct tail_hit **hits, size_t *count);
-/* Finds the same by measuring every row: what tail_scan() does with a short tail. */
+/* Finds the rows that tail_scan() finds, by measuring every row. tail_scan() does so with a short tail. */
 enum dp_status tail_scan_plainly(struct call *call, const struct tail *tail, const struct tail_search *search,
                                  struct tail_hit **hits, size_t *count);
 

@@ -12,7 +12,8 @@
 
 /* ---- one view ------------------------------------------------------------------------------------------ */
 
-/* Initialises a lock that lets a waiting writer in before later readers: queries never stop. */
+/* Initialises a lock that prefers a waiting writer to later readers. Queries never stop, so a writer would else
+ * wait for ever. */
 static int init_view_lock(pthread_rwlock_t *lock)
 {
     pthread_rwlockattr_t attributes;
@@ -430,7 +431,7 @@ enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry
 
 /* ---- over another manifest ----------------------------------------------------------------------------- */
 
-/* The entries of a view that another one gets. */
+/* The entries that a new view gets from an older one. */
 struct inheritance {
     struct wal_entry **entries; /* [count], retained: those after the new floor */
     size_t count;
@@ -548,7 +549,8 @@ enum dp_status view_inherit(struct call *call, struct view *view, struct view *f
 {
     struct inheritance kept;
     enum dp_status status = take_inheritance(call, view, from, &kept);
-    /* The first kept entry carries the hash of the entry at the floor, as the new manifest must have it. */
+    /* The first kept entry carries the hash of the entry at the floor. The new manifest must have the same
+     * hash. */
     if (kept.count && kept.entries[0]->head.chain != view->locked.at.chain)
         drop_masks(view);
     else if (kept.loads)

@@ -21,7 +21,7 @@
  * FILT    := block of 32 bytes*                 tells which ids the segment may hold (key_filter.h)
  * LIST    := u64 .ivf size, u64 .ivf head length, u64 checksum of that head, u32 nlist, u32 0,
  *            (u64 checksum of the list's bytes, u32 rows that it owns)[nlist]
- * WIND    := (varint row - row before, varint vectors - 1; 0 for a row without vector)*   rows that have not one vector
+ * WIND    := (varint row - row before, varint vectors - 1; 0 for a row without vector)*  rows with none or several
  * DBLK    := (u64 checksum, u32 first row, u32 stored bytes, u32 raw bytes)*   one for each document block
  * IBLK    := (u64 checksum, u32 bytes, u32 entries, u8 len, first key)*        one for each id block
  *

@@ -1,4 +1,4 @@
-/* index/segment/write.h: writes a .dpr object from its begin to its end. segment/write.c has its grammar. */
+/* index/segment/write.h: writes a .dpr object from beginning to end. segment/write.c has its grammar. */
 #ifndef INDEX_SEGMENT_WRITE_H
 #define INDEX_SEGMENT_WRITE_H
 

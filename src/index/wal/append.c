@@ -1,14 +1,15 @@
 /* append.c: the protocol of one log number.
  *
  * A put with a clear success, or an entry that a look finds to be ours, is acknowledged by a read of the manifest
- * that begins afterwards. When a look finds another's entry, ours may have been there before: the collector may have
- * removed it, and a late put of a slow writer may have taken its place. So the race counts as lost under such a read
- * of the manifest only, or when the store refused the put clearly and the look ends within half the collector's
- * grace after the put was sent: an entry that was in the log then is still there.
+ * that begins afterwards. When a look finds another's entry, ours may have been there before: the collector may
+ * have removed it, and a late put of a slow writer may have taken its place. So the race counts as lost in two
+ * cases only. Either such a read of the manifest follows, and shows that no entry of our number may have been
+ * removed. Or the store refused the put clearly, and the look ends within half the collector's grace after the put
+ * was sent: an entry that was in the log then is still there.
  *
- * A look finds our entry by its bytes. The number is free: the put may be on its way, so the same bytes are sent
- * again; at most one put of a number can succeed. No other number is sent meanwhile, because an entry behind a hole
- * is never read.
+ * A look finds our entry by its bytes. If the number is free, the put may be on its way, so the same bytes are
+ * sent again; at most one put of a number can succeed. No other number is sent meanwhile, because an entry behind
+ * a hole is never read.
  *
  * Whatever ends a put counts as unclear, unless the store refused it. A refusal "exists" or "full" needs a look,
  * too: a proxy may have sent the put twice, and the store may have carried out the first copy.

@@ -1,7 +1,8 @@
 /* choose_rows.c: finds the rows that the filters of a write choose.
  *
- * A write has room for so many rows, and for so many bytes in its log entry. A deletion adds its id; a patch adds the
- * whole row as the patch leaves it, which is estimated here: the leader of the group sees what it really is.
+ * A write has a maximum of rows, and of bytes in its log entry. A deletion adds its id to the entry. A patch adds
+ * the whole row as the patch leaves it. The bytes of that row are an estimate here; only the leader of the group
+ * makes the row.
  */
 #include "index/wal/choose_rows.h"
 
@@ -37,7 +38,7 @@ static enum dp_status keep_key(struct row_choosing *c, struct chosen_rows *rows,
     return DP_OK;
 }
 
-/* Takes a row that matches, if the write has room for it. *taken: it has. */
+/* Takes a row that matches, if the write has room for it. *taken: whether it has. */
 static enum dp_status take_chosen(struct row_choosing *c, struct chosen_rows *rows, size_t most, const char *step,
                                   struct span key, uint64_t bytes, bool *taken)
 {

@@ -1,10 +1,12 @@
 /* wal/codes.c: codes vectors, and bounds distances by their codes.
  *
- * A vector x has the code x' = middle + step (b - 127.5), where b are bytes, or, without the low halves of the bytes,
- * x' = middle + 16 step (h - 7.5). <q,x> ≤ <q,x'> + |q| |x - x'| (Cauchy and Schwarz). The query is rounded to r, which
- * makes <q,x'> integers but for
+ * A vector x has the code x' = middle + step (b - 127.5), where b are bytes, or, without the low halves of the
+ * bytes, x' = middle + 16 step (h - 7.5). <q,x> ≤ <q,x'> + |q| |x - x'| (Cauchy and Schwarz). The query is rounded
+ * to r, so that only the middle term of
  *
- *     <q,x'> = middle sum(q) + <r,x' - middle> + <q - r,x' - middle>, the last ≤ |q - r| |x' - middle|
+ *     <q,x'> = middle sum(q) + <r,x' - middle> + <q - r,x' - middle>, where the last term ≤ |q - r| |x' - middle|
+ *
+ * needs the codes, as a sum of integer products.
  *
  * Bounds also allow for the rounding of floats.
  */
@@ -98,7 +100,7 @@ static void split_bytes(const uint8_t *restrict bytes, uint8_t *restrict high, u
     }
 }
 
-/* Codes vector float[dim] number i. bytes: room for its codes, with zeros behind them. */
+/* Codes vector number i, float[dim]. `bytes` has room for its codes, with zeros behind them. */
 static void code_vector(struct wal_codes *c, size_t i, const float *x, uint32_t dim, uint8_t *bytes)
 {
     float low, high;

@@ -28,8 +28,8 @@ struct group_member {
     struct group_member *next;
     enum { MEMBER_WAITING, MEMBER_TAKEN, MEMBER_DONE } state;
     size_t rows;
-    uint64_t bytes;      /* about what it adds to an entry */
-    bool hurries;        /* as the first of its group it is not held back */
+    uint64_t bytes;      /* about how many bytes it adds to an entry */
+    bool hurries;        /* if it is the first of its group, the group is not held back */
     int64_t deadline_ns; /* of its call */
 };
 

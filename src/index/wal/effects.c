@@ -319,8 +319,8 @@ static enum dp_status judge_rows(struct call *call, struct effects *e, struct wr
     return status;
 }
 
-/* Notes in `newest` that each record from position `from` on is now the newest record of its id; of keys of writes in
- * `keys`. */
+/* Notes in `newest` that each record from position `from` on is now the newest record of its id. Notes the records
+ * of keys of writes in `keys`. */
 static enum dp_status note_newest(struct call *call, const struct effects *e, size_t from, struct map *newest,
                                   struct map *keys)
 {
@@ -341,7 +341,7 @@ static enum dp_status judge_choices(struct call *call, struct effects *e, struct
     size_t from = e->count;
     enum dp_status status = judge_deletes(call, e, m);
     if (status == DP_OK)
-        status = judge_patches(call, e, m); /* no row is in both */
+        status = judge_patches(call, e, m); /* no row is both deleted and patched */
     if (status == DP_OK && e->count > from) {
         status = note_newest(call, e, from, own, NULL);
         e->own = own;
@@ -350,7 +350,8 @@ static enum dp_status judge_choices(struct call *call, struct effects *e, struct
     return status;
 }
 
-/* Finds the write that has counted under the member's key: of an earlier member, of the log, or of a fold. */
+/* Finds the write that has counted under the member's key: a write of an earlier member, of the log, or of a
+ * fold. */
 static bool find_repeated(const struct effects *e, const struct write_member *m, struct write_key *out)
 {
     const struct span id = span_of(m->key.id, sizeof m->key.id);

@@ -126,7 +126,7 @@ static bool take_wal_floats(struct span bytes, float *to)
     if (count)
         memcpy(to, bytes.data, bytes.len);
     for (size_t i = 0; i < count; i++)
-        finite += to[i] - to[i] == 0.0F; /* a NaN for the others */
+        finite += to[i] - to[i] == 0.0F; /* for an infinity or a NaN the difference is a NaN */
     return finite == count;
 }
 
@@ -168,8 +168,8 @@ static enum dp_status code_wal_vectors(struct wal_entry *entry, size_t count, st
     return wal_codes_init(&entry->codes, entry->vectors, count, entry->head.dim, error);
 }
 
-/* Copies what the records have from the object, whose bytes are not kept: keys and documents, and the vectors, which
- * floats must be aligned for. */
+/* Copies keys, documents and vectors out of the object, whose bytes are not kept. The copied floats are
+ * aligned. */
 static enum dp_status take_wal_contents(struct wal_entry *entry, const struct span *vectors,
                                         struct dp_error *error)
 {

@@ -9,7 +9,7 @@
  *    8  u32 format version, 1
  *   12  u32 flags, 0
  *   16  26  ULID of the namespace's incarnation
- *   42  26  ULID of this entry; every entry that anybody ever made has another one
+ *   42  26  ULID of this entry; no two entries have the same
  *   68  u64 number, from 1
  *   76  u64 hash of entry number - 1; for entry 1, wal_chain_start()
  *   84  u32 dimensions of the vectors; 0: no record has a vector
@@ -78,7 +78,7 @@ struct wal_entry {
     size_t count;
     float *vectors;         /* the vectors of all records, in their order */
     struct wal_codes codes; /* of these vectors */
-    uint32_t *owners;       /* [codes.count]: which of the entry's rows and deletions has the vector */
+    uint32_t *owners;       /* [codes.count]: position of each vector's row among the rows and deletions */
     size_t rows;            /* records that are rows or deletions */
     uint8_t *text;          /* id keys and documents of all records */
     size_t object_size;     /* bytes of the object */

@@ -32,10 +32,10 @@ struct write_member {
     struct span patch;      /* attributes of write->patch, "{}" for none */
     struct chosen_rows deletes, patches;
     struct write_key key;        /* of a write with a key: its id and its request */
-    uint64_t chosen_at;          /* number of the newest log entry before they were chosen */
+    uint64_t chosen_at;          /* number of the newest log entry before the filters chose rows */
     struct ulid incarnation;     /* life of the namespace that the write was checked for */
     struct index_vectors vector; /* dimension and metric of its vectors; `model` and `fingerprint` are empty */
-    /* The outcome. While the member is taken it belongs to the leader. */
+    /* The outcome. While a group has taken the member, the outcome belongs to the leader. */
     enum dp_status status;
     struct dp_error error;
     struct index_write_result result;

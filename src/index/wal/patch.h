@@ -6,9 +6,10 @@
 #include "base/error.h"
 #include "base/span.h"
 
-/* Gives in `arena` the document with the attributes of `patch` in place of its own; null takes an attribute out. Both are
- * JSON objects, and no attribute occurs twice in one. Fails with DP_CORRUPT when the document is no such object, with
- * DP_INVALID when the patch is not, with DP_TOO_LARGE for more than INDEX_DOCUMENT_MAX bytes, or with DP_NOMEM. */
+/* Gives the document with the attributes of `patch` in place of its own, in `arena`; null removes an attribute.
+ * Both are JSON objects, and no attribute occurs twice in one. Fails with DP_CORRUPT when the document is no such
+ * object, with DP_INVALID when the patch is not, with DP_TOO_LARGE for more than INDEX_DOCUMENT_MAX bytes, or with
+ * DP_NOMEM. */
 enum dp_status document_patch(struct span document, struct span patch, struct arena *arena, struct span *out,
                               struct dp_error *error);
 

@@ -14,8 +14,8 @@
  *   68      count × a key, ascending by id, none twice
  *  end  u64 XXH3-64 of all bytes before
  *
- * A key, there and in a log entry: 16 bytes id; u64 hash of the request; u64 Unix time in ms; u32 rows upserted, u32 patched,
- * u32 deleted; u8 1 if more rows matched a partial filter, else 0.
+ * A key, in this object and in a log entry: 16 bytes id; u64 hash of the request; u64 Unix time in ms; u32 rows
+ * upserted, u32 patched, u32 deleted; u8 1 if more rows matched a partial filter, else 0.
  */
 #ifndef INDEX_WRITE_KEY_H
 #define INDEX_WRITE_KEY_H
@@ -58,8 +58,8 @@ struct key_set {
 void key_set_deinit(struct key_set *set);
 /* Returns the key of this id, or NULL. */
 const struct write_key *key_set_find(const struct key_set *set, const uint8_t id[WAL_KEY_ID_LEN]);
-/* Sorts keys, keeps the newest of each id, drops those that are older than WRITE_KEY_MS at now_ms, and the oldest of more
- * than `most`. Returns how many are left. */
+/* Sorts keys and keeps the newest of each id. Drops those that are older than WRITE_KEY_MS at now_ms, and then the
+ * oldest until `most` are left. Returns how many are left. */
 size_t key_set_settle(struct write_key *keys, size_t count, int64_t now_ms, size_t most);
 /* Appends the object `id` of an incarnation. The keys are settled. */
 void key_set_write(const struct key_set *set, const struct ulid *id, const struct ulid *incarnation,
