@@ -25,13 +25,13 @@ void branch_fold(struct world *w, const char *name);
 void branch_merge(struct world *w, const char *name);
 
 enum dp_status branch_try(struct world *w, const char *source, const char *name);
-/* Makes a branch of `from`, which begins with its rows. Fails the test when it cannot. */
+/* Makes a branch of `from`. The branch begins with the rows of `from`. Fails the test when it cannot. */
 void branch_make(struct branch_space *branch, const struct branch_space *from, const char *name);
 /* Opens the namespace anew, compares it with the model, and verifies it. */
 void branch_check(struct branch_space *s);
 void branch_delete(struct world *w, const char *name);
 
-/* Lets days pass, in which collectors of these names (ended by NULL) do all they can. */
+/* Lets days pass, while collectors of these names (a list that NULL ends) remove all that they may. */
 void branch_collect(struct world *w, const char *const *names);
 /* Returns how many objects lie below a name. */
 size_t branch_objects(struct world *w, const char *name);

@@ -151,7 +151,8 @@ static size_t puts_of(struct log *l)
     return puts;
 }
 
-/* The last operation was a read of the manifest: L2 wants one that begins after the put returned. */
+/* Returns whether the last operation was a read of the manifest: rule L2 wants a read that begins after the put
+ * returned. */
 static bool ends_with_manifest(struct log *l)
 {
     size_t count;

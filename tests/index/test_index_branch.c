@@ -1,4 +1,5 @@
-/* test_index_branch.c: branches are independent of their sources, and no collector takes from one what another lists. */
+/* test_index_branch.c: branches are independent of their sources, and no collector removes an object that a branch
+ * or a source lists. */
 #include "branch_fixture.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ static void test_index_a_branch_goes_its_own_way(void **state)
     branch_end(&rows);
 }
 
-/* Loads through the log of either one stay there. */
+/* The source and its branch each get a load through their log. Each load stays in its namespace. */
 static void test_index_loads_of_a_source_and_its_branch(void **state)
 {
     struct world *w = *state;
@@ -203,7 +204,7 @@ static void test_index_a_pin_keeps_what_the_source_has_merged(void **state)
     branch_collect(w, rows_and_twig);
     branch_check(&twig);
     assert_int_equal(branch_pins(w, "rows"), 1);
-    assert_int_equal(due_after_collection(w, "rows"), INDEX_LAG_MS / 24); /* the branch may go at any time */
+    assert_int_equal(due_after_collection(w, "rows"), INDEX_LAG_MS / 24); /* a branch may be deleted any time */
     branch_delete(w, "twig");
     branch_collect(w, rows_and_twig);
     assert_int_equal(branch_pins(w, "rows"), 0);
@@ -214,7 +215,7 @@ static void test_index_a_pin_keeps_what_the_source_has_merged(void **state)
     branch_end(&rows);
 }
 
-/* The source is deleted, and made again, under its branch. */
+/* The source is deleted, and made again, while its branch lives. */
 static void test_index_a_branch_outlives_its_source(void **state)
 {
     struct world *w = *state;
@@ -238,7 +239,7 @@ static void test_index_a_branch_outlives_its_source(void **state)
     branch_end(&twig);
 }
 
-/* A branch of a branch needs both owners, whichever goes first. */
+/* A branch of a branch needs the objects of both owners, whichever owner is deleted first. */
 static void run_chain(struct world *w, const char *first, const char *second)
 {
     static const char *const all[] = {"rows", "twig", "leaf", NULL};
@@ -327,7 +328,7 @@ static void remove_pins(struct world *w)
     }
 }
 
-/* Nobody knows what a lost .pin object kept, so nothing goes. */
+/* Nobody knows which objects a lost .pin object kept, so the collector removes nothing. */
 static void test_index_without_a_pin_object_nothing_is_removed(void **state)
 {
     struct world *w = *state;
@@ -415,7 +416,7 @@ static const char *copy_elsewhere(struct world *w, struct store *to)
     return text;
 }
 
-/* A copy of another store has the rows of segments and log, and needs nothing of its source. */
+/* A copy in another store has the rows of the segments and of the log, and needs nothing of its source. */
 static void test_index_a_copy_has_nothing_in_common(void **state)
 {
     struct world *w = *state;

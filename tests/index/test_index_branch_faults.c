@@ -147,7 +147,7 @@ static void test_index_a_late_branch_is_whole(void **state)
     branch_end(&rows);
 }
 
-/* After the lag, a collector has made it impossible. */
+/* The put that makes the branch comes after the lag. By then a collector has made the branch impossible. */
 static void run_too_late(struct world *w, bool over_tombstone)
 {
     struct branch_space rows;
@@ -322,7 +322,7 @@ static void test_index_a_source_that_goes_meanwhile_gives_no_branch(void **state
     branch_end(&rows);
 }
 
-/* The source is deleted after the pin: the branch has what was there. */
+/* The source is deleted after it got the pin. The branch has the rows that the source had then. */
 static void test_index_a_source_that_goes_after_the_pin_gives_a_branch(void **state)
 {
     struct world *w = *state;
@@ -337,8 +337,8 @@ static void test_index_a_source_that_goes_after_the_pin_gives_a_branch(void **st
     branch_end(&rows);
 }
 
-/* The branching sleeps for days before its last step. A collector takes the pin and what it kept away; the last step fails,
- * and the next try has a pin of its own. */
+/* The branching sleeps for days before its last step. A collector removes the pin and the objects that it kept.
+ * The last step fails, and the next try adds another pin. */
 static void run_sleeper(struct world *w, bool over_tombstone)
 {
     struct branch_space rows;
@@ -401,8 +401,8 @@ static void refuse_fault(void *context, const char *object, const char *fault)
     fail_msg("%s: %s", object, fault);
 }
 
-/* Between a read of the manifest and those of its pins, a collector removes the pin of a deleted branch. A branching
- * of another branch, and a verification, go on with the newer manifest. */
+/* Between the read of the manifest and the reads of its .pin objects, a collector removes the pin of a deleted
+ * branch. A branching of another branch, and a verification, go on with the newer manifest. */
 static void test_index_a_pin_that_goes_meanwhile_is_no_damage(void **state)
 {
     static const char *const verified[] = {NULL, "rows", "twig"};

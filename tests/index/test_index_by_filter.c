@@ -111,7 +111,7 @@ static void test_index_by_filter_deletes_then_patches_then_writes_rows(void **st
     assert_int_equal(count_rows(w, "[\"And\",[[\"a\",\"Eq\",3],[\"id\",\"Eq\",22],[\"seen\",\"Eq\",true]]]"), 1);
     assert_int_equal(count_rows(w, "[\"id\",\"In\",[7,28]]"), 0);
     assert_int_equal(count_rows(w, "[\"a\",\"Eq\",1]"), 1);
-    /* Nobody matches any more, so nothing is put. */
+    /* No row matches any more, so nothing is put. */
     const struct index_write none = {.deletes.filter = parse_filter(w, reader, "[\"price\",\"Eq\",3.5]")};
     r = must_write(w, reader, &none);
     assert_int_equal(r.deleted + r.number, 0);
@@ -210,7 +210,8 @@ static void test_index_by_filter_judges_again_what_others_changed(void **state)
     }
 }
 
-/* A filter that names a missing attribute took it for null in every row. */
+/* A filter takes an attribute that is missing for null in every row. If the attribute comes before the write, the
+ * write fails. */
 static void test_index_by_filter_fails_when_its_attribute_came_meanwhile(void **state)
 {
     struct world *w = *state;

@@ -388,7 +388,8 @@ static void set_floor_5(struct manifest *m)
     m->wal_chain = 77;
 }
 
-/* Folded entries go; an entry that comes back later, from a writer that slept, goes too and changes nothing. */
+/* The collector removes folded entries. It also removes an entry that a slow writer puts later, which changes
+ * nothing. */
 static void test_index_folded_entries_go_and_zombies_too(void **state)
 {
     struct world *w = *state;
@@ -424,7 +425,7 @@ static void set_floor_2500(struct manifest *m)
     m->wal_chain = 77;
 }
 
-/* A long log goes in one collection, however many pages the listing has; the live tail stays. */
+/* One collection removes a long log, however many pages the listing has; the live tail stays. */
 static void test_index_long_logs_go_in_runs(void **state)
 {
     struct world *w = *state;
@@ -490,7 +491,8 @@ static void test_index_a_new_life_keeps_its_own_objects(void **state)
     index_collector_free(collector);
 }
 
-/* A first load that died leaves objects and no manifest. The name gets a tombstone before they go. */
+/* A first load that died leaves objects and no manifest. The name gets a tombstone before the collector removes
+ * them. */
 static void test_index_a_name_without_a_manifest_gets_a_tombstone(void **state)
 {
     struct world *w = *state;

@@ -103,7 +103,7 @@ static void small_free(struct small *s)
 
 static size_t errors, equals;
 
-/* With one object changed: an error that says what is wrong, or the right answer. */
+/* Checks that a reader of the changed object gives an error that says what is wrong, or the right answer. */
 static void check_reading(struct world *w, const struct small *s, const struct object *o, const char *what,
                           size_t at)
 {

@@ -294,7 +294,7 @@ static void set_horizon(struct world *w, const char *text)
     manifest_deinit(&m);
 }
 
-/* What a collector may have taken from one life stays forbidden in the next. */
+/* The horizon of one life holds in the next: a load cannot commit objects that a collector may have removed. */
 static void test_index_the_horizon_goes_on_through_lives(void **state)
 {
     static const char future[] = "0ZZZZZZZZZZZZZZZZZZZZZZZZZ";
@@ -377,7 +377,7 @@ static void test_index_a_loaded_namespace_gets_a_log(void **state)
     index_close(reader);
 }
 
-/* A late writer of the first life puts an entry there: the second life never sees it. */
+/* A late writer puts an entry into the log of the first life: the second life never sees it. */
 static void test_index_an_entry_of_an_earlier_life_is_not_read(void **state)
 {
     struct world *w = *state;

@@ -1,5 +1,5 @@
-/* test_index_lives.c: loads into namespaces that are meanwhile removed, made again, collected, full, or written to by
- * a log; and which objects a load may remove.
+/* test_index_lives.c: loads into namespaces that are meanwhile removed, made again, collected, full, or written to
+ * through a log; and which objects a load may remove.
  */
 #include "index_fixture.h"
 
@@ -474,7 +474,8 @@ static int64_t first_of_january_1970(void *ctx)
     return 1;
 }
 
-/* A host whose clock is wrong names its objects by the store's. Else a collector would take them for old ones. */
+/* A host whose clock is wrong names its objects by the store's clock. Else a collector would take them for old
+ * ones. */
 static void test_index_objects_are_made_at_the_time_of_the_store(void **state)
 {
     struct world *w = *state;

@@ -597,8 +597,8 @@ static void test_index_a_repair_makes_no_load_void(void **state)
     log_deinit(&log);
 }
 
-/* Nobody removes the objects of a pending load, however old they are. After a day a fold makes the load void, and then
- * the collector takes its objects. */
+/* Nobody removes the objects of a pending load, however old they are. After a day a fold makes the load void, and
+ * then the collector removes its objects. */
 static void test_index_an_abandoned_load_becomes_void(void **state)
 {
     struct world *w = *state;

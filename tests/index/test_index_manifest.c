@@ -214,7 +214,7 @@ static void test_index_manifest_of_newer_versions_is_refused(void **state)
     expect_refusal("\"size\": 128", "\"size\": 128, \"colour\": 3", DP_UNSUPPORTED, "\"colour\"");
 }
 
-/* What a program reads of a log: numbers, claims and pending loads. */
+/* The fields about the log: numbers, claims and pending loads. */
 static void test_index_manifest_whose_log_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -487,13 +487,13 @@ static void test_index_manifest_of_version_1_opens(void **state)
     assert_int_equal(m.writers[0].sequence, 8);
     assert_int_equal(m.writers[1].sequence, 9);
     assert_int_equal(m.writers_gone, 7);
-    assert_int_equal(m.state, NAMESPACE_LIVE); /* fields that are missing */
+    assert_int_equal(m.state, NAMESPACE_LIVE); /* from here on: fields that the text lacks */
     assert_int_equal(m.features, 0);
     assert_int_equal(m.wal_gone, 0);
     assert_int_equal(m.wal_chain, wal_chain_start(&m.incarnation));
     assert_int_equal(m.pending_count, 0);
     buffer_clear(&text);
-    assert_int_equal(manifest_write(&m, &text, &error), DP_OK); /* and is written as the present version */
+    assert_int_equal(manifest_write(&m, &text, &error), DP_OK); /* it is written in the present version */
     manifest_deinit(&m);
     assert_int_equal(manifest_parse(buffer_span(&text), &m, &error), DP_OK);
     manifest_deinit(&m);
@@ -613,7 +613,7 @@ static void test_index_ulids_come_after_what_they_must(void **state)
         put_ulid(&after, far[i][0]);
         assert_int_equal(ulid_new(NULL, &after, 0, &made, &error), DP_OK);
         assert_memory_equal(made.text, far[i][1], 10);
-        put_ulid(&after, made.text); /* it is a ULID */
+        put_ulid(&after, made.text); /* fails the test unless this is a ULID */
     }
     put_ulid(&after, "7ZZZZZZZZZ0000000000000000");
     assert_int_equal(ulid_new(NULL, &after, 0, &made, &error), DP_CONFLICT);
@@ -632,8 +632,8 @@ static int64_t time_goes_back(void *ctx)
     return going_back_ms--;
 }
 
-/* Within a process they rise, although its clock stands still or goes back. A horizon in the future does not carry the
- * process with it. */
+/* The ULIDs of a process rise, although its clock goes back. A horizon in the future does not move the process's
+ * later ULIDs into the future. */
 static void test_index_ulids_of_a_process_rise(void **state)
 {
     (void)state;

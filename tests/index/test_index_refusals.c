@@ -120,7 +120,7 @@ static void test_index_attributes_that_contradict(void **state)
     assert_int_equal(add(w, loader, 3, "{\"a\": 2.25}"), DP_OK); /* int becomes float */
     assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
     assert_int_equal(summary.total_rows, 3);
-    /* A later load knows it. */
+    /* A later load knows the schema of the earlier one. */
     loader = begin(w, "rows");
     expect(w, add(w, loader, 4, "{\"n\": 1}"), DP_INVALID, "attribute \"n\" has type string");
     index_load_abort(loader);
@@ -191,7 +191,7 @@ static void test_index_queries(void **state)
     index_close(reader);
 }
 
-/* Only a newer version writes a log entry. */
+/* A query and an opening fail at an object of the log that is no entry, and name the object. */
 static void test_index_bytes_that_are_no_log_entry_are_refused(void **state)
 {
     struct world *w = *state;

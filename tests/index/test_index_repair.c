@@ -156,7 +156,8 @@ static void damage_object(struct world *w, const char *key, unsigned damage)
     free(bytes);
 }
 
-/* Checks what a repair of one damaged object has left: all other rows, each once, but for those that it named. */
+/* Checks which rows a repair of one damaged object has left: those that were there before, except the lost
+ * ones. */
 static void check_left(struct world *w, const char *key, const struct row_list *before,
                        const struct watched *watched, const struct index_repair_result *result)
 {
@@ -310,8 +311,8 @@ static bool write_before_agreeing(void *context, const struct index_repair_resul
     return true;
 }
 
-/* An acknowledged entry in the gap stays: the repair does not pass it. The entry behind it, which does not follow it, is the
- * one that is lost. */
+/* An acknowledged entry in the gap stays: the repair does not pass it. The entry behind it carries the hash of
+ * another entry, and is the lost one. */
 static void test_a_repair_passes_no_entry_that_came_meanwhile(void **state)
 {
     struct world *w = *state;
@@ -341,7 +342,8 @@ static void test_a_repair_passes_no_entry_that_came_meanwhile(void **state)
     assert_true(rows.has[133] && !rows.has[130] && !rows.has[131]);
 }
 
-/* Rows 40 to 80 are a load that waits: in three segments, attached by entry 2, or never. Entry 3 changes one of them. */
+/* Rows 40 to 80 are a load that waits, in three segments. Entry 2 attaches it, or no entry does. Entry 3 changes
+ * one of its rows. */
 static void make_waiting_load(struct world *w, bool attached)
 {
     struct fixture_log log;
@@ -450,7 +452,8 @@ static void test_a_damaged_segment_of_a_waiting_load_is_taken_out(void **state)
     }
 }
 
-/* A load of which all rows are lost has no segment any more. It still waits, and becomes void, or its place passes. */
+/* A load of which all rows are lost has no segment any more. The load still waits for the fold that passes its
+ * entry. */
 static void test_a_waiting_load_may_lose_all_rows(void **state)
 {
     struct world *w = *state;

@@ -502,7 +502,7 @@ static void test_index_a_change_beyond_a_limit_is_too_large(void **state)
 
 /* ---- writers of a process ---------------------------------------------------------------------------------------- */
 
-/* Loads, nested or not, of one process have one place for each swap that runs at a time. */
+/* The loads of one process have as many places among the writers as the process has swaps at the same time. */
 static void test_index_a_process_has_one_place_among_the_writers(void **state)
 {
     struct world *w = *state;
@@ -527,8 +527,8 @@ static void test_index_a_process_has_one_place_among_the_writers(void **state)
     arena_deinit(&storm.own.arena);
 }
 
-/* The put of a swap that ended as unknown comes while the process makes its next swap, on the same version and with the
- * same sequence: that is not the next swap's own. */
+/* The put of a swap that ended as unknown comes while the process makes its next swap, on the same version and
+ * with the same sequence. The next swap does not take that put for its own. */
 static void test_index_a_writer_of_an_unknown_swap_is_not_used_again(void **state)
 {
     struct world *w = *state;

@@ -18,7 +18,7 @@
 
 /* What a scan of the model matches, and in what order it answers. */
 struct scan_case {
-    bool filtered; /* only rows whose attribute "even" is true, and not the first byte of whose key is 2 */
+    bool filtered; /* only rows with a number as id whose attribute "even" is true */
     bool by_distance, by_id, descending;
     float query[FIXTURE_DIM];
 };
@@ -58,7 +58,8 @@ static size_t rank_case(const struct world *w, const struct model *m, const stru
     for (uint64_t i = 0; i < 2 * MODEL_ROWS; i++) {
         uint64_t row = i % MODEL_ROWS;
         row = c->descending ? MODEL_ROWS - 1 - row : row;
-        /* Numbers come before strings; the strings' order is not that of their numbers, so ids stand by kind. */
+        /* Ids that are numbers come before strings, so one pass takes the numbers and the other the strings. The
+         * order among the strings is not checked. */
         bool now = !c->by_id || (row % 3 == 0) == ((i >= MODEL_ROWS) != c->descending);
         if ((c->by_id ? now : i < MODEL_ROWS) && case_matches(c, m, row))
             out[count++] = (struct model_hit){row, c->by_distance ? model_distance(w, m, row, c->query) : 0};

@@ -151,7 +151,7 @@ static void raise_sequence(void *context, struct manifest *m)
     m->updated_ms++;
 }
 
-/* A reader that has the log meets another manifest and keeps the log; at each allocation that this may fail. */
+/* A reader that has the log meets another manifest and keeps the log. Each allocation of that fails in turn. */
 static void test_index_a_view_over_another_manifest_survives_failed_allocations(void **state)
 {
     struct world *w = *state;
@@ -235,7 +235,7 @@ static void read_refused(struct call *call, struct store *store, struct store_re
     }
 }
 
-/* Only a refusal that may mean "missing" ends the log, beside a manifest that is read. */
+/* Only a refusal that may mean "missing" ends the log, and only if the manifest can be read. */
 static void test_index_a_refused_entry_ends_the_log_only_if_it_may_be_missing(void **state)
 {
     struct world *w = *state;
@@ -330,7 +330,7 @@ static void test_index_late_answers_about_the_log_need_another_look(void **state
     log_change_manifest(w, "rows", raise_gone, &gone);
     world_reset(w);
     assert_int_equal(ask(w, reader, &rows), DP_OK);
-    assert_int_equal(rows, ROWS); /* the fold that this manifest tells of has lost them */
+    assert_int_equal(rows, ROWS); /* the manifest says that a fold moved the entries, but no segment has them */
     test_store_hook(w->store, NULL, NULL);
     index_close(reader);
     log_deinit(&log);

@@ -241,16 +241,16 @@ static void test_index_write_if_a_condition_holds(void **state)
     index_close(reader);
 }
 
-/* The condition is judged over another node's entry, whichever came first. */
+/* A condition sees the entry that another node has put, whether the row existed before that entry or not. */
 static void test_index_write_judges_conditions_over_the_newest_row(void **state)
 {
     struct world *w = *state;
     static const char newer[] = "[\"a\",\"Lt\",{\"$ref_new\":\"a\"}]";
     struct index_reader *first = begin_rows(w), *second = open_reader(w);
     must_write(w, first, INDEX_UPSERT, 5, "{\"a\":10}");
-    assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 5, "{\"a\":9}"), 0); /* there was a row 5 before */
+    assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 5, "{\"a\":9}"), 0); /* row 5 existed before */
     must_write(w, first, INDEX_UPSERT, 3001, "{\"a\":10}");
-    assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 3001, "{\"a\":9}"), 0); /* as it saw it, new */
+    assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 3001, "{\"a\":9}"), 0); /* new to the second node */
     assert_int_equal(write_if(w, second, newer, INDEX_UPSERT, 3001, "{\"a\":11}"), 1);
     expect_document(w, 3001, "{\"a\":11}");
     index_close(first);
@@ -728,8 +728,8 @@ static void test_index_write_that_waits_leaves_when_it_is_cancelled(void **state
 
 /* ---- no memory -------------------------------------------------------------------------------------------------- */
 
-/* A write that has no memory is not made. When the memory ends behind the acknowledgement, it is made, and the view
- * reads its entry later. */
+/* A write that has no memory is not made. When memory fails after the acknowledgement, the write is made, and the
+ * view reads its entry later. */
 static void test_index_write_without_memory(void **state)
 {
     struct world *w = *state;

@@ -363,7 +363,7 @@ static void test_index_write_keys_are_settled(void **state)
                                {.id = {9}, .at_ms = 5}};
     assert_int_equal(key_set_settle(keys, 5, 5 + WRITE_KEY_MS, 10), 3); /* 9 is a day old */
     assert_true(keys[0].id[0] == 1 && keys[1].id[0] == 2 && keys[2].id[0] == 3 && keys[2].at_ms == 40);
-    assert_int_equal(key_set_settle(keys, 3, 100, 2), 2); /* the oldest goes */
+    assert_int_equal(key_set_settle(keys, 3, 100, 2), 2); /* the oldest is dropped */
     assert_true(keys[0].id[0] == 2 && keys[1].id[0] == 3);
     assert_int_equal(key_set_settle(keys, 0, 100, 2), 0);
 }
