@@ -1,8 +1,8 @@
 /* history.c: the actors of a history, and its course: some virtual hours with faults, then calm, then a last look.
  *
- * Each actor is a task that does one thing after another, in a process on a host of its own, with an index_reader. Some
- * writers share a process, so that their writes meet in groups. After a crash all of the process's memory counts as lost:
- * it opens another reader.
+ * Each actor is a task that does one thing after another, in a process on a host of its own, with an index_reader.
+ * Some writers share a process, so that their writes meet in groups. After a crash all of the process's memory
+ * counts as lost, so the process opens another reader.
  */
 #include "history.h"
 
@@ -126,7 +126,8 @@ static bool goes_on(const struct history *h)
     return !h->sim.failed && !enough && h->operations < OPERATIONS_MAX;
 }
 
-/* Half of the pauses are short, so that actors meet; in some histories the others let the collector's grace pass. */
+/* Half of the pauses are short, so that actors meet. In some histories the other half lets the collector's grace
+ * pass. */
 static void rest(struct actor *a)
 {
     struct sim *sim = &a->history->sim;
@@ -149,7 +150,7 @@ static void run_actor(void *context)
         if (p->users == 0 && p->node.crashed)
             sim_node_restart(&p->node);
         if (p->node.crashed)
-            continue; /* others are still falling */
+            continue; /* other actors of the process have not ended yet */
         if (h->operations > HISTORY_OPERATIONS_MIN && sim_store_faults(&h->store) < HISTORY_FAULTS_MIN)
             h->store.faults.error = 20; /* a quiet history ends with some trouble */
         p->users++;
@@ -263,7 +264,7 @@ static void act_keeper(struct actor *a)
     truth_end(&h->truth, op, status, a->process->node.crashed);
 }
 
-/* A condition that some rows fulfil, none, or (0) no condition. */
+/* Returns a condition that some rows fulfil, or no row; 0: no condition. */
 static uint32_t choose_condition(struct history *h)
 {
     if (!sim_chance(&h->sim, 1, 4))

@@ -10,7 +10,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 
-/* Adds the counters of a struct that has nothing else. */
+/* Adds the counters of a struct that has only counters. */
 static void add_counts(void *sum, const void *more, size_t bytes)
 {
     uint64_t *to = sum;

@@ -19,7 +19,8 @@
 #ifdef SIM_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
-/* swapcontext asks the system for the signal mask each time. A jump does not, but checks of stacks forbid it. */
+/* swapcontext asks the system for the signal mask each time. A long jump does not, but programs that check their
+ * stacks forbid it. */
 #if !defined(SIM_ASAN) && !defined(_FORTIFY_SOURCE)
 #define SIM_JUMPS 1
 #endif

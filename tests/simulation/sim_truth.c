@@ -139,7 +139,7 @@ static bool apply_entry(const struct sim_truth *truth, const struct wal_entry *e
     return true;
 }
 
-/* Adds the state that a read may see for whom that life has not ended yet. */
+/* Adds the state that a read may see if the read does not know yet that the life has ended. */
 static void add_ghost(struct sim_truth *truth, struct sim_life *life, const struct wal_entry *entry)
 {
     if (truth->ghost_count == truth->ghost_room) {
@@ -230,7 +230,7 @@ static bool land_group(struct sim_truth *truth, struct sim_op *leader, const str
             search.open_count++;
         }
     }
-    /* The leader comes first, as it is in the entry for sure unless nothing of it was to be done. */
+    /* The leader comes first: the entry holds its write unless that write had nothing to do. */
     memmove(search.open + 1, search.open, search.open_count * sizeof(struct sim_op *));
     search.open[0] = leader;
     search.open_count++;
@@ -553,8 +553,8 @@ void truth_check_write(struct sim_truth *truth, const struct sim_op *op, uint64_
                        size_t from)
 {
     bool expected[SIM_REQUESTS_MAX];
-    bool hidden =
-        number != 0 && op->landed == 0 && (op->maybe >> number % 64 & 1); /* others of its group hide it */
+    bool hidden = number != 0 && op->landed == 0 &&
+                  (op->maybe >> number % 64 & 1); /* other writes of its group hide what it did */
     if (number != 0 && !hidden && (op->landed != 1 || op->number != number)) {
         sim_fail(sim_of(truth),
                  "%s was told that its write is entry %" PRIu64 ", but it is entry %" PRIu64 " (%u times)",

@@ -39,7 +39,7 @@ struct sim_op {
     const void *process; /* a write: who sends it; writes of one process may meet in one log entry */
     bool alone;          /* it has its log entry for itself */
     bool open;           /* a write that has not ended */
-    /* Bit n % 64: entry n may hold it, hidden by others of its group. */
+    /* Bit n % 64: entry n may hold it, but other writes of its group hide what it did. */
     uint64_t maybe;
     size_t count;
     bool applied[SIM_REQUESTS_MAX]; /* which requests took effect, by the model */
@@ -49,7 +49,7 @@ struct sim_op {
     uint64_t number;                /* of its log entry */
     struct ulid load;               /* a load by the log: its ULID among the pending ones */
     bool is_void;                   /* the log has given that load up */
-    bool refused;                   /* its caller was told that it is not, and never will be, carried out */
+    bool refused; /* its caller was told that the operation is not, and never will be, carried out */
     struct sim_op *next;
 };
 
@@ -61,8 +61,8 @@ struct sim_life {
     struct sim_state state; /* after the last of them */
 };
 
-/* A state that was never acknowledged: an entry was put into a life that had just ended, by a writer who did not know
- * that yet and is told so. A read that began before anybody knew of the end may see it. */
+/* A state that was never acknowledged: an entry was put into a life that had just ended, by a writer that did not
+ * know of the end yet, and is told of it. A read that began before anybody knew of the end may see it. */
 struct sim_ghost {
     struct sim_state state;
     size_t end; /* the state that ended the life */

@@ -1,4 +1,4 @@
-/* weather.c: draws faults; some seeds have special weather, without which no history shows what some rules are for. */
+/* weather.c: draws faults; some seeds have special weather, because some rules matter only then. */
 #include "weather.h"
 
 enum { SPECIAL_WEATHER = 8 }; /* one history of so many has each special weather */
