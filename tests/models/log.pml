@@ -1,4 +1,4 @@
-/* log.pml: rules L1 to L5 for Spin (run_spin.py runs it). A second look at what m1_log.py and m2_read.py search.
+/* log.pml: rules L1 to L5 for Spin (run_spin.py runs it). Spin searches again what m1_log.py and m2_read.py search.
  *
  * Processes: an up-to-date writer, LATE late writers, a fold, a collector and, with -DREADER, a warm strong reader that
  * sends the manifest and the probe of the next entry in one round. Each guarded or atomic step is one request.

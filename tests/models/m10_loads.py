@@ -1,9 +1,10 @@
 """m10_loads.py: loads composed with writes, folds, merges, the collector and whoever gives loads up: rules L7 and L8.
 
 All write one id. A load makes its object, swaps it into "pending", and puts "attach"; the put may be late. A fold reads
-the manifest and the tail, then swaps: it lists the loads whose attach it passes, and takes out those whose void it
-passes. A merge replaces listed segments by one. The collector raises the horizon over an object that the manifest
-neither lists nor has pending, and deletes it later. Folds and merges are two steps, with anything between them.
+the manifest and the tail, then swaps: it lists the loads whose attach it passes, and removes from "pending" those whose
+void it passes. A merge replaces listed segments by one. The collector raises the horizon over an object that the
+manifest neither lists nor has pending, and deletes it later. Folds and merges are two steps, with anything between
+them.
 
 A fold knows which rows of the segments that it has read the loads replace, but keeps no ids of loads. So when a merge
 has brought a segment that it has not read, a fold that passes an attach gives up and starts again.

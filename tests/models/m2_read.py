@@ -1,8 +1,8 @@
 """m2_read.py: strong reads, zombies and collectors: rules L3 and L4 as one rule for every read.
 
 An answer about the log counts when it came within G/2 of the *sending* of a manifest read that shows `gone` below the
-first number that was asked. Otherwise the manifest is read again, after that answer, and decides. A collector deletes
-entry k only when a manifest that it read G ago had k <= gone.
+first number that was asked. Otherwise the reader reads the manifest again after that answer, and this manifest decides.
+A collector deletes entry k only when a manifest that it read G ago had k <= gone.
 
 Time is explicit: a tick is G/2, so collectors wait two ticks and answers count for one. Any number of requests fits
 between two ticks. A warm reader sends the manifest and the probe of n + 1 in one round; a cold one reads the manifest
@@ -90,7 +90,7 @@ def model(numbers=3, collectors=1, cold=False, ticks=5, off=""):
                     answers=r.answers[:i] + (got,) + r.answers[i + 1:], late=late)
 
     def judge(s, r):
-        """All is answered: uses it or asks again."""
+        """All requests are answered: uses the answers or asks again."""
         floor, gone = r.manifest
         if r.late and off != "L4 half":
             return "late: GET manifest again", r._replace(doing="checking")

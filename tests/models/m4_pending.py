@@ -1,7 +1,8 @@
-"""m4_pending.py: a load that stalls between "pending" and "attach", and is taken back: rule L7.
+"""m4_pending.py: a load that stalls between "pending" and "attach", and is given up: rule L7.
 
-Who gives a load up puts an entry "void"; the fold that passes it takes the load out of pending, and nothing else does.
-The loader puts "attach" only behind a tail without a void of it. Its put may be carried out hours late.
+A process that gives the load up puts an entry "void". Only the fold that passes this entry removes the load from the
+pending ones. The loader puts "attach" only behind a tail without a void of the load. That put may be carried out hours
+late.
 """
 from typing import NamedTuple, Optional
 

@@ -1,7 +1,7 @@
 """m7_swap.py: a swap whose answer was lost, and the horizon: rules L6 and L8.
 
-unknown(): node A swaps the manifest; the answer is lost, or the swap is carried out late. A looks whether its own id or
-an own segment is listed. Meanwhile B overwrites the row, a merge unlists A's segment, and A's place in `writers` ages.
+unknown(): node A swaps the manifest; the answer is lost, or the swap is carried out late. A checks whether its writer
+or its segment is listed. Meanwhile B overwrites the row, a merge unlists A's segment, and A's place in `writers` ages.
 
 mint(): what the ULIDs and the horizon are for.
 
@@ -115,7 +115,7 @@ class Mint(NamedTuple):
 
 
 def mint(off="", lag=3, ticks=12):
-    """ULIDs and the horizon are only useful if short loads commit, names are unique, and garbage goes in the end."""
+    """ULIDs and the horizon are useful only if short loads commit, names are unique, and garbage is removed."""
     def steps(s):
         if s.now < ticks:
             yield "time passes", s._replace(now=s.now + 1)

@@ -1,12 +1,12 @@
 """m9_fold.py: folds and merges that swap one manifest: rule L6 and the fold as a load that also moves the floor.
 
-A fold reads the manifest and the tail, writes one segment of the tail's newest rows, marks rows of listed segments
-that these replace or delete, and lists all of it by one swap with the new floor. A merge reads the live rows of listed
-segments, writes them as one segment, and lists that in their place by a swap. Both swap "if this version": where it
-fails they read the manifest and decide again: a fold computes its marks anew and gives up if the floor has passed its
-first entry; a merge starts anew if an input has vanished, and else carries over the marks that came meanwhile.
+A fold reads the manifest and the tail, writes one segment of the tail's newest rows, marks rows of listed segments that
+these replace or delete, and lists all of it by one swap with the new floor. A merge reads the live rows of listed
+segments, writes them as one segment, and lists that in their place by a swap. Both swap "if this version". When that
+fails, they read the manifest and decide again. A fold computes its marks anew, and gives up if the floor has passed its
+first entry. A merge starts anew if an input has vanished, and else carries over the marks that came meanwhile.
 
-The log's entries are written by one writer; tails are valid (m1, m2). The oracle is the log itself.
+One writer writes the log's entries; tails are valid (m1, m2). The oracle is the log itself.
 """
 from typing import NamedTuple, Optional
 
