@@ -249,8 +249,9 @@ DP_API enum dp_status dp_index_build(struct dp_runtime *runtime, const float *ve
  * contain it. This struct never grows. */
 struct dp_limits {
     uint64_t timeout_ms; /* milliseconds; then the call fails with DP_DEADLINE. 0: no limit */
-    /* Runs on the calling thread, after 20 ms and then about every 20 ms, at the latest when a step of computing
-     * ends. True: the call fails with DP_CANCELLED as soon as it can. NULL: nothing cancels the call. */
+    /* Runs on the calling thread, first after 20 ms and then about every 20 ms. A longer step of computing delays
+     * it until the step ends. True: the call fails with DP_CANCELLED as soon as it can. NULL: nothing cancels the
+     * call. */
     bool (*cancelled)(void *ctx);
     void *ctx; /* passed to cancelled */
 };
@@ -426,7 +427,7 @@ struct dp_compact_options {
     size_t size;
     struct dp_limits limits; /* DP_DEADLINE and DP_CANCELLED: only the present step is lost */
     /* True: does only what is already worth its price, as `dipper serve` does in the background. A call that finds
-     * nothing to do asks the store nothing, so a program may make one after every write. False: does all. */
+     * nothing to do asks the store nothing, so a program may make such a call after each write. False: does all. */
     bool when_due;
 };
 

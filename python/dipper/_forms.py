@@ -42,7 +42,7 @@ def part(value, name):
 
 
 def yes_or_no(value, name):
-    """Returns value as a bool. Accepts nothing else: an argument in the wrong place would be truthy."""
+    """Returns value as a bool. Refuses other types: an argument in the wrong place would count as True."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} is {value!r}: it must be True or False")
     return bool(value)

@@ -51,7 +51,8 @@ static void print_index(struct json_writer *w, const struct index_description *d
     json_end_object(w);
 }
 
-/* Answers a failed opening. The failure of the file's server is a 502: neither ours nor a sign of load. */
+/* Answers a failed opening. If the server of the file failed, answers 502, because this server has neither failed
+ * nor too much load. */
 static void fail_open(const struct call *call, const struct index_source *source, struct http_response *response)
 {
     enum dp_status status = call->error.status;

@@ -163,8 +163,8 @@ static enum dp_status parse_openai(struct call *call, struct span body, struct o
     return DP_OK;
 }
 
-/* Refuses token ids unless the operator permits them: they belong to one tokenizer, and clients send another's. LangChain
- * sends tiktoken's by default. */
+/* Refuses token ids unless the operator permits them. Token ids belong to one tokenizer, and clients may send ids
+ * of another one: LangChain sends tiktoken's by default. */
 static enum dp_status check_tokens(struct call *call, const struct service *service,
                                    const struct openai_request *request)
 {

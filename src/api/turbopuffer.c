@@ -106,7 +106,7 @@ static void print_time(struct json_writer *w, const char *key, int64_t wall_ms)
     json_field_str(w, key, text);
 }
 
-/* Says how much of the namespace only the log has. */
+/* Prints how many rows and bytes only the log holds. */
 static void print_index_status(struct json_writer *w, const struct index_stats *stats)
 {
     json_field_object(w, "index");

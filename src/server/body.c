@@ -129,7 +129,7 @@ static enum dp_status store_bytes(void *ctx, struct span bytes, struct dp_error 
     if (status != DP_OK)
         return status;
     status = spill_append(&b->stored, bytes, error);
-    /* A folder that is missing or closed to us is the server's matter, not the client's. */
+    /* A temporary folder that is missing or not writable is the server's fault, not the client's. */
     if (status != DP_OK && status != DP_FULL && status != DP_NOMEM)
         status = dp_restatus(error, DP_UNAVAILABLE);
     return status;

@@ -24,7 +24,7 @@ struct server_options {
     unsigned queue_max;       /* 256 requests that may wait for a thread */
     unsigned connections_max; /* 1024; fewer if the process may not open that many files */
     size_t body_max;          /* 32 MiB: maximum of one request's body, before and after decompressing */
-    size_t large_body_max;    /* 256 MiB: the same for a request that writes rows */
+    size_t large_body_max;    /* 256 MiB: maximum of one body that writes rows, before and after decompressing */
     size_t bodies_max;        /* 512 MiB for the bodies of all requests, and 512 MiB for their answers */
     size_t spilled_max;       /* 4 GiB: maximum bytes of bodies of all requests in temporary files */
     int head_timeout_ms;      /* 10,000: from a request's first line (or the connection) to its last header */

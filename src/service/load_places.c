@@ -32,7 +32,7 @@ enum dp_status load_places_take(struct call *call, struct load_places *p)
     if (status == DP_OK)
         p->running++;
     else
-        pthread_cond_signal(&p->freed); /* a signal that this call perhaps took is another's */
+        pthread_cond_signal(&p->freed); /* this call may have consumed a signal for another */
     pthread_mutex_unlock(&p->lock);
     return status;
 }

@@ -65,7 +65,7 @@ static void test_more_loads_than_places_wait_and_then_are_refused(void **state)
     assert_int_equal(load_places_take(&call, &places), DP_OVERLOADED);
     assert_non_null(strstr(call.error.message, "again later"));
 
-    /* One that is cancelled makes room for another, which the deadline ends. */
+    /* A cancelled load makes room for another one, which its deadline ends. */
     atomic_store(&cancelled, true);
     pthread_join(loads[0].thread, NULL);
     assert_int_equal(loads[0].status, DP_CANCELLED);
