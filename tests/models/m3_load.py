@@ -1,13 +1,14 @@
 """m3_load.py: a load's place in the order of writes: rule L7.
 
 `attach` is the rule: a swap lists the load's segment as pending, then the log entry "attach" makes it count, and the
-fold that passes this entry makes the segment a listed one. The two other ways list the segment by a swap with a
-position p in the log, and rows of entries after p win over it while they are in the tail: `begin` reads p when the
-load begins, `swap` anew for each try of the swap. Both show what a position cannot say.
+fold that passes this entry makes the segment a listed one. The two other ways list the segment by a swap, with a
+position p in the log. Rows of entries after p win over the segment while they are in the tail. `begin` reads p when the
+load begins, and `swap` reads p anew for each try of the swap. Both show what a position cannot say.
 
-Folds and merges are one step each (their swaps are compared, see m9). The oracle is the state as a sequence of
-moments: what a strong reader answers must have been the state at a moment since it began, a conditional write must be
-true at its moment, a load is one batch, and a value that was replaced does not return.
+Folds and merges are one step each (their swaps are compared, see m9). The oracle is the sequence of states, one for
+each moment. The answer of a strong reader must have been the state at a moment since the read began. The condition of a
+write must be true at the moment of the write. All rows of a load count from one moment on. A value that was replaced
+does not return.
 """
 from typing import NamedTuple, Optional
 

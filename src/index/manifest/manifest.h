@@ -14,7 +14,7 @@
 enum {
     MANIFEST_BYTES_MAX = 256 * 1024,
     MANIFEST_WRITERS_MIN = 32,            /* the manifest keeps this many latest writers, however old */
-    MANIFEST_WRITERS_MAX = 256,           /* maximum; so many processes that swap within ten minutes reach it */
+    MANIFEST_WRITERS_MAX = 256,           /* maximum; this many processes that swap within ten minutes reach it */
     MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* the manifest keeps all writers younger than this */
     MANIFEST_SEGMENTS_MAX = 4096,
     MANIFEST_PENDING_MAX = 256,  /* maximum pending loads */

@@ -4,8 +4,9 @@
  * earlier writes of the group and the earlier steps of the same write have left it. If none of these changed the row,
  * they see it as the view has it.
  *
- * A row that a filter has chosen for deletion is looked up again only if it may have changed since. The log since then
- * names the changed rows; but if a part of it was folded, or it brought a load, any row may have changed.
+ * A row that a filter has chosen for deletion is looked up again only if it may have changed since. The log since
+ * then names the changed rows. But if a fold has moved a part of that log, or the log has attached a load, any row
+ * may have changed.
  */
 #ifndef INDEX_WAL_EFFECTS_H
 #define INDEX_WAL_EFFECTS_H
