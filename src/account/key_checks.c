@@ -1,8 +1,9 @@
 /* key_checks.c: checks of keys, shared by all askers for one key, and the one thread that runs bcrypt.
  *
  * The first asker makes the check: the asker's thread reads the database and compares digests. If candidates without
- * a digest are left, the thread puts the check into the queue. The check's flight (os/flight.h) counts the holders of the check: the
- * askers, and the list until the check is done. The thread of bcrypt has a lower priority than request threads. */
+ * a digest are left, the thread puts the check into the queue. The check's flight (os/flight.h) counts the holders of
+ * the check: the askers, and the list until the check is done. The thread of bcrypt has a lower priority than request
+ * threads. */
 #include "account/key_checks.h"
 
 #include <errno.h>

@@ -75,7 +75,8 @@ struct faiss_list_range {
 struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32_t list);
 
 /* Returns whether a search gives the same answer in any order of its lists. With RaBitQ codes of several bits the
- * order can change the answer: FAISS looks more closely at a code only if the code's estimate beats the best hits so far. */
+ * order can change the answer: FAISS looks more closely at a code only if the code's estimate beats the best hits so
+ * far. */
 bool faiss_ivf_any_order(const struct faiss_ivf *ivf);
 
 #endif
