@@ -28,7 +28,7 @@ void store_read_inner(struct call *call, struct store *store, struct store_read_
 /* Counts one request in call->cost. For a store that passed an operation on to `store`, the one below it. */
 void store_count_request(struct call *call, const struct store *store);
 
-/* An upload. Each implementation has a struct of its own, with this one as the first member. */
+/* An upload. Each implementation defines a struct whose first member is this one. */
 struct store_upload {
     struct store *store;
 };

@@ -12,7 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-/* Copies `from` as a path, with a NUL; `escaped`: %XX stands for a byte. */
+/* Copies `from` as a path and appends a NUL. If `escaped`, decodes %XX. */
 static enum dp_status copy_path(struct call *call, struct span from, bool escaped, char out[PATH_MAX])
 {
     size_t len = 0;

@@ -15,7 +15,7 @@ struct contract_store {
     bool remote;                /* sends requests and counts them; ranges merge, and errors have bodies */
     /* reads and writes of one name at once may fail or mix; the suite skips those tests */
     bool not_atomic;
-    bool no_size_of_unchanged; /* a read "if changed" of an unchanged object does not tell its size */
+    bool no_size_of_unchanged; /* a read "if changed" of an unchanged object does not report its size */
 };
 
 /* Runs every test over the store. Returns the number of failed tests. */

@@ -45,7 +45,7 @@ static void test_store_pool_lives_as_long_as_its_blocks(void **state)
     store_block_pool_free(NULL);
 }
 
-/* Gives back all held blocks and takes as many again. Only as many as the pool may keep come back. */
+/* Releases all blocks, then takes blocks without new memory: the pool has kept 16 of them. */
 static void test_store_pool_keeps_a_bounded_amount(void **state)
 {
     enum { BLOCKS = 40 };

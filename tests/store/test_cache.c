@@ -917,7 +917,7 @@ static void test_cache_is_shared_by_several_stores(void **state)
         versions[i] = put_rows(&f->call, stores[i], "a", 7 + i, 64 * KIB);
     }
     store_cache_release(cache);
-    assert_true(store_version_equal(&versions[0], &versions[1])); /* only the stores tell the objects apart */
+    assert_true(store_version_equal(&versions[0], &versions[1])); /* the objects differ only in their stores */
     for (unsigned n = 0; n < 200; n++)
         for (size_t i = 0; i < 2; i++) {
             uint64_t offset = (n % 20) * (uint64_t)KIB;

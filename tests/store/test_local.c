@@ -331,8 +331,8 @@ static void test_store_local_failed_puts_leave_nothing(void **state)
     assert_int_equal(count_temporary(f), 0);
 }
 
-/* Runs in a child process as a user without rights to the folder, because root has all rights. Its exit status
- * tells the result. */
+/* Runs in a child process as a user without rights to the folder, because root has all rights. The child's exit
+ * status reports the result. */
 static void be_nobody(struct fixture *f)
 {
     if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0))

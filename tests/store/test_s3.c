@@ -424,8 +424,7 @@ static void test_store_s3_resumes_into_errors(void **state)
     }
 }
 
-/* A range behind the end, from a server that tells the size only in its error, and from one that does not tell
- * it. */
+/* A range past the end. One server reports the size only in its error, the other not at all. */
 static void test_store_s3_ranges_behind_the_end(void **state)
 {
     struct remote_fixture *f = *state;

@@ -187,7 +187,7 @@ void trust_find(const struct trust_settings *s, struct trust *out)
         take_named(s->other_file, s->other_from, out);
     else
         take_system(out);
-    /* Named folders can stand in for missing certificates of the system, but not for a named file that is
+    /* Named folders can replace missing certificates of the system, but not those of a named file that is
      * wrong. */
     bool in_vain = out->status != DP_OK &&
                    (setting_is_set(s->file) || setting_is_set(s->profile_file) || setting_is_set(s->other_file));

@@ -120,8 +120,8 @@ enum dp_status http_try_header(struct http_try *attempt, const char *name, struc
 /* Sends this try to another URL. */
 enum dp_status http_try_url(struct http_try *attempt, struct span url, struct dp_error *error);
 
-/* Sets up the easy handle, which must be as curl_easy_init left it. A request without a trust of its own uses
- * `trust`. */
+/* Sets up the easy handle, which must be as curl_easy_init left it. `trust` is for a request that
+ * names no trust itself. */
 enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, const struct trust *trust,
                             struct dp_error *error);
 struct span http_try_target(const struct http_try *t);
