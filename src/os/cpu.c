@@ -19,7 +19,7 @@
 
 enum { SMALL_FILE = 4096 };
 
-/* Returns the number of processors in the affinity mask; 0 if the system does not tell it. */
+/* Returns the number of processors in the affinity mask; 0 if it is unknown. */
 static unsigned affinity_count(void)
 {
     enum { MASK_CPUS_FIRST = 1024, MASK_CPUS_MAX = 1 << 16 };
@@ -103,8 +103,8 @@ static unsigned tighter_quota(unsigned a, unsigned b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* Returns the smallest quota of `mount`/`group` and its ancestors; 0: no limit. Shortens `group` while it goes
- * up. */
+/* Returns the smallest quota of `mount`/`group` and its ancestors; 0: no limit. Shortens `group` from ancestor to
+ * ancestor. */
 static unsigned least_quota(const char *mount, char *group, unsigned (*quota)(const char *group))
 {
     char path[PATH_MAX];

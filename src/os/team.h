@@ -40,7 +40,7 @@ struct team_member {
 };
 
 /* Runs fn(ctx, self) once on each member, on all at the same time. The members are the caller and the workers that
- * come within `patience_ns`. Awake workers come at once; team_gather wakes the others (an earlier team_wake()
+ * enter within `patience_ns`. Awake workers enter at once; team_gather wakes the others (an earlier team_wake()
  * saves this time). Returns when all calls have ended. The rules of team_run() hold. */
 void team_gather(struct team *team, int64_t patience_ns, void (*fn)(void *ctx, const struct team_member *self),
                  void *ctx);

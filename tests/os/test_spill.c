@@ -1,4 +1,5 @@
-/* test_spill.c: bytes that exceed their memory wait in a file without a name, and come back as one span. */
+/* test_spill.c: bytes that exceed memory_max go into an unnamed file, and spill_view gives all bytes as one
+ * span. */
 #include "test_support.h"
 
 #include <stdlib.h>

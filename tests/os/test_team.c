@@ -130,7 +130,7 @@ static void test_os_team_gathering_meets(void **state)
         for (unsigned i = 0; i < 100; i++) {
             struct gathering g = {.meetings = i % 7};
             team_gather(team, 1000000000, meet_often, &g);
-            /* With so long a wait all members come, and each has one place. */
+            /* The patience is so long that every worker becomes a member. Each index runs once. */
             for (unsigned w = 0; w < 8; w++)
                 assert_int_equal(atomic_load(&g.runs[w]), w < workers);
             assert_int_equal(atomic_load(&g.wrong), 0);
