@@ -2,8 +2,8 @@
  *
  * VPDPBUSD multiplies 64 unsigned by 64 signed bytes and adds groups of four to 16 int32 lanes, exactly. A tile is
  * 6 rows by 64 output channels. It takes 29 of 32 registers: 24 accumulators, four registers of weights and one
- * that repeats four activations. The instruction stands in assembly, because gcc 12 copies and spills the
- * accumulators of the intrinsic, which halves the speed. The assembly updates its operand in place.
+ * that repeats four activations. The kernel writes the instruction in assembly, because gcc 12 copies and spills
+ * the accumulators of the intrinsic, which halves the speed. The assembly updates its operand in place.
  */
 #include "simd/lanes_avx512.h"
 

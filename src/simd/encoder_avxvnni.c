@@ -2,8 +2,8 @@
  *
  * VPDPBUSD multiplies 32 unsigned by 32 signed bytes and adds groups of four to 8 int32 lanes, exactly. A tile is
  * 6 rows by 16 output channels. It takes 15 of the 16 registers: 12 accumulators, two registers of weights and one
- * that repeats four activations. encoder_avx512vnni.c says why the instruction stands in assembly. Without {vex},
- * the assembler would choose AVX-512's encoding. The fp32 kernels are those of AVX2.
+ * that repeats four activations. encoder_avx512vnni.c says why the instruction is written in assembly. Without
+ * {vex}, the assembler would choose AVX-512's encoding. The fp32 kernels are those of AVX2.
  */
 #include "simd/lanes_avx2.h"
 

@@ -22,7 +22,8 @@ struct ivf_kind {
      * not become a hit. first is a multiple of IVF_SCAN_ROWS. */
     void (*score)(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores);
     /* NULL: scores are final. Otherwise they are estimates, and this function replaces an estimate by the score of
-     * all bits. Returns false when the vector cannot beat `worst`, by the bound that comes with its code. */
+     * all bits. Returns false when the error bound beside the vector's code shows that the vector cannot beat
+     * `worst`. */
     bool (*refine)(struct ivf_query *query, const uint8_t *codes, size_t row, float worst, float *score);
 };
 

@@ -106,7 +106,7 @@ static void check_linear_int8(const struct encoder_kernels *kernels)
                 fill_weights(n, k, w, arrays + n);
                 for (size_t i = 0; i < rows * k; i++)
                     q[i] = (uint8_t)((uint8_t)(int)(random_float() * 1e4f) % (INT8_LEVELS + 1));
-                /* The extremes, which come closest to what 16 bits hold. */
+                /* The extreme activations bring sums of 16 bits closest to overflow. */
                 memset(q, INT8_LEVELS, k);
                 memset(q + (rows - 1) * k, rows > 1 ? 0 : INT8_LEVELS, k);
                 struct int8_linear layer = {n, k, w, arrays, arrays + n, arrays + 2 * n};
