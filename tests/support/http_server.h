@@ -71,7 +71,7 @@ struct http_server_options {
     bool weak, plain; /* weak: ETags are weak; plain: no ETags, but Last-Modified */
     bool no_modified; /* with plain: no Last-Modified either */
     uint16_t port;    /* 0: any free port */
-    bool terse;       /* a 416 does not tell the size, like MinIO's */
+    bool terse;       /* a 416 does not report the size, like MinIO's */
 };
 
 struct http_server *http_server_start(const struct http_server_options *options);

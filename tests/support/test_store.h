@@ -13,8 +13,8 @@
  *         inner = test_store_unwrap(s); check what a fresh reader sees in inner;
  *         if (!died) break;
  *     }
- * Writes are put, remove, upload_begin, upload_write and upload_finish. All functions are thread-safe. Its
- * memory comes from malloc, so that it does not disturb a walk over failing allocations.
+ * Writes are put, remove, upload_begin, upload_write and upload_finish. All functions are thread-safe. The
+ * wrapper's memory comes from malloc, so that the wrapper does not disturb a walk over failing allocations.
  */
 #ifndef TEST_STORE_H
 #define TEST_STORE_H
