@@ -103,8 +103,8 @@ static enum dp_status take_key(struct call *call, const struct http_request *htt
     return DP_OK;
 }
 
-void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,
-                       struct http_response *response)
+static void answer_write(struct call *call, const struct api_context *api, const struct http_request *http,
+                         struct http_response *response)
 {
     struct turbopuffer_write parsed;
     struct write_response answer;
@@ -151,6 +151,18 @@ void turbopuffer_write(struct call *call, const struct api_context *api, const s
     print_write_costs(&w, &call->cost, &answer);
     json_end_object(&w);
     turbopuffer_finish(call, response);
+}
+
+void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,
+                       struct http_response *response)
+{
+    bool large;
+    if (service_begin_write(call, api->service, http->body.len, &large) != DP_OK) {
+        fail_change(call, false, response);
+        return;
+    }
+    answer_write(call, api, http, response);
+    service_end_write(api->service, large);
 }
 
 /* ---- namespaces --------------------------------------------------------------------------------------- */

@@ -120,7 +120,7 @@ enum dp_status service_new(const struct service_options *options, struct service
     s->token_input = options->token_input;
     metric_registry_init(&s->metrics);
     known_names_init(&s->known_names);
-    load_places_init(&s->load_places);
+    large_writes_init(&s->large_writes);
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
     if (status == DP_OK && !s->team_is_borrowed)
         status = team_new(options->threads, &s->team, error);
@@ -160,7 +160,7 @@ void service_free(struct service *s)
     upkeep_free(s->upkeep);
     readers_deinit(&s->readers);
     known_names_deinit(&s->known_names);
-    load_places_deinit(&s->load_places);
+    large_writes_deinit(&s->large_writes);
     indexes_deinit(&s->indexes);
     served_model_release(s->model);
     redis_cache_free(s->redis);

@@ -5,7 +5,7 @@
 #include "embed/redis_cache.h"
 #include "service/indexes.h"
 #include "service/known_names.h"
-#include "service/load_places.h"
+#include "service/large_writes.h"
 #include "service/readers.h"
 #include "service/served_model.h"
 #include "service/service.h"
@@ -33,7 +33,7 @@ struct service {
     /* Each has its own lock. */
     struct readers readers;
     struct known_names known_names;
-    struct load_places load_places;
+    struct large_writes large_writes;
     struct indexes indexes;
     struct upkeep *upkeep; /* NULL: none */
 };

@@ -287,9 +287,8 @@ static enum dp_status fill_load(struct write_run *run, struct index_loader *load
     return status;
 }
 
-/* Writes the rows of the request as a load, which takes one number in the log. The caller holds one of the
- * service's load places. */
-static enum dp_status load_in_place(struct write_run *run, struct index_write_result *result)
+/* Writes rows that are too many for an entry of the log: they become a load, which takes one place in the log. */
+static enum dp_status load_rows(struct write_run *run, struct index_write_result *result)
 {
     struct call *call = run->call;
     struct index_loader *loader = NULL;
@@ -312,18 +311,6 @@ static enum dp_status load_in_place(struct write_run *run, struct index_write_re
     result->upserted = status == DP_OK ? count : 0;
     /* The write must not be made again: the load's entry may have counted in the life that ended. */
     result->ended = status == DP_CONFLICT;
-    return status;
-}
-
-/* Writes rows that exceed one entry of the log. */
-static enum dp_status load_rows(struct write_run *run, struct index_write_result *result)
-{
-    struct load_places *places = &run->service->load_places;
-    enum dp_status status = load_places_take(run->call, places);
-    if (status != DP_OK)
-        return status;
-    status = load_in_place(run, result);
-    load_places_give(places);
     return status;
 }
 
@@ -351,6 +338,18 @@ static enum dp_status write_once(struct write_run *run, struct write_response *r
 static bool was_deleted(const struct write_run *run, enum dp_status status)
 {
     return run->existed && (status == DP_CONFLICT || status == DP_NOT_FOUND);
+}
+
+enum dp_status service_begin_write(struct call *call, struct service *s, size_t body_bytes, bool *large)
+{
+    *large = body_bytes > LARGE_WRITE_BYTES;
+    return *large ? large_writes_begin(call, &s->large_writes) : DP_OK;
+}
+
+void service_end_write(struct service *s, bool large)
+{
+    if (large)
+        large_writes_end(&s->large_writes);
 }
 
 enum dp_status service_write(struct call *call, struct service *s, const struct write_request *request,

@@ -74,6 +74,11 @@ struct write_response {
     int64_t total_ns;               /* duration of service_write */
 };
 
+/* Call this before the body of a write is parsed. A write with a large body may wait for others (large_writes.h).
+ * DP_OVERLOADED: too many wait. After success, call service_end_write with *large when the write is over. */
+enum dp_status service_begin_write(struct call *call, struct service *service, size_t body_bytes, bool *large);
+void service_end_write(struct service *service, bool large);
+
 /* Writes rows, and creates a missing namespace if the request may. On DP_OK the rows are durable, and every later
  * strong query sees all of them. Texts of attributes with "embed" are embedded first; the call's gate counts them.
  *

@@ -1,30 +1,30 @@
-/* load_places.c: counts the loads that run and those that wait, under one lock. */
-#include "service/load_places.h"
+/* large_writes.c: counts the large writes that run and those that wait, under one lock. */
+#include "service/large_writes.h"
 
-void load_places_init(struct load_places *p)
+void large_writes_init(struct large_writes *p)
 {
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->freed, NULL);
     p->running = p->waiting = 0;
 }
 
-void load_places_deinit(struct load_places *p)
+void large_writes_deinit(struct large_writes *p)
 {
     pthread_cond_destroy(&p->freed);
     pthread_mutex_destroy(&p->lock);
 }
 
-enum dp_status load_places_take(struct call *call, struct load_places *p)
+enum dp_status large_writes_begin(struct call *call, struct large_writes *p)
 {
     enum dp_status status = DP_OK;
     pthread_mutex_lock(&p->lock);
-    if (p->running == LOAD_PLACES && p->waiting == LOAD_WAITERS) {
+    if (p->running == LARGE_WRITES && p->waiting == LARGE_WRITES_WAITING) {
         pthread_mutex_unlock(&p->lock);
         return call_fail(call, DP_OVERLOADED, "%d large writes run and %d wait; send this one again later",
-                         LOAD_PLACES, LOAD_WAITERS);
+                         LARGE_WRITES, LARGE_WRITES_WAITING);
     }
     p->waiting++;
-    while (p->running == LOAD_PLACES && status == DP_OK) {
+    while (p->running == LARGE_WRITES && status == DP_OK) {
         call_wait(call, &p->freed, &p->lock);
         status = call_check(call);
     }
@@ -37,7 +37,7 @@ enum dp_status load_places_take(struct call *call, struct load_places *p)
     return status;
 }
 
-void load_places_give(struct load_places *p)
+void large_writes_end(struct large_writes *p)
 {
     pthread_mutex_lock(&p->lock);
     p->running--;
