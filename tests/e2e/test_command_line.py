@@ -21,7 +21,8 @@ def test_help_names_every_command(run):
 
 
 @pytest.mark.parametrize("command, verbs", [("faiss", ["info", "search", "build", "calibrate"]), ("key", ["create", "list", "revoke"]),
-                                            ("namespace", ["list", "info", "rm", "verify", "export", "import", "compact", "gc"]),
+                                            ("namespace", ["list", "info", "rm", "verify", "export", "import",
+                                                           "branch", "cp", "compact", "gc"]),
                                             ("model", ["info", "list", "check", "pack"]), ("bench", ["embed", "peak"])])
 def test_verbs_are_in_the_help_and_in_complaints(run, command, verbs):
     assert re.findall(rf"^  dipper {command} (\w+) ", run(command, "--help").stdout, re.M) == verbs
