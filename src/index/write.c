@@ -395,6 +395,7 @@ static enum dp_status choose_rows(struct call *call, struct index_reader *reader
 {
     struct view *view = reader_view(reader);
     enum dp_status status = refresh_view(call, reader, &view);
+    bool moved = false;
     for (int reloads = 0; status == DP_OK; reloads++) {
         struct view *next;
         status = write_choose_rows(call, view, m);
@@ -403,12 +404,13 @@ static enum dp_status choose_rows(struct call *call, struct index_reader *reader
         status = reader_reload(call, reader, &next);
         if (status == DP_OK) {
             reader_install(reader, view_retain(next));
+            moved = reader_moved(view, next);
             view_release(view);
             view = next;
         }
     }
     view_release(view);
-    return status == DP_STALE ? call_restatus(call, DP_CORRUPT) : status;
+    return status == DP_STALE ? reader_fail_stale(call, moved) : status;
 }
 
 /* Gives the ids of the chosen rows that were changed. */

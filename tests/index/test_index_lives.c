@@ -247,6 +247,52 @@ static void test_index_an_object_that_stays_missing_is_named(void **state)
     expect(w, fixture_load(w, "rows", 200, 420, 1, &summary), DP_CORRUPT, ".dpr: the manifest lists it, but it");
 }
 
+/* Somebody who changes the manifest before each read of it. */
+struct busy_writer {
+    struct store *store;
+    struct arena arena;
+    bool changes;    /* a change is under way: its own reads change nothing */
+    bool read_only;  /* the change that is made next */
+    unsigned counts; /* changes so far */
+};
+
+static void change_manifest(void *ctx, const struct test_store_op *op)
+{
+    struct busy_writer *b = ctx;
+    if (b->changes || op->kind != TEST_STORE_READ || !strstr(op->key, "manifest.json"))
+        return;
+    struct call call;
+    b->changes = true;
+    b->read_only = !b->read_only;
+    call_init(&call, &b->arena);
+    const struct index_alteration change = {.sets_read_only = true, .read_only = b->read_only};
+    assert_int_equal(index_alter(&call, b->store, span_str("rows"), &change), DP_OK);
+    b->counts++;
+    b->changes = false;
+}
+
+static void test_index_a_manifest_that_never_rests_is_no_damage(void **state)
+{
+    struct world *w = *state;
+    struct busy_writer busy = {.store = w->store};
+    struct index_reader *reader;
+    fixture_must_load(w, "rows", 0, OLD_ROWS, 0);
+    struct store_listing page = list_all(w);
+    for (size_t i = 0; i < page.count; i++) {
+        if (memmem(page.entries[i].key.data, page.entries[i].key.len, ".dpr", 4))
+            assert_int_equal(store_remove(&w->call, w->store, page.entries[i].key), DP_OK);
+    }
+    arena_init(&busy.arena, 16 << 20);
+    test_store_hook(w->store, change_manifest, &busy);
+    expect(w, index_open(&w->call, w->store, span_str("rows"), &reader), DP_UNAVAILABLE,
+           ".dpr: the manifest lists it");
+    assert_int_equal(busy.counts, 16);
+    test_store_hook(w->store, NULL, NULL);
+    expect(w, index_open(&w->call, w->store, span_str("rows"), &reader), DP_CORRUPT,
+           ".dpr: the manifest lists it");
+    arena_deinit(&busy.arena);
+}
+
 /* ---- logs ----------------------------------------------------------------------------------------------------------- */
 
 static void put_log_entry(struct world *w)
@@ -524,6 +570,7 @@ int main(void)
         IN_MEMORY(test_index_a_load_does_not_enter_another_life),
         IN_MEMORY(test_index_an_object_that_is_collected_meanwhile_means_again),
         IN_MEMORY(test_index_an_object_that_stays_missing_is_named),
+        IN_MEMORY(test_index_a_manifest_that_never_rests_is_no_damage),
         IN_MEMORY(test_index_a_load_beside_a_log_is_refused),
         IN_MEMORY(test_index_without_the_right_to_list_there_is_no_log),
         IN_MEMORY(test_index_cleaning_up_takes_seconds_at_most),

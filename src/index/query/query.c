@@ -105,6 +105,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
     struct view *view = reader_view(reader), *next = NULL;
     enum dp_status status = DP_OK;
     *out = (struct index_answer){0};
+    bool moved = false;
     int reloads = 0;
     for (;; reloads++) {
         struct query_run run = {.call = call,
@@ -127,11 +128,12 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         if (status)
             break;
         reader_install(reader, view_retain(next));
+        moved = reader_moved(view, next);
         view_release(view);
         view = next;
     }
-    if (status == DP_STALE) /* the manifest still lists the missing object */
-        status = call_restatus(call, DP_CORRUPT);
+    if (status == DP_STALE)
+        status = reader_fail_stale(call, moved);
     if (status == DP_OK) {
         dp_error_clear(&call->error);
         out->metric = view->base->manifest.vectors.metric;

@@ -56,21 +56,33 @@ void reader_install(struct index_reader *reader, struct view *view)
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct view **out)
 {
     enum dp_status status = DP_STALE;
-    /* When an object vanishes between the two rounds, the manifest has changed: read it again. */
-    for (int reloads = 0; reloads <= READER_RELOADS && status == DP_STALE; reloads++) {
+    uint64_t sequence = 0;
+    int unmoved = 0; /* reads in a row that found the same manifest as the read before */
+    for (int i = 0; i < READER_LOADS_MAX && unmoved <= READER_RELOADS && status == DP_STALE; i++) {
         struct manifest m;
         struct store_version version;
         struct manifest_read seen = {.sent_ns = reader_now_ns(reader)};
         dp_error_clear(&call->error);
         status = manifest_load(call, reader->store, reader->name, &m, &version);
         seen.answered_ns = reader_now_ns(reader);
-        seen.date_ms = status == DP_OK ? m.date_ms : 0;
-        if (status == DP_OK)
+        if (status == DP_OK) {
+            seen.date_ms = m.date_ms;
+            unmoved = m.sequence == sequence ? unmoved + 1 : 1;
+            sequence = m.sequence;
             status = view_open(call, reader, &m, &version, seen, NULL, out);
+        }
     }
-    if (status == DP_STALE)
-        status = call_restatus(call, DP_CORRUPT);
-    return status;
+    return status == DP_STALE ? reader_fail_stale(call, unmoved <= READER_RELOADS) : status;
+}
+
+enum dp_status reader_fail_stale(struct call *call, bool moved)
+{
+    return call_restatus(call, moved ? DP_UNAVAILABLE : DP_CORRUPT);
+}
+
+bool reader_moved(const struct view *from, const struct view *to)
+{
+    return from->base->manifest.sequence != to->base->manifest.sequence;
 }
 
 /* Asks whether the view is current. Sets *newer unless it is. */

@@ -8,9 +8,13 @@
 #include "index/wal/commit_group.h"
 #include "index/wal/write_key.h"
 
-/* How many times a reader reads the manifest again because a listed object is missing. After that, the namespace
- * counts as damaged. */
-enum { READER_RELOADS = 2 };
+enum {
+    /* How many times a reader reads the manifest again because a listed object is missing. If the manifest is still the
+     * same, the namespace counts as damaged. */
+    READER_RELOADS = 2,
+    /* How many manifests an opening reads at most, if each is out of date before the opening ends. */
+    READER_LOADS_MAX = 16
+};
 
 /* An open namespace. Any thread may use it. */
 struct index_reader {
@@ -52,8 +56,13 @@ void reader_install(struct index_reader *reader, struct view *view);
 /* Notes that the read `seen` found the manifest of the view unchanged. */
 void reader_confirm(struct index_reader *reader, struct view *view, struct manifest_read seen);
 /* Reads the manifest again and opens its view, in two rounds or, with a long log, in more. Fails with DP_CORRUPT when
- * a listed object stays missing, or the log damaged. The caller releases *out. */
+ * a listed object stays missing, or the log damaged, and with DP_UNAVAILABLE when the manifest changes again and again. The
+ * caller releases *out. */
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct view **out);
+/* Gives an error DP_STALE its last status: DP_CORRUPT, or DP_UNAVAILABLE if the last reload found another manifest. */
+enum dp_status reader_fail_stale(struct call *call, bool moved);
+/* Whether two views have different manifests. */
+bool reader_moved(const struct view *from, const struct view *to);
 /* Gives the newest view that the store has, as a strong query sees it: asks whether `view` is current, brings it
  * up to the newest log entry, or opens and installs the view of a newer manifest. When `view` is the newest, one
  * round answers. The caller releases *out; `view` stays the caller's. */

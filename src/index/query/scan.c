@@ -411,6 +411,7 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
 {
     struct view *view = reader_view(reader), *next;
     enum dp_status status = DP_OK;
+    bool moved = false;
     *out = (struct index_answer){0};
     if (!scan->query.eventual) {
         status = view_refresh(call, reader, view, &next);
@@ -424,12 +425,13 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
         status = reader_reload(call, reader, &next);
         if (status == DP_OK) {
             reader_install(reader, view_retain(next));
+            moved = reader_moved(view, next);
             view_release(view);
             view = next;
         }
     }
-    if (status == DP_STALE) /* the manifest still lists the missing object */
-        status = call_restatus(call, DP_CORRUPT);
+    if (status == DP_STALE)
+        status = reader_fail_stale(call, moved);
     if (status == DP_OK) {
         dp_error_clear(&call->error);
         out->metric = view->base->manifest.vectors.metric;
