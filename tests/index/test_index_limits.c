@@ -398,7 +398,7 @@ static void test_index_limit_of_scanned_documents(void **state)
         if (count == 31)
             assert_int_equal(scan_all(w, reader, "id"), DP_OK);
         else
-            expect_refusal(w, scan_all(w, reader, "id"), DP_INVALID, "at most 1000000 rows and 256 MiB");
+            expect_refusal(w, scan_all(w, reader, "id"), DP_INVALID, "1000000 rows and 256 MiB of attributes");
         index_close(reader);
     }
     free(document);
