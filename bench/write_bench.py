@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """bench/write_bench.py [--build build] [--seconds 60] [--alone 300] [--single 10000] [--write [PAGE]]: measures writes over HTTP.
 
-Starts `dipper serve` over a folder of this host, with folding on, and has wrk write rows of 384 dimensions with fresh ids:
-64 connections, 10 rows in a request, vectors in base 64. Before and after, wrk sends the same bodies to a namespace that does not
-exist, with create_namespace false, so the server parses the bodies and drops them. Then the script writes one row over HTTP and
-one durable file in turn. The file has the fewest steps: create, write, fsync, link, fsync of the folder. Then the script
-writes --single rows one by one and waits until the namespace rests. It counts the requests to the store of a warm query, and
-those of the same query after the same rows were written in large requests and compacted. Last, the server embeds texts that
-clients write, and `dipper index` embeds the same texts. Processor times are user and system time of the server and of wrk.
-Other programs change processor times less than rates. --write also puts the tables into docs/benchmarks/writes.md. Needs wrk
-(scripts/setup --bench).
+Starts `dipper serve` over a folder of this host, with folding on, and writes rows of 384 dimensions. First the script writes one
+row over HTTP and one durable file in turn. The file is written in the fewest steps that make it durable and show it only as a
+whole: create, write, fsync, link, fsync of the folder. Then wrk writes rows with fresh ids: 64 connections, 10 rows in a request,
+vectors in base 64. Before and after, wrk sends the same bodies to a namespace that does not exist, with create_namespace false,
+so the server parses the bodies and drops them. Then the script writes --single rows one by one and waits until the namespace
+rests. It writes the same rows to another namespace in large requests, and compacts this namespace. It counts the requests that a
+warm query of each of the two sends to the store. Last, `dipper index` embeds texts, and the server embeds the same texts, which
+clients write. Processor times are user and system time of the server and of wrk. Other programs change processor times less
+than rates. --write also puts the tables into docs/benchmarks/writes.md. Needs wrk (scripts/setup --bench).
 """
 import argparse
 import base64
@@ -126,7 +126,7 @@ def many(port, pid, folder, seconds, vectors):
 
 
 def write_file(folder, at, body):
-    """Writes a durable file with a fixed name in the fewest steps; returns seconds."""
+    """Writes a durable file named by the number `at`, in the fewest steps. Returns seconds."""
     began = time.perf_counter()
     name, final = folder / "new", folder / f"{at:020}"
     file = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644)

@@ -106,8 +106,8 @@ class Index:
 
     @property
     def k_factor(self) -> float:
-        """Candidates for each neighbour that searches without a k_factor re-rank. Only files with a flat part (",RFlat")
-        have this attribute. The file's value until you set it."""
+        """How many candidates a search re-ranks for each neighbour if it gets no k_factor. Only files with a flat part
+        (",RFlat") have this attribute. The file's value until you set it."""
         if not self._info.k_factor:
             raise missing(Index, "k_factor", _FAISS_HAS)
         return self._k_factor or self._info.k_factor

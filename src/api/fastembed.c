@@ -34,7 +34,7 @@ void api_fastembed_error(struct http_response *response, unsigned status, const 
 
 const struct api_dialect api_fastembed = {"fastembed", api_fastembed_error, fastembed_limited};
 
-/* Answers that a text is over the model's limit: with a code of its own, and the limit. */
+/* Answers that a text is over the model's limit. The answer has a code of its own and the limit. */
 static void answer_text_too_long(const struct call *call, const struct api_context *api,
                                  struct http_response *response)
 {
@@ -197,9 +197,9 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
     answer_fastembed(call, api, &request, &answer, began, response);
 }
 
-/* If this returns false, fastembed_embed parses the body again. An attempt gets at most 16 KiB, so that takes some
- * microseconds, on a thread that waits for the embedding anyway. A kept request would hold its arena's memory for
- * as long as it waits in the queue. */
+/* If this returns false, fastembed_embed parses the body again. An attempt gets at most 16 KiB. Parsing them again
+ * takes some microseconds, on a thread that waits for the embedding anyway. A kept request would hold its arena's
+ * memory for as long as it waits in the queue. */
 bool fastembed_embed_cached(struct call *call, const struct api_context *api, const struct http_request *http,
                             struct http_response *response)
 {

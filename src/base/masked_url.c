@@ -96,7 +96,7 @@ static void append_parameters(struct buffer *out, struct span text)
  * everything before the '@' is hidden. */
 static void append_url(struct buffer *out, struct span url, size_t user)
 {
-    size_t at = url.len; /* first after the last '@', then the '@' */
+    size_t at = url.len; /* after the loop, the byte after the last '@'; then the '@' itself */
     while (at > user && url.data[at - 1] != '@')
         at--;
     if (at == user) {
@@ -143,7 +143,7 @@ const char *masked_url(struct span text, char out[MASKED_URL_MAX])
     if (len >= MASKED_URL_MAX)
         for (len = MASKED_URL_MAX - 1; len > 0 && (all.data[len] & 0xc0) == 0x80;)
             len--;
-    if (all.status != DP_OK) /* a part of the text may end within a secret */
+    if (all.status != DP_OK) /* `all` has only the beginning of the masked text, so show nothing */
         len = 0;
     for (size_t i = 0; i < len; i++)
         out[i] = all.data[i] < ' ' || all.data[i] == 0x7f ? '?' : (char)all.data[i];

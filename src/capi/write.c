@@ -1,5 +1,5 @@
-/* write.c: implements the calls of the public C API that change or describe a namespace (dp_namespace_write, …_ask, …_info,
- * …_delete) with the handlers of the HTTP API, so that both know the same requests. */
+/* write.c: implements calls of the public C API that change, query or describe a namespace (dp_namespace_write, …_ask,
+ * …_info, …_delete) with the handlers of the HTTP API, so that both know the same requests. */
 #include "capi/answer.h"
 #include "capi/arguments.h"
 #include "capi/call.h"
@@ -7,8 +7,8 @@
 #include "service/compact.h"
 #include "service/write.h"
 
-/* If the log has this many times the due size, no other process folds it, so a write does. Above this size,
- * index_write() holds writers back. */
+/* A write folds the log if the log has this many times the due size. Such a log suggests that no other process folds
+ * it. Above this size, index_write() holds writers back. */
 enum { FOLD_TIMES = 4 };
 
 /* ---- writing ---------------------------------------------------------------------------------------- */

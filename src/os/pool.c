@@ -2,7 +2,7 @@
  *
  * Jobs run in the order of their arrival. A thread is started only if a job finds none idle, so a quiet process
  * has few threads; a started thread stays until pool_free(). The ring holds the waiting jobs. They may be more
- * than queue_max: one more for each idle thread that was signalled and has not woken yet.
+ * than queue_max: one more for each idle or newly started thread that has not taken its job yet.
  *
  * `lock` guards every field but `waiting`, which is written under the lock and read by any thread.
  */

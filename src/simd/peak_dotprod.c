@@ -1,4 +1,4 @@
-/* peak_dotprod.c: the peak of SDOT; fp32 and reading are those of NEON. */
+/* peak_dotprod.c: measures the peak speed of SDOT. The kernels for fp32 and for reading memory are those of NEON. */
 #include "simd/peak_lanes_neon.h"
 
 static uint64_t peak_int8(uint64_t rounds)

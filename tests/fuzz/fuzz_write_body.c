@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LINES = 3 };
 
-/* Returns how many rows are in "upsert_rows", where it occurs last. Aborts unless the text is one JSON object. */
+/* Returns the number of rows of "upsert_rows" if that is the last field, else 0. Aborts unless the text is one
+ * JSON object. */
 static size_t count_printed_rows(struct span body, struct arena *arena)
 {
     struct json_reader r;

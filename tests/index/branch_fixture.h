@@ -1,4 +1,4 @@
-/* branch_fixture.h: namespaces with a log and a model of each, their branches, and the collectors of all. */
+/* branch_fixture.h: namespaces and their branches, each with a log and a model, and collectors that remove their garbage. */
 #ifndef BRANCH_FIXTURE_H
 #define BRANCH_FIXTURE_H
 
@@ -17,7 +17,7 @@ struct branch_space {
 
 /* Makes the namespace "rows": loaded rows, then log entries, of which a fold has moved some into a segment. */
 void branch_begin(struct branch_space *s, struct world *w);
-/* Frees it. */
+/* Frees the memory of `s`. The namespace stays. */
 void branch_end(struct branch_space *s);
 /* Puts some entries into the log. */
 void branch_write(struct branch_space *s, int entries);

@@ -1,4 +1,4 @@
-/* test_index_limits.c: each limit of a namespace holds at its value, and not one beyond. docs/limits.md lists them. */
+/* test_index_limits.c: a namespace takes what is at a limit, and refuses what is beyond. docs/limits.md lists the limits. */
 #include "log_fixture.h"
 
 #include <stdio.h>
@@ -345,13 +345,13 @@ static void test_index_limit_of_unfolded_rows(void **state)
     put_records(&log, 1000, 999999, true);
     struct index_reader *reader = fixture_open(w, "rows");
     assert_int_equal(write_row(w, reader, 1), DP_OK);
-    assert_int_equal(write_row(w, reader, 2), DP_OK); /* over exactly a million */
+    assert_int_equal(write_row(w, reader, 2), DP_OK); /* exactly a million waited before it */
     expect_refusal(w, write_row(w, reader, 3), DP_OVERLOADED, "1000001 rows");
     index_close(reader);
     log_deinit(&log);
 }
 
-/* Asks for the first row by its id, so every row is looked at. */
+/* Asks for the first row in the order `order_by`, so the scan looks at every row. */
 static enum dp_status scan_all(struct world *w, struct index_reader *reader, const char *order_by)
 {
     const struct index_scan scan = {.query = {.top_k = 1}, .order_by = span_str(order_by)};

@@ -1,8 +1,8 @@
 /* test_s3_outcomes.c: the outcome of a write to S3 after a try without a clear answer. Unless a later try succeeds, the write
  * is DP_UNKNOWN, because the unclear try may have been carried out, or may be carried out later.
  *
- * Each kind of unclear first try meets each answer to the next try, under each condition. So do failing allocations,
- * and keys that expire and cannot be renewed.
+ * Puts are tested with each kind of unclear first try, each answer to the next try, and each condition. Two tests of
+ * their own cover failing allocations, and keys that expire and cannot be renewed.
  */
 #include "remote_fixture.h"
 
@@ -23,7 +23,7 @@ static const struct {
 };
 enum { FIRST_COUNT = sizeof FIRSTS / sizeof *FIRSTS };
 
-/* The answers to the next try. Retries of an answer that is retried get it too. */
+/* The answers to the next try. If the store retries after this answer, it gets the same answer again. */
 static const struct {
     int code;
     const char *text;

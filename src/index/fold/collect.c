@@ -1,16 +1,20 @@
-/* fold/collect.c: the collector, the only one that removes objects (rules L1, L4, L8, L9 and L10 of docs/internals/wal.md).
+/* fold/collect.c: the collector (rules L1, L4, L8, L9 and L10 of docs/internals/wal.md). Only it removes log entries, and
+ * objects that a manifest has listed; a load, import, fold, merge or repair may remove objects of its own that
+ * no manifest has listed.
  *
- * One collection takes one of two steps:
+ * A collection takes the step "remove" if there is a batch, else "let go". If it removes the last of a batch, it takes
+ * "let go" too:
  *
  *   let go   read the manifest, list all objects below the name, and read the manifest again. Garbage is what
  *            neither of the two manifests needs:
  *              - log entries up to wal_floor;
- *              - log entries of other lives of the name than the live one;
+ *              - log entries of all lives of the name but the live one;
  *              - other objects that the manifest neither lists nor has pending, that none of its pins keeps, and that
  *                are older than the lag.
- *            If its wal_gone or horizon does not cover the garbage yet, one swap raises them. The names that a manifest
- *            covers become the batch, with the store's time of the answer that showed this manifest.
- *   remove   a grace after that time, by the store's clock and by this host's, remove the batch.
+ *            If the manifest's wal_gone or horizon does not cover the garbage yet, one swap raises them. The names that
+ *            the manifest then covers become the batch. The batch keeps the store's time at which it answered with this
+ *            manifest.
+ *   remove   when a grace has passed since that time, by the store's clock and by this host's, remove the batch.
  *
  * Before it lists the objects, "let go" removes from the manifest the pins that no branch needs (fold/unpin.h).
  *
@@ -19,7 +23,8 @@
  * pins the object. The grace is for readers and writers that still hold an older manifest. The batch lives in
  * memory only. When the process ends, its successor lists again.
  *
- * In a local folder a manifest may be visible and not durable. So the batch counts only once store_settle() has made it so.
+ * In a local folder a manifest may be visible and not durable. So the batch counts only once store_settle() has made
+ * the manifest durable.
  *
  * The store's clock dates the answers, since hosts' clocks may be wrong. An answer without a date lets nothing go.
  */
@@ -60,7 +65,7 @@ struct index_collector {
     struct store *store;
     struct span name; /* owned */
     struct collect_batch batch;
-    /* wal_floor at the latest collection that let something go, or looked whether it could. */
+    /* wal_floor at the latest collection that let something go, or checked whether it could. */
     struct ulid floor_of; /* the incarnation */
     uint64_t floor;
 };
@@ -181,8 +186,8 @@ static bool is_let_go(const struct collection *c, const struct parsed_name *obje
 }
 
 /* Adds a listed object to those that may be garbage. Entries that follow each other become one run. Skips
- * objects that are too young, and objects that the manifest needs, as it was before the listing. A later collection
- * judges them again. */
+ * objects that are too young, and objects that the manifest needs (the one that was read before the listing). A
+ * later collection judges them again. */
 static void add_found(struct collection *c, const struct parsed_name *o)
 {
     struct garbage *before = c->found_count ? &c->found[c->found_count - 1] : NULL;
@@ -301,7 +306,7 @@ static enum dp_status apply_letting_go(struct call *call, void *context, struct 
     const struct collection *c = context;
     (void)call;
     *needed = !exists;
-    if (!exists) { /* the name gets a tombstone of no life */
+    if (!exists) { /* the name has no manifest, so it gets a tombstone */
         manifest_end_life(m);
         return DP_OK;
     }
@@ -413,7 +418,7 @@ static enum dp_status let_go(struct call *call, struct collection *c)
     if (status == DP_OK)
         status = list_objects(call, c);
     if (status == DP_OK && c->found_count)
-        status = read_now(call, c); /* begun after the listing: an entry of a life that is over now is garbage */
+        status = read_now(call, c); /* this read follows the listing, so an entry of an ended life is garbage */
     if (status == DP_OK && c->found_count && !c->exists)
         status = raise_limits(call, c);
     if (status || c->found_count == 0 || c->answer.date_ms == 0)

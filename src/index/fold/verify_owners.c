@@ -1,4 +1,4 @@
-/* verify_owners.c: verifies that the namespaces whose objects a branch lists keep them. */
+/* verify_owners.c: a branch lists objects of other namespaces. Verifies that these namespaces keep the objects. */
 #include "index/fold/verify_owners.h"
 
 /* The objects of one owner that the branch lists. */
@@ -42,7 +42,9 @@ static enum dp_status compare_kept(void *context, const struct manifest_object *
     return DP_OK;
 }
 
-/* Checks that the owner has a pin for the branch, and that its pins keep all that the branch lists of it. */
+/* Checks that the owner has a pin for the branch, and that it keeps all of its objects that the branch lists: its
+ * manifest lists them, or its pins keep them. An earlier life of the branch's own name needs no pin for the branch.
+ */
 static enum dp_status check_kept(struct call *call, struct owner_check *c)
 {
     struct verification *v = c->v;

@@ -1,7 +1,7 @@
 /* index/query/id_search.h: finds the rows of segments that have given ids.
  *
  * It asks the filter of each segment first, then reads the id blocks that may hold one of the ids: those of all
- * segments in one round, or in several when they exceed its bytes.
+ * segments in one round, or in several if they are more than round_bytes or more than 1024 blocks.
  */
 #ifndef INDEX_ID_SEARCH_H
 #define INDEX_ID_SEARCH_H
@@ -19,8 +19,9 @@ struct searched_segment {
 typedef enum dp_status id_found_fn(void *context, size_t segment, size_t key, uint32_t row);
 
 /* Calls `found` for each row of the segments whose id key is among keys[key_count], which must be sorted. Reads in
- * rounds of at most round_bytes (0: ROUND_BYTES_MAX). Fails with DP_STALE when an object is missing, with DP_CORRUPT
- * and the object's name, or as `found` does. */
+ * rounds of at most round_bytes (0: ROUND_BYTES_MAX). Fails with DP_STALE if an object is missing or is another one
+ * now. Fails with DP_CORRUPT if an object is damaged; the message names it. Also fails as the store or `found` does.
+ */
 enum dp_status id_search(struct call *call, struct store *store, uint64_t round_bytes,
                          const struct searched_segment *segments, size_t segment_count, const struct span *keys,
                          size_t key_count, id_found_fn *found, void *context);

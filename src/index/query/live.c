@@ -47,7 +47,7 @@ static enum dp_status check_limits(struct call *call, const struct view *view, b
                      LIVE_ROWS_MAX, LIVE_BYTES_MAX >> 20, live->rows, bytes >> 20);
 }
 
-/* Copies which rows live. The caller holds the view's lock, and has initialised *out. */
+/* Copies the set of live rows. The caller holds the view's lock, and has initialised *out. */
 static enum dp_status copy_live(struct call *call, const struct view *view, struct live_rows *out)
 {
     const struct manifest *m = &view->base->manifest;
