@@ -160,9 +160,7 @@ def main():
     print("\n".join(lines))
     print(f"\n(other programs and wrk used {others.share():.0%} of the machine)", file=sys.stderr)
     if args.write:
-        head, rest = args.write.read_text(encoding="utf-8").split(BEGIN)
-        args.write.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END)[1],
-                              encoding="utf-8")
+        machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -302,12 +302,6 @@ def report(args):
         yield from tokenizer_rows(counter, texts, args)
 
 
-def write(page, text):
-    """Replaces the text between the two marks of a page."""
-    head, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    page.write_text(head + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=TOP / "build", help="the build folder with libdipper.so and dipper")
@@ -327,7 +321,7 @@ def main():
         print(line, flush=True)
         lines.append(line)
     if args.write:
-        write(args.write, "\n" + "\n".join(lines) + "\n\n")
+        machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(lines) + "\n\n")
 
 
 if __name__ == "__main__":

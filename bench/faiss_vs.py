@@ -459,12 +459,6 @@ def report(args):
         store.stop()
 
 
-def write(page, text):
-    """Replaces the text between the two marks of a page."""
-    head, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    page.write_text(head + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=TOP / "build", help="the build folder with libdipper.so, dipper and tests/s3_tool")
@@ -485,7 +479,7 @@ def main():
         print(line, flush=True)
         lines.append(line)
     if args.write:
-        write(args.write, "\n" + "\n".join(lines) + "\n\n")
+        machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(lines) + "\n\n")
 
 
 if __name__ == "__main__":

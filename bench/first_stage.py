@@ -204,6 +204,7 @@ class Data:
         scale = np.abs(self.rotated_q).max(1, keepdims=True) / 127
         self.rotated_q = np.rint(self.rotated_q / scale) * scale  # a query's table has 8 bits
         self.layouts, self.frames = {}, {}
+        self.last = None, None
 
     def layout(self, spill, order):
         """spill: the share of rows that are also in a second list. They are the rows of the smallest `loss`."""
@@ -215,8 +216,11 @@ class Data:
         return self.layouts[spill, order]
 
     def coded(self, spill, bits):
-        layout = self.layout(spill, "proximity")
-        return codes(rotate(self.x[layout.rows] - self.centroids[layout.lists]), bits)
+        """The codes and factors of the entries, in the order of proximity. Keeps the last ones: two measurements follow each other."""
+        if (spill, bits) != self.last[0]:
+            layout = self.layout(spill, "proximity")
+            self.last = (spill, bits), codes(rotate(self.x[layout.rows] - self.centroids[layout.lists]), bits)
+        return self.last[1]
 
 
 def probed(data, layout, query, budget):
@@ -226,19 +230,24 @@ def probed(data, layout, query, budget):
     return np.sort(layout.place[order[:np.searchsorted(np.cumsum(sizes), budget) + 1]])
 
 
+def ranked(data, layout, coded, query, places):
+    """The rows of the lists at `places`, each once, the best estimate first."""
+    code, factor = coded
+    entries = np.concatenate([np.arange(layout.begin[p], layout.begin[p + 1]) for p in places])
+    estimate = data.near[query][layout.lists[entries]] + code[entries] @ data.rotated_q[query] * factor[entries]
+    rows = layout.rows[entries[np.argsort(-estimate, kind="stable")]]
+    return rows[np.sort(np.unique(rows, return_index=True)[1])]
+
+
 def kept(data, spill, bits, shares, candidate_counts):
     """{(share, candidates): (recall@10, share of the scanned lists' ten best rows among the candidates)}"""
     layout = data.layout(spill, "proximity")
-    code, factor = data.coded(spill, bits)
+    coded = data.coded(spill, bits)
     sums = {(share, count): [0.0, 0.0] for share in shares for count in candidate_counts}
     for query in range(len(data.q)):
         exact = data.x @ data.q[query]
         for share in shares:
-            places = probed(data, layout, query, share * len(data.x))
-            entries = np.concatenate([np.arange(layout.begin[p], layout.begin[p + 1]) for p in places])
-            estimate = data.near[query][layout.lists[entries]] + code[entries] @ data.rotated_q[query] * factor[entries]
-            rows = layout.rows[entries[np.argsort(-estimate, kind="stable")]]
-            rows = rows[np.sort(np.unique(rows, return_index=True)[1])]
+            rows = ranked(data, layout, coded, query, probed(data, layout, query, share * len(data.x)))
             best = rows[np.argsort(-exact[rows], kind="stable")[:K]]
             for count in candidate_counts:
                 few = rows[:count]
@@ -252,18 +261,14 @@ def read(data, spill, order, bits, share, count):
     """Requests and bytes of a cold query: of codes, of vectors and of documents."""
     layout = data.layout(spill, order)
     starts, ranges = data.frames[spill, order]
-    code, factor = data.coded(spill, bits)
+    coded = data.coded(spill, bits)
     proximity = data.layout(spill, "proximity")
     size = bits * data.x.shape[1] // 8 + 8
     sums = np.zeros(6)
     for query in range(len(data.q)):
         places = probed(data, layout, query, share * len(data.x))
         span = np.stack((layout.begin[places], layout.begin[places + 1]), axis=1) * size
-        near = probed(data, proximity, query, share * len(data.x))
-        entries = np.concatenate([np.arange(proximity.begin[p], proximity.begin[p + 1]) for p in near])
-        estimate = data.near[query][proximity.lists[entries]] + code[entries] @ data.rotated_q[query] * factor[entries]
-        rows = proximity.rows[entries[np.argsort(-estimate, kind="stable")]]
-        rows = rows[np.sort(np.unique(rows, return_index=True)[1])][:count]
+        rows = ranked(data, proximity, coded, query, probed(data, proximity, query, share * len(data.x)))[:count]
         numbers = np.sort(layout.number[rows])
         vector = data.x.shape[1] * 4
         wanted = ranges[np.unique(np.searchsorted(starts, numbers, side="right") - 1)]
@@ -313,8 +318,7 @@ def main():
         print(line, flush=True)
         lines.append(line)
     if args.write:
-        head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n\n" + END + rest.split(END)[1], encoding="utf-8")
+        machine.write_between(PAGE, BEGIN, END, "\n" + "\n".join(lines) + "\n\n")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,12 @@ def peak(build, threads, seconds=3):
     return next(s for s in json.loads(done.stdout)["sets"] if s["used"])
 
 
+def write_between(page, begin, end, text):
+    """Replaces what stands between the marks `begin` and `end` of a page."""
+    head, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(head + begin + text + end + rest.split(end)[1], encoding="utf-8")
+
+
 class Others:
     """Measures the share of the machine that other programs use from now on."""
 

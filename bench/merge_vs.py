@@ -109,8 +109,7 @@ def main():
     lines = list(report(args))
     print("\n".join(lines))
     if args.write:
-        head, rest = args.write.read_text(encoding="utf-8").split(BEGIN)
-        args.write.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END)[1], encoding="utf-8")
+        machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

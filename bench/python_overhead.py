@@ -97,8 +97,7 @@ def main():
               f"Other programs used {others.share():.0%} of the machine meanwhile."]
     print("\n".join(lines))
     if arguments.write:
-        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+        machine.write_between(PAGE, BEGIN, END, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

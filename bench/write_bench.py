@@ -262,8 +262,7 @@ def main():
              f"{machine.commit(TOP)}; wrk and the server share them; load average {load:.1f} before.", ""] + table
     print("\n".join(table))
     if args.write:
-        head, rest = args.write.read_text(encoding="utf-8").split(BEGIN)
-        args.write.write_text(head + BEGIN + "\n" + "\n".join(table) + "\n" + END + rest.split(END)[1], encoding="utf-8")
+        machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(table) + "\n")
 
 
 if __name__ == "__main__":
