@@ -390,27 +390,20 @@ static enum dp_status prepare_write(struct call *call, struct index_reader *read
     return status;
 }
 
+static enum dp_status choose_in_view(struct call *call, struct view *view, void *context)
+{
+    return write_choose_rows(call, view, context);
+}
+
 /* Finds the rows that the write's filters choose, in the newest view. */
 static enum dp_status choose_rows(struct call *call, struct index_reader *reader, struct write_member *m)
 {
     struct view *view = reader_view(reader);
     enum dp_status status = refresh_view(call, reader, &view);
-    bool moved = false;
-    for (int reloads = 0; status == DP_OK; reloads++) {
-        struct view *next;
-        status = write_choose_rows(call, view, m);
-        if (status != DP_STALE || reloads == READER_RELOADS)
-            break;
-        status = reader_reload(call, reader, &next);
-        if (status == DP_OK) {
-            reader_install(reader, view_retain(next));
-            moved = reader_moved(view, next);
-            view_release(view);
-            view = next;
-        }
-    }
+    if (status == DP_OK)
+        status = reader_run(call, reader, &view, choose_in_view, m);
     view_release(view);
-    return status == DP_STALE ? reader_fail_stale(call, moved) : status;
+    return status;
 }
 
 /* Gives the ids of the chosen rows that were changed. */

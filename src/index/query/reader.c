@@ -85,6 +85,26 @@ bool reader_moved(const struct view *from, const struct view *to)
     return from->base->manifest.sequence != to->base->manifest.sequence;
 }
 
+enum dp_status reader_run(struct call *call, struct index_reader *reader, struct view **view,
+                          enum dp_status (*run)(struct call *call, struct view *view, void *context),
+                          void *context)
+{
+    bool moved = false;
+    enum dp_status status = run(call, *view, context);
+    for (int reloads = 0; status == DP_STALE && reloads < READER_RELOADS; reloads++) {
+        struct view *next;
+        status = reader_reload(call, reader, &next);
+        if (status)
+            return status;
+        reader_install(reader, view_retain(next));
+        moved = reader_moved(*view, next);
+        view_release(*view);
+        *view = next;
+        status = run(call, *view, context);
+    }
+    return status == DP_STALE ? reader_fail_stale(call, moved) : status;
+}
+
 /* Asks whether the view is current. Sets *newer unless it is. */
 static enum dp_status ask_newer(struct call *call, struct index_reader *reader, struct view *view,
                                 struct view **newer)

@@ -59,6 +59,12 @@ void reader_confirm(struct index_reader *reader, struct view *view, struct manif
  * a listed object stays missing, or the log damaged, and with DP_UNAVAILABLE when the manifest changes again and again. The
  * caller releases *out. */
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct view **out);
+/* Runs `run` over *view. As long as a listed object is missing (DP_STALE), runs it again over the view of a newer manifest,
+ * at most READER_RELOADS times. The last view becomes the reader's and replaces *view, which stays the caller's. Fails as
+ * `run` and reader_reload do, never with DP_STALE. */
+enum dp_status reader_run(struct call *call, struct index_reader *reader, struct view **view,
+                          enum dp_status (*run)(struct call *call, struct view *view, void *context),
+                          void *context);
 /* Gives an error DP_STALE its last status: DP_CORRUPT, or DP_UNAVAILABLE if the last reload found another manifest. */
 enum dp_status reader_fail_stale(struct call *call, bool moved);
 /* Whether two views have different manifests. */

@@ -369,10 +369,18 @@ static enum dp_status scan_near(struct scan_run *s, struct index_answer *out)
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
-/* Runs the scan over one view. Fails with DP_STALE when its manifest is old. */
-static enum dp_status scan_view(struct call *call, struct view *view, const struct index_scan *scan,
-                                struct index_answer *out)
+/* What index_scan was asked for, and the place of its answer. */
+struct scan_request {
+    const struct index_scan *scan;
+    struct index_answer *out;
+};
+
+/* Runs a scan over one view; `context` is its struct scan_request. Fails with DP_STALE when the view's manifest is old. */
+static enum dp_status scan_view(struct call *call, struct view *view, void *context)
 {
+    const struct scan_request *request = context;
+    const struct index_scan *scan = request->scan;
+    struct index_answer *out = request->out;
     struct scan_run s = {.call = call,
                          .scan = scan,
                          .run = {.call = call,
@@ -411,27 +419,15 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
 {
     struct view *view = reader_view(reader), *next;
     enum dp_status status = DP_OK;
-    bool moved = false;
+    struct scan_request request = {scan, out};
     *out = (struct index_answer){0};
     if (!scan->query.eventual) {
         status = view_refresh(call, reader, view, &next);
         view_release(view);
         view = status == DP_OK ? next : NULL;
     }
-    for (int reloads = 0; status == DP_OK; reloads++) {
-        status = scan_view(call, view, scan, out);
-        if (status != DP_STALE || reloads == READER_RELOADS)
-            break;
-        status = reader_reload(call, reader, &next);
-        if (status == DP_OK) {
-            reader_install(reader, view_retain(next));
-            moved = reader_moved(view, next);
-            view_release(view);
-            view = next;
-        }
-    }
-    if (status == DP_STALE)
-        status = reader_fail_stale(call, moved);
+    if (status == DP_OK)
+        status = reader_run(call, reader, &view, scan_view, &request);
     if (status == DP_OK) {
         dp_error_clear(&call->error);
         out->metric = view->base->manifest.vectors.metric;
