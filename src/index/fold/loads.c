@@ -31,15 +31,6 @@ bool folded_loads_hide(const struct folded_loads *loads, size_t i)
     return false;
 }
 
-static bool base_lists(const struct snapshot *base, const struct ulid *segment)
-{
-    for (size_t i = 0; i < base->listed_count; i++) {
-        if (ulid_equal(&base->manifest.segments[i].id, segment))
-            return true;
-    }
-    return false;
-}
-
 /* Returns whether the manifest's pending load has the segments that it has in the base: a repair may have replaced some. */
 static bool has_base_segments(const struct snapshot *base, const struct snapshot_load *load,
                               const struct manifest *m)
@@ -63,7 +54,7 @@ bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m
     if (m->wal_floor != loads->base->manifest.wal_floor)
         return false;
     for (size_t i = 0; i < m->segment_count; i++) {
-        if (!base_lists(loads->base, &m->segments[i].id))
+        if (!manifest_has_segment(loads->base->manifest.segments, loads->base->listed_count, &m->segments[i].id))
             return false;
     }
     for (size_t i = 0; i < loads->base->load_count; i++) {
@@ -74,12 +65,6 @@ bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m
 }
 
 /* ---- the manifest ---------------------------------------------------------------------------------------- */
-
-static int compare_listed(const void *a, const void *b)
-{
-    const struct manifest_segment *left = a, *right = b;
-    return memcmp(left->id.text, right->id.text, ULID_LEN);
-}
 
 /* Removes a load from the pending ones. Returns false if it is not pending. */
 static bool take_pending_load(struct manifest *m, const struct ulid *load, struct manifest_pending *out)
@@ -122,7 +107,7 @@ enum dp_status folded_loads_settle(struct call *call, const struct folded_loads 
     }
     m->segments = all;
     m->segment_count = count;
-    qsort(all, count, sizeof *all, compare_listed);
+    qsort(all, count, sizeof *all, manifest_compare_segments);
     return DP_OK;
 }
 

@@ -261,12 +261,6 @@ static bool is_damaged_pending(const struct repair *r, const struct ulid *segmen
     return damaged;
 }
 
-static int compare_segments(const void *a, const void *b)
-{
-    const struct manifest_segment *left = a, *right = b;
-    return memcmp(left->id.text, right->id.text, ULID_LEN);
-}
-
 /* Replaces the damaged segments of a load. The load may have no segment afterwards. It stays pending, because its
  * loader may attach it. */
 static enum dp_status apply_pending(struct call *call, void *context, struct manifest *m, bool exists,
@@ -290,7 +284,7 @@ static enum dp_status apply_pending(struct call *call, void *context, struct man
         return fail_changed(call, r);
     for (size_t i = 0; i < l->segment_count; i++)
         all[kept++] = l->segments[i];
-    qsort(all, kept, sizeof *all, compare_segments);
+    qsort(all, kept, sizeof *all, manifest_compare_segments);
     p->segments = all;
     p->segment_count = kept;
     const struct row_change added = {.segments = l->segments, .segment_count = l->segment_count};

@@ -11,12 +11,6 @@ enum { GIVE_UP_MS = 5000, GIVE_UP_ARENA_MAX = 64 * 1024 * 1024 };
 
 /* ---- pending --------------------------------------------------------------------------------------------- */
 
-static int compare_built(const void *a, const void *b)
-{
-    const struct manifest_segment *left = a, *right = b;
-    return memcmp(left->id.text, right->id.text, ULID_LEN);
-}
-
 enum dp_status by_log_add_pending(struct call *call, struct index_loader *l, const struct row_change *change,
                                   struct ulid *load, struct manifest *m)
 {
@@ -38,7 +32,7 @@ enum dp_status by_log_add_pending(struct call *call, struct index_loader *l, con
     if (count)
         memcpy(pending, m->pending, count * sizeof *pending);
     memcpy(segments, l->segments, l->segment_count * sizeof *segments);
-    qsort(segments, l->segment_count, sizeof *segments, compare_built);
+    qsort(segments, l->segment_count, sizeof *segments, manifest_compare_segments);
     pending[count] = (struct manifest_pending){*load, manifest_store_ms(m, l->clock), segments, l->segment_count};
     m->pending = pending;
     m->pending_count = count + 1;

@@ -49,11 +49,8 @@ static bool has_own_segments(const struct load_decision *d, const struct snapsho
 {
     const struct manifest_segment *base = d->view->base->manifest.segments + load->first;
     bool own = d->segment_count == load->count;
-    for (size_t i = 0; i < d->segment_count && own; i++) {
-        own = false;
-        for (size_t k = 0; k < load->count && !own; k++)
-            own = ulid_equal(&base[k].id, &d->segments[i].id);
-    }
+    for (size_t i = 0; i < d->segment_count && own; i++)
+        own = manifest_has_segment(base, load->count, &d->segments[i].id);
     return own;
 }
 

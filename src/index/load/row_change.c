@@ -147,12 +147,6 @@ static enum dp_status supersede_rows(struct call *call, struct row_change *c, st
 
 /* ---- segments -------------------------------------------------------------------------------------------- */
 
-static int compare_segments(const void *a, const void *b)
-{
-    const struct manifest_segment *left = a, *right = b;
-    return memcmp(left->id.text, right->id.text, ULID_LEN);
-}
-
 static enum dp_status check_totals(struct call *call, const struct row_change *c, const struct manifest *m)
 {
     uint64_t rows = 0;
@@ -195,7 +189,7 @@ static enum dp_status add_segments(struct call *call, const struct row_change *c
         all[m->segment_count + i] = c->segments[i];
     m->segments = all;
     m->segment_count += c->segment_count;
-    qsort(all, m->segment_count, sizeof *all, compare_segments);
+    qsort(all, m->segment_count, sizeof *all, manifest_compare_segments);
     return check_totals(call, c, m);
 }
 
@@ -212,23 +206,14 @@ enum dp_status row_change_apply(struct call *call, struct row_change *c, struct 
     return status;
 }
 
-static bool has_segment(const struct manifest_segment *list, size_t count, const struct ulid *id)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (ulid_equal(&list[i].id, id))
-            return true;
-    }
-    return false;
-}
-
 bool row_change_shows(const struct row_change *c, const struct manifest *m)
 {
     bool shows = false;
     for (size_t i = 0; i < c->segment_count && !shows; i++) {
         const struct ulid *id = &c->segments[i].id;
-        shows = has_segment(m->segments, m->segment_count, id);
+        shows = manifest_has_segment(m->segments, m->segment_count, id);
         for (size_t k = 0; k < m->pending_count && !shows; k++)
-            shows = has_segment(m->pending[k].segments, m->pending[k].segment_count, id);
+            shows = manifest_has_segment(m->pending[k].segments, m->pending[k].segment_count, id);
     }
     return shows;
 }

@@ -149,7 +149,13 @@ static enum dp_status check_segments(const struct manifest *m, const struct mani
     return DP_OK;
 }
 
-static bool has_segment(const struct manifest_segment *list, size_t count, const struct ulid *id)
+int manifest_compare_segments(const void *a, const void *b)
+{
+    const struct manifest_segment *left = a, *right = b;
+    return memcmp(left->id.text, right->id.text, ULID_LEN);
+}
+
+bool manifest_has_segment(const struct manifest_segment *list, size_t count, const struct ulid *id)
 {
     for (size_t i = 0; i < count; i++) {
         if (ulid_equal(&list[i].id, id))
@@ -166,9 +172,9 @@ static enum dp_status check_pending_once(const struct manifest *m, size_t n, str
         if (p->segments[k].owner || p->segments[k].deleted_owner)
             return dp_fail(error, DP_CORRUPT, "segment %s is pending, but another namespace's",
                            p->segments[k].id.text);
-        bool twice = has_segment(m->segments, m->segment_count, &p->segments[k].id);
+        bool twice = manifest_has_segment(m->segments, m->segment_count, &p->segments[k].id);
         for (size_t i = 0; i < n && !twice; i++)
-            twice = has_segment(m->pending[i].segments, m->pending[i].segment_count, &p->segments[k].id);
+            twice = manifest_has_segment(m->pending[i].segments, m->pending[i].segment_count, &p->segments[k].id);
         if (twice)
             return dp_fail(error, DP_CORRUPT, "segment %s is pending in load %s, and listed elsewhere",
                            p->segments[k].id.text, p->load.text);

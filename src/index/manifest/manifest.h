@@ -216,4 +216,9 @@ enum dp_status manifest_check_live(const struct manifest *m, struct span name, s
 /* Returns the state that the first bytes of a manifest tell: MANIFEST_STATE_WITHIN bytes, or all of a shorter one. */
 enum namespace_state manifest_peek_state(struct span head);
 
+/* Compares two segments by their ids, for qsort. */
+int manifest_compare_segments(const void *a, const void *b);
+/* Returns whether list[count] has a segment with this id. */
+bool manifest_has_segment(const struct manifest_segment *list, size_t count, const struct ulid *id);
+
 #endif
