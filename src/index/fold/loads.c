@@ -23,12 +23,7 @@ enum dp_status folded_loads_take(struct call *call, const struct view *view, str
 
 bool folded_loads_hide(const struct folded_loads *loads, size_t i)
 {
-    const struct snapshot *base = loads->base;
-    for (size_t n = 0; n < base->load_count && i >= base->listed_count; n++) {
-        if (i >= base->loads[n].first && i - base->loads[n].first < base->loads[n].count)
-            return loads->fates[n] != LOAD_ATTACHED;
-    }
-    return false;
+    return fates_hide(loads->base, loads->fates, i);
 }
 
 /* Returns whether the manifest's pending load has the segments that it has in the base: a repair may have replaced some. */

@@ -132,15 +132,19 @@ const struct row_set *view_mask(const struct view *view, size_t i)
     return deleted ? &deleted->set : NULL;
 }
 
-bool view_hides(const struct view *view, size_t i)
+bool fates_hide(const struct snapshot *base, const enum load_fate *fates, size_t i)
 {
-    const struct snapshot *base = view->base;
     for (size_t n = 0; n < base->load_count && i >= base->listed_count; n++) {
         const struct snapshot_load *load = &base->loads[n];
         if (i >= load->first && i - load->first < load->count)
-            return view->locked.fates[n] != LOAD_ATTACHED;
+            return fates[n] != LOAD_ATTACHED;
     }
     return false;
+}
+
+bool view_hides(const struct view *view, size_t i)
+{
+    return fates_hide(view->base, view->locked.fates, i);
 }
 
 struct view_position view_position(struct view *view)

@@ -67,6 +67,8 @@ const struct row_set *view_mask(const struct view *view, size_t i);
 
 /* Returns whether all rows of segment i are masked, since its load is not attached. The caller holds the lock. */
 bool view_hides(const struct view *view, size_t i);
+/* Returns whether segment i of the base is of a load that these fates do not attach. */
+bool fates_hide(const struct snapshot *base, const enum load_fate *fates, size_t i);
 /* Makes a mask with the rows of segment i that the base has as deleted. */
 enum dp_status view_make_mask(struct call *call, const struct view *view, size_t i, struct row_set **out);
 void view_free_mask(struct row_set *mask); /* NULL is fine */
