@@ -1,6 +1,8 @@
 /* span.c: compares and trims spans, and reads through the bounds-checked little-endian cursor. */
 #include "base/span.h"
 
+#include <stdlib.h>
+
 bool span_one_of(struct span a, const char *const *texts, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -36,6 +38,18 @@ int span_compare_at(const void *a, const void *b)
 {
     const struct span *left = a, *right = b;
     return span_compare(*left, *right);
+}
+
+size_t span_sort_unique(struct span *spans, size_t count)
+{
+    size_t kept = 0;
+    if (count)
+        qsort(spans, count, sizeof *spans, span_compare_at);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || !span_equal(spans[kept - 1], spans[i]))
+            spans[kept++] = spans[i];
+    }
+    return kept;
 }
 
 /* Takes the next `len` bytes. If fewer are left, returns NULL and marks the cursor as failed. */

@@ -54,6 +54,8 @@ struct span span_trim(struct span a, const char *blanks);
 int span_compare(struct span a, struct span b);
 /* span_compare() of two `struct span *`, for qsort. */
 int span_compare_at(const void *a, const void *b);
+/* Sorts spans and keeps each once. Returns how many are left. */
+size_t span_sort_unique(struct span *spans, size_t count);
 
 /* Sets *out to the part [offset, offset + len) of `a`. False: `a` ends before the part does. */
 static inline bool span_sub(struct span a, uint64_t offset, uint64_t len, struct span *out)

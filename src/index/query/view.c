@@ -2,7 +2,6 @@
 #include "index/query/view.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/array.h"
@@ -237,18 +236,6 @@ static enum dp_status add_key(struct masking *m, struct span key)
     return DP_OK;
 }
 
-static void sort_masking_keys(struct masking *m)
-{
-    size_t kept = 0;
-    if (m->key_count)
-        qsort(m->keys, m->key_count, sizeof *m->keys, span_compare_at);
-    for (size_t i = 0; i < m->key_count; i++) {
-        if (kept == 0 || !span_equal(m->keys[kept - 1], m->keys[i]))
-            m->keys[kept++] = m->keys[i];
-    }
-    m->key_count = kept;
-}
-
 static enum dp_status add_masked(void *context, size_t segment, size_t key, uint32_t row)
 {
     struct masking *m = context;
@@ -264,7 +251,7 @@ static enum dp_status add_masked(void *context, size_t segment, size_t key, uint
 static enum dp_status search_masked(struct masking *m)
 {
     const struct index_reader *reader = m->view->reader;
-    sort_masking_keys(m);
+    m->key_count = span_sort_unique(m->keys, m->key_count);
     enum dp_status status = id_search(m->call, reader->store, reader->round_bytes, m->segments, m->segment_count,
                                       m->keys, m->key_count, add_masked, m);
     for (size_t i = 0; i < m->row_count && status == DP_OK; i++) {

@@ -100,19 +100,6 @@ static enum dp_status ask_needed(struct call *call, struct effects *e, size_t *r
     return status;
 }
 
-/* Sorts the ids that need a look, and keeps each once. */
-static void sort_asked(struct effects *e)
-{
-    size_t kept = 0;
-    if (e->asked_count)
-        qsort(e->asked, e->asked_count, sizeof *e->asked, span_compare_at);
-    for (size_t i = 0; i < e->asked_count; i++) {
-        if (kept == 0 || !span_equal(e->asked[kept - 1], e->asked[i]))
-            e->asked[kept++] = e->asked[i];
-    }
-    e->asked_count = kept;
-}
-
 /* Collects the ids that need a look at the moment e->at. `everything`: nobody knows what has changed. Sets *patches if a
  * patch is among them. */
 static enum dp_status collect_asked(struct call *call, const struct write_member *first, bool everything,
@@ -130,7 +117,7 @@ static enum dp_status collect_asked(struct call *call, const struct write_member
             status = ask_changed(call, e, &room, m, everything);
     }
     view_unlock(e->view);
-    sort_asked(e);
+    e->asked_count = span_sort_unique(e->asked, e->asked_count);
     return status;
 }
 
