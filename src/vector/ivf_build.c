@@ -19,20 +19,6 @@ size_t ivf_auto_nlist(size_t n)
     return root > 0 ? root : 1;
 }
 
-/* Sorts row numbers by list; within a list they keep their order. */
-static void group_rows(struct ivf_build *build, const uint32_t *list)
-{
-    size_t *begin = build->list_begin;
-    for (size_t i = 0; i < build->count; i++)
-        begin[list[i] + 1]++;
-    for (size_t l = 0; l < build->nlist; l++)
-        begin[l + 1] += begin[l];
-    for (size_t i = 0; i < build->count; i++)
-        build->rows[begin[list[i]]++] = (uint32_t)i;
-    memmove(begin + 1, begin, build->nlist * sizeof *begin); /* the loop moved each list's begin to its end */
-    begin[0] = 0;
-}
-
 /* Walks over the vectors in order, and calls the watch after every SLICE_ROWS vectors. */
 static enum dp_status train_codec(struct call *call, struct ivf_build *build, const struct kmeans_task *task,
                                   const uint32_t *list, float *residual)
@@ -82,7 +68,7 @@ static enum dp_status build_lists(struct call *call, struct team *team, struct i
         status = task->samples ? cluster_fully(call, team, task, build->centroids, list)
                                : kmeans_cluster(call, team, task, build->centroids, list);
     if (status == DP_OK)
-        group_rows(build, list);
+        kmeans_group(list, build->count, build->nlist, build->rows, build->list_begin);
     if (status == DP_OK && build->codec.kind == IVF_SQ8)
         status = train_codec(call, build, task, list, residual);
     mem_free(list);

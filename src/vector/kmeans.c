@@ -216,19 +216,17 @@ static void trainer_deinit(struct trainer *t)
     mem_free(t->begin);
 }
 
-/* Sorts the positions in the sample by list; within a list they keep their order. */
-static void group_members(struct trainer *t)
+void kmeans_group(const uint32_t *list, size_t count, size_t lists, uint32_t *member, size_t *begin)
 {
-    const struct assigner *a = &t->assigner;
-    memset(t->begin, 0, (a->k + 1) * sizeof *t->begin);
-    for (size_t i = 0; i < a->count; i++)
-        t->begin[t->list[i] + 1]++;
-    for (size_t c = 0; c < a->k; c++)
-        t->begin[c + 1] += t->begin[c];
-    for (size_t i = 0; i < a->count; i++)
-        t->member[t->begin[t->list[i]]++] = (uint32_t)i;
-    memmove(t->begin + 1, t->begin, a->k * sizeof *t->begin); /* the loop moved each list's begin to its end */
-    t->begin[0] = 0;
+    memset(begin, 0, (lists + 1) * sizeof *begin);
+    for (size_t i = 0; i < count; i++)
+        begin[list[i] + 1]++;
+    for (size_t l = 0; l < lists; l++)
+        begin[l + 1] += begin[l];
+    for (size_t i = 0; i < count; i++)
+        member[begin[list[i]]++] = (uint32_t)i;
+    memmove(begin + 1, begin, lists * sizeof *begin); /* the loop moved each list's begin to its end */
+    begin[0] = 0;
 }
 
 static void move_centroid(void *ctx, size_t c, unsigned worker)
@@ -330,7 +328,7 @@ static enum dp_status train_centroids(struct call *call, struct team *team, stru
         status = assign_all(call, team, a);
         if (status != DP_OK || (iteration > 0 && memcmp(t->list, t->before, a->count * sizeof *t->list) == 0))
             break;
-        group_members(t);
+        kmeans_group(t->list, a->count, a->k, t->member, t->begin);
         team_run(team, a->k, move_centroid, t);
         repair_empty(t);
         make_spherical(t);

@@ -77,6 +77,10 @@ enum dp_status kmeans_assign(struct call *call, struct team *team, const float *
 enum dp_status kmeans_assign_rows(struct call *call, struct team *team, const struct kmeans_task *task,
                                   const float *centroids, uint32_t *list, float *score);
 
+/* Sorts `count` positions by list; within a list they keep their order. begin has lists + 1 places: the members of list l are
+ * member[begin[l]] to member[begin[l + 1] - 1]. */
+void kmeans_group(const uint32_t *list, size_t count, size_t lists, uint32_t *member, size_t *begin);
+
 /* Trains task->k centroids, and sets list[i] to the cluster of vector i, in a small part of the time that kmeans_train() and
  * kmeans_assign() take (kmeans_tree.c says how). The clusters are a little larger, and a few vectors in a hundred are in a
  * cluster that is not quite the nearest. Walks over task->x in order, and calls the watch after each slice, so a caller may

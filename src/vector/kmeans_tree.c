@@ -131,20 +131,6 @@ static size_t near_count(const struct kmeans_tree *t, size_t root)
 
 /* ---- assignment ---------------------------------------------------------------------------------------- */
 
-/* Sorts `count` positions by list; within a list they keep their order. begin has lists + 1 places. */
-static void group_positions(const uint32_t *list, size_t count, size_t lists, uint32_t *member, size_t *begin)
-{
-    memset(begin, 0, (lists + 1) * sizeof *begin);
-    for (size_t i = 0; i < count; i++)
-        begin[list[i] + 1]++;
-    for (size_t l = 0; l < lists; l++)
-        begin[l + 1] += begin[l];
-    for (size_t i = 0; i < count; i++)
-        member[begin[list[i]]++] = (uint32_t)i;
-    memmove(begin + 1, begin, lists * sizeof *begin);
-    begin[0] = 0;
-}
-
 /* For each member of one root, in x, finds the nearest of the root's own and near leaves. */
 static enum dp_status assign_family(struct kmeans_tree *t, size_t root, const float *x, uint32_t *list)
 {
@@ -180,7 +166,7 @@ static enum dp_status assign_leaves(struct kmeans_tree *t, const float *x, size_
         status = kmeans_assign(t->call, t->team, slice, rows, task->dim, t->root, t->roots, task->metric,
                                t->root_of, NULL);
         if (status == DP_OK)
-            group_positions(t->root_of, rows, t->roots, t->member, t->begin);
+            kmeans_group(t->root_of, rows, t->roots, t->member, t->begin);
         for (size_t root = 0; root < t->roots && status == DP_OK; root++)
             status = assign_family(t, root, slice, list + at);
         if (status == DP_OK)
@@ -329,7 +315,7 @@ static enum dp_status grow_leaves(struct kmeans_tree *t)
         status = kmeans_assign(t->call, t->team, t->sample, t->sampled, task->dim, t->root, t->roots, task->metric,
                                t->sample_list, NULL);
     if (status == DP_OK) {
-        group_positions(t->sample_list, t->sampled, t->roots, member, begin);
+        kmeans_group(t->sample_list, t->sampled, t->roots, member, begin);
         share_leaves(t, begin, leaves);
         status = place_families(t, leaves);
     }
@@ -376,7 +362,7 @@ static enum dp_status move_leaves(struct kmeans_tree *t)
     size_t *begin = mem_calloc(k + 1, sizeof *begin), *left = mem_calloc(k, sizeof *left);
     enum dp_status status = member && begin && left ? DP_OK : call_nomem(t->call, "k-means");
     if (status == DP_OK)
-        group_positions(t->sample_list, t->sampled, k, member, begin);
+        kmeans_group(t->sample_list, t->sampled, k, member, begin);
     for (size_t leaf = 0; leaf < k && status == DP_OK; leaf++) {
         left[leaf] = begin[leaf + 1] - begin[leaf];
         if (left[leaf])
