@@ -61,7 +61,7 @@ static enum dp_status check_part(const struct row_scan *scan, const struct store
     return scan->lost && read->status == DP_OK ? DP_OK : snapshot_check_read(read, size, error);
 }
 
-static bool is_damage(enum dp_status status)
+bool row_scan_is_damage(enum dp_status status)
 {
     return status == DP_CORRUPT || status == DP_STALE || status == DP_UNSUPPORTED;
 }
@@ -80,7 +80,7 @@ static enum dp_status parse_deleted(struct row_scan *scan, struct round *round, 
         if (status)
             dp_error_prefix(error, "%s", s->del_key.text);
     }
-    if (!scan->lost || !is_damage(status))
+    if (!scan->lost || !row_scan_is_damage(status))
         return status;
     dp_error_clear(error);
     s->deleted_unknown = true;
@@ -281,7 +281,7 @@ static enum dp_status take_vectors(struct scan_walk *w, const struct scan_piece 
 static enum dp_status lose_rows(struct scan_walk *w, enum dp_status failure, uint64_t row, uint64_t count,
                                 void *context)
 {
-    if (!w->scan->lost || !is_damage(failure))
+    if (!w->scan->lost || !row_scan_is_damage(failure))
         return failure;
     dp_error_clear(&w->call->error);
     return w->scan->lost(w->call, context, (uint32_t)row, (uint32_t)count);

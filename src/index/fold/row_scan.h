@@ -65,4 +65,7 @@ void row_scan_deinit(struct row_scan *scan);
  * Fails with DP_STALE when an object is missing. */
 enum dp_status row_scan_run(struct call *call, struct row_scan *scan, row_scan_fn *fn, void *context);
 
+/* Returns whether a status says that an object is missing, damaged or of another kind than this build reads. */
+bool row_scan_is_damage(enum dp_status status);
+
 #endif

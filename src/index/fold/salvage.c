@@ -126,7 +126,7 @@ enum dp_status salvage_segment(struct call *call, struct salvage *s, const struc
         row_scan_open_damaged(call, s->v->store, s->v->name, &s->v->manifest, listed, note_lost, &g.scan);
     if (status == DP_OK) {
         status = read_rows(call, &g, listed);
-    } else if (status == DP_CORRUPT || status == DP_STALE || status == DP_UNSUPPORTED) {
+    } else if (row_scan_is_damage(status)) {
         dp_error_clear(&call->error);
         s->rows += listed->rows - listed->deleted_rows;
         s->unnamed += listed->rows - listed->deleted_rows;

@@ -156,7 +156,7 @@ static enum dp_status check_keys(struct call *call, struct verification *v)
     v->result->objects += v->manifest.keys.size > 0;
     if (status == DP_OK)
         return DP_OK;
-    v->keys_damaged = status == DP_STALE || status == DP_CORRUPT || status == DP_UNSUPPORTED;
+    v->keys_damaged = row_scan_is_damage(status);
     if (v->keys_damaged)
         call_restatus(call, DP_CORRUPT);
     key_of_keys(&key, v->name, &v->manifest.incarnation, &v->manifest.keys.id);
