@@ -6,7 +6,6 @@
  */
 #include "api/api.h"
 
-#include "base/base64.h"
 #include "api/fields.h"
 
 /* Answers with an error; param and code may be NULL. */
@@ -180,15 +179,10 @@ static enum dp_status check_tokens(struct call *call, const struct service *serv
 
 static void print_vector(struct json_writer *w, const float *vector, uint32_t dim, bool base64)
 {
-    if (!base64) {
+    if (base64)
+        json_base64(w, span_of(vector, dim * sizeof *vector));
+    else
         json_floats(w, vector, dim);
-        return;
-    }
-    /* Base 64 needs no escapes, so we append it to the writer's buffer ourselves. The opening quote goes through
-     * json_raw(), so that the writer sees a value begin and puts its comma. */
-    json_raw(w, span_str("\""));
-    base64_encode(span_of(vector, dim * sizeof *vector), w->out);
-    buffer_append_str(w->out, "\"");
 }
 
 static void print_openai(struct call *call, const struct service_model *model,

@@ -102,6 +102,8 @@ void json_u64(struct json_writer *w, uint64_t v);
 void json_float(struct json_writer *w, float v);
 void json_double(struct json_writer *w, double v);
 void json_floats(struct json_writer *w, const float *v, size_t count); /* an array */
+/* Writes bytes as a string of base 64. */
+void json_base64(struct json_writer *w, struct span bytes);
 void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct span json); /* a value that is already JSON */

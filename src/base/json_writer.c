@@ -7,6 +7,7 @@
 
 #include <assert.h>
 
+#include "base/base64.h"
 #include "base/utf8.h"
 
 enum { DOUBLE_MAX = 25, FLOATS_AT_ONCE = 64 };
@@ -225,6 +226,13 @@ void json_raw(struct json_writer *w, struct span json)
 {
     write_comma(w);
     buffer_append(w->out, json);
+}
+
+void json_base64(struct json_writer *w, struct span bytes)
+{
+    json_raw(w, span_str("\"")); /* the writer sees a value begin, and puts its comma */
+    base64_encode(bytes, w->out);
+    buffer_append_str(w->out, "\"");
 }
 
 /* ---- fields ---- */

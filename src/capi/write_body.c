@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "index/index.h"
@@ -16,8 +15,6 @@ struct write_print {
     struct call *call;
     const struct dp_write *write;
     struct json_writer w;
-    uint8_t *quoted; /* room for one vector in base 64 between quotes */
-    size_t quoted_len;
 };
 
 /* The name of a field for the rows of a kind. */
@@ -93,9 +90,8 @@ static enum dp_status print_row(struct write_print *p, size_t row)
     if (status != DP_OK)
         return status;
     if (write->vectors) {
-        base64_write(span_of(write->vectors + row * write->dim, write->dim * sizeof(float)), p->quoted + 1);
         json_key(&p->w, "vector");
-        json_raw(&p->w, span_of(p->quoted, p->quoted_len));
+        json_base64(&p->w, span_of(write->vectors + row * write->dim, write->dim * sizeof(float)));
     }
     if (write->attributes && write->attributes[row]) {
         status = print_fields(p, write->attributes[row]);
@@ -113,13 +109,6 @@ static enum dp_status print_rows(struct write_print *p)
 
     if (status != DP_OK)
         return status;
-    if (write->vectors) {
-        p->quoted_len = base64_length(write->dim * sizeof(float)) + 2;
-        p->quoted = arena_alloc(p->call->arena, p->quoted_len);
-        if (!p->quoted)
-            return call_nomem(p->call, "a vector");
-        p->quoted[0] = p->quoted[p->quoted_len - 1] = '"';
-    }
     json_field_array(&p->w, rows_field(write->kind));
     for (size_t i = 0; i < write->count && status == DP_OK && p->w.out->status == DP_OK; i++)
         status = print_row(p, i);

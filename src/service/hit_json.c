@@ -1,8 +1,6 @@
 /* hit_json.c: writes a hit as JSON, and copies the fields of its attributes as they are stored. */
 #include "service/hit_json.h"
 
-#include "base/base64.h"
-
 static bool is_among(const struct span *names, size_t count, struct span name)
 {
     for (size_t i = 0; i < count; i++)
@@ -11,21 +9,13 @@ static bool is_among(const struct span *names, size_t count, struct span name)
     return false;
 }
 
-static enum dp_status write_vector(struct json_writer *w, struct call *call, const float *vector,
-                                   const struct hit_format *format)
+static void write_vector(struct json_writer *w, const float *vector, const struct hit_format *format)
 {
-    const struct span bytes = span_of(vector, format->dim * sizeof *vector);
     json_key(w, "vector");
-    if (!format->base64) {
+    if (format->base64)
+        json_base64(w, span_of(vector, format->dim * sizeof *vector));
+    else
         json_floats(w, vector, format->dim);
-        return DP_OK;
-    }
-    uint8_t *text = arena_alloc(call->arena, base64_length(bytes.len));
-    if (!text)
-        return call_nomem(call, "a vector");
-    base64_write(bytes, text);
-    json_string(w, span_of(text, base64_length(bytes.len)));
-    return DP_OK;
 }
 
 /* Returns the logical bytes of a value as it is stored. */
@@ -73,7 +63,6 @@ enum dp_status hit_write_json(struct json_writer *w, struct call *call, const st
 {
     struct json_reader r;
     struct span name, value;
-    enum dp_status status = DP_OK;
     uint64_t logical = format->logical_bytes ? count_hit(hit, format) : 0;
     json_begin_object(w);
     json_key(w, "id");
@@ -81,9 +70,7 @@ enum dp_status hit_write_json(struct json_writer *w, struct call *call, const st
     if (!format->no_distance)
         json_field_float(w, "$dist", hit->dist);
     if (hit->vector && format->dim)
-        status = write_vector(w, call, hit->vector, format);
-    if (status != DP_OK)
-        return status;
+        write_vector(w, hit->vector, format);
     json_reader_init(&r, hit->attributes.len ? hit->attributes : span_str("{}"));
     json_enter_object(&r);
     while (json_next_key(&r, call->arena, &name) && json_read_raw(&r, &value)) {

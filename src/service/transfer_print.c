@@ -1,5 +1,4 @@
 /* transfer_print.c: makes the lines of an exported namespace. */
-#include "base/base64.h"
 #include "service/transfer_line.h"
 
 /* ---- the head ------------------------------------------------------------------------------------------ */
@@ -78,15 +77,7 @@ static void print_id(const struct schema *schema, const struct index_id *id, str
         json_string(w, id->text);
 }
 
-static void print_base64(const float *vector, uint32_t dim, struct json_writer *w, struct buffer *out)
-{
-    json_raw(w, span_str("\""));
-    base64_encode(span_of(vector, (size_t)dim * sizeof(float)), out);
-    buffer_append_str(out, "\"");
-}
-
-static void print_vectors(const struct index_transfer_row *row, uint32_t dim, struct json_writer *w,
-                          struct buffer *out)
+static void print_vectors(const struct index_transfer_row *row, uint32_t dim, struct json_writer *w)
 {
     if (row->windows == 0)
         return;
@@ -94,7 +85,7 @@ static void print_vectors(const struct index_transfer_row *row, uint32_t dim, st
     if (row->windows > 1)
         json_begin_array(w);
     for (uint32_t i = 0; i < row->windows; i++)
-        print_base64(row->vectors + (size_t)i * dim, dim, w, out);
+        json_base64(w, span_of(row->vectors + (size_t)i * dim, (size_t)dim * sizeof(float)));
     if (row->windows > 1)
         json_end_array(w);
 }
@@ -119,7 +110,7 @@ enum dp_status transfer_print_row(const struct schema *schema, uint32_t dim, con
     json_writer_init(&w, out);
     json_begin_object(&w);
     print_id(schema, &row->id, &w);
-    print_vectors(row, dim, &w, out);
+    print_vectors(row, dim, &w);
     json_reader_init(&r, row->document);
     json_enter_object(&r);
     while (json_next_key(&r, scratch, &name) && json_read_raw(&r, &value)) {
