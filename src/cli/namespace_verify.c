@@ -8,6 +8,7 @@
 #include "cli/interrupt.h"
 #include "cli/namespace.h"
 #include "index/verify.h"
+#include "service/hit_json.h"
 
 /* What a repair has printed so far. */
 struct repair_report {
@@ -49,11 +50,12 @@ static void print_found(struct namespace_run *run, const struct index_verify_res
                   SPAN_FMT(run->name), r->objects, r->segments, r->rows, r->entries, r->faults, r->unlisted);
 }
 
-static enum dp_status verify_only(struct namespace_run *run)
+/* Verifies the namespace, and prints its faults; in JSON they are the list `field`. */
+static enum dp_status verify_all(struct namespace_run *run, const char *field)
 {
     struct index_verify_result r;
     if (run->options->json)
-        json_field_array(&run->json, "faults");
+        json_field_array(&run->json, field);
     enum dp_status status = index_verify(&run->call, run->store, run->name, print_fault, run, &r);
     if (status)
         return status;
@@ -88,10 +90,8 @@ static void report_lost(void *context, const struct index_id *id)
     struct repair_report *report = context;
     struct namespace_run *run = report->run;
     begin_lost(report);
-    if (run->options->json && id->is_string)
-        json_string(&run->json, id->text);
-    else if (run->options->json)
-        json_u64(&run->json, id->number);
+    if (run->options->json)
+        hit_write_id(&run->json, id);
     else if (id->is_string)
         buffer_printf(&run->out, "lost: row \"%.*s\"\n", SPAN_FMT(id->text));
     else
@@ -154,22 +154,6 @@ static bool agree_to_repair(void *context, const struct index_repair_result *pla
     return !report->refused;
 }
 
-/* Verifies the repaired namespace. */
-static enum dp_status verify_again(struct namespace_run *run)
-{
-    struct index_verify_result left;
-    if (run->options->json)
-        json_field_array(&run->json, "faults_left");
-    enum dp_status status = index_verify(&run->call, run->store, run->name, print_fault, run, &left);
-    if (status)
-        return status;
-    run->failed = left.faults != 0;
-    if (run->options->json)
-        json_end_array(&run->json);
-    print_found(run, &left);
-    return DP_OK;
-}
-
 static enum dp_status repair_namespace(struct namespace_run *run)
 {
     struct repair_report report = {.run = run};
@@ -189,7 +173,7 @@ static enum dp_status repair_namespace(struct namespace_run *run)
     if (report.refused)
         return call_fail(&run->call, DP_CANCELLED, "nothing was changed: --yes repairs without a question");
     if (r.done)
-        return verify_again(run);
+        return verify_all(run, "faults_left");
     print_found(run, &r.found);
     run->failed = r.found.faults != 0;
     if (run->failed)
@@ -199,5 +183,5 @@ static enum dp_status repair_namespace(struct namespace_run *run)
 
 enum dp_status namespace_verify(struct namespace_run *run)
 {
-    return run->options->repair ? repair_namespace(run) : verify_only(run);
+    return run->options->repair ? repair_namespace(run) : verify_all(run, "faults");
 }

@@ -1,4 +1,5 @@
 /* transfer_print.c: makes the lines of an exported namespace. */
+#include "service/hit_json.h"
 #include "service/transfer_line.h"
 
 /* ---- the head ------------------------------------------------------------------------------------------ */
@@ -67,14 +68,13 @@ void transfer_print_head(struct span namespace, const struct index_transfer_head
 static void print_id(const struct schema *schema, const struct index_id *id, struct json_writer *w)
 {
     json_key(w, "id");
-    if (!id->is_string) {
-        json_u64(w, id->number);
-    } else if (id->is_uuid && schema->id_kind != ID_UUID) {
+    if (id->is_string && id->is_uuid && schema->id_kind != ID_UUID) {
         json_begin_object(w);
         json_field_span(w, "uuid", id->text);
         json_end_object(w);
-    } else
-        json_string(w, id->text);
+    } else {
+        hit_write_id(w, id);
+    }
 }
 
 static void print_vectors(const struct index_transfer_row *row, uint32_t dim, struct json_writer *w)
