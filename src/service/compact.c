@@ -41,10 +41,13 @@ static enum dp_status merge_segments(struct compaction *c)
     const struct index_merge_options options = {.team = c->service->team, .everything = !c->options->when_due};
     struct index_merge_result merged = {.inputs = 1};
     struct index_backlog backlog;
-    enum dp_status status = index_backlog(c->call, c->slot->reader, NULL, false, &backlog);
+    enum dp_status status = DP_OK;
 
-    if (status != DP_OK || (c->options->when_due && !backlog.merge_due))
-        return status;
+    if (c->options->when_due) {
+        status = index_backlog(c->call, c->slot->reader, NULL, false, &backlog);
+        if (status != DP_OK || !backlog.merge_due)
+            return status;
+    }
     while (status == DP_OK && merged.inputs > 0) {
         status = index_merge(c->call, c->service->store, c->name, &options, &merged);
         if (status == DP_OK)

@@ -22,11 +22,13 @@ enum dp_status write_note_metric(const struct write_plan *plan, struct schema *s
 {
     enum index_metric metric;
     enum dp_status status = DP_OK;
+    if (!plan->notes_metric)
+        return DP_OK;
     const char *option =
         arena_printf(arena, "{\"ann\":{\"distance_metric\":\"%s\"}}", metric_name(plan->noted_metric));
     if (!option)
         return dp_fail_nomem(error, "a schema");
-    for (size_t i = known; plan->notes_metric && i < schema->count && status == DP_OK; i++) {
+    for (size_t i = known; i < schema->count && status == DP_OK; i++) {
         struct attribute *a = &schema->attributes[i];
         if (a->type == ATTRIBUTE_VECTOR && !schema_ann_metric(a, &metric))
             status = schema_set_options(a, span_str(option), false, arena, error);

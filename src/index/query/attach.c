@@ -188,7 +188,7 @@ enum dp_status attachment_prepare(struct call *call, struct view *view, const st
     const struct wal_record *record = &entry->records[0];
     struct attachment *a = out;
     enum dp_status status = DP_OK;
-    *a = (struct attachment){.call = call, .view = view, .number = entry->head.number};
+    *a = (struct attachment){.call = call, .view = view};
     if (!find_load(a, &record->load)) {
         struct object_key key;
         if (record->kind == WAL_VOID)

@@ -13,7 +13,6 @@
 struct attachment {
     struct call *call;
     struct view *view;
-    uint64_t number;     /* of the entry */
     enum load_fate fate; /* LOAD_OPEN: the entry changes nothing */
     size_t load;         /* position in the base's loads */
     struct row_set *
