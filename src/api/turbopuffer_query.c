@@ -2,7 +2,7 @@
  *
  * Known: rank_by ["vector", "ANN" or "kNN", X], where X is an array of numbers, base 64 of little-endian float32, or
  * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"]; filters; top_k or limit; offset; include_attributes or
- * exclude_attributes; consistency; distance_metric; vector_encoding; queries. The rest of turbopuffer's query language is
+ * exclude_attributes; consistency; distance_metric; vector_encoding; queries; beside them rerank_by ["RRF"]. The rest of turbopuffer's query language is
  * refused by name. Filters stay raw JSON until the namespace's schema is known. null means "not given". Without rank_by, the
  * rows that a filter chooses are ordered by id.
  */
@@ -299,6 +299,65 @@ static void take_encoding(struct query_parse *p)
         json_reject(p->r, DP_INVALID, "vector_encoding must be \"float\" or \"base64\"");
 }
 
+/* ---- rerank_by ----------------------------------------------------------------------------------------- */
+
+static void read_weights(struct query_parse *p)
+{
+    struct turbopuffer_fusion *fusion = &p->all->fusion;
+    if (!fields_expect(p->r, JSON_ARRAY, "rerank_by: weights") || !json_enter_array(p->r))
+        return;
+    while (json_next_item(p->r)) {
+        double weight;
+        if (!json_read_double(p->r, &weight))
+            return;
+        if (weight <= 0 || fusion->weight_count == FUSE_LANES_MAX)
+            body_refuse(p->body, DP_INVALID, "rerank_by: weights has a number above 0 for each query");
+        else
+            fusion->weights[fusion->weight_count++] = weight;
+    }
+    if (!json_failed(p->r) && fusion->weight_count == 0)
+        body_refuse(p->body, DP_INVALID, "rerank_by: weights has a number above 0 for each query");
+}
+
+/* Reads ["RRF"] or ["RRF", {"rank_constant": number, "weights": [number, …]}]. */
+static void take_rerank(struct query_parse *p)
+{
+    enum { RANK_CONSTANT, WEIGHTS, FIELDS };
+    static const char *const names[FIELDS] = {"rank_constant", "weights"};
+    uint32_t constant = FUSE_RANK_CONSTANT;
+    uint64_t seen = 0;
+    struct span word;
+    if (json_peek(p->r) != JSON_ARRAY) {
+        body_not_yet(p->body, "this rerank_by", "give [\"RRF\"]");
+        return;
+    }
+    json_enter_array(p->r);
+    if (!json_next_item(p->r) || !fields_string(p->r, p->arena, "rerank_by", &word)) {
+        json_reject(p->r, DP_INVALID, "rerank_by must be [\"RRF\"] or [\"RRF\", {…}]");
+        return;
+    }
+    if (!span_equal_str(word, "RRF")) {
+        body_refuse(p->body, DP_INVALID, "rerank_by: unknown \"%.*s\": it must be [\"RRF\"] or [\"RRF\", {…}]",
+                    word.len < WORD_SHOWN ? (int)word.len : 0, (const char *)word.data);
+        return;
+    }
+    if (json_next_item(p->r) && fields_expect(p->r, JSON_OBJECT, "the options of \"RRF\"")) {
+        json_enter_object(p->r);
+        for (int field; fields_next(p->r, p->arena, names, FIELDS, &seen, &field);) {
+            if (fields_null(p->r))
+                continue;
+            if (field == WEIGHTS)
+                read_weights(p);
+            else
+                body_u32(p->body, "rerank_by: rank_constant", 1, UINT32_MAX, &constant);
+        }
+        if (!json_failed(p->r) && json_next_item(p->r))
+            json_reject(p->r, DP_INVALID, "rerank_by must be [\"RRF\"] or [\"RRF\", {…}]");
+    }
+    p->all->fusion.asked = true;
+    p->all->fusion.rank_constant = constant;
+}
+
 static void take_queries(struct query_parse *p);
 
 /* ---- the fields --------------------------------------------------------------------------------------- */
@@ -314,8 +373,8 @@ static const struct {
 } QUERY_FIELDS[] = {
     {"rank_by", take_rank_by, IN_ONE | IN_NESTED, NULL},
     {"top_k", take_top_k, IN_ONE | IN_NESTED, NULL},
-    {"limit", take_limit, IN_ONE | IN_NESTED, NULL},
-    {"offset", take_offset, IN_ONE | IN_NESTED, NULL},
+    {"limit", take_limit, IN_ONE | IN_NESTED | IN_ROOT_OF_MANY, NULL},
+    {"offset", take_offset, IN_ONE | IN_NESTED | IN_ROOT_OF_MANY, NULL},
     {"filters", take_filters, IN_ONE | IN_NESTED, NULL},
     {"include_attributes", take_include, IN_ONE | IN_NESTED, NULL},
     {"exclude_attributes", take_exclude, IN_ONE | IN_NESTED, NULL},
@@ -326,7 +385,7 @@ static const struct {
     {"aggregate_by", NULL, 0, "leave it out"},
     {"group_by", NULL, 0, "leave it out"},
     {"compute_attributes", NULL, 0, "leave it out"},
-    {"rerank_by", NULL, 0, "leave it out; rows are ordered by rank_by only"},
+    {"rerank_by", take_rerank, IN_ROOT_OF_MANY, NULL},
     {"vector", NULL, 0, "give the vector in rank_by: [\"vector\", \"ANN\", [numbers]]"},
 };
 enum { QUERY_FIELD_COUNT = sizeof QUERY_FIELDS / sizeof *QUERY_FIELDS };
@@ -349,6 +408,27 @@ static void rank_by_id(struct query_parse *p, bool has_filters)
     p->query->query.rank_attribute = span_str("id");
 }
 
+/* Checks the fields beside "queries", and notes the limit of the fused rows. */
+static void check_fusion(struct query_parse *p, uint64_t given)
+{
+    struct turbopuffer_fusion *fusion = &p->all->fusion;
+    const uint32_t limit = p->query->query.rows.top_k, offset = p->query->offset;
+    bool limited = is_given(given, "limit");
+    if (!fusion->asked && (limited || is_given(given, "offset")))
+        body_refuse(p->body, DP_INVALID, "limit and offset beside \"queries\" need rerank_by");
+    if (is_given(given, "offset") && !limited)
+        body_refuse(p->body, DP_INVALID, "offset needs a limit beside it");
+    if (limited && limit > INDEX_TOP_K_MAX - offset)
+        body_refuse(p->body, DP_INVALID, "offset and limit together exceed %d", INDEX_TOP_K_MAX);
+    if (fusion->asked && p->all->count < 2)
+        body_refuse(p->body, DP_INVALID, "rerank_by needs at least two queries");
+    if (fusion->weight_count && fusion->weight_count != p->all->count)
+        body_refuse(p->body, DP_INVALID, "rerank_by: %zu weights for %zu queries", fusion->weight_count,
+                    p->all->count);
+    fusion->limit = limited ? limit + offset : 0;
+    fusion->offset = offset;
+}
+
 /* Refuses fields that exclude each other, and adds the offset to the limit. */
 static void check_query(struct query_parse *p, uint64_t given)
 {
@@ -360,10 +440,13 @@ static void check_query(struct query_parse *p, uint64_t given)
                                                                     : IN_ONE)))
             body_refuse(p->body, DP_INVALID,
                         p->nested ? "%s belongs beside \"queries\", not into one of them"
+                        : !many   ? "%s belongs beside \"queries\""
                                   : "%s belongs into an element of \"queries\", not beside it",
                         QUERY_FIELDS[i].name);
-    if (many)
+    if (many) {
+        check_fusion(p, given);
         return;
+    }
     if (!is_given(given, "rank_by"))
         rank_by_id(p, is_given(given, "filters"));
     if (is_given(given, "top_k") && is_given(given, "limit"))

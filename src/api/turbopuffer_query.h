@@ -3,9 +3,10 @@
 #ifndef API_TURBOPUFFER_QUERY_H
 #define API_TURBOPUFFER_QUERY_H
 
+#include "service/fuse.h"
 #include "service/service.h"
 
-enum { TURBOPUFFER_QUERIES_MAX = 16 };
+enum { TURBOPUFFER_QUERIES_MAX = FUSE_LANES_MAX };
 
 struct turbopuffer_query {
     struct query_request query; /* its top_k includes the rows to skip */
@@ -14,11 +15,22 @@ struct turbopuffer_query {
     size_t exclude_count;
 };
 
+/* How the answers to several queries become one. */
+struct turbopuffer_fusion {
+    bool asked; /* the request has "rerank_by" */
+    double rank_constant;
+    double weights[FUSE_LANES_MAX]; /* of the queries */
+    size_t weight_count;            /* 0: each weighs 1 */
+    uint32_t limit;                 /* of the fused rows, those to skip included; 0: all */
+    uint32_t offset;
+};
+
 struct turbopuffer_queries {
     struct turbopuffer_query *queries; /* [count], count ≥ 1 */
     size_t count;
     bool is_multi; /* the request has "queries" */
-    bool base64;   /* encoding of vectors in the answer; false: arrays of numbers */
+    struct turbopuffer_fusion fusion;
+    bool base64; /* encoding of vectors in the answer; false: arrays of numbers */
 };
 
 /* Parses a request, with spans and arrays in the call's arena. DP_INVALID names the field and the reason; *malformed says

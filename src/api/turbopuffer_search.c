@@ -55,16 +55,22 @@ static void print_performance(struct json_writer *w, const struct call *call, co
     json_end_object(w);
 }
 
+static struct hit_format format_of(const struct turbopuffer_query *query, bool base64,
+                                   const struct query_response *answer, uint64_t *logical)
+{
+    return (struct hit_format){.excluded = query->exclude,
+                               .excluded_count = query->exclude_count,
+                               .dim = answer->dim,
+                               .base64 = base64,
+                               .no_distance = query->query.rank == QUERY_ORDERED,
+                               .logical_bytes = logical};
+}
+
 /* Prints the rows, and adds their logical bytes to *logical. */
 static enum dp_status print_rows(struct json_writer *w, struct call *call, const struct turbopuffer_query *query,
                                  bool base64, const struct query_response *answer, uint64_t *logical)
 {
-    const struct hit_format format = {.excluded = query->exclude,
-                                      .excluded_count = query->exclude_count,
-                                      .dim = answer->dim,
-                                      .base64 = base64,
-                                      .no_distance = query->query.rank == QUERY_ORDERED,
-                                      .logical_bytes = logical};
+    const struct hit_format format = format_of(query, base64, answer, logical);
     enum dp_status status = DP_OK;
     json_field_array(w, "rows");
     for (size_t i = query->offset; i < answer->answer.count && status == DP_OK; i++)
@@ -73,26 +79,66 @@ static enum dp_status print_rows(struct json_writer *w, struct call *call, const
     return status;
 }
 
+/* Fuses the answers and prints the rows as the only result. */
+static enum dp_status print_fused(struct json_writer *w, struct call *call, const struct turbopuffer_queries *all,
+                                  const struct query_response *answers, uint64_t *logical)
+{
+    const struct turbopuffer_fusion *fusion = &all->fusion;
+    struct fuse_lane lanes[FUSE_LANES_MAX];
+    struct fused_hit *hits;
+    size_t count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        size_t skipped = all->queries[i].offset, found = answers[i].answer.count;
+        lanes[i] = (struct fuse_lane){.weight = fusion->weight_count ? fusion->weights[i] : 1};
+        if (skipped < found)
+            lanes[i].hits = answers[i].answer.hits + skipped, lanes[i].count = found - skipped;
+    }
+    enum dp_status status = fuse_lanes(call, lanes, all->count, fusion->rank_constant,
+                                       fusion->limit ? fusion->limit : SIZE_MAX, &hits, &count);
+    json_begin_object(w);
+    json_field_array(w, "rows");
+    for (size_t i = fusion->offset; i < count && status == DP_OK; i++) {
+        const size_t lane = hits[i].lane;
+        struct hit_format format = format_of(&all->queries[lane], all->base64, &answers[lane], logical);
+        format.no_distance = false;
+        status = hit_write_json(w, call, &hits[i].hit, &format);
+    }
+    json_end_array(w);
+    json_end_object(w);
+    return status;
+}
+
+/* Prints the answer to each query. */
+static enum dp_status print_each(struct json_writer *w, struct call *call, const struct turbopuffer_queries *all,
+                                 const struct query_response *answers, uint64_t *logical)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < all->count && status == DP_OK; i++) {
+        if (all->is_multi)
+            json_begin_object(w);
+        status = print_rows(w, call, &all->queries[i], all->base64, &answers[i], logical);
+        if (all->is_multi)
+            json_end_object(w);
+    }
+    return status;
+}
+
 static enum dp_status print_answers(struct json_writer *w, struct call *call,
                                     const struct turbopuffer_queries *all, const struct query_response *answers)
 {
-    enum dp_status status = DP_OK;
     uint64_t exhaustive = 0, logical = 0;
     bool embedded = false;
     json_begin_object(w);
     if (all->is_multi)
         json_field_array(w, "results");
-    for (size_t i = 0; i < all->count && status == DP_OK; i++) {
-        if (all->is_multi)
-            json_begin_object(w);
-        status = print_rows(w, call, &all->queries[i], all->base64, &answers[i], &logical);
-        if (all->is_multi)
-            json_end_object(w);
+    enum dp_status status = all->fusion.asked ? print_fused(w, call, all, answers, &logical)
+                                              : print_each(w, call, all, answers, &logical);
+    if (all->is_multi)
+        json_end_array(w);
+    for (size_t i = 0; i < all->count; i++) {
         exhaustive += answers[i].answer.exhaustive_rows;
         embedded = embedded || all->queries[i].query.text.data;
     }
-    if (all->is_multi)
-        json_end_array(w);
     json_field_object(w, "billing");
     json_field_u64(w, "billable_logical_bytes_queried", call->cost.bytes);
     json_field_u64(w, "billable_logical_bytes_returned", logical);

@@ -7,6 +7,8 @@
 
 #define EMBED(text) "\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"" text "\"]]"
 
+#define TWO "{\"rank_by\":[\"id\",\"asc\"]},{\"rank_by\":[\"text\",\"desc\"],\"limit\":1}"
+
 static int set_up(void **state)
 {
     api_set_up(state);
@@ -232,7 +234,9 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{" EMBED("cat") ",\"aggregate_by\":{}}", 400, "aggregate_by is not supported yet"},
         {"{" EMBED("cat") ",\"group_by\":[]}", 400, "group_by is not supported yet"},
         {"{" EMBED("cat") ",\"compute_attributes\":{}}", 400, "compute_attributes is not supported yet"},
-        {"{" EMBED("cat") ",\"rerank_by\":[]}", 400, "rerank_by is not supported yet"},
+        {"{" EMBED("cat") ",\"rerank_by\":[]}", 422, "rerank_by must be ["},
+        {"{" EMBED("cat") ",\"rerank_by\":[\"RRF\"]}", 400, "rerank_by belongs beside \\\"queries\\\""},
+        {"{" EMBED("cat") ",\"rerank_by\":{\"model\":\"m\"}}", 400, "this rerank_by is not supported yet"},
         {"{" EMBED("cat") ",\"queries\":[{" EMBED("dog") "}]}", 400, "belongs into an element of \\\"queries\\\""},
         {"{" EMBED("cat") ",\"vector\":[1]}", 400,
          "vector is not supported yet by this server: give the vector in rank_by"},
@@ -245,7 +249,16 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"queries\":[{\"top_k\":1}]}", 400, "rank_by is missing"},
         {"{\"queries\":[{\"queries\":[]}]}", 422, "in one of"},
         {"{\"queries\":[{" EMBED("cat") ",\"consistency\":{\"level\":\"strong\"}}]}", 400, "beside"},
-        {"{\"queries\":[{" EMBED("cat") "}],\"rerank_by\":[\"RRF\"]}", 400, "rerank_by is not supported yet"},
+        {"{\"queries\":[{" EMBED("cat") "}],\"rerank_by\":[\"RRF\"]}", 400, "at least two queries"},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"Sum\"]}", 400, "unknown \\\"Sum\\\""},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\",{\"weights\":[1]}]}", 400, "1 weights for 2 queries"},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\",{\"weights\":[1,0]}]}", 400, "a number above 0"},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\",{\"weights\":[]}]}", 400, "a number above 0"},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\",{\"rank_constant\":0}]}", 400, "rank_constant must be"},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\",{},1]}", 422, "rerank_by must be ["},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\",7]}", 422, "must be an object"},
+        {"{\"queries\":[" TWO "],\"limit\":1}", 400, "need rerank_by"},
+        {"{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\"],\"offset\":1}", 400, "offset needs a limit"},
         {"{" EMBED("cat") ",\"include_attributes\":true,\"exclude_attributes\":[]}", 400, "exclude each other"},
         {"{" EMBED("cat") ",\"consistency\":\"strong\"}", 422, "expected struct Consistency"},
         {"{" EMBED("cat") ",\"consistency\":{\"level\":\"weak\"}}", 422,
@@ -259,6 +272,25 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
     assert_refusals(api_service, turbopuffer_query, "things", refusals, sizeof refusals / sizeof refusals[0]);
     assert_answer(ask(api_service, turbopuffer_query, "nowhere", "{" EMBED("cat") "}"), 404, "nowhere");
     assert_answer(ask(api_service, turbopuffer_query, "..", "{" EMBED("cat") "}"), 400, "\"status\":\"error\"");
+}
+
+static void test_turbopuffer_fuses_answers(void **state)
+{
+    (void)state;
+    const char *id = "18446744073709551615"; /* the row of the text "b" */
+    char rows[200];
+    /* 1/61 + 1/62 of the row that both queries have, and 1/61 of the other. */
+    snprintf(rows, sizeof rows,
+             "{\"results\":[{\"rows\":[{\"id\":%s,\"$dist\":0.032522473},{\"id\":1,\"$dist\":0.016393442}]}]", id);
+    assert_answer(ask(api_service, turbopuffer_query, "own", "{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\"]}"),
+                  200, rows);
+    /* 3/2 of row 1, and as much, 3/3 + 1/2, of the other, which its id puts behind it. */
+    snprintf(rows, sizeof rows, "{\"results\":[{\"rows\":[{\"id\":%s,\"$dist\":1.5}]}]", id);
+    assert_answer(ask(api_service, turbopuffer_query, "own",
+                      "{\"queries\":[" TWO
+                      "],\"limit\":{\"total\":1},\"offset\":1,\"rerank_by\":[\"RRF\",{\"rank_constant\":1,"
+                      "\"weights\":[3,1]}]}"),
+                  200, rows);
 }
 
 static void test_turbopuffer_explains_queries(void **state)
@@ -407,6 +439,8 @@ static void test_turbopuffer_survives_every_failed_allocation(void **state)
                                        "{" EMBED("c\\u0061t") ",\"exclude_attributes\":[\"x\"],\"top_k\":3}");
     assert_survives_failed_allocations(api_service, turbopuffer_query, "things",
                                        "{\"queries\":[{" EMBED("cat") "},{" EMBED("dog") "}]}");
+    assert_survives_failed_allocations(api_service, turbopuffer_query, "own",
+                                       "{\"queries\":[" TWO "],\"rerank_by\":[\"RRF\"]}");
     assert_survives_failed_allocations(api_service, turbopuffer_metadata, "things", "");
     assert_survives_failed_allocations(api_service, turbopuffer_namespaces, NULL, "");
     assert_survives_failed_allocations(api_service, turbopuffer_explain, "things", "{" EMBED("cat") "}");
@@ -424,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_skips_and_limits),
         cmocka_unit_test(test_turbopuffer_answers_several_queries),
         cmocka_unit_test(test_turbopuffer_refuses_bad_queries),
+        cmocka_unit_test(test_turbopuffer_fuses_answers),
         cmocka_unit_test(test_turbopuffer_explains_queries),
         cmocka_unit_test(test_turbopuffer_measures_recall),
         cmocka_unit_test(test_turbopuffer_lists_namespaces),
