@@ -81,9 +81,10 @@ static void print_report(const struct report *r, double seconds, double worked, 
             r->truth.counts.ghosts_seen);
     fprintf(out,
             "branches: %" PRIu64 " of the namespace, %" PRIu64 " of branches, %" PRIu64 " not made; %" PRIu64
-            " deleted, %" PRIu64 " rewritten; reads: %" PRIu64 ", %" PRIu64 " found none\n",
+            " deleted, %" PRIu64 " rewritten, %" PRIu64 " undermined; reads: %" PRIu64 ", %" PRIu64
+            " found none\n",
             r->branches.made, r->branches.of_branches, r->branches.failed, r->branches.deleted,
-            r->branches.rewrites, r->branches.reads, r->branches.absent);
+            r->branches.rewrites, r->branches.undermined, r->branches.reads, r->branches.absent);
 }
 
 /* ---- many histories ------------------------------------------------------------------------------------ */

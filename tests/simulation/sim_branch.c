@@ -159,17 +159,24 @@ static void act_read(const struct branch_actor *by, size_t n)
 
 /* ---- making and deleting ----------------------------------------------------------------------------- */
 
+static const char *source_name(size_t source)
+{
+    return source == BRANCH_NAMES ? SOURCE : NAMES[source];
+}
+
 /* Makes a branch. *alone: nobody else could make one of this name meanwhile. */
-static enum dp_status make_branch(const struct branch_actor *by, const char *source, size_t n, bool *alone)
+static enum dp_status make_branch(const struct branch_actor *by, size_t source, size_t n, bool *alone)
 {
     const struct index_branch_options options = {.clock = &by->node->clock};
     struct index_branch_result result;
     struct branch_name *name = &by->branches->names[n];
     uint64_t attempt = ++name->attempts;
     *alone = name->running++ == 0;
-    sim_note(by->sim, "branches %s to %s", source, NAMES[n]);
-    enum dp_status status =
-        index_branch(by->call, &by->node->base, span_str(source), span_str(NAMES[n]), &options, &result);
+    by->node->branches = source_name(source);
+    sim_note(by->sim, "branches %s to %s", source_name(source), NAMES[n]);
+    enum dp_status status = index_branch(by->call, &by->node->base, span_str(source_name(source)),
+                                         span_str(NAMES[n]), &options, &result);
+    by->node->branches = NULL;
     name->running--;
     *alone = *alone && name->attempts == attempt;
     check_branch_status(by, status, "branches to", NAMES[n]);
@@ -195,7 +202,7 @@ static void branch_source(const struct branch_actor *by, size_t n)
     struct branch_look look;
     size_t from = by->truth->need;
     bool alone;
-    if (make_branch(by, SOURCE, n, &alone) != DP_OK)
+    if (make_branch(by, BRANCH_NAMES, n, &alone) != DP_OK)
         return;
     by->branches->counts.made++;
     if (read_made(by, n, &look) && alone)
@@ -210,7 +217,7 @@ static void branch_branch(const struct branch_actor *by, size_t source, size_t n
     bool alone;
     read_branch(by, source, &before, &reader);
     index_close(reader);
-    if (make_branch(by, NAMES[source], n, &alone) != DP_OK)
+    if (make_branch(by, source, n, &alone) != DP_OK)
         return;
     by->branches->counts.of_branches++;
     bool first = read_made(by, n, &made);
@@ -253,18 +260,19 @@ static enum dp_status rewrite_row(const struct branch_actor *by, struct index_re
     return status == DP_OK ? index_write(by->call, reader, &write, &result) : status;
 }
 
-static void act_rewrite(const struct branch_actor *by, size_t n)
+/* `all`: most rows, and into a segment; else a few, perhaps into one. */
+static void act_rewrite(const struct branch_actor *by, size_t n, bool all)
 {
     struct branch_look look;
     struct index_reader *reader;
     struct index_fold_result folded;
     enum dp_status status = read_branch(by, n, &look, &reader);
-    for (uint64_t i = 1 + sim_below(by->sim, 3); i && look.found && status == DP_OK; i--)
+    for (uint64_t i = all ? 2 * SIM_IDS : 1 + sim_below(by->sim, 3); i && look.found && status == DP_OK; i--)
         status = rewrite_row(by, reader, &look);
     if (look.found)
         check_branch_status(by, status, "rewrites", NAMES[n]);
     by->branches->counts.rewrites += look.found && status == DP_OK;
-    if (look.found && status == DP_OK && sim_chance(by->sim, 1, 2))
+    if (look.found && status == DP_OK && (all || sim_chance(by->sim, 1, 2)))
         check_branch_status(by, index_fold(by->call, reader, NULL, &folded), "folds", NAMES[n]);
     index_close(reader);
 }
@@ -273,8 +281,8 @@ static void act_merge(const struct branch_actor *by, size_t n)
 {
     const struct index_merge_options options = {.clock = &by->node->clock, .everything = true};
     struct index_merge_result result;
-    enum dp_status status = index_merge(by->call, &by->node->base, span_str(NAMES[n]), &options, &result);
-    check_branch_status(by, status, "merges", NAMES[n]);
+    enum dp_status status = index_merge(by->call, &by->node->base, span_str(source_name(n)), &options, &result);
+    check_branch_status(by, status, "merges", source_name(n));
 }
 
 /* Lets a collector take both of its steps, with the grace between them. */
@@ -294,11 +302,41 @@ static void collect_name(const struct branch_actor *by, const char *name)
     index_collector_free(collector);
 }
 
+/* While a branching is held, takes away what it wants to list: its sources get other objects, and the old ones go.
+ * Returns whether there was a branching. */
+static bool undermine(const struct branch_actor *by)
+{
+    const char *held = by->node->store->held;
+    size_t source = 0;
+    if (!held)
+        return false;
+    while (source < BRANCH_NAMES && strcmp(NAMES[source], held) != 0)
+        source++;
+    by->branches->counts.undermined++;
+    sim_note(by->sim, "undermines a branching of %s", held);
+    if (source < BRANCH_NAMES) {
+        act_rewrite(by, source, true);
+        act_merge(by, source);
+        collect_name(by, NAMES[source]);
+    }
+    act_merge(by, BRANCH_NAMES);
+    sim_sleep(by->sim, LAG_MS * SIM_NS_PER_MS);
+    collect_name(by, SOURCE);
+    return true;
+}
+
 /* ---- acting ------------------------------------------------------------------------------------------ */
 
 void sim_branch_act(const struct branch_actor *by)
 {
     size_t n = sim_below(by->sim, BRANCH_NAMES), source = sim_below(by->sim, BRANCH_NAMES);
+    if (by->node->store->faults.traps && sim_chance(by->sim, 1, 2) && undermine(by))
+        return;
+    if (by->node->store->faults.traps && n != source && by->branches->names[source].life_count &&
+        sim_chance(by->sim, 1, 2)) {
+        branch_branch(by, source, n);
+        return;
+    }
     switch (sim_below(by->sim, 13)) {
     case 0:
     case 1:
@@ -310,7 +348,7 @@ void sim_branch_act(const struct branch_actor *by)
     case 7: act_merge(by, n); break;
     case 8: collect_name(by, NAMES[n]); break;
     case 9:
-    case 10: act_rewrite(by, n); break;
+    case 10: act_rewrite(by, n, false); break;
     default: act_read(by, n); break;
     }
 }

@@ -25,7 +25,7 @@ struct branch_name {
 };
 
 struct branch_counts {
-    uint64_t made, of_branches, failed, deleted, reads, absent, rewrites;
+    uint64_t made, of_branches, failed, deleted, reads, absent, rewrites, undermined;
 };
 
 struct sim_branches {

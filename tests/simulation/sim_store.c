@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/checksum.h"
+#include "sim_trap.h"
 #include "store/implement.h"
 #include "store/listing.h"
 
@@ -31,6 +32,8 @@ struct late_put {
     struct store_version expected;
     struct store_block *body;
     char key[STORE_KEY_MAX];
+    bool is_trap, taken; /* it waits until its number was taken and is free again */
+    int waits;           /* how often it still waits for that */
 };
 
 static struct sim_node *node_of(struct store *store)
@@ -209,6 +212,10 @@ static enum dp_status reach_node(struct call *call, struct sim_node *node)
 static void happen_late(void *context)
 {
     struct late_put *late = context;
+    if (late->is_trap && late->waits-- > 0 && !trap_is_over(late->store, late->put.key, &late->taken)) {
+        sim_later(late->store->sim, MINUTE_NS / 4, happen_late, late);
+        return;
+    }
     enum dp_status status = carry_out(late->store, late->op, &late->put);
     late->store->counts.late_landed += status == DP_OK;
     sim_note(late->store->sim, "a late put of %.*s is carried out: %s", SPAN_FMT(late->put.key),
@@ -218,11 +225,12 @@ static void happen_late(void *context)
 }
 
 /* Keeps a copy of the put for later. */
-static void put_later(struct sim_store *store, void *op, const struct store_put *put)
+static void put_later(struct sim_store *store, void *op, const struct store_put *put, bool is_trap)
 {
     struct late_put *late = calloc(1, sizeof *late);
     assert(late);
-    *late = (struct late_put){.store = store, .op = op, .put = *put, .body = copy_body(put->body)};
+    *late = (struct late_put){
+        .store = store, .op = op, .put = *put, .body = copy_body(put->body), .is_trap = is_trap, .waits = 4 * 240};
     memcpy(late->key, put->key.data, put->key.len);
     late->put.key = span_of(late->key, put->key.len);
     late->put.body = span_of(store_block_data(late->body), put->body.len);
@@ -230,7 +238,8 @@ static void put_later(struct sim_store *store, void *op, const struct store_put 
         late->expected = *put->expected;
         late->put.expected = &late->expected;
     }
-    sim_later(store->sim, sim_span(store->sim, SIM_NS_PER_MS, 240 * MINUTE_NS), happen_late, late);
+    int64_t wait_ns = is_trap ? MINUTE_NS / 4 : sim_span(store->sim, SIM_NS_PER_MS, 240 * MINUTE_NS);
+    sim_later(store->sim, wait_ns, happen_late, late);
 }
 
 /* ---- operations -------------------------------------------------------------------------------------- */
@@ -249,6 +258,9 @@ static void answer_read(struct sim_store *store, struct store_read_req *req)
     req->status = store_range_len(req, req->size, &len, &req->error);
     if (req->status == DP_OK)
         req->bytes = store_block_bytes(o->body, req->offset, len);
+    if (req->status == DP_OK && store->reading)
+        store->reading(store->watcher, store->sim->current->op, req->key,
+                       span_of(store_block_data(o->body), store_block_len(o->body)));
 }
 
 /* A request of a batch that is on its way. */
@@ -279,6 +291,8 @@ static void sim_read(struct call *call, struct store *base, struct store_read_re
     struct travelling_read order[BATCH_MAX];
     (void)call;
     assert(n <= BATCH_MAX);
+    if (n == 1)
+        trap_hold_read(node, reqs->key);
     perhaps_crash(node);
     for (size_t i = 0; i < n; i++)
         order[i] = (struct travelling_read){i, sim->now_ns + (node->crashed ? 0 : short_travel_ns(store))};
@@ -330,16 +344,18 @@ static enum dp_status answer_put(struct call *call, struct sim_node *node, struc
     struct sim_store *store = node->store;
     struct sim *sim = store->sim;
     void *op = sim->current->op;
-    if (goes_wrong(store, store->faults.late)) {
+    enum sim_trap trap = trap_put(node, put);
+    if (trap == TRAP_KEEP || goes_wrong(store, store->faults.late)) {
         store->counts.late++;
         sim_note(sim, "PUT %.*s: the store keeps it for later", SPAN_FMT(put->key));
-        put_later(store, op, put);
+        put_later(store, op, put, trap == TRAP_KEEP);
         return call_fail(call, DP_UNKNOWN, "no answer");
     }
-    bool twice = goes_wrong(store, store->faults.twice), lost = goes_wrong(store, store->faults.lost);
+    bool twice = goes_wrong(store, store->faults.twice),
+         lost = trap == TRAP_LOSE || goes_wrong(store, store->faults.lost);
     if (twice) {
         store->counts.twice++;
-        put_later(store, op, put);
+        put_later(store, op, put, false);
     }
     enum dp_status status = carry_out(store, op, put);
     store->counts.puts++;
@@ -362,6 +378,7 @@ static enum dp_status answer_put(struct call *call, struct sim_node *node, struc
 static enum dp_status sim_put(struct call *call, struct store *base, struct store_put *put)
 {
     struct sim_node *node = node_of(base);
+    trap_hold_put(node, put->key);
     enum dp_status status = reach_store(call, node);
     if (status)
         return status;

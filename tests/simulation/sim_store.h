@@ -28,6 +28,15 @@ struct sim_faults {
     unsigned error, stall, crash; /* of requests */
     unsigned late, twice, lost;   /* of puts */
     int64_t stall_least_ns, stall_most_ns;
+    bool traps; /* see sim_trap.h */
+};
+
+/* What sim_trap.c holds back. */
+struct sim_hold {
+    void *op;       /* NULL: nothing */
+    uint64_t known; /* checksum of the object that is not to be shown */
+    size_t key_len;
+    char key[STORE_KEY_MAX];
 };
 
 struct sim_object;
@@ -39,10 +48,14 @@ struct sim_store {
     struct sim_faults faults;
     bool calm; /* no faults, no stalls */
     struct sim_counts counts;
+    const char *held;     /* the namespace of which a branching is held; NULL: none */
+    struct sim_hold kept; /* the number of a log entry that a kept put waits for */
     /* `putting` is called before each put changes the object, `removing` before each removal. `op`: the operation of the task
      * that sent the put. */
     void (*putting)(void *watcher, void *op, struct span key, struct span body);
     void (*removing)(void *watcher, struct span key);
+    /* Called for each object that is read whole or in part, with all of its bytes. */
+    void (*reading)(void *watcher, void *op, struct span key, struct span body);
     void *watcher;
 };
 
@@ -53,6 +66,8 @@ struct sim_node {
     struct sim_store *store;
     const char *name;
     bool crashed;
+    const char *branches;     /* the namespace of which it makes a branch now; NULL: none */
+    struct sim_hold hold;     /* of its next look */
     int64_t skew_ms, boot_ns; /* of the host's clocks */
     struct index_process process;
     struct index_clock clock;

@@ -336,6 +336,8 @@ static void watch_lives(struct sim_truth *truth, const struct manifest *m, struc
     bool was = state_now(truth)->live, is = m->state == NAMESPACE_LIVE;
     bool another = truth->sequence && !ulid_equal(&m->incarnation, &truth->incarnation);
     if (was && (!is || another)) {
+        if (op && op->kind == SIM_DROP && op->has_first && !ulid_equal(&op->first, &truth->incarnation))
+            sim_fail(sim_of(truth), "%s deletes another life than the one that it read first", op->who);
         end_life(truth);
         if (op && op->kind == SIM_DROP)
             land_op(truth, op);
@@ -427,6 +429,24 @@ static void watch_put(void *watcher, void *op, struct span key, struct span body
         watch_entry(truth, op, number, body);
 }
 
+/* Notes the life that a deletion reads first. */
+static void watch_read(void *watcher, void *operation, struct span key, struct span body)
+{
+    struct sim_truth *truth = watcher;
+    struct sim_op *op = operation;
+    struct object_key manifest_key;
+    struct manifest m;
+    struct dp_error error;
+    if (!op || op->kind != SIM_DROP || op->has_first)
+        return;
+    key_of_manifest(&manifest_key, span_str(truth->name));
+    if (!span_equal(object_key_span(&manifest_key), key) || manifest_parse(body, &m, &error))
+        return;
+    op->has_first = m.state == NAMESPACE_LIVE;
+    op->first = m.incarnation;
+    manifest_deinit(&m);
+}
+
 /* A search for a key among the objects that a manifest lists. */
 struct key_search {
     const struct manifest *m;
@@ -503,6 +523,7 @@ void truth_init(struct sim_truth *truth, struct sim_store *store, const char *na
     }
     store->putting = watch_put;
     store->removing = watch_removal;
+    store->reading = watch_read;
     store->watcher = truth;
 }
 

@@ -48,7 +48,9 @@ struct sim_op {
     uint64_t life;                  /* the life of the namespace in which it landed */
     uint64_t number;                /* of its log entry */
     struct ulid load;               /* a load by the log: its ULID among the pending ones */
-    bool is_void;                   /* the log has given that load up */
+    struct ulid first;              /* a deletion: the life that it read first */
+    bool has_first;
+    bool is_void; /* the log has given that load up */
     bool refused; /* its caller was told that the operation is not, and never will be, carried out */
     struct sim_op *next;
 };

@@ -26,6 +26,14 @@ static void dawdle(struct sim_faults *f, int64_t *pause_ns)
     *pause_ns = 120 * SECOND_NS;
 }
 
+/* Lets the store be late where it hurts (sim_trap.h), with rests in which a fold and a collector pass. */
+static void set_traps(struct sim_faults *f, int64_t *pause_ns)
+{
+    f->traps = true;
+    f->crash = f->twice = 0;
+    *pause_ns = 3 * 60 * 60 * SECOND_NS;
+}
+
 void choose_weather(struct sim *sim, uint64_t seed, struct sim_faults *f, int64_t *pause_ns)
 {
     static const unsigned rates[] = {0, 400, 100, 40};
@@ -45,4 +53,6 @@ void choose_weather(struct sim *sim, uint64_t seed, struct sim_faults *f, int64_
         hurry(f, pause_ns);
     else if (seed / 24 % SPECIAL_WEATHER == 1)
         dawdle(f, pause_ns);
+    else if (seed / 24 % SPECIAL_WEATHER == 2)
+        set_traps(f, pause_ns);
 }
