@@ -22,6 +22,26 @@ uint64_t checksum64(struct span bytes)
     return XXH3_64bits(bytes.len ? bytes.data : (const uint8_t *)"", bytes.len);
 }
 
+_Static_assert(sizeof(struct checksum64_state) >= sizeof(XXH3_state_t), "a state holds that of XXH3");
+
+void checksum64_begin(struct checksum64_state *s)
+{
+    XXH3_state_t *state = (void *)s;
+    *s = (struct checksum64_state){0};
+    XXH3_64bits_reset(state);
+}
+
+void checksum64_update(struct checksum64_state *s, struct span bytes)
+{
+    if (bytes.len)
+        XXH3_64bits_update((void *)s, bytes.data, bytes.len);
+}
+
+uint64_t checksum64_end(const struct checksum64_state *s)
+{
+    return XXH3_64bits_digest((const void *)s);
+}
+
 void sha256(struct span bytes, uint8_t digest[32])
 {
     struct sha256_state s;

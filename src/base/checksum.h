@@ -7,6 +7,14 @@
 /* Returns XXH3-64 with seed 0: the checksum of sections and entries in our formats. */
 uint64_t checksum64(struct span bytes);
 
+/* The state of a checksum64() of bytes that come in pieces. */
+struct checksum64_state {
+    _Alignas(64) uint64_t words[72];
+};
+void checksum64_begin(struct checksum64_state *s);
+void checksum64_update(struct checksum64_state *s, struct span bytes);
+uint64_t checksum64_end(const struct checksum64_state *s);
+
 /* Computes the SHA-256 of `bytes`, with OpenSSL. */
 void sha256(struct span bytes, uint8_t digest[32]);
 

@@ -29,7 +29,7 @@ static void write_u64(uint8_t *at, uint64_t v)
 /* Corrects the checksums, and makes the listed numbers fit the bytes. */
 static void mend_hot(uint8_t *bytes, size_t size, struct manifest_segment *listed)
 {
-    uint32_t count = bytes[SEGMENT_HOT_SECTIONS_AT] % 16;
+    uint32_t count = bytes[SEGMENT_HOT_SECTIONS_AT] % 32;
     memset(bytes + SEGMENT_HOT_SECTIONS_AT, 0, 4);
     bytes[SEGMENT_HOT_SECTIONS_AT] = (uint8_t)count;
     size_t covered = SEGMENT_HOT_FIXED + count * SEGMENT_TABLE_ENTRY;

@@ -2,7 +2,8 @@
  *
  *   1. a scan of all rows verifies the hot part, the .del object, documents and vectors (row_scan.c);
  *   2. each id of the id blocks must belong to the row with that id, each row have one id, and the filter know it;
- *   3. each list of the .ivf must have its checksum, and each row as many entries as it has vectors.
+ *   3. each optional section outside the hot part must have its checksum;
+ *   4. each list of the .ivf must have its checksum, and each row as many entries as it has vectors.
  */
 #include "index/fold/verify_segment.h"
 
@@ -228,10 +229,46 @@ static enum dp_status check_head(struct call *call, const struct segment_check *
     if (status == DP_OK) {
         struct cursor head = cursor_over(req.bytes.span);
         if (!span_equal_str(cursor_bytes(&head, FORMAT_MAGIC_LEN), SEGMENT_MAGIC) ||
-            cursor_u32(&head) != SEGMENT_FORMAT || cursor_u32(&head) != 0)
+            cursor_u32(&head) != scanned(c)->hot.format || cursor_u32(&head) != 0)
             status = call_fail(call, DP_CORRUPT, "its head does not say that it is a segment");
     }
     store_read_release(&req, 1);
+    return status;
+}
+
+/* ---- optional sections ------------------------------------------------------------------------------------ */
+
+/* Verifies the bytes of a cold optional section, piece by piece. */
+static enum dp_status check_section(struct call *call, const struct segment_check *c, enum section_kind kind,
+                                    const struct segment_section *section)
+{
+    enum { PIECE = 8 << 20 };
+    struct checksum64_state sum;
+    enum dp_status status = DP_OK;
+    checksum64_begin(&sum);
+    for (uint64_t at = 0; at < section->len && status == DP_OK; at += PIECE) {
+        uint64_t left = section->len - at;
+        struct store_read_req req = {.key = object_key_span(&c->dpr_key),
+                                     .offset = section->offset + at,
+                                     .len = (int64_t)(left < PIECE ? left : PIECE)};
+        status = store_read(call, c->v->store, &req, 1);
+        if (status == DP_OK)
+            checksum64_update(&sum, req.bytes.span);
+        store_read_release(&req, 1);
+    }
+    if (status == DP_OK && checksum64_end(&sum) != section->checksum)
+        return call_fail(call, DP_CORRUPT, "the checksum of section %s does not fit", section_types[kind]);
+    return status;
+}
+
+static enum dp_status check_sections(struct call *call, const struct segment_check *c)
+{
+    enum dp_status status = DP_OK;
+    for (enum section_kind kind = 0; kind < SECTION_KINDS && status == DP_OK; kind++) {
+        const struct segment_section *section = segment_section(&scanned(c)->hot, kind);
+        if (section && !section_is_hot(kind))
+            status = check_section(call, c, kind, section);
+    }
     return status;
 }
 
@@ -268,6 +305,8 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
         status = check_head(call, &c);
         if (status == DP_OK)
             status = check_ids(call, &c);
+        if (status == DP_OK)
+            status = check_sections(call, &c);
         if (status)
             status = verify_fault(call, v, c.dpr_key.text);
         if (status == DP_OK && listed->vectors)

@@ -4,7 +4,8 @@
  *   2. number the rows list by list: a row belongs to the list of its first vector, so that each list owns a
  *      contiguous range of rows. Other windows of a row may lie in other lists, under the same row number;
  *   3. write the .ivf list by list, with the checksum of each list for the .dpr's hot part, on a second thread;
- *   4. meanwhile write the .dpr: vectors and documents in row order, ids in key order, then the hot part.
+ *   4. meanwhile write the .dpr: vectors and documents in row order, ids in key order, the optional sections
+ *      (sections.c), then the hot part.
  *
  * A segment with fewer than LISTS_FROM vectors needs no second thread. Rows without a vector come last; a segment of
  * such rows alone has no .ivf.
@@ -19,7 +20,7 @@
  * Vectors that wait in a file are read in two ways: in order through a mapping, whose memory is released after each slice,
  * and one by one in the order of the lists. So the memory of a build does not grow with the vectors.
  */
-#include "index/load/load.h"
+#include "index/load/build.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,10 +29,9 @@
 #include "base/array.h"
 #include "base/checksum.h"
 #include "faiss/write.h"
-#include "index/segment/write.h"
+#include "index/load/sections.h"
 #include "os/thread.h"
 #include "vector/distance.h"
-#include "vector/ivf_build.h"
 
 enum {
     LISTS_FROM = 2000,
@@ -44,40 +44,6 @@ enum {
     WRITER_ARENA_MAX = 1 << 28
 };
 static const float UNIT_ERROR = 1e-6F;
-
-/* A segment that load_build_segment() is building. It frees the arrays at its end. */
-struct segment_build {
-    struct index_loader *loader;
-    struct ulid id;
-    bool scales;             /* for cosine: the .ivf codes each vector of `clustered` as if it had length 1 */
-    const float *x;          /* float[vector_count][dim]: the vectors as the rows brought them */
-    const float *clustered;  /* `x`; or, for cosine without `scales`, its vectors scaled to length 1 */
-    struct spill directions; /* holds `clustered` where it differs from `x` */
-    struct span documents;
-    const struct span *keys; /* [waiting.count]: id keys of the waiting rows */
-    struct ivf_build *ivf;
-    uint32_t *row_of;     /* [waiting.vector_count]: the waiting row of each vector */
-    uint32_t *order;      /* [waiting.count]: the waiting row of each row number */
-    uint32_t *number;     /* [waiting.count]: the row number of each waiting row */
-    uint32_t *list_rows;  /* [nlist]: rows that each list owns */
-    uint64_t *list_sizes; /* [nlist]: vectors of each list */
-    struct object_key ivf_key, dpr_key;
-    float *windows; /* float[..][dim] of scratch: the vectors of one row */
-    size_t windows_room;
-
-    /* The thread that writes the .ivf owns these fields until end_ivf(). It only reads the fields above, and no
-     * thread changes them meanwhile. */
-    struct {
-        struct call call;
-        struct arena arena;
-        float *residual;          /* float[2][dim] of scratch */
-        uint64_t *list_checksums; /* [nlist] */
-        struct segment_lists lists;
-        enum dp_status status; /* result of write_ivf() */
-        pthread_t thread;
-        bool started;
-    } ivf_writer;
-};
 
 static bool unload_vectors(void *context, double done)
 {
@@ -373,7 +339,9 @@ static enum dp_status write_rows(struct call *call, struct segment_build *b, str
         if (status == DP_OK && r % 1024 == 0)
             status = call_check(call);
     }
-    return status == DP_OK ? write_ids(call, b, w) : status;
+    if (status == DP_OK)
+        status = write_ids(call, b, w);
+    return status == DP_OK ? load_write_sections(call, b, w) : status;
 }
 
 static enum dp_status write_objects(struct call *call, struct segment_build *b, struct manifest_segment *listed)

@@ -14,7 +14,8 @@
 #define DELETED_MAGIC     "DPRDEL1\n"
 
 enum {
-    SEGMENT_FORMAT = 1,
+    SEGMENT_FORMAT = 2,        /* the format that this build writes */
+    SEGMENT_FORMAT_OLDEST = 1, /* the oldest one that it reads; format 1 has no optional sections */
     SECTION_VERSION = 1,
     DELETED_VERSION = 1,
     FORMAT_MAGIC_LEN = 8,
@@ -32,10 +33,12 @@ enum {
     SEGMENT_HOT_FIXED = 76,                  /* the bytes of the hot part before its table */
     SEGMENT_TABLE_ENTRY = 32,
     SECTION_TYPE_LEN = 4,
+    LIST_FIXED = 32, /* the bytes of LIST before its entries */
     LIST_ENTRY = 12,
     DOCUMENT_ENTRY = 20,
     WINDOW_ENTRY_MIN = 2,
-    ID_ENTRY_MIN = 17 + 2, /* an entry of IBLK with the shortest id key */
+    ID_ENTRY_MIN = 17 + 2,   /* an entry of IBLK with the shortest id key */
+    ID_ENTRY_MAX = 17 + 129, /* with the longest one */
 
     /* Offsets of fields in the hot part. */
     SEGMENT_HOT_SECTIONS_AT = 12,
@@ -52,25 +55,42 @@ enum {
     DELETED_COUNT_AT = 48
 };
 
-/* Sections of a .dpr object, in the order of their bytes. */
+/* Sections of a .dpr object: cold ones, which readers read in ranges, then hot ones, which are in the hot part. */
 enum section_kind {
     SECTION_VECTORS,
     SECTION_DOCUMENTS,
     SECTION_IDS,
+    SECTION_FIRST_CODES, /* this section and all later cold ones are optional */
+    SECTION_TERMS,
+    SECTION_POSTINGS,
+    SECTION_COLUMNS,
+    SECTION_VALUES,
     SECTION_FILTER, /* this section and all later ones are in the hot part */
     SECTION_LISTS,
     SECTION_WINDOWS,
     SECTION_DOCUMENT_INDEX,
     SECTION_ID_INDEX,
+    SECTION_CENTROIDS, /* this section and all later ones are optional */
+    SECTION_TERM_INDEX,
+    SECTION_FREQUENT_TERMS,
+    SECTION_LENGTHS,
+    SECTION_ATTRIBUTES,
     SECTION_KINDS
 };
 
-static const char section_types[SECTION_KINDS][SECTION_TYPE_LEN + 1] = {"VECS", "DOCS", "IDXS", "FILT",
-                                                                        "LIST", "WIND", "DBLK", "IBLK"};
+static const char section_types[SECTION_KINDS][SECTION_TYPE_LEN + 1] = {
+    "VECS", "DOCS", "IDXS", "RBQ1", "TDIC", "POST", "ACOL", "AVAL", "FILT",
+    "LIST", "WIND", "DBLK", "IBLK", "CENT", "TIDX", "TFRQ", "LENS", "ASUM"};
 
 static inline bool section_is_hot(enum section_kind kind)
 {
     return kind >= SECTION_FILTER;
+}
+
+/* Returns whether a segment may lack the section. A reader does without it; a merge may make it. */
+static inline bool section_is_optional(enum section_kind kind)
+{
+    return kind >= SECTION_CENTROIDS || (kind >= SECTION_FIRST_CODES && kind < SECTION_FILTER);
 }
 
 /* Returns the bytes of one vector in a .dpr object: its floats and a checksum. */

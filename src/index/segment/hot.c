@@ -13,19 +13,12 @@
 
 enum { ARENA_MAX = 128 * 1024 * 1024 };
 
-/* A section, as the table describes it. */
-struct section {
-    struct span bytes;    /* its bytes, if it is hot */
-    uint64_t offset, len; /* in the object */
-    bool there;           /* whether the table has it */
-};
-
 /* The state of one segment_parse_hot(). */
 struct hot_parser {
     struct span bytes; /* the hot part */
     const struct manifest_segment *listed;
     struct segment_hot *out;
-    struct section sections[SECTION_KINDS];
+    struct segment_section sections[SECTION_KINDS]; /* as the table describes them */
     struct dp_error *error;
 };
 
@@ -38,8 +31,8 @@ static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
 {
     struct span type = cursor_bytes(c, SECTION_TYPE_LEN);
     uint32_t version = cursor_u32(c);
-    struct section s = {.offset = cursor_u64(c), .len = cursor_u64(c), .there = true};
-    uint64_t sum = cursor_u64(c);
+    struct segment_section s = {.offset = cursor_u64(c), .len = cursor_u64(c), .there = true};
+    s.checksum = cursor_u64(c);
     enum section_kind kind = SECTION_VECTORS;
     while (kind < SECTION_KINDS && !span_equal_str(type, section_types[kind]))
         kind++;
@@ -52,7 +45,8 @@ static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
         return dp_fail(p->error, DP_CORRUPT, "section %s occurs twice", section_types[kind]);
     if (section_is_hot(kind)) {
         uint64_t base = p->listed->hot_offset;
-        if (s.offset < base || !span_sub(p->bytes, s.offset - base, s.len, &s.bytes) || checksum64(s.bytes) != sum)
+        if (s.offset < base || !span_sub(p->bytes, s.offset - base, s.len, &s.bytes) ||
+            checksum64(s.bytes) != s.checksum)
             return dp_fail(p->error, DP_CORRUPT, "the checksum of section %s does not fit", section_types[kind]);
     } else if (s.offset < SEGMENT_HEAD_LEN || s.offset > p->listed->hot_offset ||
                s.len > p->listed->hot_offset - s.offset)
@@ -68,9 +62,10 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
     if (!span_equal_str(cursor_bytes(&c, FORMAT_MAGIC_LEN), SEGMENT_HOT_MAGIC))
         return fail_corrupt(p, "the hot part does not begin with its magic bytes");
     uint32_t format = cursor_u32(&c), count = cursor_u32(&c);
-    if (format != SEGMENT_FORMAT)
-        return dp_fail(p->error, DP_UNSUPPORTED, "it has format version %" PRIu32 "; this build reads %d", format,
-                       SEGMENT_FORMAT);
+    if (format < SEGMENT_FORMAT_OLDEST || format > SEGMENT_FORMAT)
+        return dp_fail(p->error, DP_UNSUPPORTED, "it has format version %" PRIu32 "; this build reads %d to %d",
+                       format, SEGMENT_FORMAT_OLDEST, SEGMENT_FORMAT);
+    out->format = format;
     if (count > SEGMENT_SECTIONS_MAX)
         return fail_corrupt(p, "it has too many sections");
     size_t covered = SEGMENT_HOT_FIXED + (size_t)count * SEGMENT_TABLE_ENTRY;
@@ -97,8 +92,8 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
         if (status)
             return status;
     }
-    for (int kind = 0; kind < SECTION_KINDS; kind++) {
-        if (!p->sections[kind].there)
+    for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++) {
+        if (!p->sections[kind].there && !section_is_optional(kind))
             return dp_fail(p->error, DP_CORRUPT, "section %s is missing", section_types[kind]);
     }
     return DP_OK;
@@ -107,7 +102,7 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
 static enum dp_status parse_vectors_and_filter(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    const struct section *vectors = &p->sections[SECTION_VECTORS];
+    const struct segment_section *vectors = &p->sections[SECTION_VECTORS];
     if (vectors->len != out->vectors * segment_vector_len(out->dim)) /* manifest_check bounds the product */
         return fail_corrupt(p, "section VECS has the wrong length");
     out->vectors_offset = vectors->offset;
@@ -172,7 +167,7 @@ static enum dp_status parse_windows(struct hot_parser *p)
 static enum dp_status parse_documents(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    const struct section *stored = &p->sections[SECTION_DOCUMENTS];
+    const struct segment_section *stored = &p->sections[SECTION_DOCUMENTS];
     struct span bytes = p->sections[SECTION_DOCUMENT_INDEX].bytes;
     if (bytes.len == 0 || bytes.len % DOCUMENT_ENTRY != 0)
         return fail_corrupt(p, "section DBLK has the wrong length");
@@ -206,7 +201,7 @@ static enum dp_status parse_documents(struct hot_parser *p)
 static enum dp_status parse_ids(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    const struct section *stored = &p->sections[SECTION_IDS];
+    const struct segment_section *stored = &p->sections[SECTION_IDS];
     struct span bytes = arena_copy(&out->arena, p->sections[SECTION_ID_INDEX].bytes); /* id keys point here */
     out->ids =
         arena_array(&out->arena, p->sections[SECTION_ID_INDEX].bytes.len / ID_ENTRY_MIN + 1, sizeof *out->ids);
@@ -233,6 +228,29 @@ static enum dp_status parse_ids(struct hot_parser *p)
     return DP_OK;
 }
 
+/* Keeps the optional sections. Their rooms parse the bytes. */
+static enum dp_status keep_sections(struct hot_parser *p)
+{
+    struct segment_hot *out = p->out;
+    for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++) {
+        if (!section_is_optional(kind) || !p->sections[kind].there)
+            continue;
+        struct segment_section *s = &out->sections[kind];
+        *s = p->sections[kind];
+        if (!section_is_hot(kind))
+            continue;
+        s->bytes = arena_copy(&out->arena, s->bytes);
+        if (!s->bytes.data)
+            return dp_fail_nomem(p->error, "a segment's section");
+    }
+    return DP_OK;
+}
+
+const struct segment_section *segment_section(const struct segment_hot *hot, enum section_kind kind)
+{
+    return hot->sections[kind].there ? &hot->sections[kind] : NULL;
+}
+
 enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segment *listed, uint32_t dim,
                                  struct segment_hot *out, struct dp_error *error)
 {
@@ -253,6 +271,8 @@ enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segmen
         status = parse_documents(&p);
     if (status == DP_OK)
         status = parse_ids(&p);
+    if (status == DP_OK)
+        status = keep_sections(&p);
     if (status)
         segment_hot_deinit(out);
     return status;

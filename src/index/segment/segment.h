@@ -35,10 +35,19 @@ struct window_run {
     uint64_t first;   /* number of its first vector, or of the next row's if it has none */
 };
 
+/* An optional section of a segment. */
+struct segment_section {
+    bool there;
+    struct span bytes;    /* of a hot section, verified */
+    uint64_t offset, len; /* in the object */
+    uint64_t checksum; /* of its bytes. Who reads a part of a cold section needs checksums inside the section. */
+};
+
 /* A parsed hot part. It does not change after segment_parse_hot(). */
 struct segment_hot {
     struct arena arena; /* owns the arrays below */
     struct ulid id;
+    uint32_t format; /* SEGMENT_FORMAT_OLDEST to SEGMENT_FORMAT */
     uint32_t dim;
     uint64_t rows, vectors, size;                   /* size: bytes of the .dpr object */
     uint64_t vectors_offset;                        /* where the first vector begins in the .dpr object */
@@ -53,6 +62,7 @@ struct segment_hot {
     size_t document_count;
     struct id_block *ids;
     size_t id_count;
+    struct segment_section sections[SECTION_KINDS]; /* the optional ones; see segment_section() */
 };
 
 /* Initialises *out from the hot part of the segment that `listed` lists. Fails with DP_CORRUPT, DP_UNSUPPORTED or
@@ -60,6 +70,8 @@ struct segment_hot {
 enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segment *listed, uint32_t dim,
                                  struct segment_hot *out, struct dp_error *error);
 void segment_hot_deinit(struct segment_hot *hot);
+/* Returns an optional section, or NULL if the segment has none of this kind. */
+const struct segment_section *segment_section(const struct segment_hot *hot, enum section_kind kind);
 
 /* ---- vectors ------------------------------------------------------------------------------------------ */
 

@@ -1,7 +1,7 @@
 /* segment/write.c: writes a .dpr object. This is its grammar; all numbers are little endian:
  *
- * object  := head VECS DOCS IDXS hot            without bytes between the parts
- * head    := "DPRSEG1\n" u32 format (1) u32 0
+ * object  := head VECS DOCS IDXS optional* hot  without bytes between the parts
+ * head    := "DPRSEG1\n" u32 format (2) u32 0
  *
  * VECS    := vector*                            full precision, in row order; windows of a row side by side
  * vector  := f32[dim] u64 checksum              XXH3-64 of the floats XOR (number + 1) * 0x9e3779b97f4a7c15
@@ -12,11 +12,11 @@
  *   block := (u8 len, id key, u32 row)*
  *
  * hot     := fixed table u64 checksum section*  at most 4 MiB; the checksum covers fixed and table
- * fixed   := "DPRHOT1\n" u32 format (1) u32 sections, ULID (26 bytes) u16 0, u32 dim u32 0,
+ * fixed   := "DPRHOT1\n" u32 format (2) u32 sections, ULID (26 bytes) u16 0, u32 dim u32 0,
  *            u64 rows u64 vectors u64 object size
  * table   := (char[4] type, u32 version (1), u64 offset, u64 length, u64 checksum)*
  *            offset: in the object; checksum: XXH3-64 of a hot section; 0 for VECS, DOCS and IDXS, because their
- *            vectors and blocks have checksums
+ *            vectors and blocks have checksums; of an optional section, hot or cold, that of all its bytes
  *
  * FILT    := block of 32 bytes*                 tells which ids the segment may hold (key_filter.h)
  * LIST    := u64 .ivf size, u64 .ivf head length, u64 checksum of that head, u32 nlist, u32 0,
@@ -29,10 +29,11 @@
  */
 #include "index/segment/write.h"
 
+#include <assert.h>
+
 #include <zstd.h>
 
 #include "base/alloc.h"
-#include "base/checksum.h"
 #include "index/segment/key_filter.h"
 
 enum {
@@ -46,7 +47,7 @@ enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, 
                                    const struct object_key *key, const struct ulid *id, uint32_t dim,
                                    uint64_t rows)
 {
-    *w = (struct segment_writer){.id = *id, .dim = dim, .filter_len = key_filter_len(rows)};
+    *w = (struct segment_writer){.id = *id, .dim = dim, .filter_len = key_filter_len(rows), .open = SECTION_KINDS};
     object_writer_init(&w->object, store, key);
     buffer_init(&w->windows, INDEX_MAX);
     buffer_init(&w->document_index, INDEX_MAX);
@@ -54,6 +55,8 @@ enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, 
     buffer_init(&w->raw, DOCUMENT_MAX + BLOCK_TARGET);
     buffer_init(&w->stored, ZSTD_COMPRESSBOUND(SEGMENT_BLOCK_MAX));
     buffer_init(&w->ids_block, SEGMENT_ID_BLOCK_MAX);
+    for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
+        buffer_init(&w->sections[kind].bytes, INDEX_MAX);
     w->filter = mem_calloc(w->filter_len, 1);
     w->zstd = ZSTD_createCCtx();
     if (!w->filter || !w->zstd)
@@ -79,6 +82,8 @@ void segment_writer_deinit(struct segment_writer *w)
     buffer_deinit(&w->raw);
     buffer_deinit(&w->stored);
     buffer_deinit(&w->ids_block);
+    for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
+        buffer_deinit(&w->sections[kind].bytes);
     mem_free(w->filter);
     ZSTD_freeCCtx(w->zstd);
     w->filter = NULL;
@@ -201,11 +206,73 @@ enum dp_status segment_write_id(struct call *call, struct segment_writer *w, str
     return buffer_check(&w->ids_block, "a block of ids", &call->error);
 }
 
+/* ---- optional sections ------------------------------------------------------------------------------------ */
+
+/* Ends the ids or the cold section before. */
+static enum dp_status close_cold(struct call *call, struct segment_writer *w)
+{
+    enum dp_status status = DP_OK;
+    if (w->ids_end == 0) {
+        status = close_ids(call, w);
+        w->ids_end = w->object.size;
+    }
+    if (w->open != SECTION_KINDS)
+        w->sections[w->open].checksum = checksum64_end(&w->summed);
+    w->open = SECTION_KINDS;
+    return status;
+}
+
+enum dp_status segment_write_piece(struct call *call, struct segment_writer *w, enum section_kind kind,
+                                   struct span bytes)
+{
+    struct optional_section *s = &w->sections[kind];
+    assert(section_is_optional(kind) && !section_is_hot(kind) && (w->open == kind || !s->there));
+    if (w->open != kind) {
+        enum dp_status status = close_cold(call, w);
+        if (status)
+            return status;
+        s->there = true;
+        s->offset = w->object.size;
+        w->open = kind;
+        checksum64_begin(&w->summed);
+    }
+    checksum64_update(&w->summed, bytes);
+    s->len += bytes.len;
+    return object_write(call, &w->object, bytes);
+}
+
+uint64_t segment_section_len(const struct segment_writer *w, enum section_kind kind)
+{
+    return section_is_hot(kind) ? w->sections[kind].bytes.len : w->sections[kind].len;
+}
+
+enum dp_status segment_add_section(struct call *call, struct segment_writer *w, enum section_kind kind,
+                                   struct span bytes)
+{
+    struct optional_section *s = &w->sections[kind];
+    assert(section_is_optional(kind) && section_is_hot(kind));
+    s->there = true;
+    buffer_append(&s->bytes, bytes);
+    return buffer_check(&s->bytes, "a section of a segment", &call->error);
+}
+
+size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist)
+{
+    size_t used = SEGMENT_HOT_FIXED + (size_t)SECTION_KINDS * SEGMENT_TABLE_ENTRY + FORMAT_CHECKSUM_LEN +
+                  LIST_FIXED + (size_t)nlist * LIST_ENTRY + w->filter_len + w->windows.len +
+                  w->document_index.len + w->id_index.len + (w->ids_end ? 0 : ID_ENTRY_MAX);
+    for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
+        used += w->sections[kind].bytes.len;
+    return used < SEGMENT_HOT_MAX ? SEGMENT_HOT_MAX - used : 0;
+}
+
+/* ---- the hot part ----------------------------------------------------------------------------------------- */
+
 /* A section, for its entry in the table. */
 struct written_section {
     enum section_kind kind;
-    struct span bytes;    /* its bytes if it is hot, else data is NULL */
-    uint64_t offset, len; /* in the object */
+    struct span bytes;              /* its bytes if it is hot, else data is NULL */
+    uint64_t offset, len, checksum; /* in the object */
 };
 
 /* Appends the hot part, which begins at byte `at` of the object. Sets offset and len of the hot sections. */
@@ -236,7 +303,7 @@ static void put_hot(const struct segment_writer *w, struct written_section *sect
         buffer_u32(out, SECTION_VERSION);
         buffer_u64(out, sections[i].offset);
         buffer_u64(out, sections[i].len);
-        buffer_u64(out, sections[i].bytes.data ? checksum64(sections[i].bytes) : 0);
+        buffer_u64(out, sections[i].bytes.data ? checksum64(sections[i].bytes) : sections[i].checksum);
     }
     if (out->status == DP_OK)
         buffer_u64(out, checksum64(span_of(out->data + start, out->len - start)));
@@ -269,23 +336,36 @@ static enum dp_status check_sections(struct call *call, const struct segment_wri
     return status;
 }
 
+/* Returns the bytes of a hot section, whose data is never NULL. */
+static struct span section_bytes(const struct buffer *bytes)
+{
+    static const uint8_t nothing[1];
+    return bytes->len ? buffer_span(bytes) : span_of(nothing, 0);
+}
+
 /* Collects the sections and appends the hot part to `hot`. */
 static enum dp_status put_sections(struct call *call, const struct segment_writer *w, const struct buffer *lists,
                                    struct buffer *hot)
 {
-    static const uint8_t nothing[1];
-    uint64_t at = w->object.size;
-    struct written_section sections[] = {
-        {SECTION_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN},
-        {SECTION_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at},
-        {SECTION_IDS, {0}, w->ids_at, at - w->ids_at},
-        {SECTION_FILTER, span_of(w->filter, w->filter_len), 0, 0},
-        {SECTION_LISTS, buffer_span(lists), 0, 0},
-        {SECTION_WINDOWS, w->windows.len ? buffer_span(&w->windows) : span_of(nothing, 0), 0, 0},
-        {SECTION_DOCUMENT_INDEX, buffer_span(&w->document_index), 0, 0},
-        {SECTION_ID_INDEX, buffer_span(&w->id_index), 0, 0},
+    struct written_section sections[SECTION_KINDS] = {
+        {SECTION_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN, 0},
+        {SECTION_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at, 0},
+        {SECTION_IDS, {0}, w->ids_at, w->ids_end - w->ids_at, 0},
+        {SECTION_FILTER, span_of(w->filter, w->filter_len), 0, 0, 0},
+        {SECTION_LISTS, section_bytes(lists), 0, 0, 0},
+        {SECTION_WINDOWS, section_bytes(&w->windows), 0, 0, 0},
+        {SECTION_DOCUMENT_INDEX, section_bytes(&w->document_index), 0, 0, 0},
+        {SECTION_ID_INDEX, section_bytes(&w->id_index), 0, 0, 0},
     };
-    put_hot(w, sections, SECTION_KINDS, at, hot);
+    uint32_t count = 8;
+    for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++) {
+        const struct optional_section *s = &w->sections[kind];
+        if (s->there && section_is_hot(kind))
+            sections[count++] = (struct written_section){kind, section_bytes(&s->bytes), 0, 0, 0};
+        else if (s->there)
+            sections[count++] = (struct written_section){kind, {0}, s->offset, s->len, s->checksum};
+    }
+    put_hot(w, sections, count, w->object.size, hot);
     return buffer_check(hot, "a segment's hot part", &call->error);
 }
 
@@ -295,7 +375,7 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
     struct buffer list, hot;
     buffer_init(&list, INDEX_MAX);
     buffer_init(&hot, INDEX_MAX);
-    enum dp_status status = close_ids(call, w);
+    enum dp_status status = close_cold(call, w);
     uint64_t hot_offset = w->object.size;
     if (status == DP_OK)
         status = put_lists(call, lists, &list);

@@ -2,6 +2,7 @@
 #ifndef INDEX_SEGMENT_WRITE_H
 #define INDEX_SEGMENT_WRITE_H
 
+#include "base/checksum.h"
 #include "index/segment/object_writer.h"
 #include "index/segment/segment.h"
 
@@ -15,16 +16,23 @@ struct segment_lists {
     const uint64_t *checksums; /* [nlist]: checksum of each list */
 };
 
+/* An optional section that a load writes. */
+struct optional_section {
+    bool there;
+    struct buffer bytes;            /* of a hot section */
+    uint64_t offset, len, checksum; /* of a cold section, in the object */
+};
+
 /* A .dpr object that a load writes. Its owner thread calls segment_write_begin(), then segment_write_vectors() for
- * all rows, segment_write_document() for all rows, segment_write_id() for all sorted ids, and
- * segment_write_end(). */
+ * all rows, segment_write_document() for all rows, segment_write_id() for all sorted ids, optionally
+ * segment_write_piece() and segment_add_section(), and segment_write_end(). */
 struct segment_writer {
     struct object_writer object;
     struct ulid id;
     uint32_t dim;
     uint64_t rows, vectors;                          /* rows and vectors that segment_write_vectors() wrote */
     uint64_t documents, ids;                         /* documents and ids written so far */
-    uint64_t documents_at, ids_at;                   /* offsets of the sections DOCS and IDXS */
+    uint64_t documents_at, ids_at, ids_end;          /* offsets of the sections DOCS and IDXS, and behind IDXS */
     uint32_t window_row;                             /* the latest row in `windows` */
     struct buffer windows, document_index, id_index; /* the hot sections WIND, DBLK and IBLK */
     struct buffer raw, stored, ids_block;            /* the current blocks: documents, compressed documents, ids */
@@ -32,6 +40,9 @@ struct segment_writer {
     struct ZSTD_CCtx_s *zstd;
     uint8_t *filter;
     size_t filter_len;
+    struct optional_section sections[SECTION_KINDS];
+    enum section_kind open;         /* the cold optional section that is being written; SECTION_KINDS: none */
+    struct checksum64_state summed; /* of its bytes so far */
 };
 
 /* Begins the object `key` of a segment with `rows` rows. The caller deinits the writer, also after a failure. */
@@ -46,6 +57,17 @@ enum dp_status segment_write_document(struct call *call, struct segment_writer *
                                       struct span json);
 /* Writes the next id key in sorted order, and its row number. */
 enum dp_status segment_write_id(struct call *call, struct segment_writer *w, struct span key, uint32_t row);
+/* Appends bytes to a cold optional section. The pieces of one section follow one another. The section's checksum,
+ * which a verification checks, is that of all its pieces; whoever reads a part of it needs checksums in its bytes. */
+enum dp_status segment_write_piece(struct call *call, struct segment_writer *w, enum section_kind kind,
+                                   struct span bytes);
+/* Returns the bytes of an optional section so far: where the next piece begins. */
+uint64_t segment_section_len(const struct segment_writer *w, enum section_kind kind);
+/* Appends bytes to an optional section of the hot part. */
+enum dp_status segment_add_section(struct call *call, struct segment_writer *w, enum section_kind kind,
+                                   struct span bytes);
+/* Returns how many bytes the hot part can still take in optional sections, if the segment has nlist lists. */
+size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist);
 /* Writes the hot part, makes the object visible, and describes the segment in *listed. */
 enum dp_status segment_write_end(struct call *call, struct segment_writer *w, const struct segment_lists *lists,
                                  struct manifest_segment *listed);

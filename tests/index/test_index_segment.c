@@ -1,0 +1,145 @@
+/* test_index_segment.c: what a segment's writer puts into a .dpr object, its parser finds: also the optional sections. */
+#include "index_fixture.h"
+
+#include <string.h>
+
+#include "index/id.h"
+#include "index/segment/write.h"
+
+enum { ROWS = 3, SEGMENT_DIM = 2, PIECES = 3, PIECE_LEN = 1000 };
+
+/* A segment of ROWS rows, as its writer made it. */
+struct written {
+    struct manifest_segment listed;
+    struct object_key key;
+    struct span bytes; /* of the object */
+};
+
+static void write_piece(struct world *w, struct segment_writer *to, enum section_kind kind, uint8_t value)
+{
+    uint8_t piece[PIECE_LEN];
+    memset(piece, value, sizeof piece);
+    assert_int_equal(segment_write_piece(&w->call, to, kind, span_of(piece, sizeof piece)), DP_OK);
+}
+
+static void write_rows(struct world *w, struct segment_writer *to)
+{
+    static const float vectors[ROWS][SEGMENT_DIM] = {{1, 2}, {3, 4}, {5, 6}};
+    struct id_key keys[ROWS];
+    for (uint32_t row = 0; row < ROWS; row++) {
+        assert_int_equal(id_encode((struct index_id){.number = row}, &keys[row], &w->call.error), DP_OK);
+        assert_int_equal(segment_write_vectors(&w->call, to, vectors[row], 1), DP_OK);
+    }
+    for (uint32_t row = 0; row < ROWS; row++)
+        assert_int_equal(segment_write_document(&w->call, to, id_key_span(&keys[row]), span_str("{}")), DP_OK);
+    for (uint32_t row = 0; row < ROWS; row++)
+        assert_int_equal(segment_write_id(&w->call, to, id_key_span(&keys[row]), row), DP_OK);
+}
+
+/* Writes a segment; `optional`: with two cold optional sections and two hot ones, of which one is empty. */
+static void write_segment(struct world *w, bool optional, struct written *out)
+{
+    static const uint32_t list_rows[1] = {ROWS};
+    static const uint64_t list_checksums[1] = {7};
+    const struct segment_lists lists = {100, 50, 1, 1, list_rows, list_checksums};
+    const char *const id = "01M8NHWQGE6ZHDX39ZES098W6F";
+    struct segment_writer to;
+    struct ulid segment;
+    assert_true(ulid_parse(span_str(id), &segment));
+    key_of_dpr(&out->key, span_str("rows"), &segment, &segment);
+    assert_int_equal(segment_write_begin(&w->call, &to, w->store, &out->key, &segment, SEGMENT_DIM, ROWS), DP_OK);
+    write_rows(w, &to);
+    if (optional) {
+        for (uint8_t i = 0; i < PIECES; i++)
+            write_piece(w, &to, SECTION_FIRST_CODES, i);
+        assert_int_equal(segment_section_len(&to, SECTION_FIRST_CODES), PIECES * PIECE_LEN);
+        write_piece(w, &to, SECTION_VALUES, 9);
+        size_t left = segment_hot_left(&to, 1);
+        assert_int_equal(segment_add_section(&w->call, &to, SECTION_LENGTHS, span_str("one ")), DP_OK);
+        assert_int_equal(segment_add_section(&w->call, &to, SECTION_LENGTHS, span_str("two")), DP_OK);
+        assert_int_equal(segment_add_section(&w->call, &to, SECTION_ATTRIBUTES, span_str("")), DP_OK);
+        assert_int_equal(segment_hot_left(&to, 1), left - strlen("one two"));
+    }
+    assert_int_equal(segment_write_end(&w->call, &to, &lists, &out->listed), DP_OK);
+    segment_writer_deinit(&to);
+    struct store_read_req req = {.key = object_key_span(&out->key), .len = STORE_TO_END};
+    assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
+    out->bytes = arena_copy(&w->arena, req.bytes.span);
+    store_read_release(&req, 1);
+}
+
+static struct span hot_bytes(const struct written *s)
+{
+    return span_of(s->bytes.data + s->listed.hot_offset, s->listed.hot_len);
+}
+
+static void check_cold(const struct written *s, const struct segment_hot *hot, enum section_kind kind,
+                       uint64_t len, uint8_t first)
+{
+    const struct segment_section *section = segment_section(hot, kind);
+    struct span bytes;
+    assert_non_null(section);
+    assert_int_equal(section->len, len);
+    assert_true(span_sub(s->bytes, section->offset, section->len, &bytes));
+    assert_int_equal(bytes.data[0], first);
+    assert_true(checksum64(bytes) == section->checksum);
+}
+
+static void test_segment_has_the_optional_sections_that_were_written(void **state)
+{
+    struct world *w = *state;
+    struct written s = {0};
+    struct segment_hot hot;
+    write_segment(w, true, &s);
+    assert_int_equal(segment_parse_hot(hot_bytes(&s), &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
+    assert_int_equal(hot.format, SEGMENT_FORMAT);
+    assert_int_equal(hot.rows, ROWS);
+    check_cold(&s, &hot, SECTION_FIRST_CODES, PIECES * PIECE_LEN, 0);
+    check_cold(&s, &hot, SECTION_VALUES, PIECE_LEN, 9);
+    assert_true(span_equal_str(segment_section(&hot, SECTION_LENGTHS)->bytes, "one two"));
+    assert_int_equal(segment_section(&hot, SECTION_ATTRIBUTES)->bytes.len, 0);
+    assert_null(segment_section(&hot, SECTION_TERMS));
+    assert_null(segment_section(&hot, SECTION_VECTORS)); /* every segment has it: its fields are in segment_hot */
+    segment_hot_deinit(&hot);
+}
+
+static void test_segment_needs_no_optional_section(void **state)
+{
+    struct world *w = *state;
+    struct written s = {0};
+    struct segment_hot hot;
+    write_segment(w, false, &s);
+    assert_int_equal(segment_parse_hot(hot_bytes(&s), &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
+    assert_int_equal(hot.id_count, 1);
+    segment_hot_deinit(&hot);
+}
+
+static void test_segment_finds_every_changed_byte_of_its_hot_part(void **state)
+{
+    struct world *w = *state;
+    struct written s = {0};
+    write_segment(w, true, &s);
+    struct span hot_part = arena_copy(&w->arena, hot_bytes(&s));
+    uint8_t *bytes = (uint8_t *)(uintptr_t)hot_part.data;
+    for (size_t at = 0; at < hot_part.len; at++) {
+        struct segment_hot hot;
+        bytes[at] ^= 0x20;
+        enum dp_status status = segment_parse_hot(hot_part, &s.listed, SEGMENT_DIM, &hot, &w->call.error);
+        bytes[at] ^= 0x20;
+        if (status != DP_CORRUPT && status != DP_UNSUPPORTED)
+            fail_msg("a changed byte at %zu gives %s", at, dp_status_name(status));
+        dp_error_clear(&w->call.error);
+    }
+}
+
+#define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_MEMORY(test_segment_has_the_optional_sections_that_were_written),
+        IN_MEMORY(test_segment_needs_no_optional_section),
+        IN_MEMORY(test_segment_finds_every_changed_byte_of_its_hot_part),
+    };
+    return test_run(tests);
+}
