@@ -15,6 +15,9 @@
 
 enum { ID_RAW_MAX = 6 * INDEX_ID_MAX + 2 }; /* each byte as \u00xx, and the quotes */
 enum { ROWS_FIRST = 64, NAMES_FIRST = 16, NUMBERS_FIRST = 2048, NAME_SHOWN = 60 };
+/* From these numbers on, an array of rows or of values gets room for the maximum at once. Room that nobody writes to takes no
+ * memory, and an arena would keep all smaller arrays. */
+enum { ROWS_MANY = 4096, VALUES_MANY = 32 * 1024 };
 
 void rows_parse_init(struct rows_parse *p, struct body_parse *body)
 {
@@ -65,8 +68,15 @@ static struct write_row *add_row(struct rows_parse *p, const struct write_row *r
         body_refuse(p->body, DP_TOO_LARGE, "the request has more than %d rows: split it", TURBOPUFFER_ROWS_MAX);
         return NULL;
     }
-    struct write_row *rows =
-        arena_reserve(p->call->arena, p->rows, p->row_count, &p->row_capacity, sizeof *rows, ROWS_FIRST);
+    struct write_row *rows = p->rows;
+    if (p->row_count == ROWS_MANY && p->row_capacity == ROWS_MANY) {
+        rows = arena_array(p->call->arena, TURBOPUFFER_ROWS_MAX, sizeof *rows);
+        if (rows)
+            memcpy(rows, p->rows, p->row_count * sizeof *rows);
+        p->row_capacity = TURBOPUFFER_ROWS_MAX;
+    } else {
+        rows = arena_reserve(p->call->arena, rows, p->row_count, &p->row_capacity, sizeof *rows, ROWS_FIRST);
+    }
     if (!rows) {
         refuse_memory(p);
         return NULL;
@@ -254,6 +264,7 @@ static struct write_value *add_values(struct rows_parse *p, size_t count)
         size_t wanted = p->value_count + count, capacity = p->value_capacity ? p->value_capacity : ROWS_FIRST;
         while (capacity < wanted)
             capacity *= 2;
+        capacity = capacity > VALUES_MANY ? TURBOPUFFER_VALUES_MAX : capacity;
         struct write_value *values = arena_array(p->call->arena, capacity, sizeof *values);
         if (!values) {
             refuse_memory(p);

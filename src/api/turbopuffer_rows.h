@@ -11,7 +11,7 @@ enum {
     TURBOPUFFER_ROWS_MAX = 128 * 1024,
     TURBOPUFFER_VALUES_MAX = 1024 * 1024,
     TURBOPUFFER_VECTORS_MAX = 16 * 1024 * 1024, /* bytes of float32 vectors in memory; no log entry holds more */
-    TURBOPUFFER_VECTORS_RAW = 8 * 1024 * 1024   /* after this many bytes, rows keep their vectors as text */
+    TURBOPUFFER_VECTORS_RAW = 1024 * 1024       /* after this many bytes, rows keep their vectors as text */
 };
 
 /* Collects the rows of one request. Everything lies in the call's arena. */

@@ -27,6 +27,7 @@ struct write_run {
     bool existed;               /* this try has found the namespace, or created it */
     struct write_base base;
     struct write_plan plan;
+    struct arena planned; /* memory of the batch, which a load gives back before it begins */
     struct write_batch batch;
     const float **embedded; /* [batch.text_count]: vectors; NULL: not embedded yet */
     struct index_write write;
@@ -143,10 +144,11 @@ static enum dp_status parse_filters(struct write_run *run)
 static enum dp_status plan_once(struct write_run *run)
 {
     enum dp_status status = read_base(run);
+    arena_reset(&run->planned);
     if (status == DP_OK)
         status = write_plan_schema(run->call, run->request, &run->base, run->model, &run->plan);
     if (status == DP_OK)
-        status = write_plan_rows(run->call, run->request, &run->plan, &run->batch);
+        status = write_plan_rows(run->call, run->request, &run->plan, &run->planned, &run->batch);
     return status == DP_OK ? parse_filters(run) : status;
 }
 
@@ -361,6 +363,7 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
     if (status != DP_OK)
         return status;
     *response = (struct write_response){.total_ns = 0};
+    arena_init(&run.planned, call->arena->max);
     run.model = s->model ? served_model_retain(s->model) : NULL;
     for (int i = 0; i < WRITE_TRIES; i++) {
         dp_error_clear(&call->error);
@@ -376,6 +379,7 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
     }
     served_model_release(run.model);
     response->embedded = run.embedded ? run.batch.text_count : 0;
+    arena_deinit(&run.planned);
     response->total_ns = os_now_ns() - began;
     metric_add(status == DP_OK ? s->counts.writes : s->counts.write_errors, 1);
     metric_observe(s->counts.write_seconds, (double)response->total_ns * 1e-9);

@@ -67,10 +67,10 @@ struct write_batch {
     bool bulk;
 };
 
-/* Makes the rows, and adds to the plan's schema the attributes that nobody has declared. DP_INVALID names the row and the
- * attribute. */
+/* Makes the rows, in `planned`, and adds to the plan's schema the attributes that nobody has declared. DP_INVALID names the
+ * row and the attribute. A bulk write leaves nothing in `planned`. */
 enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
-                               struct write_batch *out);
+                               struct arena *planned, struct write_batch *out);
 /* Makes row number `position` of a bulk write, in the call's arena. write_plan_rows() has succeeded. */
 enum dp_status write_plan_one(struct call *call, const struct write_request *request, struct write_plan *plan,
                               size_t position, struct index_write_row *out);

@@ -22,10 +22,11 @@ struct row_planning {
     const struct write_request *request;
     struct write_plan *plan;
     struct write_batch *batch;
-    struct map ids;       /* id keys of the request */
-    struct buffer object; /* attributes of the row that is being made */
-    struct arena *kept;   /* memory that outlives a row: id keys and the schema's names */
-    bool again;           /* the ids have been checked */
+    struct map ids;         /* id keys of the request */
+    struct buffer object;   /* attributes of the row that is being made */
+    struct arena ids_arena; /* their bytes */
+    struct arena *kept;     /* memory of the schema's names, which outlives the rows */
+    bool again;             /* the ids have been checked */
     size_t text_room;
 };
 
@@ -49,7 +50,7 @@ static enum dp_status plan_id(struct row_planning *p, const struct write_row *ro
                          id_describe(id_key_span(&key), text), id_kind_name(kind));
     if (p->again)
         return DP_OK;
-    struct span kept = arena_copy(p->kept, id_key_span(&key));
+    struct span kept = arena_copy(&p->ids_arena, id_key_span(&key));
     if (!kept.data)
         return call_nomem(call, "the ids of a write");
     status = map_put(&p->ids, kept, 0, NULL, &existing, &call->error);
@@ -329,28 +330,36 @@ static bool suits_load(const struct row_planning *p)
     return suits;
 }
 
-/* Plans the rows from `first` on and frees them. Keeps only what the schema learns from them. */
-static enum dp_status plan_bulk(struct row_planning *p, size_t first)
+/* Copies the schema, whose learned names are in memory of rows. */
+static enum dp_status keep_learned(struct row_planning *p)
+{
+    struct schema learned = p->plan->schema;
+    enum dp_status status = schema_copy(&learned, p->kept, &p->plan->schema, &p->call->error);
+    for (size_t a = 0; a < learned.count && status == DP_OK; a++)
+        p->plan->schema.attributes[a].learned = learned.attributes[a].learned;
+    return status;
+}
+
+/* Plans the rows from `first` on and frees all rows. Keeps only what the schema learns from them. */
+static enum dp_status plan_bulk(struct row_planning *p, size_t first, struct arena *planned)
 {
     struct call *call = p->call, row_call = *call;
     struct arena scratch;
-    enum dp_status status = DP_OK;
+    enum dp_status status = keep_learned(p);
+    arena_deinit(planned);
+    p->batch->rows = NULL;
+    p->batch->bulk = true;
     arena_init(&scratch, ROW_ARENA_MAX);
     row_call.arena = &scratch;
     p->call = &row_call;
-    p->batch->bulk = true;
     for (size_t i = first; i < p->request->row_count && status == DP_OK; i++) {
         size_t known = p->plan->schema.count;
         struct index_write_row row;
         status = plan_row(p, i, &row);
         if (status == DP_INVALID || status == DP_TOO_LARGE)
             name_row(p, &p->request->rows[i]);
-        if (status == DP_OK && p->plan->schema.count != known) { /* the new names are in the scratch arena */
-            struct schema learned = p->plan->schema;
-            status = schema_copy(&learned, p->kept, &p->plan->schema, &row_call.error);
-            for (size_t a = 0; a < learned.count && status == DP_OK; a++)
-                p->plan->schema.attributes[a].learned = learned.attributes[a].learned;
-        }
+        if (status == DP_OK && p->plan->schema.count != known)
+            status = keep_learned(p);
         if (status == DP_OK)
             status = call_check(&row_call);
         arena_reset(&scratch);
@@ -373,35 +382,46 @@ enum dp_status write_plan_one(struct call *call, const struct write_request *req
     return status;
 }
 
-enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
-                               struct write_batch *out)
+/* Plans the rows, until they are too many for an entry of the log. */
+static enum dp_status plan_rows(struct row_planning *p, struct arena *planned)
 {
-    struct row_planning p = {.call = call, .request = request, .plan = plan, .batch = out, .kept = call->arena};
-    const size_t known = plan->schema.count;
+    const struct write_request *request = p->request;
+    struct write_batch *out = p->batch;
     enum dp_status status = DP_OK;
+    for (size_t i = 0; i < request->row_count && status == DP_OK; i++) {
+        status = plan_row(p, i, &out->rows[i]);
+        if (status == DP_INVALID || status == DP_TOO_LARGE)
+            name_row(p, &request->rows[i]);
+        if (status != DP_OK || out->bytes <= PLANNED_BYTES_MAX)
+            continue;
+        if (suits_load(p))
+            return plan_bulk(p, i + 1, planned);
+        status = call_fail(p->call, DP_TOO_LARGE, "the write has more than %d bytes: split it%s",
+                           PLANNED_BYTES_MAX, request->key.len ? ", and give each part its own key" : "");
+    }
+    return status == DP_OK ? plan_patch(p) : status;
+}
+
+enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
+                               struct arena *planned, struct write_batch *out)
+{
+    struct call rows_call = *call;
+    struct row_planning p = {
+        .call = &rows_call, .request = request, .plan = plan, .batch = out, .kept = call->arena};
+    const size_t known = plan->schema.count;
+    rows_call.arena = planned;
     *out = (struct write_batch){.bytes = 0};
-    out->rows = arena_array(call->arena, request->row_count + 1, sizeof *out->rows);
+    out->rows = arena_array(planned, request->row_count + 1, sizeof *out->rows);
     if (!out->rows)
         return call_nomem(call, "the rows of a write");
     map_init(&p.ids, request->row_count + 1);
+    arena_init(&p.ids_arena, planned->max);
     buffer_init(&p.object, OBJECT_MAX);
-    for (size_t i = 0; i < request->row_count && status == DP_OK; i++) {
-        status = plan_row(&p, i, &out->rows[i]);
-        if (status == DP_INVALID || status == DP_TOO_LARGE)
-            name_row(&p, &request->rows[i]);
-        if (status != DP_OK || out->bytes <= PLANNED_BYTES_MAX)
-            continue;
-        if (suits_load(&p)) {
-            status = plan_bulk(&p, i + 1);
-            break;
-        }
-        status = call_fail(call, DP_TOO_LARGE, "the write has more than %d bytes: split it%s", PLANNED_BYTES_MAX,
-                           request->key.len ? ", and give each part its own key" : "");
-    }
-    if (status == DP_OK)
-        status = plan_patch(&p);
+    enum dp_status status = plan_rows(&p, planned);
+    call->error = rows_call.error;
     plan->changed |= plan->schema.count != known;
     map_deinit(&p.ids);
+    arena_deinit(&p.ids_arena);
     buffer_deinit(&p.object);
     return status;
 }

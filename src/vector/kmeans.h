@@ -46,6 +46,7 @@ struct kmeans_task {
     enum vector_metric metric;
     uint64_t seed;
     size_t samples;                   /* maximum vectors of the sample for each centroid, at least 1 */
+    size_t sample_bytes;              /* kmeans_cluster(): memory of the sample; 0: enough for a good one */
     int iterations;                   /* maximum */
     const struct kmeans_watch *watch; /* or NULL */
     bool scales; /* kmeans_cluster(), VECTOR_INNER_PRODUCT: each vector counts as if it had length 1 */

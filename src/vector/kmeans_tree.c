@@ -21,6 +21,7 @@ enum {
     TREE_FROM = 64, /* with fewer clusters there is one level */
     TREE_SAMPLES = 48,
     TREE_SAMPLES_MIN = 16,
+    TREE_SAMPLES_LEAST = 8,        /* the same where the task says how much memory the sample may take */
     TREE_SAMPLE_BYTES = 128 << 20, /* maximum memory of the sample, unless TREE_SAMPLES_MIN requires more */
     TREE_ITERATIONS = 6,
     TREE_PROBES = 8, /* vectors of the sample for each leaf that are compared with all leaves */
@@ -73,8 +74,10 @@ static float *tree_floats(size_t count, size_t dim)
 static enum dp_status tree_init(struct kmeans_tree *t)
 {
     const struct kmeans_task *task = t->task;
-    size_t k = task->k, bytes = k * task->dim * sizeof(float), samples = TREE_SAMPLE_BYTES / bytes;
-    samples = samples > TREE_SAMPLES ? TREE_SAMPLES : samples < TREE_SAMPLES_MIN ? TREE_SAMPLES_MIN : samples;
+    const size_t k = task->k, bytes = k * task->dim * sizeof(float);
+    const size_t least = task->sample_bytes ? TREE_SAMPLES_LEAST : TREE_SAMPLES_MIN;
+    size_t samples = (task->sample_bytes ? task->sample_bytes : TREE_SAMPLE_BYTES) / bytes;
+    samples = samples > TREE_SAMPLES ? TREE_SAMPLES : samples < least ? least : samples;
     t->sampled = task->n / samples < k ? task->n : k * samples;
     t->roots = (size_t)sqrt((double)k);
     t->near_room = NEAR_FAMILIES * k / t->roots;

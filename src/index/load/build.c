@@ -410,6 +410,7 @@ static enum dp_status cluster_vectors(struct call *call, struct segment_build *b
                                                                                         : VECTOR_L2,
                                      .seed = SEED,
                                      .watch = &watch,
+                                     .sample_bytes = l->sample_bytes,
                                      .scales = b->scales};
     if (task.n == 0)
         return DP_OK;

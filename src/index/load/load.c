@@ -11,7 +11,8 @@ enum {
     SEGMENT_ROWS = 1000 * 1000,
     VECTORS_MEMORY = 384 * 1024 * 1024,
     DOCUMENTS_MEMORY = 128 * 1024 * 1024,
-    WRITE_MEMORY = 8 * 1024 * 1024, /* of vectors and of documents each, for one large write */
+    WRITE_MEMORY = 4 * 1024 * 1024,         /* of vectors and of documents each, for one large write */
+    WRITE_SAMPLE_MEMORY = 12 * 1024 * 1024, /* of the vectors that its clustering learns from */
     SCRATCH_MAX = 64 * 1024 * 1024
 };
 static const uint64_t ids_memory_max = UINT64_C(16) << 30;
@@ -110,6 +111,7 @@ enum dp_status index_load_begin_write(struct call *call, struct store *store, st
     }
     l->vectorless = vectors->dim == 0;
     l->quick = true;
+    l->sample_bytes = WRITE_SAMPLE_MEMORY;
     spill_deinit(&l->waiting.vectors);
     spill_deinit(&l->waiting.documents);
     spill_init(&l->waiting.vectors, WRITE_MEMORY);

@@ -52,6 +52,7 @@ struct index_loader {
     size_t segment_rows;               /* maximum rows per segment */
     bool coarse;                       /* the segments get few lists: they are merged soon */
     bool quick;                        /* clusters with kmeans_cluster(), as folds and merges do */
+    size_t sample_bytes;               /* memory of the sample of kmeans_cluster(); 0: as it likes */
     bool leaves_fold;                  /* after its log entry it leaves the fold to others */
     struct manifest_segment *segments; /* segments that are built, but not committed */
     size_t segment_count, segment_room;
