@@ -104,23 +104,42 @@ static void fuzz_ids(struct span bytes)
     }
 }
 
-static void fuzz_documents(struct span bytes)
+/* Decompresses the bytes as the only document block of a segment, and walks the result as documents. */
+static void inflate(const struct segment_hot *hot, struct span stored)
 {
-    /* Decompresses the bytes with zstd, and walks the result as documents. */
-    struct document_block block = {.checksum = checksum64(bytes),
-                                   .stored = (uint32_t)bytes.len,
-                                   .raw = bytes.len ? bytes.data[0] * 16U + 1 : 1};
-    struct segment_hot hot = {.rows = 100, .documents = &block, .document_count = 1};
-    struct document_run run = {.count = 1, .rows = 100, .len = bytes.len};
+    struct document_run run = {.count = 1, .rows = 100, .len = stored.len};
     struct segment_document document;
     struct arena arena;
     struct dp_error error;
     struct span raw;
     arena_init(&arena, 1 << 20);
-    if (segment_inflate(&hot, &run, bytes, &arena, &raw, &error) == DP_OK)
+    if (segment_inflate(hot, &run, stored, &arena, &raw, &error) == DP_OK)
         segment_find_document(&run, raw, 99, &document, &error);
-    segment_find_document(&run, bytes, 50, &document, &error); /* walks the bytes themselves too */
     arena_deinit(&arena);
+}
+
+static void fuzz_documents(struct span bytes)
+{
+    struct document_block block = {.checksum = checksum64(bytes),
+                                   .stored = (uint32_t)bytes.len,
+                                   .raw = bytes.len ? bytes.data[0] * 16U + 1 : 1};
+    struct segment_hot hot = {
+        .format = SEGMENT_FORMAT_OLDEST, .rows = 100, .documents = &block, .document_count = 1};
+    struct document_run run = {.rows = 100};
+    struct segment_document document;
+    struct dp_error error;
+    inflate(&hot, bytes);
+    segment_find_document(&run, bytes, 50, &document, &error); /* walks the bytes themselves too */
+    uint8_t *frame = malloc(bytes.len + FORMAT_CHECKSUM_LEN);
+    if (!frame)
+        return;
+    write_u64(frame, segment_piece_checksum(bytes, 0));
+    if (bytes.len)
+        memcpy(frame + FORMAT_CHECKSUM_LEN, bytes.data, bytes.len);
+    hot.format = SEGMENT_FORMAT;
+    block.stored = (uint32_t)bytes.len + FORMAT_CHECKSUM_LEN;
+    inflate(&hot, span_of(frame, block.stored));
+    free(frame);
 }
 
 static void fuzz_deleted(uint8_t *bytes, size_t size)

@@ -36,18 +36,34 @@ static void write_rows(struct world *w, struct segment_writer *to)
         assert_int_equal(segment_write_id(&w->call, to, id_key_span(&keys[row]), row), DP_OK);
 }
 
+/* Begins a segment whose .dpr object is out->key. */
+static void begin_segment(struct world *w, struct segment_writer *to, uint64_t rows, struct written *out)
+{
+    struct ulid segment;
+    assert_true(ulid_parse(span_str("01M8NHWQGE6ZHDX39ZES098W6F"), &segment));
+    key_of_dpr(&out->key, span_str("rows"), &segment, &segment);
+    assert_int_equal(segment_write_begin(&w->call, to, w->store, &out->key, &segment, SEGMENT_DIM, rows), DP_OK);
+}
+
+static void end_segment(struct world *w, struct segment_writer *to, const struct segment_lists *lists,
+                        struct written *out)
+{
+    assert_int_equal(segment_write_end(&w->call, to, lists, &out->listed), DP_OK);
+    segment_writer_deinit(to);
+    struct store_read_req req = {.key = object_key_span(&out->key), .len = STORE_TO_END};
+    assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
+    out->bytes = arena_copy(&w->arena, req.bytes.span);
+    store_read_release(&req, 1);
+}
+
 /* Writes a segment; `optional`: with two cold optional sections and two hot ones, of which one is empty. */
 static void write_segment(struct world *w, bool optional, struct written *out)
 {
     static const uint32_t list_rows[1] = {ROWS};
     static const uint64_t list_checksums[1] = {7};
     const struct segment_lists lists = {100, 50, 1, 1, list_rows, list_checksums};
-    const char *const id = "01M8NHWQGE6ZHDX39ZES098W6F";
     struct segment_writer to;
-    struct ulid segment;
-    assert_true(ulid_parse(span_str(id), &segment));
-    key_of_dpr(&out->key, span_str("rows"), &segment, &segment);
-    assert_int_equal(segment_write_begin(&w->call, &to, w->store, &out->key, &segment, SEGMENT_DIM, ROWS), DP_OK);
+    begin_segment(w, &to, ROWS, out);
     write_rows(w, &to);
     if (optional) {
         for (uint8_t i = 0; i < PIECES; i++)
@@ -60,12 +76,7 @@ static void write_segment(struct world *w, bool optional, struct written *out)
         assert_int_equal(segment_add_section(&w->call, &to, SECTION_ATTRIBUTES, span_str("")), DP_OK);
         assert_int_equal(segment_hot_left(&to, 1), left - strlen("one two"));
     }
-    assert_int_equal(segment_write_end(&w->call, &to, &lists, &out->listed), DP_OK);
-    segment_writer_deinit(&to);
-    struct store_read_req req = {.key = object_key_span(&out->key), .len = STORE_TO_END};
-    assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
-    out->bytes = arena_copy(&w->arena, req.bytes.span);
-    store_read_release(&req, 1);
+    end_segment(w, &to, &lists, out);
 }
 
 static struct span hot_bytes(const struct written *s)
@@ -132,6 +143,109 @@ static void test_segment_finds_every_changed_byte_of_its_hot_part(void **state)
     }
 }
 
+/* ---- documents -------------------------------------------------------------------------------------------- */
+
+enum { DOCUMENTS = 300, LONG_ROW = 100, LONG_LEN = 200 * 1000, SAMPLES = 100, DICTIONARY = 8192 };
+
+/* Makes the document of a row. One document is longer than a frame can be. */
+static struct span document_of(struct world *w, uint32_t row)
+{
+    if (row == LONG_ROW) {
+        char *text = arena_alloc(&w->arena, LONG_LEN);
+        assert_non_null(text);
+        for (size_t i = 0; i < LONG_LEN; i++)
+            text[i] = (char)('a' + i * i % 23);
+        return span_of(text, LONG_LEN);
+    }
+    return span_str(arena_printf(&w->arena,
+                                 "{\"package\":\"lib%u\",\"section\":\"libs\",\"text\":\"a shared library for "
+                                 "the number %u, which other programs use\",\"size\":%u}",
+                                 row, row * 7919, row * 104729));
+}
+
+static void write_documents(struct world *w, struct segment_writer *to)
+{
+    size_t sizes[SAMPLES];
+    struct buffer samples;
+    buffer_init(&samples, 1 << 20);
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        struct span document = document_of(w, i);
+        sizes[i] = document.len;
+        buffer_append(&samples, document);
+    }
+    for (uint32_t row = 0; row < DOCUMENTS; row++)
+        assert_int_equal(segment_write_vectors(&w->call, to, NULL, 0), DP_OK);
+    assert_int_equal(segment_write_dictionary(&w->call, to, buffer_span(&samples), sizes, SAMPLES, DICTIONARY),
+                     DP_OK);
+    buffer_deinit(&samples);
+    for (uint32_t row = 0; row < DOCUMENTS; row++) {
+        struct id_key key;
+        assert_int_equal(id_encode((struct index_id){.number = row}, &key, &w->call.error), DP_OK);
+        assert_int_equal(segment_write_document(&w->call, to, id_key_span(&key), document_of(w, row)), DP_OK);
+    }
+    for (uint32_t row = 0; row < DOCUMENTS; row++) {
+        struct id_key key;
+        assert_int_equal(id_encode((struct index_id){.number = row}, &key, &w->call.error), DP_OK);
+        assert_int_equal(segment_write_id(&w->call, to, id_key_span(&key), row), DP_OK);
+    }
+}
+
+static enum dp_status read_document(struct world *w, const struct written *s, const struct segment_hot *hot,
+                                    uint32_t row, struct segment_document *out)
+{
+    struct document_run run = segment_documents_of(hot, row);
+    struct span stored, raw;
+    assert_true(span_sub(s->bytes, run.offset, run.len, &stored));
+    enum dp_status status = segment_inflate(hot, &run, stored, &w->arena, &raw, &w->call.error);
+    return status == DP_OK ? segment_find_document(&run, raw, row, out, &w->call.error) : status;
+}
+
+static void test_segment_documents_lie_in_frames_with_a_dictionary(void **state)
+{
+    static const uint32_t list_rows[1] = {DOCUMENTS};
+    static const uint64_t list_checksums[1];
+    struct world *w = *state;
+    const struct segment_lists lists = {0, 0, 0, 1, list_rows, list_checksums};
+    struct written s = {0};
+    struct segment_writer to;
+    struct segment_hot hot;
+    begin_segment(w, &to, DOCUMENTS, &s);
+    write_documents(w, &to);
+    end_segment(w, &to, &lists, &s);
+    assert_int_equal(segment_parse_hot(hot_bytes(&s), &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
+    assert_non_null(hot.dictionary);
+    assert_true(hot.document_bytes > LONG_LEN);
+    for (uint32_t row = 0; row < DOCUMENTS; row++) {
+        struct segment_document document;
+        struct document_run run = segment_documents_of(&hot, row);
+        assert_true(row == LONG_ROW ? run.rows == 1 && run.count == 4 : run.count == 1);
+        assert_int_equal(read_document(w, &s, &hot, row, &document), DP_OK);
+        assert_true(span_equal(document.json, document_of(w, row)));
+    }
+    segment_hot_deinit(&hot);
+}
+
+/* A frame at the place of another one has a checksum that does not fit. */
+static void test_segment_notices_a_frame_at_the_wrong_place(void **state)
+{
+    static const uint32_t list_rows[1] = {DOCUMENTS};
+    static const uint64_t list_checksums[1];
+    struct world *w = *state;
+    const struct segment_lists lists = {0, 0, 0, 1, list_rows, list_checksums};
+    struct written s = {0};
+    struct segment_writer to;
+    struct segment_hot hot;
+    struct segment_document document;
+    begin_segment(w, &to, DOCUMENTS, &s);
+    write_documents(w, &to);
+    end_segment(w, &to, &lists, &s);
+    assert_int_equal(segment_parse_hot(hot_bytes(&s), &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
+    hot.documents[0].offset = hot.documents[1].offset;
+    hot.documents[0].stored = hot.documents[1].stored;
+    assert_int_equal(read_document(w, &s, &hot, 0, &document), DP_CORRUPT);
+    segment_hot_deinit(&hot);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -139,6 +253,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_segment_has_the_optional_sections_that_were_written),
         IN_MEMORY(test_segment_needs_no_optional_section),
+        IN_MEMORY(test_segment_documents_lie_in_frames_with_a_dictionary),
+        IN_MEMORY(test_segment_notices_a_frame_at_the_wrong_place),
         IN_MEMORY(test_segment_finds_every_changed_byte_of_its_hot_part),
     };
     return test_run(tests);

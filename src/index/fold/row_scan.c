@@ -268,7 +268,7 @@ static enum dp_status take_vectors(struct scan_walk *w, const struct scan_piece 
             return call_fail(w->call, DP_CORRUPT, "the vectors of row %u lie outside their section", row->row);
         struct span numbers = span_of(stored.data, (size_t)hot->dim * sizeof(float));
         struct cursor sum = cursor_over(span_of(stored.data + numbers.len, FORMAT_CHECKSUM_LEN));
-        if (cursor_u64(&sum) != segment_vector_checksum(numbers, first + i))
+        if (cursor_u64(&sum) != segment_piece_checksum(numbers, first + i))
             return call_fail(w->call, DP_CORRUPT, "the checksum of a vector of row %u does not fit", row->row);
         memcpy(scan->vectors + i * hot->dim, numbers.data, numbers.len);
     }

@@ -30,6 +30,7 @@
 #include "base/checksum.h"
 #include "faiss/write.h"
 #include "index/load/sections.h"
+#include "index/load/train.h"
 #include "os/thread.h"
 #include "vector/distance.h"
 
@@ -332,6 +333,8 @@ static enum dp_status write_rows(struct call *call, struct segment_build *b, str
         if (status == DP_OK && r % 1024 == 0)
             status = call_check(call);
     }
+    if (status == DP_OK)
+        status = load_train_dictionary(call, b, w);
     for (size_t r = 0; r < l->waiting.count && status == DP_OK; r++) {
         const struct waiting_row *row = &l->waiting.rows[b->order[r]];
         status = segment_write_document(call, w, b->keys[b->order[r]],

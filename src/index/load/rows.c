@@ -49,10 +49,10 @@ static bool segment_is_full(const struct index_loader *l)
     if (l->waiting.count == 0)
         return false;
     uint64_t rows = l->waiting.count;
-    uint64_t blocks = 2 * (l->waiting.documents.len + rows * (ID_KEY_MAX + 4)) / (32 * 1024) + 2;
+    uint64_t frames = 2 * (l->waiting.documents.len + rows * (ID_KEY_MAX + 4)) / (8 * 1024) + 2;
     uint64_t id_blocks = rows * (ID_KEY_MAX + 5) / (15 * 1024) + 1;
     uint64_t hot =
-        rows * 10 / 8 + blocks * 20 + id_blocks * (ID_KEY_MAX + 17) + l->waiting.window_rows * 5 + 12 * 4096;
+        rows * 10 / 8 + frames * 5 + id_blocks * (ID_KEY_MAX + 17) + l->waiting.window_rows * 5 + 12 * 4096;
     return rows >= l->segment_rows || hot > HOT_BYTES || l->waiting.vectors.len >= vectors_bytes_max ||
            l->waiting.documents.len >= documents_bytes_max;
 }

@@ -43,7 +43,7 @@ enum dp_status fetch_verify_vectors(struct call *call, const struct segment *seg
     for (uint64_t i = 0; i < count; i++) {
         struct span floats = fetch_floats(segment, vectors, i);
         struct cursor sum = cursor_over(span_of(floats.data + floats.len, FORMAT_CHECKSUM_LEN));
-        if (cursor_u64(&sum) != segment_vector_checksum(floats, first + i))
+        if (cursor_u64(&sum) != segment_piece_checksum(floats, first + i))
             return call_fail(call, DP_CORRUPT, "%s: the checksum of vector %" PRIu64 " does not fit",
                              segment->dpr_key.text, first + i);
     }

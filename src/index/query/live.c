@@ -33,9 +33,7 @@ static enum dp_status check_limits(struct call *call, const struct view *view, b
     for (size_t i = 0; documents && i < base->manifest.segment_count; i++) {
         if (view_hides(view, i))
             continue;
-        const struct segment_hot *hot = &base->segments[i].segment->hot;
-        for (size_t b = 0; b < hot->document_count; b++)
-            bytes += hot->documents[b].raw;
+        bytes += base->segments[i].segment->hot.document_bytes;
     }
     for (size_t i = 0; documents && i < live->tail_count; i++)
         bytes += live->tail[i]->document.len;

@@ -25,6 +25,7 @@ enum {
     SEGMENT_ROWS_MAX = 4 * 1000 * 1000,
     SEGMENT_HOT_MAX = 4 * 1024 * 1024,
     SEGMENT_SECTIONS_MAX = 64,
+    SEGMENT_DICTIONARY_MAX = 32 * 1024,
     SEGMENT_BLOCK_MAX = 64 * 1024,    /* bytes of a document block before compression */
     SEGMENT_ID_BLOCK_MAX = 16 * 1024, /* bytes of an id block */
 
@@ -36,6 +37,8 @@ enum {
     LIST_FIXED = 32, /* the bytes of LIST before its entries */
     LIST_ENTRY = 12,
     DOCUMENT_ENTRY = 20,
+    FRAME_TABLE_FIXED = 8, /* the bytes of DFRM before its entries */
+    FRAME_ENTRY_MIN = 2,
     WINDOW_ENTRY_MIN = 2,
     ID_ENTRY_MIN = 17 + 2,   /* an entry of IBLK with the shortest id key */
     ID_ENTRY_MAX = 17 + 129, /* with the longest one */
@@ -68,9 +71,11 @@ enum section_kind {
     SECTION_FILTER, /* this section and all later ones are in the hot part */
     SECTION_LISTS,
     SECTION_WINDOWS,
-    SECTION_DOCUMENT_INDEX,
+    SECTION_DOCUMENT_INDEX, /* of format 1 */
+    SECTION_FRAMES,         /* of later formats */
     SECTION_ID_INDEX,
-    SECTION_CENTROIDS, /* this section and all later ones are optional */
+    SECTION_DICTIONARY, /* this section and all later ones are optional */
+    SECTION_CENTROIDS,
     SECTION_TERM_INDEX,
     SECTION_FREQUENT_TERMS,
     SECTION_LENGTHS,
@@ -79,8 +84,8 @@ enum section_kind {
 };
 
 static const char section_types[SECTION_KINDS][SECTION_TYPE_LEN + 1] = {
-    "VECS", "DOCS", "IDXS", "RBQ1", "TDIC", "POST", "ACOL", "AVAL", "FILT",
-    "LIST", "WIND", "DBLK", "IBLK", "CENT", "TIDX", "TFRQ", "LENS", "ASUM"};
+    "VECS", "DOCS", "IDXS", "RBQ1", "TDIC", "POST", "ACOL", "AVAL", "FILT", "LIST",
+    "WIND", "DBLK", "DFRM", "IBLK", "DICT", "CENT", "TIDX", "TFRQ", "LENS", "ASUM"};
 
 static inline bool section_is_hot(enum section_kind kind)
 {
@@ -90,7 +95,14 @@ static inline bool section_is_hot(enum section_kind kind)
 /* Returns whether a segment may lack the section. A reader does without it; a merge may make it. */
 static inline bool section_is_optional(enum section_kind kind)
 {
-    return kind >= SECTION_CENTROIDS || (kind >= SECTION_FIRST_CODES && kind < SECTION_FILTER);
+    return kind >= SECTION_DICTIONARY || (kind >= SECTION_FIRST_CODES && kind < SECTION_FILTER);
+}
+
+/* Returns whether a segment of the format must have the section. */
+static inline bool section_is_required(enum section_kind kind, uint32_t format)
+{
+    enum section_kind unused = format == SEGMENT_FORMAT_OLDEST ? SECTION_FRAMES : SECTION_DOCUMENT_INDEX;
+    return kind != unused && !section_is_optional(kind);
 }
 
 /* Returns the bytes of one vector in a .dpr object: its floats and a checksum. */

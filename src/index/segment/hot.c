@@ -8,6 +8,8 @@
 
 #include <inttypes.h>
 
+#include <zstd.h>
+
 #include "base/checksum.h"
 #include "index/segment/key_filter.h"
 
@@ -93,7 +95,7 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
             return status;
     }
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++) {
-        if (!p->sections[kind].there && !section_is_optional(kind))
+        if (!p->sections[kind].there && section_is_required(kind, format))
             return dp_fail(p->error, DP_CORRUPT, "section %s is missing", section_types[kind]);
     }
     return DP_OK;
@@ -164,7 +166,8 @@ static enum dp_status parse_windows(struct hot_parser *p)
                                                     : fail_corrupt(p, "section WIND and the vectors disagree");
 }
 
-static enum dp_status parse_documents(struct hot_parser *p)
+/* Parses the document index of format 1. */
+static enum dp_status parse_document_index(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
     const struct segment_section *stored = &p->sections[SECTION_DOCUMENTS];
@@ -185,6 +188,7 @@ static enum dp_status parse_documents(struct hot_parser *p)
         b->raw = cursor_u32(&c);
         b->offset = stored->offset + at;
         at += b->stored;
+        out->document_bytes += b->raw;
         bool more = before && before->first_row == b->first_row; /* b is another piece of a long document */
         bool after_more = i > 1 && !more && before->first_row == before[-1].first_row;
         if (b->stored == 0 || b->raw == 0 || b->raw > SEGMENT_BLOCK_MAX || b->first_row >= out->rows ||
@@ -196,6 +200,49 @@ static enum dp_status parse_documents(struct hot_parser *p)
     if (out->document_count > 1 && last[-1].first_row == last->first_row && last->first_row + 1 != out->rows)
         return fail_corrupt(p, "section DBLK does not reach the last row");
     return at == stored->len ? DP_OK : fail_corrupt(p, "sections DOCS and DBLK disagree");
+}
+
+/* Parses the frame table of format 2. A frame without rows holds more of the document before. */
+static enum dp_status parse_frames(struct hot_parser *p)
+{
+    struct segment_hot *out = p->out;
+    const struct segment_section *stored = &p->sections[SECTION_DOCUMENTS];
+    struct cursor c = cursor_over(p->sections[SECTION_FRAMES].bytes);
+    out->document_bytes = cursor_u64(&c);
+    out->documents = arena_array(&out->arena, c.rest.len / FRAME_ENTRY_MIN + 1, sizeof *out->documents);
+    if (!out->documents)
+        return dp_fail_nomem(p->error, "a segment's frames");
+    uint64_t at = 0, row = 0, before = 0; /* the rows so far, and the rows of the document run before */
+    while (c.rest.len && !c.failed) {
+        uint64_t rows = cursor_varint(&c), len = cursor_varint(&c);
+        if (c.failed || (rows == 0 && before != 1) || rows > out->rows - row || len <= FORMAT_CHECKSUM_LEN ||
+            len > stored->len - at)
+            return fail_corrupt(p, "section DFRM is malformed");
+        before = rows ? rows : before;
+        out->documents[out->document_count++] = (struct document_block){
+            .offset = stored->offset + at, .first_row = (uint32_t)(rows ? row : row - 1), .stored = (uint32_t)len};
+        row += rows;
+        at += len;
+    }
+    return !c.failed && row == out->rows && at == stored->len ? DP_OK
+                                                              : fail_corrupt(p, "sections DOCS and DFRM disagree");
+}
+
+static enum dp_status parse_documents(struct hot_parser *p)
+{
+    return p->out->format == SEGMENT_FORMAT_OLDEST ? parse_document_index(p) : parse_frames(p);
+}
+
+/* Makes the dictionary of the documents ready for use. */
+static enum dp_status parse_dictionary(struct hot_parser *p)
+{
+    const struct segment_section *s = &p->sections[SECTION_DICTIONARY];
+    if (!s->there)
+        return DP_OK;
+    if (s->len == 0 || s->len > SEGMENT_DICTIONARY_MAX)
+        return fail_corrupt(p, "section DICT has the wrong length");
+    p->out->dictionary = ZSTD_createDDict(s->bytes.data, s->bytes.len);
+    return p->out->dictionary ? DP_OK : fail_corrupt(p, "section DICT is not a dictionary");
 }
 
 static enum dp_status parse_ids(struct hot_parser *p)
@@ -233,7 +280,7 @@ static enum dp_status keep_sections(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++) {
-        if (!section_is_optional(kind) || !p->sections[kind].there)
+        if (!section_is_optional(kind) || kind == SECTION_DICTIONARY || !p->sections[kind].there)
             continue;
         struct segment_section *s = &out->sections[kind];
         *s = p->sections[kind];
@@ -270,6 +317,8 @@ enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segmen
     if (status == DP_OK)
         status = parse_documents(&p);
     if (status == DP_OK)
+        status = parse_dictionary(&p);
+    if (status == DP_OK)
         status = parse_ids(&p);
     if (status == DP_OK)
         status = keep_sections(&p);
@@ -280,6 +329,7 @@ enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segmen
 
 void segment_hot_deinit(struct segment_hot *hot)
 {
+    ZSTD_freeDDict(hot->dictionary);
     arena_deinit(&hot->arena);
     *hot = (struct segment_hot){0};
 }

@@ -7,9 +7,11 @@
 
 #include "base/checksum.h"
 
-uint64_t segment_vector_checksum(struct span floats, uint64_t number)
+enum { FRAMES_FROM = 2 }; /* the first format whose document blocks begin with their checksum */
+
+uint64_t segment_piece_checksum(struct span bytes, uint64_t number)
 {
-    return checksum64(floats) ^ (number + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    return checksum64(bytes) ^ (number + 1) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 void segment_vectors_of(const struct segment_hot *hot, uint64_t row, uint64_t *first, uint64_t *count)
@@ -52,27 +54,75 @@ struct document_run segment_documents_of(const struct segment_hot *hot, uint64_t
                                  b->offset,    last->offset + last->stored - b->offset};
 }
 
-enum dp_status segment_inflate(const struct segment_hot *hot, const struct document_run *run, struct span stored,
-                               struct arena *arena, struct span *raw, struct dp_error *error)
+/* A document block to decompress. */
+struct packed_block {
+    struct span bytes; /* its zstd frame */
+    size_t raw;        /* bytes decompressed */
+};
+
+/* Verifies the checksum of block `number` of a run. */
+static enum dp_status unwrap_block(const struct segment_hot *hot, const struct document_run *run, size_t number,
+                                   struct span stored, struct packed_block *out, struct dp_error *error)
 {
-    size_t total = 0;
-    for (size_t i = 0; i < run->count; i++)
-        total += hot->documents[run->first + i].raw;
-    uint8_t *out = arena_alloc(arena, total + 1);
-    if (!out)
-        return dp_fail_nomem(error, "documents");
-    *raw = span_of(out, total);
+    const struct document_block *b = &hot->documents[number];
+    struct span bytes;
+    bool sound = span_sub(stored, b->offset - run->offset, b->stored, &bytes);
+    if (hot->format < FRAMES_FROM) {
+        sound = sound && checksum64(bytes) == b->checksum;
+        *out = (struct packed_block){bytes, b->raw};
+    } else if (sound) {
+        struct cursor c = cursor_over(bytes);
+        sound = cursor_u64(&c) == segment_piece_checksum(c.rest, number) && !c.failed;
+        *out = (struct packed_block){.bytes = c.rest};
+    }
+    if (!sound)
+        return dp_fail(error, DP_CORRUPT, "the checksum of document block %zu does not fit", number);
+    if (hot->format >= FRAMES_FROM) {
+        unsigned long long raw = ZSTD_getFrameContentSize(out->bytes.data, out->bytes.len);
+        if (raw == 0 || raw > SEGMENT_BLOCK_MAX) /* also both kinds of failure */
+            return dp_fail(error, DP_CORRUPT, "document block %zu is malformed", number);
+        out->raw = (size_t)raw;
+    }
+    return DP_OK;
+}
+
+static enum dp_status inflate_blocks(const struct segment_hot *hot, const struct document_run *run,
+                                     const struct packed_block *blocks, ZSTD_DCtx *zstd, uint8_t *out,
+                                     struct dp_error *error)
+{
     for (size_t i = 0; i < run->count; i++) {
-        const struct document_block *b = &hot->documents[run->first + i];
-        struct span bytes;
-        if (!span_sub(stored, b->offset - run->offset, b->stored, &bytes) || checksum64(bytes) != b->checksum)
-            return dp_fail(error, DP_CORRUPT, "the checksum of document block %zu does not fit", run->first + i);
-        size_t len = ZSTD_decompress(out, b->raw, bytes.data, bytes.len);
+        const struct packed_block *b = &blocks[i];
+        size_t len = ZSTD_decompress_usingDDict(zstd, out, b->raw, b->bytes.data, b->bytes.len, hot->dictionary);
         if (len != b->raw)
             return dp_fail(error, DP_CORRUPT, "document block %zu does not decompress", run->first + i);
         out += len;
     }
     return DP_OK;
+}
+
+enum dp_status segment_inflate(const struct segment_hot *hot, const struct document_run *run, struct span stored,
+                               struct arena *arena, struct span *raw, struct dp_error *error)
+{
+    struct packed_block *blocks = arena_array(arena, run->count, sizeof *blocks);
+    if (!blocks)
+        return dp_fail_nomem(error, "documents");
+    size_t total = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        enum dp_status status = unwrap_block(hot, run, run->first + i, stored, &blocks[i], error);
+        if (status)
+            return status;
+        total += blocks[i].raw;
+    }
+    uint8_t *out = arena_alloc(arena, total + 1);
+    ZSTD_DCtx *zstd = ZSTD_createDCtx();
+    if (!out || !zstd) {
+        ZSTD_freeDCtx(zstd);
+        return dp_fail_nomem(error, "documents");
+    }
+    enum dp_status status = inflate_blocks(hot, run, blocks, zstd, out, error);
+    ZSTD_freeDCtx(zstd);
+    *raw = span_of(out, total);
+    return status;
 }
 
 enum dp_status segment_find_document(const struct document_run *run, struct span raw, uint64_t row,

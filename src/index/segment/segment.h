@@ -13,10 +13,13 @@
 
 /* A document block. Blocks with the same first_row hold the pieces of one long document. */
 struct document_block {
-    uint64_t offset;   /* of its first byte in the object */
-    uint64_t checksum; /* of its compressed bytes */
+    uint64_t offset; /* of its first byte in the object */
     uint32_t first_row;
-    uint32_t stored, raw; /* bytes compressed, and decompressed */
+    uint32_t stored; /* bytes */
+
+    /* Of format 1. Blocks of later formats begin with their checksum, and say how many bytes they hold. */
+    uint64_t checksum; /* of its bytes */
+    uint32_t raw;      /* bytes decompressed */
 };
 
 /* An id block: sorted id keys, each with its row number. */
@@ -43,6 +46,8 @@ struct segment_section {
     uint64_t checksum; /* of its bytes. Who reads a part of a cold section needs checksums inside the section. */
 };
 
+struct ZSTD_DDict_s;
+
 /* A parsed hot part. It does not change after segment_parse_hot(). */
 struct segment_hot {
     struct arena arena; /* owns the arrays below */
@@ -60,6 +65,8 @@ struct segment_hot {
     size_t window_count;
     struct document_block *documents;
     size_t document_count;
+    uint64_t document_bytes;         /* of all documents decompressed */
+    struct ZSTD_DDict_s *dictionary; /* for the documents; or NULL */
     struct id_block *ids;
     size_t id_count;
     struct segment_section sections[SECTION_KINDS]; /* the optional ones; see segment_section() */
@@ -77,9 +84,9 @@ const struct segment_section *segment_section(const struct segment_hot *hot, enu
 
 /* Finds the vectors of a row: *count of them from number *first on. */
 void segment_vectors_of(const struct segment_hot *hot, uint64_t row, uint64_t *first, uint64_t *count);
-/* Returns the XXH3-64 of the floats' bytes, mixed with the vector's number. So a vector at the place of another
- * one has the wrong checksum. */
-uint64_t segment_vector_checksum(struct span floats, uint64_t number);
+/* Returns the XXH3-64 of the bytes of a vector or a document block, mixed with its number. So a piece at the place of
+ * another one has the wrong checksum. */
+uint64_t segment_piece_checksum(struct span bytes, uint64_t number);
 
 /* ---- documents ---------------------------------------------------------------------------------------- */
 

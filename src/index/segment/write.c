@@ -5,9 +5,9 @@
  *
  * VECS    := vector*                            full precision, in row order; windows of a row side by side
  * vector  := f32[dim] u64 checksum              XXH3-64 of the floats XOR (number + 1) * 0x9e3779b97f4a7c15
- * DOCS    := zstd frame*                        each of at most 64 KiB before compression
+ * DOCS    := (u64 checksum, zstd frame)*        each of at most 64 KiB before compression; checksum: as of a vector
  *   raw   := (varint len, id key, varint len, JSON)*     rows in order; a longer document fills
- *                                               several blocks of 64 KiB, without other documents
+ *                                               several frames of 64 KiB, without other documents
  * IDXS    := id block*                          sorted by key; each of at most 16 KiB
  *   block := (u8 len, id key, u32 row)*
  *
@@ -22,15 +22,18 @@
  * LIST    := u64 .ivf size, u64 .ivf head length, u64 checksum of that head, u32 nlist, u32 0,
  *            (u64 checksum of the list's bytes, u32 rows that it owns)[nlist]
  * WIND    := (varint row - row before, varint vectors - 1; 0 for a row without vector)*  rows with none or several
- * DBLK    := (u64 checksum, u32 first row, u32 stored bytes, u32 raw bytes)*   one for each document block
+ * DFRM    := u64 bytes of all documents, (varint rows, varint bytes in DOCS)*   one for each frame of DOCS; 0 rows: it
+ *            holds more of the document before
+ * DICT    := the zstd dictionary of DOCS        optional, at most 32 KiB
  * IBLK    := (u64 checksum, u32 bytes, u32 entries, u8 len, first key)*        one for each id block
  *
- * The checksum of a block or list is the XXH3-64 of its stored (compressed) bytes.
+ * The checksum of an id block or list is the XXH3-64 of its bytes.
  */
 #include "index/segment/write.h"
 
 #include <assert.h>
 
+#include <zdict.h>
 #include <zstd.h>
 
 #include "base/alloc.h"
@@ -38,7 +41,9 @@
 
 enum {
     ZSTD_LEVEL = 3,
-    BLOCK_TARGET = 32 * 1024, /* a document block ends at this size, so a hit costs few bytes */
+    FRAME_TARGET = 8 * 1024, /* a frame holds whole documents of so many bytes, so a hit costs few bytes */
+    SAMPLES_MAX = 2000,      /* of a dictionary's statistics */
+    DICTIONARY_MIN = 1024,
     DOCUMENT_MAX = INDEX_DOCUMENT_MAX + 256,
     INDEX_MAX = SEGMENT_HOT_MAX
 };
@@ -50,10 +55,10 @@ enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, 
     *w = (struct segment_writer){.id = *id, .dim = dim, .filter_len = key_filter_len(rows), .open = SECTION_KINDS};
     object_writer_init(&w->object, store, key);
     buffer_init(&w->windows, INDEX_MAX);
-    buffer_init(&w->document_index, INDEX_MAX);
+    buffer_init(&w->frames, INDEX_MAX);
     buffer_init(&w->id_index, INDEX_MAX);
-    buffer_init(&w->raw, DOCUMENT_MAX + BLOCK_TARGET);
-    buffer_init(&w->stored, ZSTD_COMPRESSBOUND(SEGMENT_BLOCK_MAX));
+    buffer_init(&w->raw, DOCUMENT_MAX + FRAME_TARGET);
+    buffer_init(&w->stored, FORMAT_CHECKSUM_LEN + ZSTD_COMPRESSBOUND(SEGMENT_BLOCK_MAX));
     buffer_init(&w->ids_block, SEGMENT_ID_BLOCK_MAX);
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
         buffer_init(&w->sections[kind].bytes, INDEX_MAX);
@@ -61,6 +66,8 @@ enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, 
     w->zstd = ZSTD_createCCtx();
     if (!w->filter || !w->zstd)
         return call_nomem(call, "a segment's writer");
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_dictIDFlag, 0);
     struct buffer bytes;
     buffer_init(&bytes, SEGMENT_HEAD_LEN);
     buffer_append_str(&bytes, SEGMENT_MAGIC);
@@ -77,7 +84,7 @@ void segment_writer_deinit(struct segment_writer *w)
 {
     object_writer_deinit(&w->object);
     buffer_deinit(&w->windows);
-    buffer_deinit(&w->document_index);
+    buffer_deinit(&w->frames);
     buffer_deinit(&w->id_index);
     buffer_deinit(&w->raw);
     buffer_deinit(&w->stored);
@@ -86,8 +93,10 @@ void segment_writer_deinit(struct segment_writer *w)
         buffer_deinit(&w->sections[kind].bytes);
     mem_free(w->filter);
     ZSTD_freeCCtx(w->zstd);
+    ZSTD_freeCDict(w->dictionary);
     w->filter = NULL;
     w->zstd = NULL;
+    w->dictionary = NULL;
 }
 
 enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors,
@@ -98,7 +107,7 @@ enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w
         enum dp_status status = object_write(call, &w->object, floats);
         if (status)
             return status;
-        uint64_t sum = segment_vector_checksum(floats, w->vectors++);
+        uint64_t sum = segment_piece_checksum(floats, w->vectors++);
         uint8_t bytes[FORMAT_CHECKSUM_LEN];
         for (int b = 0; b < FORMAT_CHECKSUM_LEN; b++)
             bytes[b] = (uint8_t)(sum >> (8 * b));
@@ -115,35 +124,73 @@ enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w
     return DP_OK;
 }
 
-/* Compresses one document block, writes it, and adds its entry to the document index. */
-static enum dp_status put_block(struct call *call, struct segment_writer *w, struct span raw)
+/* Fills `out` with samples from begin to end, as far as they fit, so that it has all kinds of documents. */
+static void choose_content(struct span samples, const size_t *sizes, size_t count, struct buffer *out)
+{
+    size_t step = samples.len / out->max + 1;
+    for (size_t i = 0, at = 0; i < count; at += sizes[i++]) {
+        if (i % step == 0 && out->len + sizes[i] <= out->max)
+            buffer_append(out, span_of(samples.data + at, sizes[i]));
+    }
+}
+
+enum dp_status segment_write_dictionary(struct call *call, struct segment_writer *w, struct span samples,
+                                        const size_t *sizes, size_t count, size_t max)
+{
+    const ZDICT_params_t parameters = {.compressionLevel = ZSTD_LEVEL};
+    uint8_t dictionary[SEGMENT_DICTIONARY_MAX];
+    struct buffer content;
+    max = max < SEGMENT_DICTIONARY_MAX ? max : SEGMENT_DICTIONARY_MAX;
+    if (max < DICTIONARY_MIN || count == 0)
+        return DP_OK;
+    buffer_init(&content, max - max / 8); /* the rest is for the statistics */
+    choose_content(samples, sizes, count, &content);
+    enum dp_status status = buffer_check(&content, "a dictionary", &call->error);
+    size_t len = 0;
+    if (status == DP_OK && content.len)
+        len = ZDICT_finalizeDictionary(dictionary, max, content.data, content.len, samples.data, sizes,
+                                       (unsigned)(count < SAMPLES_MAX ? count : SAMPLES_MAX), parameters);
+    buffer_deinit(&content);
+    if (status || len == 0 || ZDICT_isError(len))
+        return status;
+    w->dictionary = ZSTD_createCDict(dictionary, len, ZSTD_LEVEL);
+    if (!w->dictionary || ZSTD_isError(ZSTD_CCtx_refCDict(w->zstd, w->dictionary)))
+        return call_nomem(call, "a dictionary");
+    return segment_add_section(call, w, SECTION_DICTIONARY, span_of(dictionary, len));
+}
+
+/* Compresses a frame of `rows` documents, or more of the document before (0), writes it, and adds its entry to the
+ * frame table. */
+static enum dp_status put_frame(struct call *call, struct segment_writer *w, struct span raw, uint64_t rows)
 {
     buffer_clear(&w->stored);
     size_t room = ZSTD_compressBound(raw.len);
-    uint8_t *to = buffer_reserve(&w->stored, room);
+    uint8_t *to = buffer_reserve(&w->stored, FORMAT_CHECKSUM_LEN + room);
     enum dp_status status = buffer_check(&w->stored, "a document block", &call->error);
     if (status)
         return status;
-    size_t len = ZSTD_compressCCtx(w->zstd, to, room, raw.data, raw.len, ZSTD_LEVEL);
+    size_t len = ZSTD_compress2(w->zstd, to + FORMAT_CHECKSUM_LEN, room, raw.data, raw.len);
     if (ZSTD_isError(len))
         return call_nomem(call, "compressing documents");
-    w->stored.len = len;
-    buffer_u64(&w->document_index, checksum64(buffer_span(&w->stored)));
-    buffer_u32(&w->document_index, w->raw_first_row);
-    buffer_u32(&w->document_index, (uint32_t)len);
-    buffer_u32(&w->document_index, (uint32_t)raw.len);
+    buffer_u64(&w->stored, segment_piece_checksum(span_of(to + FORMAT_CHECKSUM_LEN, len), w->frame_count++));
+    w->stored.len += len;
+    w->raw_bytes += raw.len;
+    buffer_varint(&w->frames, rows);
+    buffer_varint(&w->frames, w->stored.len);
     return object_write(call, &w->object, buffer_span(&w->stored));
 }
 
 static enum dp_status close_documents(struct call *call, struct segment_writer *w)
 {
     struct span left = buffer_span(&w->raw);
+    uint64_t rows = w->documents - w->raw_first_row;
     while (left.len) {
         size_t len = left.len > SEGMENT_BLOCK_MAX ? SEGMENT_BLOCK_MAX : left.len;
-        enum dp_status status = put_block(call, w, span_of(left.data, len));
+        enum dp_status status = put_frame(call, w, span_of(left.data, len), rows);
         if (status)
             return status;
         left = span_of(left.data + len, left.len - len);
+        rows = 0;
     }
     buffer_clear(&w->raw);
     w->raw_first_row = (uint32_t)w->documents;
@@ -155,7 +202,7 @@ enum dp_status segment_write_document(struct call *call, struct segment_writer *
 {
     if (w->documents == 0)
         w->documents_at = w->object.size;
-    if (w->raw.len && w->raw.len + key.len + json.len + 20 > SEGMENT_BLOCK_MAX) {
+    if (w->raw.len && w->raw.len + key.len + json.len + 20 > FRAME_TARGET) {
         enum dp_status status = close_documents(call, w);
         if (status)
             return status;
@@ -166,7 +213,7 @@ enum dp_status segment_write_document(struct call *call, struct segment_writer *
     buffer_append(&w->raw, json);
     enum dp_status status = buffer_check(&w->raw, "a document block", &call->error);
     w->documents++;
-    if (status == DP_OK && w->raw.len >= BLOCK_TARGET)
+    if (status == DP_OK && w->raw.len >= FRAME_TARGET)
         status = close_documents(call, w);
     return status;
 }
@@ -259,8 +306,8 @@ enum dp_status segment_add_section(struct call *call, struct segment_writer *w, 
 size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist)
 {
     size_t used = SEGMENT_HOT_FIXED + (size_t)SECTION_KINDS * SEGMENT_TABLE_ENTRY + FORMAT_CHECKSUM_LEN +
-                  LIST_FIXED + (size_t)nlist * LIST_ENTRY + w->filter_len + w->windows.len +
-                  w->document_index.len + w->id_index.len + (w->ids_end ? 0 : ID_ENTRY_MAX);
+                  LIST_FIXED + (size_t)nlist * LIST_ENTRY + w->filter_len + w->windows.len + FRAME_TABLE_FIXED +
+                  w->frames.len + w->id_index.len + (w->ids_end ? 0 : ID_ENTRY_MAX);
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
         used += w->sections[kind].bytes.len;
     return used < SEGMENT_HOT_MAX ? SEGMENT_HOT_MAX - used : 0;
@@ -330,7 +377,7 @@ static enum dp_status check_sections(struct call *call, const struct segment_wri
 {
     enum dp_status status = buffer_check(&w->windows, "a segment's windows", &call->error);
     if (status == DP_OK)
-        status = buffer_check(&w->document_index, "a segment's document index", &call->error);
+        status = buffer_check(&w->frames, "a segment's frames", &call->error);
     if (status == DP_OK)
         status = buffer_check(&w->id_index, "a segment's id index", &call->error);
     return status;
@@ -345,7 +392,7 @@ static struct span section_bytes(const struct buffer *bytes)
 
 /* Collects the sections and appends the hot part to `hot`. */
 static enum dp_status put_sections(struct call *call, const struct segment_writer *w, const struct buffer *lists,
-                                   struct buffer *hot)
+                                   const struct buffer *frames, struct buffer *hot)
 {
     struct written_section sections[SECTION_KINDS] = {
         {SECTION_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN, 0},
@@ -354,7 +401,7 @@ static enum dp_status put_sections(struct call *call, const struct segment_write
         {SECTION_FILTER, span_of(w->filter, w->filter_len), 0, 0, 0},
         {SECTION_LISTS, section_bytes(lists), 0, 0, 0},
         {SECTION_WINDOWS, section_bytes(&w->windows), 0, 0, 0},
-        {SECTION_DOCUMENT_INDEX, section_bytes(&w->document_index), 0, 0, 0},
+        {SECTION_FRAMES, section_bytes(frames), 0, 0, 0},
         {SECTION_ID_INDEX, section_bytes(&w->id_index), 0, 0, 0},
     };
     uint32_t count = 8;
@@ -372,8 +419,9 @@ static enum dp_status put_sections(struct call *call, const struct segment_write
 enum dp_status segment_write_end(struct call *call, struct segment_writer *w, const struct segment_lists *lists,
                                  struct manifest_segment *listed)
 {
-    struct buffer list, hot;
+    struct buffer list, frames, hot;
     buffer_init(&list, INDEX_MAX);
+    buffer_init(&frames, INDEX_MAX);
     buffer_init(&hot, INDEX_MAX);
     enum dp_status status = close_cold(call, w);
     uint64_t hot_offset = w->object.size;
@@ -381,8 +429,13 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
         status = put_lists(call, lists, &list);
     if (status == DP_OK)
         status = check_sections(call, w);
+    if (status == DP_OK) {
+        buffer_u64(&frames, w->raw_bytes);
+        buffer_append(&frames, buffer_span(&w->frames));
+        status = buffer_check(&frames, "a segment's frames", &call->error);
+    }
     if (status == DP_OK)
-        status = put_sections(call, w, &list, &hot);
+        status = put_sections(call, w, &list, &frames, &hot);
     if (status == DP_OK)
         status = object_write(call, &w->object, buffer_span(&hot));
     if (status == DP_OK)
@@ -398,6 +451,7 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
         listed->ivf_head = lists->ivf_head;
     }
     buffer_deinit(&list);
+    buffer_deinit(&frames);
     buffer_deinit(&hot);
     return status;
 }

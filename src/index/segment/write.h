@@ -7,6 +7,7 @@
 #include "index/segment/segment.h"
 
 struct ZSTD_CCtx_s;
+struct ZSTD_CDict_s;
 
 /* The sizes and checksums of the .ivf object of the segment. */
 struct segment_lists {
@@ -24,20 +25,22 @@ struct optional_section {
 };
 
 /* A .dpr object that a load writes. Its owner thread calls segment_write_begin(), then segment_write_vectors() for
- * all rows, segment_write_document() for all rows, segment_write_id() for all sorted ids, optionally
+ * all rows, optionally segment_write_dictionary(), segment_write_document() for all rows, segment_write_id() for all sorted ids, optionally
  * segment_write_piece() and segment_add_section(), and segment_write_end(). */
 struct segment_writer {
     struct object_writer object;
     struct ulid id;
     uint32_t dim;
-    uint64_t rows, vectors;                          /* rows and vectors that segment_write_vectors() wrote */
-    uint64_t documents, ids;                         /* documents and ids written so far */
-    uint64_t documents_at, ids_at, ids_end;          /* offsets of the sections DOCS and IDXS, and behind IDXS */
-    uint32_t window_row;                             /* the latest row in `windows` */
-    struct buffer windows, document_index, id_index; /* the hot sections WIND, DBLK and IBLK */
-    struct buffer raw, stored, ids_block;            /* the current blocks: documents, compressed documents, ids */
-    uint32_t raw_first_row, ids_entries;             /* first row in `raw`; ids in `ids_block` */
+    uint64_t rows, vectors;                  /* rows and vectors that segment_write_vectors() wrote */
+    uint64_t documents, ids;                 /* documents and ids written so far */
+    uint64_t documents_at, ids_at, ids_end;  /* offsets of the sections DOCS and IDXS, and behind IDXS */
+    uint32_t window_row;                     /* the latest row in `windows` */
+    struct buffer windows, frames, id_index; /* the hot sections WIND, DFRM (its entries) and IBLK */
+    struct buffer raw, stored, ids_block;    /* the current blocks: documents, compressed documents, ids */
+    uint32_t raw_first_row, ids_entries;     /* first row in `raw`; ids in `ids_block` */
+    uint64_t frame_count, raw_bytes;         /* document blocks, and bytes of documents, written so far */
     struct ZSTD_CCtx_s *zstd;
+    struct ZSTD_CDict_s *dictionary; /* for the documents; or NULL */
     uint8_t *filter;
     size_t filter_len;
     struct optional_section sections[SECTION_KINDS];
@@ -52,6 +55,10 @@ enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, 
 /* Writes the vectors of the next row: float[count][dim]; count may be 0. */
 enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors,
                                      size_t count);
+/* Makes a dictionary of at most max bytes for the documents, before the first one. samples: `count` typical documents,
+ * one after another. If they are too few or too odd, the segment gets no dictionary. */
+enum dp_status segment_write_dictionary(struct call *call, struct segment_writer *w, struct span samples,
+                                        const size_t *sizes, size_t count, size_t max);
 /* Writes the document of the next row: its id key and its attributes. */
 enum dp_status segment_write_document(struct call *call, struct segment_writer *w, struct span key,
                                       struct span json);
