@@ -13,7 +13,7 @@
 /* What the index says about one of its columns. */
 struct text_column {
     uint32_t attribute; /* the number that the schema gives to the attribute */
-    uint64_t settings;  /* text_settings_hash() of the analysis */
+    uint64_t settings;  /* a hash of the analysis settings */
 };
 
 /* Where the cold parts go: first all pieces of TDIC, then all of POST. */

@@ -284,7 +284,7 @@ static enum dp_status prepare(struct arena *arena, struct text_run_state *s)
 {
     struct text_search *search = s->search;
     s->terms = arena_array(arena, search->count + 1, sizeof *s->terms);
-    s->order = arena_array(arena, search->count + 1, sizeof *s->order);
+    s->order = arena_array(arena, search->count + 1, sizeof(void *));
     s->below = arena_array(arena, search->count + 1, sizeof *s->below);
     s->groups = arena_array(arena, search->group_count + 1, sizeof *s->groups);
     if (!s->terms || !s->order || !s->below || !s->groups)

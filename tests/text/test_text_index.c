@@ -153,6 +153,63 @@ static void test_text_index_may_be_empty(void **state)
     text_builder_free(b);
 }
 
+static enum dp_status drop(void *context, struct span piece, struct dp_error *error)
+{
+    (void)context;
+    (void)piece;
+    (void)error;
+    return DP_OK;
+}
+
+/* Builds a small index of several runs, whose parts go nowhere but into memory, and opens it. */
+static enum dp_status build_and_open(struct dp_error *error)
+{
+    static const struct text_column columns[] = {{1, 1}};
+    static const struct text_build_limits limits = {.memory = 3000, .inline_df = 2};
+    struct text_sink sink = {drop, drop, NULL};
+    struct text_builder *b = NULL;
+    struct text_index index;
+    struct arena arena;
+    struct buffer hot[3];
+    char text[16];
+    arena_init(&arena, 1 << 24);
+    for (int i = 0; i < 3; i++)
+        buffer_init(&hot[i], 1 << 24);
+    enum dp_status status = text_builder_new(columns, 1, 100, &limits, &b, error);
+    for (uint32_t row = 0; row < 100 && status == DP_OK; row++) {
+        status = text_builder_row(b, row, error);
+        for (uint32_t word = 0; word < 20 && status == DP_OK; word++)
+            status = text_builder_token(b, 0, corpus_word(word * row % 60, text), error);
+    }
+    if (status == DP_OK)
+        status = text_builder_finish(b, &sink, &hot[0], &hot[1], &hot[2], error);
+    text_builder_free(b);
+    if (status == DP_OK)
+        status = text_index_open(&arena, 100, buffer_span(&hot[0]), buffer_span(&hot[1]), buffer_span(&hot[2]),
+                                 &index, error);
+    for (int i = 0; i < 3; i++)
+        buffer_deinit(&hot[i]);
+    arena_deinit(&arena);
+    return status;
+}
+
+static void test_text_index_survives_each_failed_allocation(void **state)
+{
+    (void)state;
+    for (size_t n = 1;; n++) {
+        struct dp_error error = {0};
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = build_and_open(&error);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        assert_int_equal(test_alloc_live(), before);
+        assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
+        if (!fired)
+            break;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_text_postings_of_each_density_come_back),
         cmocka_unit_test(test_text_index_finds_each_changed_byte_of_its_pieces),
         cmocka_unit_test(test_text_index_may_be_empty),
+        cmocka_unit_test(test_text_index_survives_each_failed_allocation),
     };
     return test_run(tests);
 }

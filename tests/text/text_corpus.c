@@ -69,8 +69,8 @@ void corpus_init(struct corpus *c, uint64_t seed, uint32_t rows, uint32_t words,
     struct dp_error error = {0};
     *c = (struct corpus){.rows = rows, .words = words};
     arena_init(&c->arena, (size_t)1 << 30);
-    struct buffer *buffers[] = {&c->tdic, &c->post, &c->tidx, &c->tfrq, &c->lens};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+    struct buffer *buffers[CORPUS_PARTS] = {&c->tdic, &c->post, &c->tidx, &c->tfrq, &c->lens};
+    for (size_t i = 0; i < CORPUS_PARTS; i++)
         buffer_init(buffers[i], (size_t)1 << 30);
     c->tfs = arena_calloc(&c->arena, (size_t)CORPUS_COLUMNS * words * rows, sizeof *c->tfs);
     c->lengths = arena_calloc(&c->arena, (size_t)CORPUS_COLUMNS * rows, sizeof *c->lengths);
@@ -90,8 +90,8 @@ void corpus_init(struct corpus *c, uint64_t seed, uint32_t rows, uint32_t words,
 
 void corpus_deinit(struct corpus *c)
 {
-    struct buffer *buffers[] = {&c->tdic, &c->post, &c->tidx, &c->tfrq, &c->lens};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+    struct buffer *buffers[CORPUS_PARTS] = {&c->tdic, &c->post, &c->tidx, &c->tfrq, &c->lens};
+    for (size_t i = 0; i < CORPUS_PARTS; i++)
         buffer_deinit(buffers[i]);
     arena_deinit(&c->arena);
 }

@@ -7,7 +7,7 @@
 #include "text/index.h"
 #include "text/index_build.h"
 
-enum { CORPUS_COLUMNS = 2 };
+enum { CORPUS_COLUMNS = 2, CORPUS_PARTS = 5 };
 
 /* Texts of words "w0", "w1", …: word w is about 1 / (w + 1) as frequent as w0. */
 struct corpus {
