@@ -13,11 +13,18 @@ static void explain_query(struct buffer *text, const struct turbopuffer_query *q
 {
     const struct query_request *q = &query->query;
     const unsigned long long rows = stats->rows, log = stats->unindexed_rows, segments = stats->segments;
-    if (q->rank == QUERY_NEAREST && !q->filters.len && span_equal_str(q->rank_attribute, "vector"))
+    if (q->rank == QUERY_NEAREST && !q->filters.len && !q->per_count &&
+        span_equal_str(q->rank_attribute, "vector"))
         buffer_printf(text,
                       "in each of %llu segments, read the lists nearest to the vector; read all %llu rows of the "
                       "log; rank the best rows again by exact distance",
                       segments, log);
+    else if (q->rank == QUERY_AGGREGATED)
+        buffer_printf(text, "look at all %llu rows%s; count and add up", rows,
+                      q->filters.len ? " and keep those that pass the filter" : "");
+    else if (q->rank == QUERY_SCORED)
+        buffer_printf(text, "look at all %llu rows%s; rank them by score, the largest first", rows,
+                      q->filters.len ? " and keep those that pass the filter" : "");
     else if (q->rank == QUERY_ORDERED)
         buffer_printf(text, "look at all %llu rows%s; order them by \"%.*s\", %s", rows,
                       q->filters.len ? " and keep those that pass the filter" : "", SPAN_FMT(q->rank_attribute),
@@ -25,7 +32,10 @@ static void explain_query(struct buffer *text, const struct turbopuffer_query *q
     else
         buffer_printf(text, "look at all %llu rows%s; rank them by exact distance", rows,
                       q->filters.len ? " and keep those that pass the filter" : "");
-    buffer_printf(text, "; answer %u rows", q->rows.top_k - query->offset);
+    if (q->per_count)
+        buffer_printf(text, "; keep %u of each group", q->per_limit);
+    buffer_printf(text, q->rank == QUERY_AGGREGATED ? "; answer at most %u groups" : "; answer %u rows",
+                  q->rows.top_k - query->offset);
     if (query->offset)
         buffer_printf(text, " after the first %u", query->offset);
 }

@@ -1,177 +1,16 @@
 /* turbopuffer_query.c: reads the body of a turbopuffer v2 query.
  *
  * Known: rank_by ["vector", "ANN" or "kNN", X], where X is an array of numbers, base 64 of little-endian float32, or
- * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"]; filters; top_k or limit; offset; include_attributes or
+ * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"] or a score; aggregate_by and group_by; filters; top_k or limit; offset; include_attributes or
  * exclude_attributes; consistency; distance_metric; vector_encoding; queries; beside them rerank_by ["RRF"]. The rest of turbopuffer's query language is
  * refused by name. Filters stay raw JSON until the namespace's schema is known. null means "not given". Without rank_by, the
  * rows that a filter chooses are ordered by id.
  */
-#include "api/turbopuffer_query.h"
-
-#include <stdio.h>
+#include "api/turbopuffer_parse.h"
 
 #include "api/fields.h"
-#include "api/turbopuffer_body.h"
-#include "base/base64.h"
 
-enum {
-    DEFAULT_LIMIT = 10,
-    ATTRIBUTES_MAX = 1024,
-    RECALL_NUM = 25,
-    RECALL_NUM_MAX = 1000,
-    RECALL_TOP_K = 10,
-    WORD_SHOWN = 32
-};
-
-static const char RANK_BY_USAGE[] = "rank_by must be [\"vector\", \"ANN\", X], where X is a vector or [\"Embed\", "
-                                    "\"text\"], or [attribute, \"asc\" or \"desc\"]";
-
-/* What the functions for the fields share. */
-struct query_parse {
-    struct body_parse *body;
-    struct json_reader *r; /* of the body */
-    struct arena *arena;
-    struct turbopuffer_queries *all;
-    struct turbopuffer_query *query; /* the query that is being read */
-    bool nested;                     /* the query is an element of "queries" */
-};
-
-/* ---- rank_by ------------------------------------------------------------------------------------------ */
-
-/* Reads the rest of ["Embed", "text", {"model": name}] after "Embed", closing bracket included. */
-static void read_embed(struct query_parse *p)
-{
-    if (!json_next_item(p->r)) {
-        json_reject(p->r, DP_INVALID, "rank_by: \"Embed\" needs a text");
-        return;
-    }
-    if (!fields_string(p->r, p->arena, "the text of \"Embed\"", &p->query->query.text))
-        return;
-    if (json_next_item(p->r))
-        body_not_yet(p->body, "a third element of \"Embed\"", "leave it out");
-}
-
-static void set_vector(struct query_parse *p, const float *vector, size_t dim)
-{
-    if (dim == 0 || dim > INDEX_DIM_MAX) {
-        body_refuse(p->body, DP_INVALID, "rank_by: a vector has 1 to %d numbers, not %zu", INDEX_DIM_MAX, dim);
-        return;
-    }
-    p->query->query.rows.vector = vector;
-    p->query->query.rows.dim = (uint32_t)dim;
-}
-
-static void read_base64_vector(struct query_parse *p)
-{
-    struct span text;
-    size_t len = 0;
-    if (!json_read_string(p->r, p->arena, &text))
-        return;
-    uint8_t *bytes = arena_alloc(p->arena, text.len / 4 * 3 + 3);
-    if (!bytes)
-        json_reject(p->r, DP_NOMEM, "a vector");
-    else if (!base64_decode(text, bytes, &len) || len % 4 != 0)
-        json_reject(p->r, DP_INVALID, "rank_by: the string is not base 64 of float32 numbers");
-    else
-        set_vector(p, (const float *)bytes, len / 4); /* arenas align to 16 bytes */
-}
-
-/* Reads the third element of rank_by: a vector or ["Embed", text]. */
-static void read_target(struct query_parse *p)
-{
-    enum json_type type = json_peek(p->r);
-    if (type == JSON_STRING) {
-        read_base64_vector(p);
-        return;
-    }
-    if (!fields_expect(p->r, JSON_ARRAY, "the third element of rank_by"))
-        return;
-    struct json_reader ahead = *p->r;
-    struct span word;
-    enum json_type first = JSON_NOTHING;
-    if (json_enter_array(&ahead) && json_next_item(&ahead))
-        first = json_peek(&ahead);
-    if (first == JSON_STRING) {
-        *p->r = ahead;
-        if (!json_read_string(p->r, p->arena, &word))
-            return;
-        if (span_equal_str(word, "Embed"))
-            read_embed(p);
-        else
-            json_reject(p->r, DP_INVALID, "rank_by: expected a vector or [\"Embed\", \"text\"]");
-        return;
-    }
-    if (first == JSON_ARRAY) {
-        body_not_yet(p->body, "a query of several vectors", "send one request for each");
-        return;
-    }
-    const float *vector = NULL;
-    size_t dim = 0;
-    if (fields_floats(p->r, p->arena, "the vector of rank_by", SIZE_MAX, &vector, &dim))
-        set_vector(p, vector, dim);
-}
-
-/* Reads the operator after the attribute, and its arguments. */
-static void read_operator(struct query_parse *p)
-{
-    struct query_request *q = &p->query->query;
-    struct span operator;
-    if (!json_next_item(p->r) || json_peek(p->r) != JSON_STRING) {
-        body_not_yet(p->body, "this rank_by", RANK_BY_USAGE);
-        return;
-    }
-    if (!json_read_string(p->r, p->arena, &operator))
-        return;
-    q->descending = span_equal_str(operator, "desc");
-    if (q->descending || span_equal_str(operator, "asc")) {
-        q->rank = QUERY_ORDERED;
-        return;
-    }
-    q->rank = span_equal_str(operator, "kNN") ? QUERY_EXACT : QUERY_NEAREST;
-    if (q->rank == QUERY_NEAREST && !span_equal_str(operator, "ANN")) {
-        char what[60];
-        snprintf(what, sizeof what, "rank_by \"%.*s\"", operator.len < 32 ? (int)operator.len : 0,
-                 (const char *)operator.data);
-        body_not_yet(p->body, what, RANK_BY_USAGE);
-    } else if (!json_next_item(p->r)) {
-        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
-    } else {
-        read_target(p);
-    }
-}
-
-/* Reads [attribute, operator, …]; the reader is inside the array, before its first element. */
-static void read_ranking(struct query_parse *p)
-{
-    if (json_peek(p->r) != JSON_STRING) {
-        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
-        return;
-    }
-    if (!json_read_string(p->r, p->arena, &p->query->query.rank_attribute))
-        return;
-    read_operator(p);
-    if (!json_failed(p->r) && json_next_item(p->r))
-        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
-}
-
-static void take_rank_by(struct query_parse *p)
-{
-    if (!fields_expect(p->r, JSON_ARRAY, "rank_by") || !json_enter_array(p->r))
-        return;
-    if (!json_next_item(p->r)) {
-        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
-        return;
-    }
-    if (json_peek(p->r) != JSON_ARRAY) {
-        read_ranking(p);
-        return;
-    }
-    json_enter_array(p->r); /* [[attribute, direction]] */
-    if (json_next_item(p->r))
-        read_ranking(p);
-    if (!json_failed(p->r) && json_next_item(p->r))
-        body_not_yet(p->body, "ordering by several attributes", "order by one");
-}
+enum { DEFAULT_LIMIT = 10, ATTRIBUTES_MAX = 1024, RECALL_NUM = 25, RECALL_NUM_MAX = 1000, RECALL_TOP_K = 10 };
 
 /* ---- the other fields --------------------------------------------------------------------------------- */
 
@@ -180,7 +19,35 @@ static void take_top_k(struct query_parse *p)
     body_u32(p->body, "top_k", 1, INDEX_TOP_K_MAX, &p->query->query.rows.top_k);
 }
 
-/* Reads a number, or {"total": number}. */
+static void read_attribute_names(struct query_parse *p, const char *field, const struct span **out, size_t *count,
+                                 bool *vector);
+
+/* Reads {"attributes": [name, …], "limit": number}. */
+static void read_per(struct query_parse *p)
+{
+    enum { ATTRIBUTES, LIMIT, FIELDS };
+    static const char *const names[FIELDS] = {"attributes", "limit"};
+    struct query_request *q = &p->query->query;
+    uint64_t seen = 0;
+    bool vector = false;
+    if (!fields_expect(p->r, JSON_OBJECT, "limit.per") || !json_enter_object(p->r))
+        return;
+    for (int field; fields_next(p->r, p->arena, names, FIELDS, &seen, &field);) {
+        if (field == LIMIT)
+            body_u32(p->body, "limit.per.limit", 1, INDEX_TOP_K_MAX, &q->per_limit);
+        else
+            read_attribute_names(p, "limit.per.attributes", &q->per, &q->per_count, &vector);
+    }
+    if (json_failed(p->r))
+        return;
+    if (seen != (1U << ATTRIBUTES | 1U << LIMIT))
+        json_reject(p->r, DP_INVALID, "limit.per needs \"attributes\" and \"limit\"");
+    else if (vector || q->per_count == 0 || q->per_count > QUERY_ORDERS_MAX)
+        body_refuse(p->body, DP_INVALID, "limit.per.attributes has 1 to %d names, and \"vector\" is none of them",
+                    QUERY_ORDERS_MAX);
+}
+
+/* Reads a number, or {"total": number, "per": {…}}. */
 static void take_limit(struct query_parse *p)
 {
     enum { TOTAL, PER, FIELDS };
@@ -195,8 +62,8 @@ static void take_limit(struct query_parse *p)
     for (int field; fields_next(p->r, p->arena, names, FIELDS, &seen, &field);) {
         if (field == TOTAL)
             body_u32(p->body, "limit.total", 1, INDEX_TOP_K_MAX, top_k);
-        else
-            body_not_yet(p->body, "limit.per", "leave it out");
+        else if (!fields_null(p->r))
+            read_per(p);
     }
     if (!(seen & 1U << TOTAL))
         json_reject(p->r, DP_INVALID, "limit.total is missing");
@@ -371,7 +238,7 @@ static const struct {
     unsigned places;
     const char *instead; /* for an unsupported field: what to do */
 } QUERY_FIELDS[] = {
-    {"rank_by", take_rank_by, IN_ONE | IN_NESTED, NULL},
+    {"rank_by", turbopuffer_take_rank_by, IN_ONE | IN_NESTED, NULL},
     {"top_k", take_top_k, IN_ONE | IN_NESTED, NULL},
     {"limit", take_limit, IN_ONE | IN_NESTED | IN_ROOT_OF_MANY, NULL},
     {"offset", take_offset, IN_ONE | IN_NESTED | IN_ROOT_OF_MANY, NULL},
@@ -382,8 +249,8 @@ static const struct {
     {"consistency", take_consistency, IN_ONE | IN_ROOT_OF_MANY, NULL},
     {"vector_encoding", take_encoding, IN_ONE | IN_ROOT_OF_MANY, NULL},
     {"queries", take_queries, IN_ROOT_OF_MANY, NULL},
-    {"aggregate_by", NULL, 0, "leave it out"},
-    {"group_by", NULL, 0, "leave it out"},
+    {"aggregate_by", turbopuffer_take_aggregate_by, IN_ONE | IN_NESTED, NULL},
+    {"group_by", turbopuffer_take_group_by, IN_ONE | IN_NESTED, NULL},
     {"compute_attributes", NULL, 0, "leave it out"},
     {"rerank_by", take_rerank, IN_ROOT_OF_MANY, NULL},
     {"vector", NULL, 0, "give the vector in rank_by: [\"vector\", \"ANN\", [numbers]]"},
@@ -422,11 +289,30 @@ static void check_fusion(struct query_parse *p, uint64_t given)
         body_refuse(p->body, DP_INVALID, "offset and limit together exceed %d", INDEX_TOP_K_MAX);
     if (fusion->asked && p->all->count < 2)
         body_refuse(p->body, DP_INVALID, "rerank_by needs at least two queries");
+    for (size_t i = 0; fusion->asked && i < p->all->count; i++)
+        if (p->all->queries[i].query.rank == QUERY_AGGREGATED)
+            body_refuse(p->body, DP_INVALID, "rerank_by needs queries with rows, not with aggregate_by");
     if (fusion->weight_count && fusion->weight_count != p->all->count)
         body_refuse(p->body, DP_INVALID, "rerank_by: %zu weights for %zu queries", fusion->weight_count,
                     p->all->count);
     fusion->limit = limited ? limit + offset : 0;
     fusion->offset = offset;
+}
+
+/* Checks the fields of a query whose answer has aggregates in place of rows. */
+static void check_aggregates(struct query_parse *p, uint64_t given)
+{
+    static const char *const excluded[] = {"rank_by", "include_attributes", "exclude_attributes", "offset"};
+    if (!is_given(given, "aggregate_by"))
+        body_refuse(p->body, DP_INVALID, "group_by needs aggregate_by");
+    for (size_t i = 0; i < sizeof excluded / sizeof *excluded; i++)
+        if (is_given(given, excluded[i]))
+            body_refuse(p->body, DP_INVALID, "aggregate_by and %s exclude each other", excluded[i]);
+    if (p->query->query.per_count)
+        body_refuse(p->body, DP_INVALID, "aggregate_by and limit.per exclude each other");
+    p->query->aggregate.limit = p->query->query.rows.top_k;
+    p->query->query.rank = QUERY_AGGREGATED;
+    p->query->query.aggregate = &p->query->aggregate;
 }
 
 /* Refuses fields that exclude each other, and adds the offset to the limit. */
@@ -447,7 +333,9 @@ static void check_query(struct query_parse *p, uint64_t given)
         check_fusion(p, given);
         return;
     }
-    if (!is_given(given, "rank_by"))
+    if (is_given(given, "aggregate_by") || is_given(given, "group_by"))
+        check_aggregates(p, given);
+    else if (!is_given(given, "rank_by"))
         rank_by_id(p, is_given(given, "filters"));
     if (is_given(given, "top_k") && is_given(given, "limit"))
         body_refuse(p->body, DP_INVALID, "top_k and limit exclude each other");

@@ -3,13 +3,15 @@
 #ifndef API_TURBOPUFFER_QUERY_H
 #define API_TURBOPUFFER_QUERY_H
 
+#include "service/aggregate.h"
 #include "service/fuse.h"
 #include "service/service.h"
 
-enum { TURBOPUFFER_QUERIES_MAX = FUSE_LANES_MAX };
+enum { TURBOPUFFER_QUERIES_MAX = 16 }; /* at most FUSE_LANES_MAX */
 
 struct turbopuffer_query {
-    struct query_request query; /* its top_k includes the rows to skip */
+    struct query_request query;         /* its top_k includes the rows to skip */
+    struct aggregate_request aggregate; /* of QUERY_AGGREGATED; query.aggregate points to it */
     uint32_t offset;
     const struct span *exclude; /* attributes to omit from the rows */
     size_t exclude_count;
@@ -38,6 +40,10 @@ struct turbopuffer_queries {
  * version does not. */
 enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_queries *out,
                                        bool *malformed);
+
+/* Writes "aggregations" or "aggregation_groups". */
+void turbopuffer_print_aggregates(struct json_writer *w, const struct aggregate_request *request,
+                                  const struct aggregate_answer *answer);
 
 /* A request to measure the recall of a namespace. */
 struct turbopuffer_recall {

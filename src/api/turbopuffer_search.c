@@ -116,7 +116,10 @@ static enum dp_status print_each(struct json_writer *w, struct call *call, const
     for (size_t i = 0; i < all->count && status == DP_OK; i++) {
         if (all->is_multi)
             json_begin_object(w);
-        status = print_rows(w, call, &all->queries[i], all->base64, &answers[i], logical);
+        if (all->queries[i].query.rank == QUERY_AGGREGATED)
+            turbopuffer_print_aggregates(w, &all->queries[i].aggregate, answers[i].aggregates);
+        else
+            status = print_rows(w, call, &all->queries[i], all->base64, &answers[i], logical);
         if (all->is_multi)
             json_end_object(w);
     }
@@ -158,6 +161,8 @@ static enum dp_status run_queries(struct call *call, struct service *service, st
         requests[i] = all->queries[i].query;
         requests[i].namespace = namespace;
         requests[i].rows.base64 = all->base64;
+        if (requests[i].aggregate)
+            requests[i].aggregate = &all->queries[i].aggregate;
     }
     return service_queries(call, service, requests, all->count, answers);
 }

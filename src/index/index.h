@@ -7,6 +7,7 @@
 #ifndef INDEX_INDEX_H
 #define INDEX_INDEX_H
 
+#include "base/buffer.h"
 #include "os/call.h"
 #include "os/team.h"
 #include "store/store.h"
@@ -192,6 +193,9 @@ struct index_answer {
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
 
+/* Appends bytes that a row's id key and attributes give. */
+typedef enum dp_status index_bytes_fn(void *ctx, struct span key, struct span document, struct buffer *out);
+
 /* A query that looks at every row: it answers the rows that match, by exact distance or in the order of an attribute. */
 struct index_scan {
     struct index_query query; /* top_k, eventual, and what to include; `vector` NULL: order by an attribute */
@@ -208,6 +212,17 @@ struct index_scan {
      * before all values, or behind them if descending; ids order equal values. */
     int (*compare)(void *ctx, struct span a, struct span b);
     void *compare_ctx;
+    /* In place of order_by: appends bytes whose order (memcmp) is that of the rows. NULL: order_by. */
+    index_bytes_fn *order;
+    void *order_ctx;
+    /* Appends the bytes of the row's group, of which the answer has at most group_limit rows. NULL: no such limit. */
+    index_bytes_fn *group;
+    void *group_ctx;
+    uint32_t group_limit;
+    /* Gets each row that matches; then the answer has no hits. NULL: the answer has the first rows. */
+    enum dp_status (*visit)(void *ctx, struct span key, struct span document);
+    void (*begin)(void *visit_ctx); /* called before the first row: a scan may begin again */
+    void *visit_ctx;
 };
 /* Fails with DP_INVALID, and names the limit, for a namespace of more than 1,000,000 rows or, unless only distances of
  * "vector" matter, 256 MiB of attributes. Hits in the order of an attribute have no distance. */

@@ -75,8 +75,7 @@ static enum dp_status check_query(struct call *call, const struct query_request 
 static enum dp_status find_vector(struct call *call, struct service *s, struct served_model *m,
                                   const struct query_request *request, struct index_query *query)
 {
-    return request->rank == QUERY_ORDERED || request->rows.vector ? DP_OK
-                                                                  : embed_query(call, s, m, request, query);
+    return !query_has_vector(request) || request->rows.vector ? DP_OK : embed_query(call, s, m, request, query);
 }
 
 /* Refreshes the slot's state unless the query is eventual, and runs the query over it. */
@@ -94,7 +93,7 @@ static enum dp_status search_slot(struct call *call, struct reader_slot *slot, c
         status = query_find_target(call, slot->reader, &found);
     if (status != DP_OK)
         return status;
-    return query_needs_scan(&found) ? query_scan(call, slot->reader, &found, &settled, &response->answer)
+    return query_needs_scan(&found) ? query_scan(call, slot->reader, &found, &settled, response)
                                     : index_query(call, slot->reader, &settled, &response->answer);
 }
 
@@ -120,7 +119,7 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
     }
     served_model_release(m); /* only now, because the query points to its fingerprint */
     response->dim = query.dim;
-    if (status == DP_OK && query.with_vectors && (request->rank == QUERY_ORDERED || query_near(request).len)) {
+    if (status == DP_OK && query.with_vectors && (!query_has_vector(request) || query_near(request).len)) {
         status = index_stats(call, slot->reader, &stats);
         response->dim = status == DP_OK ? stats.vectors.dim : 0;
     }

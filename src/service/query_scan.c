@@ -1,12 +1,14 @@
-/* query_scan.c: gives a scan the filter and the order that a query asks for. */
+/* query_scan.c: gives a scan the filter, the order and the groups that a query asks for. */
 #include "service/query_scan.h"
 
 #include <string.h>
 
 #include "base/json.h"
 #include "filter/filter.h"
+#include "filter/order_key.h"
 #include "filter/scalar.h"
 #include "index/schema_options.h"
+#include "service/aggregate.h"
 
 /* Returns the attribute with "embed" that a query names: by its own name, or by turbopuffer's name for its vectors
  * ("$embed_NAME"). */
@@ -54,13 +56,14 @@ enum dp_status query_find_target(struct call *call, struct index_reader *reader,
 
 struct span query_near(const struct query_request *request)
 {
-    const bool other = request->rank != QUERY_ORDERED && !span_equal_str(request->rank_attribute, "vector");
+    const bool other = query_has_vector(request) && !span_equal_str(request->rank_attribute, "vector");
     return other ? request->rank_attribute : (struct span){0};
 }
 
 bool query_needs_scan(const struct query_request *request)
 {
-    return request->rank != QUERY_NEAREST || request->filters.len > 0 || query_near(request).len > 0;
+    return request->rank != QUERY_NEAREST || request->filters.len > 0 || query_near(request).len > 0 ||
+           request->per_count > 0;
 }
 
 /* For index_scan: whether the row matches the filter `ctx`. */
@@ -98,32 +101,134 @@ static enum dp_status find_order(struct call *call, const struct schema *schema,
     return DP_OK;
 }
 
+/* ---- several attributes --------------------------------------------------------------------------------- */
+
+/* What a tuple of values is made of. */
+struct tuple_part {
+    const struct attribute *attribute; /* NULL: the id */
+    bool descending;
+};
+
+/* For index_scan: tuples of a row's values as bytes. */
+struct tuple {
+    struct tuple_part *parts; /* [count] */
+    size_t count;
+    struct arena scratch; /* of one row */
+    struct dp_error *error;
+};
+
+enum { TUPLE_SCRATCH_MAX = 64 * 1024 * 1024 };
+
+static enum dp_status put_tuple(void *ctx, struct span key, struct span document, struct buffer *out)
+{
+    struct tuple *t = ctx;
+    enum dp_status status = DP_OK;
+    arena_reset(&t->scratch);
+    for (size_t i = 0; i < t->count && status == DP_OK; i++) {
+        const struct attribute *a = t->parts[i].attribute;
+        const struct scalar value = a ? scalar_of_document(a, document) : scalar_of_text(key);
+        status = order_key_put(&value, t->parts[i].descending, &t->scratch, out, t->error);
+    }
+    return status;
+}
+
+/* Makes a tuple of `count` attributes: those of `orders`, or else `names`. */
+static enum dp_status make_tuple(struct call *call, const struct schema *schema, const struct query_order *orders,
+                                 const struct span *names, size_t count, struct tuple *out)
+{
+    enum dp_status status = DP_OK;
+    *out =
+        (struct tuple){.parts = arena_calloc(call->arena, count + 1, sizeof *out->parts), .error = &call->error};
+    arena_init(&out->scratch, TUPLE_SCRATCH_MAX);
+    if (!out->parts)
+        return call_nomem(call, "a query");
+    for (; out->count < count && status == DP_OK; out->count++) {
+        const struct span name = orders ? orders[out->count].attribute : names[out->count];
+        struct attribute *attribute;
+        status = find_order(call, schema, name, &attribute);
+        out->parts[out->count] = (struct tuple_part){attribute, orders && orders[out->count].descending};
+    }
+    return status;
+}
+
+/* ---- the scan ------------------------------------------------------------------------------------------- */
+
+/* What a scan needs while it runs. */
+struct scan_tools {
+    struct schema schema;
+    struct filter *filter;
+    struct attribute *order;
+    struct tuple orders, groups;
+};
+
+static enum dp_status parse_filters(struct call *call, const struct query_request *request,
+                                    struct scan_tools *tools, struct index_scan *scan)
+{
+    if (!request->filters.len)
+        return DP_OK;
+    enum dp_status status =
+        filter_parse(call->arena, request->filters, &tools->schema, false, &tools->filter, &call->error);
+    if (status != DP_OK)
+        dp_error_prefix(&call->error, "filters");
+    scan->match = match_filter;
+    scan->match_ctx = tools->filter;
+    return status;
+}
+
+/* Sets what orders the rows, unless a vector does. */
+static enum dp_status set_order(struct call *call, const struct query_request *request, struct scan_tools *tools,
+                                struct index_scan *scan)
+{
+    enum dp_status status = DP_OK;
+    if (query_has_vector(request))
+        return DP_OK;
+    scan->query.vector = NULL;
+    if (request->rank == QUERY_SCORED) {
+        status = call_fail(call, DP_UNSUPPORTED, "this rank_by is not supported yet by this server");
+    } else if (request->order_count) {
+        status = make_tuple(call, &tools->schema, request->orders, NULL, request->order_count, &tools->orders);
+        scan->order = put_tuple;
+        scan->order_ctx = &tools->orders;
+    } else if (request->rank == QUERY_ORDERED) {
+        status = find_order(call, &tools->schema, request->rank_attribute, &tools->order);
+        scan->order_by = request->rank_attribute;
+        scan->descending = request->descending;
+        scan->compare = compare_values;
+        scan->compare_ctx = tools->order;
+    }
+    return status;
+}
+
+static enum dp_status set_groups(struct call *call, const struct query_request *request, struct scan_tools *tools,
+                                 struct index_scan *scan)
+{
+    if (!request->per_count)
+        return DP_OK;
+    scan->group = put_tuple;
+    scan->group_ctx = &tools->groups;
+    scan->group_limit = request->per_limit;
+    return make_tuple(call, &tools->schema, NULL, request->per, request->per_count, &tools->groups);
+}
+
 enum dp_status query_scan(struct call *call, struct index_reader *reader, const struct query_request *request,
-                          const struct index_query *query, struct index_answer *out)
+                          const struct index_query *query, struct query_response *out)
 {
     struct index_scan scan = {.query = *query, .near = query_near(request)};
-    struct schema schema;
-    struct filter *filter = NULL;
-    struct attribute *order = NULL;
-    enum dp_status status = index_schema(call, reader, &schema);
-    if (status == DP_OK && request->filters.len) {
-        status = filter_parse(call->arena, request->filters, &schema, false, &filter, &call->error);
-        if (status != DP_OK)
-            dp_error_prefix(&call->error, "filters");
-    }
-    if (status == DP_OK && request->rank == QUERY_ORDERED) {
-        status = find_order(call, &schema, request->rank_attribute, &order);
-        scan.query.vector = NULL;
-        scan.order_by = request->rank_attribute;
-        scan.descending = request->descending;
-        scan.compare = compare_values;
-        scan.compare_ctx = order;
-    }
-    if (status != DP_OK)
-        return status;
-    if (filter) {
-        scan.match = match_filter;
-        scan.match_ctx = filter;
-    }
-    return index_scan(call, reader, &scan, out);
+    struct scan_tools tools = {.filter = NULL};
+    enum dp_status status = index_schema(call, reader, &tools.schema);
+    arena_init(&tools.orders.scratch, TUPLE_SCRATCH_MAX);
+    arena_init(&tools.groups.scratch, TUPLE_SCRATCH_MAX);
+    if (status == DP_OK)
+        status = parse_filters(call, request, &tools, &scan);
+    if (status == DP_OK)
+        status = set_order(call, request, &tools, &scan);
+    if (status == DP_OK)
+        status = set_groups(call, request, &tools, &scan);
+    if (status == DP_OK)
+        status = request->rank == QUERY_AGGREGATED
+                     ? aggregate_scan(call, reader, &tools.schema, request->aggregate, &scan, out)
+                     : index_scan(call, reader, &scan, &out->answer);
+    arena_deinit(&tools.orders.scratch);
+    arena_deinit(&tools.groups.scratch);
+    return status;
 }

@@ -10,6 +10,11 @@
 enum dp_status query_find_target(struct call *call, struct index_reader *reader, struct query_request *request);
 /* Returns the attribute whose vectors the query's vector is compared with; empty: "vector", or none. */
 struct span query_near(const struct query_request *request);
+/* Whether a vector orders the rows. */
+static inline bool query_has_vector(const struct query_request *request)
+{
+    return request->rank == QUERY_NEAREST || request->rank == QUERY_EXACT;
+}
 /* Whether the query must look at every row. */
 bool query_needs_scan(const struct query_request *request);
 
@@ -17,6 +22,6 @@ bool query_needs_scan(const struct query_request *request);
  * filter, an attribute that cannot order rows, or a namespace that is too large to scan; DP_UNSUPPORTED: an
  * operator that needs an index. */
 enum dp_status query_scan(struct call *call, struct index_reader *reader, const struct query_request *request,
-                          const struct index_query *query, struct index_answer *out);
+                          const struct index_query *query, struct query_response *out);
 
 #endif

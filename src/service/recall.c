@@ -29,15 +29,16 @@ static enum dp_status choose_queries(struct call *call, struct index_reader *rea
     const struct query_request rows = {
         .rank = QUERY_ORDERED, .rank_attribute = span_str("id"), .filters = request->filters};
     const struct index_query query = {.top_k = request->num, .eventual = true, .with_vectors = true};
-    struct index_answer answer;
+    struct query_response response;
     struct index_stats stats;
     enum dp_status status = index_stats(call, reader, &stats);
     if (status == DP_OK && stats.vectors.dim == 0)
         status = call_fail(call, DP_INVALID, "the namespace has no vectors, so there is no recall to measure");
     if (status == DP_OK)
-        status = query_scan(call, reader, &rows, &query, &answer);
+        status = query_scan(call, reader, &rows, &query, &response);
     if (status != DP_OK)
         return status;
+    const struct index_answer answer = response.answer;
     *out = (struct recall_response){.dim = stats.vectors.dim, .recall = 1};
     out->queries = arena_calloc(call->arena, answer.count + 1, sizeof *out->queries);
     if (!out->queries)
@@ -54,9 +55,11 @@ static enum dp_status measure_query(struct call *call, struct index_reader *read
 {
     const struct index_query query = {.vector = q->vector, .dim = dim, .top_k = request->top_k, .eventual = true};
     struct query_request exact = {.rank = QUERY_EXACT, .filters = request->filters};
-    enum dp_status status = query_scan(call, reader, &exact, &query, &q->exact);
+    struct query_response response;
+    enum dp_status status = query_scan(call, reader, &exact, &query, &response);
     if (status != DP_OK)
         return status;
+    q->exact = response.answer;
     if (request->filters.len == 0)
         return index_query(call, reader, &query, &q->found);
     q->found = q->exact; /* queries with filters are exact */

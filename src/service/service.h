@@ -26,7 +26,8 @@
 
 struct model;
 struct service;
-struct indexes_options; /* service/indexes.h */
+struct indexes_options;  /* service/indexes.h */
+struct aggregate_answer; /* service/aggregate.h */
 
 enum {
     SERVICE_BATCH_MAX = 2048, /* maximum inputs of one embedding request */
@@ -144,8 +145,16 @@ enum embed_cached service_embed_cached(struct call *call, struct service *servic
 /* ---- searching -------------------------------------------------------------------------------------- */
 
 /* What orders the rows of an answer. QUERY_NEAREST: the distance to a vector, among the rows of the probed lists.
- * QUERY_EXACT: the distance to a vector, among all rows. QUERY_ORDERED: the value of an attribute. */
-enum query_rank { QUERY_NEAREST, QUERY_EXACT, QUERY_ORDERED };
+ * QUERY_EXACT: the distance to a vector, among all rows. QUERY_ORDERED: the values of attributes. QUERY_SCORED: a
+ * score, the largest first. QUERY_AGGREGATED: nothing, the answer has aggregates in place of rows. */
+enum query_rank { QUERY_NEAREST, QUERY_EXACT, QUERY_ORDERED, QUERY_SCORED, QUERY_AGGREGATED };
+
+/* An attribute that orders rows behind others. */
+struct query_order {
+    struct span attribute;
+    bool descending;
+};
+enum { QUERY_ORDERS_MAX = 8 };
 
 struct query_request {
     struct span namespace;
@@ -155,8 +164,15 @@ struct query_request {
     /* The attribute whose vectors are compared, or whose values order the rows; empty: "vector". */
     struct span rank_attribute;
     bool descending;
-    struct span filters;  /* a filter as JSON; empty: none */
-    bool with_vectors;    /* the answer has the rows' vectors */
+    const struct query_order *orders; /* [order_count]: several attributes in place of rank_attribute */
+    size_t order_count;
+    struct span score;      /* of QUERY_SCORED: an expression as JSON (index/rank.h) */
+    const struct span *per; /* [per_count]: the answer has at most per_limit rows of each tuple of values */
+    size_t per_count;
+    uint32_t per_limit;
+    const struct aggregate_request *aggregate; /* of QUERY_AGGREGATED; service/aggregate.h */
+    struct span filters;                       /* a filter as JSON; empty: none */
+    bool with_vectors;                         /* the answer has the rows' vectors */
     uint32_t staleness_s; /* maximum age of an eventual answer, seconds; 0: SERVICE_STALENESS_MAX_S */
     bool check_metric;    /* fails with DP_INVALID unless the namespace has `metric` */
     enum index_metric metric;
@@ -164,7 +180,8 @@ struct query_request {
 
 struct query_response {
     struct index_answer answer;
-    uint32_t dim;     /* of the rows' vectors */
+    struct aggregate_answer *aggregates; /* of QUERY_AGGREGATED, in the call's arena */
+    uint32_t dim;                        /* of the rows' vectors */
     int64_t total_ns; /* duration of service_query; the call's costs say how long its stages took */
 };
 

@@ -212,27 +212,50 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"rank_by\":[\"vector\",\"ANN\",[\"Other\",\"cat\"]]}", 422, "expected a vector or"},
         {"{\"rank_by\":[\"vector\",\"kNN\",[1]]}", 400, "has 1 dimensions"},
         {"{\"rank_by\":[\"vector\",\"kNN\"]}", 422, "rank_by must be ["},
-        {"{\"rank_by\":[\"text\",\"BM25\",\"cat\"]}", 400, "rank_by \\\"BM25\\\" is not supported yet"},
+        {"{\"rank_by\":[\"text\",\"BM25\",\"cat\"]}", 400, "this rank_by is not supported yet"},
+        {"{\"rank_by\":[\"text\",\"SparseKNN\",{}]}", 400, "\\\"SparseKNN\\\" is not supported yet"},
         {"{\"rank_by\":[\"wings\",\"desc\"]}", 400, "no attribute \\\"wings\\\""},
         {"{\"rank_by\":[\"tags\",\"asc\"]}", 400, "of type []string cannot order rows"},
         {"{\"rank_by\":[\"legs\",\"desc\",1]}", 422, "rank_by must be ["},
-        {"{\"rank_by\":[\"legs\",\"down\"]}", 400, "rank_by \\\"down\\\" is not supported yet"},
-        {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\",\"asc\"]]}", 400, "several attributes is not supported yet"},
+        {"{\"rank_by\":[\"legs\",\"down\"]}", 400, "this rank_by is not supported yet"},
+        {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\",\"asc\"]]}", 400, "no attribute \\\"x\\\""},
+        {"{\"rank_by\":[[\"legs\",\"down\"],[\"x\",\"asc\"]]}", 400, "a direction is"},
+        {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\"]]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"text\",\"ANN\",[1]]}", 400, "attribute \\\"text\\\" of type string has no distance"},
         {"{" EMBED("cat") ",\"top_k\":0}", 400, "top_k must be an integer from 1 to 10000"},
         {"{" EMBED("cat") ",\"top_k\":10001}", 400, "top_k must be an integer"},
         {"{" EMBED("cat") ",\"top_k\":\"9\"}", 422, "top_k must be a number"},
         {"{" EMBED("cat") ",\"top_k\":1,\"limit\":1}", 400, "top_k and limit exclude"},
         {"{" EMBED("cat") ",\"limit\":{}}", 422, "limit.total is missing"},
-        {"{" EMBED("cat") ",\"limit\":{\"total\":1,\"per\":{}}}", 400, "limit.per is not supported yet"},
+        {"{" EMBED("cat") ",\"limit\":{\"total\":1,\"per\":{}}}", 422, "limit.per needs"},
+        {"{" EMBED("cat") ",\"limit\":{\"total\":1,\"per\":{\"attributes\":[],\"limit\":1}}}", 400,
+         "1 to 8 names"},
+        {"{" EMBED("cat") ",\"limit\":{\"total\":1,\"per\":{\"attributes\":[\"wings\"],\"limit\":1}}}", 400,
+         "no attribute \\\"wings\\\""},
         {"{" EMBED("cat") ",\"limit\":10000,\"offset\":9}", 400, "offset and limit together"},
         {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",\"4\"]}", 400, "filters: "},
         {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Is\",4]}", 400, "filters: "},
         {"{" EMBED("cat") ",\"filters\":[\"kind\",\"Glob\",\"a*\"]}", 400, "filters: "},
         {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",{\"$ref_new\":\"legs\"}]}", 400, "filters: "},
         {"{" EMBED("cat") ",\"filters\":{}}", 422, "filters must be an array"},
-        {"{" EMBED("cat") ",\"aggregate_by\":{}}", 400, "aggregate_by is not supported yet"},
-        {"{" EMBED("cat") ",\"group_by\":[]}", 400, "group_by is not supported yet"},
+        {"{\"aggregate_by\":{}}", 400, "aggregate_by is empty"},
+        {"{\"aggregate_by\":{\"n\":7}}", 422, "each of aggregate_by must be an array"},
+        {"{\"aggregate_by\":{\"n\":[]}}", 422, "expected [\\\"Count\\\"]"},
+        {"{\"aggregate_by\":{\"n\":[\"Mean\"]}}", 400, "unknown \\\"Mean\\\""},
+        {"{\"aggregate_by\":{\"n\":[\"Sum\"]}}", 400, "needs an attribute"},
+        {"{\"aggregate_by\":{\"n\":[\"Sum\",\"legs\",1]}}", 422, "expected [\\\"Count\\\"]"},
+        {"{\"aggregate_by\":{\"n\":[\"Sum\",\"kind\"]}}", 400, "of type string has no sum"},
+        {"{\"aggregate_by\":{\"n\":[\"Count\",\"wings\"]}}", 400, "no attribute \\\"wings\\\""},
+        {"{\"aggregate_by\":{\"n\":[\"Count\"]},\"group_by\":[]}", 400, "group_by is empty"},
+        {"{\"aggregate_by\":{\"n\":[\"Count\"]},\"group_by\":[\"wings\"]}", 400, "no attribute \\\"wings\\\""},
+        {"{\"aggregate_by\":{\"n\":[\"Count\"]},\"group_by\":[{\"t\":[\"ForEachUnique\",\"kind\"]}]}", 400,
+         "ForEachUnique needs an array"},
+        {"{\"aggregate_by\":{\"n\":[\"Count\"]},\"group_by\":[{\"t\":[\"Each\",\"tags\"]}]}", 422,
+         "group_by: expected"},
+        {"{" EMBED("cat") ",\"aggregate_by\":{\"n\":[\"Count\"]}}", 400, "aggregate_by and rank_by exclude"},
+        {"{" EMBED("cat") ",\"group_by\":[\"kind\"]}", 400, "group_by needs aggregate_by"},
+        {"{\"queries\":[" TWO ",{\"aggregate_by\":{\"n\":[\"Count\"]}}],\"rerank_by\":[\"RRF\"]}", 400,
+         "not with aggregate_by"},
         {"{" EMBED("cat") ",\"compute_attributes\":{}}", 400, "compute_attributes is not supported yet"},
         {"{" EMBED("cat") ",\"rerank_by\":[]}", 422, "rerank_by must be ["},
         {"{" EMBED("cat") ",\"rerank_by\":[\"RRF\"]}", 400, "rerank_by belongs beside \\\"queries\\\""},
@@ -291,6 +314,20 @@ static void test_turbopuffer_fuses_answers(void **state)
                       "],\"limit\":{\"total\":1},\"offset\":1,\"rerank_by\":[\"RRF\",{\"rank_constant\":1,"
                       "\"weights\":[3,1]}]}"),
                   200, rows);
+}
+
+static void test_turbopuffer_aggregates(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *answer;
+    } cases[] = {
+        {"{\"aggregate_by\":{\"n\":[\"Count\"],\"with\":[\"Count\",\"kind\"],\"legs\":[\"Sum\",\"legs\"]}}",
+         "{\"aggregations\":{\"n\":3,\"with\":3,\"legs\":4},\"billing\""},
+        {"{\"aggregate_by\":{\"n\":[\"Count\"]},\"filters\":[\"legs\",\"Eq\",5]}", "{\"aggregations\":{\"n\":0},"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_answer(ask(api_service, turbopuffer_query, "things", cases[i].query), 200, cases[i].answer);
 }
 
 static void test_turbopuffer_explains_queries(void **state)
@@ -459,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_answers_several_queries),
         cmocka_unit_test(test_turbopuffer_refuses_bad_queries),
         cmocka_unit_test(test_turbopuffer_fuses_answers),
+        cmocka_unit_test(test_turbopuffer_aggregates),
         cmocka_unit_test(test_turbopuffer_explains_queries),
         cmocka_unit_test(test_turbopuffer_measures_recall),
         cmocka_unit_test(test_turbopuffer_lists_namespaces),

@@ -11,6 +11,7 @@ struct near_row {
     const struct wal_record *record; /* of a row of the tail; else NULL */
     struct fetch_place place;        /* of a row of a segment */
     float dist;
+    uint32_t group; /* of a scan with a group_limit: number of its group */
 };
 
 /* The nearest rows so far: all that may be among the best `want`, with all ties. One owner thread. */

@@ -3,6 +3,9 @@
 
 #include "base/alloc.h"
 #include "base/array.h"
+#include "base/map.h"
+
+enum { GROUPED_SLACK = 4096 }; /* rows of a ranking with group_limit beyond twice `want`, before it drops some */
 
 void ranking_deinit(struct ranking *r)
 {
@@ -40,10 +43,9 @@ static void sift_up(struct ranking *r, size_t i)
     }
 }
 
-/* Moves the root of the first `count` rows down to its place. */
-static void sift_down(struct ranking *r, size_t count)
+/* Moves row i of the first `count` rows down to its place. */
+static void sift_down_from(struct ranking *r, size_t i, size_t count)
 {
-    size_t i = 0;
     for (;;) {
         size_t last = i, left = 2 * i + 1;
         if (left < count && compare_ranked(r, &r->rows[last], &r->rows[left]) < 0)
@@ -57,38 +59,103 @@ static void sift_down(struct ranking *r, size_t count)
     }
 }
 
-/* Copies value and key of a segment's row, whose bytes do not last. */
+/* Copies key, value and group, whose bytes do not last. */
 static enum dp_status own_bytes(struct ranked_row *row, struct dp_error *error)
 {
-    row->copy = mem_alloc(row->value.len + row->key.len + 1);
-    if (!row->copy)
+    struct span *parts[] = {&row->key, &row->value, &row->group};
+    uint8_t *at = mem_alloc(row->key.len + row->value.len + row->group.len + 1);
+    if (!at)
         return dp_fail_nomem(error, "ordered rows");
-    memcpy(row->copy, row->key.data, row->key.len);
-    if (row->value.len)
-        memcpy(row->copy + row->key.len, row->value.data, row->value.len);
-    row->value.data = row->copy + row->key.len;
-    row->key.data = row->copy;
+    row->copy = at;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i]->len)
+            memcpy(at, parts[i]->data, parts[i]->len);
+        parts[i]->data = at;
+        at += parts[i]->len;
+    }
     return DP_OK;
+}
+
+static enum dp_status make_room(struct ranking *r, struct dp_error *error)
+{
+    struct ranked_row *rows = array_reserve(r->rows, r->count, &r->room, sizeof *rows, 64);
+    if (!rows)
+        return dp_fail_nomem(error, "ordered rows");
+    r->rows = rows;
+    return DP_OK;
+}
+
+/* Makes a heap of the rows and sorts it. */
+static void sort_rows(struct ranking *r)
+{
+    for (size_t i = r->count / 2; r->group_limit && i > 0; i--)
+        sift_down_from(r, i - 1, r->count);
+    for (size_t end = r->count; end > 1; end--) {
+        swap_ranked(&r->rows[0], &r->rows[end - 1]);
+        sift_down_from(r, 0, end - 1);
+    }
+}
+
+/* Sorts the rows and drops those that cannot be in the answer. */
+static enum dp_status prune(struct ranking *r, struct dp_error *error)
+{
+    struct map groups;
+    size_t kept = 0, i = 0;
+    enum dp_status status = DP_OK;
+    sort_rows(r);
+    map_init(&groups, r->count + 1);
+    for (; i < r->count && kept < r->want && status == DP_OK; i++) {
+        uint64_t *rows;
+        bool existing;
+        struct ranked_row row = r->rows[i];
+        status = map_put(&groups, row.group, 0, &rows, &existing, error);
+        if (status)
+            break;
+        r->rows[i].copy = NULL;
+        if ((*rows)++ < r->group_limit)
+            r->rows[kept++] = row; /* its bytes stay, and so does the key in the map */
+        else
+            mem_free(row.copy);
+    }
+    for (; i < r->count; i++)
+        mem_free(r->rows[i].copy);
+    map_deinit(&groups);
+    r->count = kept;
+    return status;
+}
+
+static enum dp_status offer_grouped(struct ranking *r, struct ranked_row *ranked, struct dp_error *error)
+{
+    enum dp_status status = DP_OK;
+    if (r->count >= 2 * r->want + GROUPED_SLACK)
+        status = prune(r, error);
+    if (status == DP_OK)
+        status = make_room(r, error);
+    if (status == DP_OK)
+        status = own_bytes(ranked, error);
+    if (status == DP_OK)
+        r->rows[r->count++] = *ranked;
+    return status;
 }
 
 static enum dp_status offer_ranked(struct ranking *r, struct ranked_row *ranked, struct dp_error *error)
 {
     bool full = r->count == r->want;
+    enum dp_status status = DP_OK;
+    if (r->group_limit)
+        return offer_grouped(r, ranked, error);
     if (full && (r->want == 0 || compare_ranked(r, ranked, &r->rows[0]) >= 0))
         return DP_OK;
-    if (!full) {
-        struct ranked_row *rows = array_reserve(r->rows, r->count, &r->room, sizeof *rows, 64);
-        if (!rows)
-            return dp_fail_nomem(error, "ordered rows");
-        r->rows = rows;
-    }
-    enum dp_status status = ranked->record ? DP_OK : own_bytes(ranked, error);
+    if (!full)
+        status = make_room(r, error);
+    if (status == DP_OK && (r->copies || !ranked->record))
+        status = own_bytes(ranked, error);
     if (status)
         return status;
     if (full) {
         mem_free(r->rows[0].copy);
         r->rows[0] = *ranked;
-        sift_down(r, r->count);
+        sift_down_from(r, 0, r->count);
         return DP_OK;
     }
     r->rows[r->count] = *ranked;
@@ -96,26 +163,30 @@ static enum dp_status offer_ranked(struct ranking *r, struct ranked_row *ranked,
     return DP_OK;
 }
 
-enum dp_status ranking_offer(struct ranking *r, const struct live_row *row, struct span value,
+enum dp_status ranking_offer(struct ranking *r, const struct live_row *row, struct span value, struct span group,
                              struct dp_error *error)
 {
     bool null = span_equal_str(value, "null");
-    struct ranked_row ranked = {
-        .record = row->record, .place = row->place, .value = null ? (struct span){0} : value, .key = row->key};
+    struct ranked_row ranked = {.record = row->record,
+                                .place = row->place,
+                                .value = null ? (struct span){0} : value,
+                                .key = row->key,
+                                .group = group};
     return offer_ranked(r, &ranked, error);
 }
 
-enum dp_status ranking_offer_near(struct ranking *r, const struct live_row *row, float dist,
+enum dp_status ranking_offer_near(struct ranking *r, const struct live_row *row, double dist, struct span group,
                                   struct dp_error *error)
 {
-    struct ranked_row ranked = {.record = row->record, .place = row->place, .key = row->key, .dist = dist};
+    struct ranked_row ranked = {
+        .record = row->record, .place = row->place, .key = row->key, .dist = dist, .group = group};
     return offer_ranked(r, &ranked, error);
 }
 
-void ranking_sort(struct ranking *r)
+enum dp_status ranking_sort(struct ranking *r, struct dp_error *error)
 {
-    for (size_t end = r->count; end > 1; end--) {
-        swap_ranked(&r->rows[0], &r->rows[end - 1]);
-        sift_down(r, end - 1);
-    }
+    if (r->group_limit)
+        return prune(r, error);
+    sort_rows(r);
+    return DP_OK;
 }

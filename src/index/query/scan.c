@@ -19,13 +19,17 @@
 #include "filter/document.h"
 #include "filter/vector_value.h"
 #include "index/query/exact.h"
+#include "index/query/group.h"
 #include "index/query/live.h"
 #include "index/query/nearest.h"
 #include "index/query/ranking.h"
 #include "index/schema_options.h"
 #include "vector/distance.h"
 
-enum { VALUE_ARENA_MAX = 16 * 1024 * 1024 }; /* for the names of one document's attributes */
+enum {
+    VALUE_ARENA_MAX = 16 * 1024 * 1024, /* for the names of one document's attributes */
+    ROW_BYTES_MAX = 64 * 1024 * 1024    /* of the order and the group of one row */
+};
 
 /* The state of one index_scan() over one view. */
 struct scan_run {
@@ -37,6 +41,10 @@ struct scan_run {
     size_t place_count, place_room;
     const struct wal_record **records; /* [record_count]: rows of the tail that match */
     size_t record_count, record_room;
+    uint32_t *place_groups, *record_groups; /* with a group_limit: numbers of the rows' groups */
+    size_t place_group_room, record_group_room;
+    struct group_numbers groups;
+    struct buffer bytes; /* order and group of one row */
     struct nearest nearest;
     struct ranking ranking;
     struct arena names;
@@ -47,33 +55,81 @@ struct scan_run {
 
 /* ---- rows that match ----------------------------------------------------------------------------------- */
 
-static enum dp_status keep_place(struct scan_run *s, struct fetch_place place)
+static enum dp_status keep_place(struct scan_run *s, struct fetch_place place, uint32_t group)
 {
     struct fetch_place *places = array_reserve(s->places, s->place_count, &s->place_room, sizeof *places, 1024);
     if (!places)
         return call_nomem(s->call, "rows that match");
     s->places = places;
+    if (s->scan->group) {
+        uint32_t *groups =
+            array_reserve(s->place_groups, s->place_count, &s->place_group_room, sizeof *groups, 1024);
+        if (!groups)
+            return call_nomem(s->call, "rows that match");
+        s->place_groups = groups;
+        s->place_groups[s->place_count] = group;
+    }
     s->places[s->place_count++] = place;
     return DP_OK;
 }
 
-static enum dp_status keep_record(struct scan_run *s, const struct wal_record *record)
+static enum dp_status keep_record(struct scan_run *s, const struct wal_record *record, uint32_t group)
 {
     const struct wal_record **records =
         array_reserve(s->records, s->record_count, &s->record_room, sizeof(struct wal_record *), 1024);
     if (!records)
         return call_nomem(s->call, "rows that match");
     s->records = records;
+    if (s->scan->group) {
+        uint32_t *groups =
+            array_reserve(s->record_groups, s->record_count, &s->record_group_room, sizeof *groups, 1024);
+        if (!groups)
+            return call_nomem(s->call, "rows that match");
+        s->record_groups = groups;
+        s->record_groups[s->record_count] = group;
+    }
     s->records[s->record_count++] = record;
     return DP_OK;
+}
+
+static bool row_matches(const struct scan_run *s, const struct live_row *row)
+{
+    return !s->scan->match || s->scan->match(s->scan->match_ctx, row->key, row->document);
+}
+
+/* Appends the bytes of the row's order and of its group to s->bytes. Gives both; without an order or a group they are
+ * empty. */
+static enum dp_status order_row(struct scan_run *s, const struct live_row *row, struct span *order,
+                                struct span *group)
+{
+    const struct index_scan *scan = s->scan;
+    enum dp_status status = DP_OK;
+    buffer_clear(&s->bytes);
+    if (scan->order)
+        status = scan->order(scan->order_ctx, row->key, row->document, &s->bytes);
+    const size_t len = s->bytes.len;
+    if (status == DP_OK && scan->group)
+        status = scan->group(scan->group_ctx, row->key, row->document, &s->bytes);
+    if (status == DP_OK)
+        status = buffer_check(&s->bytes, "the order of rows", &s->call->error);
+    *order = span_of(s->bytes.data, len);
+    *group = span_of(len ? s->bytes.data + len : s->bytes.data, s->bytes.len - len);
+    return status;
 }
 
 static enum dp_status take_match(void *context, const struct live_row *row)
 {
     struct scan_run *s = context;
-    if (!s->scan->match(s->scan->match_ctx, row->key, row->document))
+    struct span order, group;
+    uint32_t number = 0;
+    if (!row_matches(s, row))
         return DP_OK;
-    return row->record ? keep_record(s, row->record) : keep_place(s, row->place);
+    enum dp_status status = s->scan->group ? order_row(s, row, &order, &group) : DP_OK;
+    if (status == DP_OK && s->scan->group)
+        status = group_number(&s->groups, group, &number, &s->call->error);
+    if (status != DP_OK)
+        return status;
+    return row->record ? keep_record(s, row->record, number) : keep_place(s, row->place, number);
 }
 
 /* Keeps all rows, without reading their documents. */
@@ -84,11 +140,11 @@ static enum dp_status keep_all(struct scan_run *s)
     for (size_t i = 0; i < base->manifest.segment_count; i++) {
         for (uint32_t row = 0; row < base->segments[i].segment->hot.rows && status == DP_OK; row++) {
             if (live_rows_have(&s->live, i, row))
-                status = keep_place(s, (struct fetch_place){(uint32_t)i, row});
+                status = keep_place(s, (struct fetch_place){(uint32_t)i, row}, 0);
         }
     }
     for (size_t i = 0; i < s->live.tail_count && status == DP_OK; i++)
-        status = keep_record(s, s->live.tail[i]);
+        status = keep_record(s, s->live.tail[i], 0);
     return status;
 }
 
@@ -98,7 +154,7 @@ static enum dp_status measure_place(void *context, size_t i, const struct fetche
 {
     struct scan_run *s = context;
     enum index_metric metric = s->run.snapshot->manifest.vectors.metric;
-    struct near_row row = {.place = s->places[i]};
+    struct near_row row = {.place = s->places[i], .group = s->place_groups ? s->place_groups[i] : 0};
     if (fetched->windows == 0)
         return DP_OK;
     for (uint32_t v = 0; v < fetched->windows; v++) {
@@ -120,6 +176,7 @@ static enum dp_status measure_records(struct scan_run *s)
         if (record->windows == 0)
             continue;
         const struct near_row row = {.record = record,
+                                     .group = s->record_groups ? s->record_groups[i] : 0,
                                      .dist = exact_distance(vectors->metric, s->run.vector, record->vectors,
                                                             record->windows, vectors->dim)};
         status = nearest_offer(&s->nearest, &row, &s->call->error);
@@ -132,6 +189,8 @@ static enum dp_status answer_nearest(struct scan_run *s, struct index_answer *ou
 {
     struct query_run *run = &s->run;
     nearest_trim(&s->nearest);
+    if (s->scan->group && !group_trim(&s->groups, s->scan->group_limit, s->scan->query.top_k, &s->nearest))
+        return call_nomem(s->call, "an answer");
     size_t count = s->nearest.count;
     run->candidates = arena_array(s->call->arena, count + 1, sizeof *run->candidates);
     run->tail_hits = arena_array(s->call->arena, count + 1, sizeof *run->tail_hits);
@@ -153,9 +212,10 @@ static enum dp_status scan_by_distance(struct scan_run *s, struct index_answer *
     const struct index_reader *reader = s->live.view->reader;
     enum dp_status status = query_prepare(&s->run, s->metric);
     if (status == DP_OK)
-        status = nearest_init(&s->nearest, s->scan->query.top_k, &s->call->error);
+        status = nearest_init(&s->nearest, s->scan->group ? (size_t)s->live.rows + 1 : s->scan->query.top_k,
+                              &s->call->error);
     if (status == DP_OK)
-        status = s->scan->match ? live_rows_walk(s->call, &s->live, take_match, s) : keep_all(s);
+        status = s->scan->match || s->scan->group ? live_rows_walk(s->call, &s->live, take_match, s) : keep_all(s);
     if (status == DP_OK)
         status = fetch_rows(s->call, reader->store, reader->round_bytes, s->run.snapshot, s->places,
                             s->place_count, FETCH_VECTORS, measure_place, s);
@@ -197,11 +257,13 @@ static enum dp_status find_value(struct scan_run *s, const struct live_row *row,
 static enum dp_status rank_row(void *context, const struct live_row *row)
 {
     struct scan_run *s = context;
-    struct span value;
-    if (s->scan->match && !s->scan->match(s->scan->match_ctx, row->key, row->document))
+    struct span value, group;
+    if (!row_matches(s, row))
         return DP_OK;
-    enum dp_status status = find_value(s, row, &value);
-    return status == DP_OK ? ranking_offer(&s->ranking, row, value, &s->call->error) : status;
+    enum dp_status status = order_row(s, row, &value, &group);
+    if (status == DP_OK && !s->scan->order)
+        status = find_value(s, row, &value);
+    return status == DP_OK ? ranking_offer(&s->ranking, row, value, group, &s->call->error) : status;
 }
 
 /* A row of the answer that a segment holds, and its position in the answer. */
@@ -276,6 +338,9 @@ static enum dp_status answer_ordered(struct scan_run *s, struct index_answer *ou
 {
     const struct index_reader *reader = s->live.view->reader;
     struct arena *arena = s->call->arena;
+    enum dp_status status = ranking_sort(&s->ranking, &s->call->error);
+    if (status)
+        return status;
     size_t rows = s->ranking.count + 1, count;
     unsigned parts = FETCH_DOCUMENTS | (s->scan->query.with_vectors ? FETCH_VECTORS : 0);
     struct fetch_place *places = arena_array(arena, rows, sizeof *places);
@@ -284,13 +349,12 @@ static enum dp_status answer_ordered(struct scan_run *s, struct index_answer *ou
                          .order = arena_array(arena, rows, sizeof *o.order)};
     if (!o.hits || !o.order || !places)
         return call_nomem(s->call, "an answer");
-    ranking_sort(&s->ranking);
-    enum dp_status status = fill_ordered(&o, places, &count);
+    status = fill_ordered(&o, places, &count);
     if (status == DP_OK)
         status = fetch_rows(s->call, reader->store, reader->round_bytes, s->run.snapshot, places, count, parts,
                             take_ordered, &o);
     for (size_t i = 0; i < s->ranking.count; i++)
-        o.hits[i].dist = s->ranking.rows[i].dist;
+        o.hits[i].dist = (float)s->ranking.rows[i].dist;
     out->hits = o.hits;
     out->count = s->ranking.count;
     return status;
@@ -300,8 +364,10 @@ static enum dp_status scan_by_value(struct scan_run *s, struct index_answer *out
 {
     bool by_id = span_equal_str(s->scan->order_by, "id");
     s->ranking = (struct ranking){.want = s->scan->query.top_k,
-                                  .descending = s->scan->descending,
-                                  .compare = by_id ? compare_keys : s->scan->compare,
+                                  .group_limit = s->scan->group_limit,
+                                  .descending = s->scan->descending && !s->scan->order,
+                                  .copies = s->scan->order != NULL,
+                                  .compare = by_id || s->scan->order ? compare_keys : s->scan->compare,
                                   .compare_ctx = s->scan->compare_ctx};
     enum dp_status status = live_rows_walk(s->call, &s->live, rank_row, s);
     return status == DP_OK ? answer_ordered(s, out) : status;
@@ -343,8 +409,8 @@ static enum dp_status find_near(struct scan_run *s)
 static enum dp_status rank_near(void *context, const struct live_row *row)
 {
     struct scan_run *s = context;
-    struct span value;
-    if (s->scan->match && !s->scan->match(s->scan->match_ctx, row->key, row->document))
+    struct span value, order, group;
+    if (!row_matches(s, row))
         return DP_OK;
     if (!document_find(row->document, s->near->name, &value) || span_equal_str(value, "null"))
         return DP_OK;
@@ -355,16 +421,39 @@ static enum dp_status rank_near(void *context, const struct live_row *row)
     if (s->metric == INDEX_COSINE && !(length > 0 && isfinite(length)))
         return DP_OK; /* it has no direction */
     float dist = exact_distance(s->metric, s->run.vector, s->near_vector, 1, s->near->dim);
-    return isfinite(dist) ? ranking_offer_near(&s->ranking, row, dist, &s->call->error) : DP_OK;
+    if (!isfinite(dist))
+        return DP_OK;
+    enum dp_status status = order_row(s, row, &order, &group);
+    return status == DP_OK ? ranking_offer_near(&s->ranking, row, dist, group, &s->call->error) : status;
 }
 
 static enum dp_status scan_near(struct scan_run *s, struct index_answer *out)
 {
-    s->ranking = (struct ranking){.want = s->scan->query.top_k, .by_distance = true};
+    s->ranking =
+        (struct ranking){.want = s->scan->query.top_k, .group_limit = s->scan->group_limit, .by_distance = true};
     enum dp_status status = query_prepare(&s->run, s->metric);
     if (status == DP_OK)
         status = live_rows_walk(s->call, &s->live, rank_near, s);
     return status == DP_OK ? answer_ordered(s, out) : status;
+}
+
+/* ---- all rows that match ---------------------------------------------------------------------------------- */
+
+static enum dp_status visit_row(void *context, const struct live_row *row)
+{
+    struct scan_run *s = context;
+    return row_matches(s, row) ? s->scan->visit(s->scan->visit_ctx, row->key, row->document) : DP_OK;
+}
+
+static enum dp_status run_scan(struct scan_run *s, struct index_answer *out)
+{
+    if (s->scan->visit) {
+        s->scan->begin(s->scan->visit_ctx);
+        return live_rows_walk(s->call, &s->live, visit_row, s);
+    }
+    if (s->near)
+        return scan_near(s, out);
+    return s->scan->query.vector ? scan_by_distance(s, out) : scan_by_value(s, out);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
@@ -389,19 +478,19 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
                                  .view = view,
                                  .snapshot = view->base,
                                  .round_bytes = view->reader->round_bytes}};
-    bool documents = scan->match || !scan->query.vector || scan->near.len;
+    bool documents = scan->match || scan->group || !scan->query.vector || scan->near.len;
     struct index_query count = {.top_k =
                                     scan->query.top_k}; /* for another attribute, find_near() checks the vector */
     arena_init(&s.names, VALUE_ARENA_MAX);
+    buffer_init(&s.bytes, ROW_BYTES_MAX);
+    group_numbers_init(&s.groups);
     enum dp_status status = query_check(call, scan->near.len ? &count : &scan->query, &view->base->manifest);
     if (status == DP_OK)
         status = find_near(&s);
     if (status == DP_OK)
         status = live_rows_take(call, view, documents, &s.live);
     if (status == DP_OK)
-        status = s.near               ? scan_near(&s, out)
-                 : scan->query.vector ? scan_by_distance(&s, out)
-                                      : scan_by_value(&s, out);
+        status = run_scan(&s, out);
     out->approx_rows = s.live.rows;
     out->exhaustive_rows = s.live.rows;
     if (s.live.view)
@@ -410,6 +499,10 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
     ranking_deinit(&s.ranking);
     mem_free(s.places);
     mem_free(s.records);
+    mem_free(s.place_groups);
+    mem_free(s.record_groups);
+    buffer_deinit(&s.bytes);
+    group_numbers_deinit(&s.groups);
     arena_deinit(&s.names);
     return status;
 }

@@ -1,0 +1,168 @@
+"""Orders, groups, aggregates, fused queries and scores through the server, against short Python models of them. Some rows are in a
+segment, some in the log, some were replaced or deleted."""
+import collections
+import itertools
+import json
+import random
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from program import clean_environment
+from serving import serving
+
+WORDS = "red green blue grey black white stone wood water fire earth wind salt".split()
+COLOURS = ["red", "green", "blue", None]
+
+
+def post(url, path, body):
+    """Returns status and answer of a POST."""
+    request = urllib.request.Request(f"{url}/v2/namespaces/{path}", data=json.dumps(body).encode(), method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def make_row(rng, number):
+    row = {"id": number, "vector": [rng.gauss(0, 1) for _ in range(4)], "colour": rng.choice(COLOURS),
+           "size": rng.choice([None, -3, 0, 1, 2, 10]), "weight": rng.choice([0.5, 1.5, -2.25]),
+           "tags": rng.sample(["a", "b", "c"], rng.randrange(4)),
+           "text": rng.choice([None, " ".join(rng.choices(WORDS, k=rng.randrange(1, 60)))]),
+           "lines": [" ".join(rng.choices(WORDS, k=3)) for _ in range(rng.randrange(3))]}
+    return {name: value for name, value in row.items() if value is not None}
+
+
+@pytest.fixture(scope="module")
+def place(dipper, tmp_path_factory):
+    """The address of a server, and the rows that the namespace "rows" has."""
+    rng = random.Random(5)
+    root = tmp_path_factory.mktemp("language") / "root"
+    schema = {"text": {"type": "string", "full_text_search": True}, "colour": "string", "size": "int", "weight": "float",
+              "tags": "[]string", "lines": {"type": "[]string", "full_text_search": {"k1": 0.9, "b": 0.4, "k3": 2}}}
+    rows = {}
+    with serving(dipper, root, "--log-format", "off") as url:
+        def write(numbers, **more):
+            batch = [make_row(rng, number) for number in numbers]
+            rows.update((row["id"], row) for row in batch)
+            status, answer = post(url, "rows", {"upsert_rows": batch, "distance_metric": "euclidean_squared", **more})
+            assert status == 200, answer
+        write(range(150), schema=schema)
+        subprocess.run([dipper, "ns", "compact", "rows", "--root", root], env=clean_environment(), check=True, timeout=60)
+        write(range(100, 200))
+        assert post(url, "rows", {"deletes": [3, 4, 190]})[0] == 200
+        for number in (3, 4, 190):
+            del rows[number]
+        yield url, rows
+
+
+def ask(place, **query):
+    status, answer = post(place[0], "rows/query", query)
+    assert status == 200, answer
+    return answer
+
+
+def ids(answer):
+    return [row["id"] for row in answer["rows"]]
+
+
+def key_of(value):
+    return (value is not None, value if value is not None else 0)
+
+
+def test_order_by_several_attributes(place):
+    rows = place[1].values()
+    for directions in itertools.product((False, True), repeat=3):
+        expected = sorted(rows, key=lambda row: row["id"])
+        for name, descending in reversed(list(zip(("colour", "size", "id"), directions))):
+            expected.sort(key=lambda row: key_of(row.get(name)), reverse=descending)
+        rank_by = [[name, "desc" if descending else "asc"]
+                   for name, descending in zip(("colour", "size", "id"), directions)]
+        for limit in (7, 500):
+            assert ids(ask(place, rank_by=rank_by, limit=limit)) == [row["id"] for row in expected][:limit]
+
+
+def square_distance(a, b):
+    return sum((x - y) ** 2 for x, y in zip(a, b))
+
+
+def first_of_groups(ordered, names, per, limit):
+    taken = collections.Counter()
+    kept = []
+    for row in ordered:
+        group = tuple(row.get(name) for name in names)
+        taken[group] += 1
+        if taken[group] <= per:
+            kept.append(row["id"])
+    return kept[:limit]
+
+
+@pytest.mark.parametrize("names", [["colour"], ["colour", "size"]])
+@pytest.mark.parametrize("per,limit", [(1, 100), (2, 3), (3, 100)])
+def test_limit_per_group(place, names, per, limit):
+    rows = sorted(place[1].values(), key=lambda row: row["id"])
+    limits = {"total": limit, "per": {"attributes": names, "limit": per}}
+    by_weight = sorted(rows, key=lambda row: -row["weight"])
+    assert ids(ask(place, rank_by=["weight", "desc"], limit=limits)) == first_of_groups(by_weight, names, per, limit)
+    vector = [0.1, -0.2, 0.3, 0.4]
+    near = sorted(rows, key=lambda row: square_distance(row["vector"], vector))
+    for operator in ("ANN", "kNN"):
+        found = ids(ask(place, rank_by=["vector", operator, vector], limit=limits))
+        assert found == first_of_groups(near, names, per, limit)
+
+
+def test_aggregates(place):
+    rows = list(place[1].values())
+    aggregate_by = {"n": ["Count"], "sized": ["Count", "size"], "size": ["Sum", "size"], "weight": ["Sum", "weight"]}
+
+    def model(some):
+        return {"n": len(some), "sized": sum("size" in row for row in some), "size": sum(row.get("size", 0) for row in some),
+                "weight": sum(row["weight"] for row in some)}
+
+    assert ask(place, aggregate_by=aggregate_by)["aggregations"] == model(rows)
+    light = [row for row in rows if row["weight"] < 1]
+    answer = ask(place, aggregate_by=aggregate_by, filters=["weight", "Lt", 1])
+    assert answer["aggregations"] == model(light) and "rows" not in answer
+
+    groups = collections.defaultdict(list)
+    for row in rows:
+        groups[(row.get("colour"), row.get("size"))].append(row)
+    expected = [{"colour": key[0], "size": key[1], **model(groups[key])}
+                for key in sorted(groups, key=lambda key: (key_of(key[0]), key_of(key[1])))]
+    for limit in (3, 100):
+        answer = ask(place, aggregate_by=aggregate_by, group_by=["colour", "size"], limit=limit)
+        assert answer["aggregation_groups"] == expected[:limit]
+
+    tags = collections.Counter(tag for row in rows for tag in row["tags"])
+    answer = ask(place, aggregate_by={"n": ["Count"]}, group_by=[{"tag": ["ForEachUnique", "tags"]}])
+    assert answer["aggregation_groups"] == [{"tag": tag, "n": tags[tag]} for tag in sorted(tags)]
+
+
+def test_fused_queries(place):
+    queries = [{"rank_by": ["size", "desc"], "limit": 20, "include_attributes": ["size"]},
+               {"rank_by": ["vector", "kNN", [1, 0, 0, 0]], "limit": 10},
+               {"rank_by": ["weight", "asc"], "limit": 15, "offset": 2}]
+    lanes = [ids(result) for result in ask(place, queries=queries)["results"]]
+    scores = collections.defaultdict(float)
+    for lane, weight in zip(lanes, (1, 2, 0.5)):
+        for rank, number in enumerate(lane, 1):
+            scores[number] += weight / (7 + rank)
+    expected = sorted(scores, key=lambda number: (-scores[number], number))
+    rerank_by = ["RRF", {"rank_constant": 7, "weights": [1, 2, 0.5]}]
+    answer = ask(place, queries=queries, rerank_by=rerank_by)["results"]
+    assert len(answer) == 1 and ids(answer[0]) == expected
+    assert [row["$dist"] for row in answer[0]["rows"]] == pytest.approx([scores[number] for number in expected], rel=1e-6)
+    assert ids(ask(place, queries=queries, rerank_by=rerank_by, limit=5, offset=3)["results"][0]) == expected[3:8]
+
+
+def test_limits_of_orders_and_groups(place):
+    count = {"n": ["Count"]}
+    for most, query in ((8, lambda n: {"rank_by": [["size", "asc"]] * n}),
+                        (8, lambda n: {"rank_by": ["id", "asc"], "limit": {"total": 1, "per": {"attributes": ["size"] * n, "limit": 1}}}),
+                        (8, lambda n: {"aggregate_by": {str(i): ["Count"] for i in range(n)}}),
+                        (8, lambda n: {"aggregate_by": count, "group_by": ["size"] * n})):
+        assert post(place[0], "rows/query", query(most))[0] == 200
+        assert post(place[0], "rows/query", query(most + 1))[0] == 400
