@@ -151,6 +151,8 @@ struct index_stats {
     int64_t created_ms, updated_ms; /* Unix time in milliseconds */
 };
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out);
+/* Gives the kind of vectors alone, whose spans are in the call's arena. Never reads from the store, as index_stats() may. */
+enum dp_status index_vectors_of(struct call *call, struct index_reader *reader, struct index_vectors *out);
 /* Gives the schema as a JSON object {"attribute": {"type": "string"}, …} in turbopuffer's shape, in the call's
  * arena. */
 enum dp_status index_schema_json(struct call *call, struct index_reader *reader, struct span *out);

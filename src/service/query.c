@@ -18,13 +18,13 @@ static enum dp_status borrow_namespace(struct call *call, struct service *s, enu
 static enum dp_status check_seen_metric(struct call *call, struct index_reader *reader,
                                         const struct query_request *request)
 {
-    struct index_stats stats;
+    struct index_vectors vectors;
     if (!request->check_metric)
         return DP_OK;
-    enum dp_status status = index_stats(call, reader, &stats);
-    if (status == DP_OK && stats.vectors.metric != request->metric)
+    enum dp_status status = index_vectors_of(call, reader, &vectors);
+    if (status == DP_OK && vectors.metric != request->metric)
         status = call_fail(call, DP_INVALID, "distance_metric differs from that of the namespace, which is %s",
-                           stats.vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
+                           vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
     return status;
 }
 

@@ -370,7 +370,7 @@ static void test_index_a_log_costs_few_rounds(void **state)
     ask(w, cold, &answer);
     uint64_t rounds = rounds_of(w);
     printf("cold with 256 entries of 40 rows: %" PRIu64 " rounds\n", rounds);
-    assert_true(rounds <= 6);
+    assert_true(rounds <= 5);
     ask(w, cold, &answer);
     assert_int_equal(rounds_of(w), 2); /* with 10,240 rows of the tail in memory */
     ask(w, warm, &answer);

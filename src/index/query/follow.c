@@ -172,8 +172,12 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
         atomic_store(&view->busy, atomic_load(&before->busy));
         status = view_inherit(call, view, before);
     }
+    /* Nobody else has the view yet. An entry about a load needs the ids at once. */
+    view->locked.unsettled = view->locked.unsettled || (!before && base->load_count == 0);
     if (status == DP_OK)
         status = view_follow(call, view, &log.run, &seen);
+    if (view->locked.tail.row_count == 0)
+        view->locked.unsettled = false;
     log_run_release(&log.run);
     if (status)
         view_release(view);

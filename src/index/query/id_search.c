@@ -28,7 +28,8 @@ struct id_searching {
     size_t key_count;
     id_found_fn *found;
     void *context;
-    struct round round;
+    struct round own, *round; /* `round` is `own` or the caller's, which the search neither reads nor releases */
+    bool full;                /* the blocks do not fit into the caller's round */
     struct wanted_block *wanted; /* [BLOCKS_MAX], of which `count` are in use */
     size_t count;
 };
@@ -58,7 +59,7 @@ static enum dp_status walk_block(struct id_searching *s, const struct wanted_blo
 static enum dp_status search_block(struct id_searching *s, const struct wanted_block *w)
 {
     const struct searched_segment *segment = &s->segments[w->segment];
-    const struct store_read_req *read = round_answer(&s->round, w->read);
+    const struct store_read_req *read = round_answer(s->round, w->read);
     enum dp_status status = snapshot_check_read(read, segment->hot->size, &s->call->error);
     if (status)
         return status;
@@ -70,23 +71,40 @@ static enum dp_status search_block(struct id_searching *s, const struct wanted_b
     return status;
 }
 
+static enum dp_status search_blocks(struct id_searching *s)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < s->count && status == DP_OK; i++)
+        status = search_block(s, &s->wanted[i]);
+    return status;
+}
+
 /* Reads the wanted blocks in one round, searches them and forgets them. */
 static enum dp_status search_wanted(struct id_searching *s)
 {
-    enum dp_status status = round_read(&s->round);
-    for (size_t i = 0; i < s->count && status == DP_OK; i++)
-        status = search_block(s, &s->wanted[i]);
-    round_release(&s->round);
+    enum dp_status status = round_read(s->round);
+    if (status == DP_OK)
+        status = search_blocks(s);
+    round_release(s->round);
     s->count = 0;
     return status;
 }
 
-/* Wants the blocks of one segment that may hold a key. Searches the wanted ones whenever a round is full. */
+/* Makes room for one more block. */
+static enum dp_status make_room(struct id_searching *s, const struct id_block *block)
+{
+    if (s->count < BLOCKS_MAX && round_takes(s->round, block->stored, 1))
+        return DP_OK;
+    s->full = s->round != &s->own;
+    return s->full ? DP_OK : search_wanted(s);
+}
+
+/* Wants the blocks of one segment that may hold a key. Searches the wanted ones whenever its own round is full. */
 static enum dp_status search_segment(struct id_searching *s, size_t segment)
 {
     const struct searched_segment *at = &s->segments[segment];
     enum dp_status status = DP_OK;
-    for (size_t i = 0; i < s->key_count && status == DP_OK; i++) {
+    for (size_t i = 0; i < s->key_count && status == DP_OK && !s->full; i++) {
         if (!key_filter_maybe(at->hot->filter, s->keys[i]))
             continue;
         size_t block = segment_id_block_of(at->hot, s->keys[i]);
@@ -98,12 +116,11 @@ static enum dp_status search_segment(struct id_searching *s, size_t segment)
             continue;
         }
         const struct id_block *b = &at->hot->ids[block];
-        if (s->count == BLOCKS_MAX || !round_takes(&s->round, b->stored, 1))
-            status = search_wanted(s);
+        status = make_room(s, b);
         const struct store_read_req req = {
             .key = object_key_span(at->key), .offset = b->offset, .len = b->stored, .pinned = at->version};
-        if (status == DP_OK)
-            s->wanted[s->count++] = (struct wanted_block){segment, block, i, i + 1, round_ask(&s->round, &req)};
+        if (status == DP_OK && !s->full)
+            s->wanted[s->count++] = (struct wanted_block){segment, block, i, i + 1, round_ask(s->round, &req)};
     }
     return status;
 }
@@ -123,13 +140,63 @@ enum dp_status id_search(struct call *call, struct store *store, uint64_t round_
     s.wanted = mem_alloc(BLOCKS_MAX * sizeof *s.wanted);
     if (!s.wanted)
         return call_nomem(call, "a search for ids");
-    round_init(&s.round, call, store, round_bytes);
+    s.round = &s.own;
+    round_init(&s.own, call, store, round_bytes);
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < segment_count && status == DP_OK; i++)
         status = search_segment(&s, i);
     if (status == DP_OK && s.count)
         status = search_wanted(&s);
-    round_deinit(&s.round);
+    round_deinit(&s.own);
     mem_free(s.wanted);
     return status;
+}
+
+enum dp_status id_search_ask(struct call *call, struct round *round, const struct searched_segment *segments,
+                             size_t segment_count, const struct span *keys, size_t key_count, id_found_fn *found,
+                             void *context, struct id_searching **out, bool *full)
+{
+    enum dp_status status = DP_OK;
+    const size_t asked = round->count;
+    const uint64_t bytes = round->bytes;
+    *out = NULL;
+    *full = false;
+    struct id_searching *s = mem_calloc(1, sizeof *s);
+    struct wanted_block *wanted = mem_alloc(BLOCKS_MAX * sizeof *wanted);
+    if (!s || !wanted) {
+        mem_free(s);
+        mem_free(wanted);
+        return call_nomem(call, "a search for ids");
+    }
+    *s = (struct id_searching){.call = call,
+                               .segments = segments,
+                               .keys = keys,
+                               .key_count = key_count,
+                               .found = found,
+                               .context = context,
+                               .round = round,
+                               .wanted = wanted};
+    for (size_t i = 0; i < segment_count && status == DP_OK && !s->full; i++)
+        status = search_segment(s, i);
+    *full = s->full;
+    if (status != DP_OK || s->full || s->count == 0) {
+        round->count = asked;
+        round->bytes = bytes;
+        id_search_free(s);
+        return status;
+    }
+    *out = s;
+    return DP_OK;
+}
+
+enum dp_status id_search_take(struct id_searching *s)
+{
+    return search_blocks(s);
+}
+
+void id_search_free(struct id_searching *s)
+{
+    if (s)
+        mem_free(s->wanted);
+    mem_free(s);
 }

@@ -6,6 +6,7 @@
 #ifndef INDEX_ID_SEARCH_H
 #define INDEX_ID_SEARCH_H
 
+#include "index/round.h"
 #include "index/segment/segment.h"
 
 /* A segment to search. */
@@ -25,5 +26,16 @@ typedef enum dp_status id_found_fn(void *context, size_t segment, size_t key, ui
 enum dp_status id_search(struct call *call, struct store *store, uint64_t round_bytes,
                          const struct searched_segment *segments, size_t segment_count, const struct span *keys,
                          size_t key_count, id_found_fn *found, void *context);
+
+/* The same in two steps, for a search whose reads belong to a round of the caller. */
+struct id_searching;
+/* Asks the round for the id blocks. Sets *out to NULL if there is nothing to read. Also if the blocks do not fit: then
+ * sets *full, and the round is as before. */
+enum dp_status id_search_ask(struct call *call, struct round *round, const struct searched_segment *segments,
+                             size_t segment_count, const struct span *keys, size_t key_count, id_found_fn *found,
+                             void *context, struct id_searching **out, bool *full);
+/* Searches the blocks that the round has read. */
+enum dp_status id_search_take(struct id_searching *search);
+void id_search_free(struct id_searching *search); /* NULL is fine */
 
 #endif

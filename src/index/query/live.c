@@ -74,8 +74,11 @@ static enum dp_status copy_live(struct call *call, const struct view *view, stru
 enum dp_status live_rows_take(struct call *call, struct view *view, bool documents, struct live_rows *out)
 {
     *out = (struct live_rows){.view = view};
+    enum dp_status status = view_settle(call, view);
+    if (status)
+        return status;
     view_lock(view);
-    enum dp_status status = copy_live(call, view, out);
+    status = copy_live(call, view, out);
     if (status == DP_OK)
         status = check_limits(call, view, documents, out);
     view_unlock(view);
@@ -85,8 +88,11 @@ enum dp_status live_rows_take(struct call *call, struct view *view, bool documen
 enum dp_status live_rows_take_all(struct call *call, struct view *view, struct live_rows *out)
 {
     *out = (struct live_rows){.view = view};
+    enum dp_status status = view_settle(call, view);
+    if (status)
+        return status;
     view_lock(view);
-    enum dp_status status = copy_live(call, view, out);
+    status = copy_live(call, view, out);
     view_unlock(view);
     return status;
 }

@@ -188,6 +188,8 @@ enum dp_status index_lookup(struct call *call, struct view *view, const struct s
         out[i] = (struct found_row){.where = ROW_NONE};
     if (!l.missing || !l.positions)
         status = call_nomem(call, "a lookup");
+    if (status == DP_OK)
+        status = view_settle(call, view);
     for (bool decided = false; status == DP_OK && !decided;) {
         find_missing(&l);
         status = search_segments(&l);

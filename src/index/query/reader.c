@@ -129,6 +129,12 @@ static enum dp_status ask_newer(struct call *call, struct index_reader *reader, 
     return status;
 }
 
+static enum dp_status settle_view(struct call *call, struct view *view, void *context)
+{
+    (void)context;
+    return view_settle(call, view);
+}
+
 enum dp_status view_refresh(struct call *call, struct index_reader *reader, struct view *view, struct view **out)
 {
     struct view *newer = NULL;
@@ -139,8 +145,13 @@ enum dp_status view_refresh(struct call *call, struct index_reader *reader, stru
         return status;
     if (newer)
         reader_install(reader, view_retain(newer));
-    *out = newer ? newer : view_retain(view);
-    return DP_OK;
+    struct view *found = newer ? newer : view_retain(view);
+    status = reader_run(call, reader, &found, settle_view, NULL);
+    if (status)
+        view_release(found);
+    else
+        *out = found;
+    return status;
 }
 
 enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out)
@@ -206,14 +217,32 @@ void index_close(struct index_reader *reader)
     mem_free(reader);
 }
 
+static struct index_vectors copy_vectors(struct call *call, const struct manifest *m)
+{
+    return (struct index_vectors){m->vectors.dim, m->vectors.metric, arena_copy(call->arena, m->vectors.model),
+                                  arena_copy(call->arena, m->vectors.fingerprint)};
+}
+
+enum dp_status index_vectors_of(struct call *call, struct index_reader *reader, struct index_vectors *out)
+{
+    struct view *view = reader_view(reader);
+    *out = copy_vectors(call, &view->base->manifest);
+    view_release(view);
+    return out->model.data && out->fingerprint.data ? DP_OK : call_nomem(call, "a namespace's numbers");
+}
+
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out)
 {
     struct view *view = reader_view(reader);
+    enum dp_status status = reader_run(call, reader, &view, settle_view, NULL);
+    if (status) {
+        view_release(view);
+        return status;
+    }
     const struct manifest *m = &view->base->manifest;
     struct view_counts counts = view_counts(view);
     *out = (struct index_stats){
-        .vectors = {m->vectors.dim, m->vectors.metric, arena_copy(call->arena, m->vectors.model),
-                    arena_copy(call->arena, m->vectors.fingerprint)},
+        .vectors = copy_vectors(call, m),
         .rows = counts.rows,
         .unindexed_rows = counts.tail_rows,
         .unindexed_bytes = counts.tail_bytes,

@@ -247,6 +247,18 @@ static enum dp_status add_masked(void *context, size_t segment, size_t key, uint
     return DP_OK;
 }
 
+/* Makes the masks that the view may lack. No lock: a mask that is there already costs one allocation. */
+static enum dp_status make_fresh_masks(struct masking *m)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < m->row_count && status == DP_OK; i++) {
+        size_t segment = m->rows[i].segment;
+        if (!m->fresh[segment])
+            status = view_make_mask(m->call, m->view, segment, &m->fresh[segment]);
+    }
+    return status;
+}
+
 /* Searches the segments for the keys, and makes the masks that the view lacks. Reads from the store. */
 static enum dp_status search_masked(struct masking *m)
 {
@@ -254,12 +266,7 @@ static enum dp_status search_masked(struct masking *m)
     m->key_count = span_sort_unique(m->keys, m->key_count);
     enum dp_status status = id_search(m->call, reader->store, reader->round_bytes, m->segments, m->segment_count,
                                       m->keys, m->key_count, add_masked, m);
-    for (size_t i = 0; i < m->row_count && status == DP_OK; i++) {
-        size_t segment = m->rows[i].segment;
-        if (!m->fresh[segment]) /* no lock: a mask that is there already costs one allocation */
-            status = view_make_mask(m->call, m->view, segment, &m->fresh[segment]);
-    }
-    return status;
+    return status == DP_OK ? make_fresh_masks(m) : status;
 }
 
 /* Masks the found rows whose ids are in the tail. The caller holds the lock for writing. */
@@ -348,9 +355,10 @@ static enum dp_status try_apply_rows(struct call *call, struct view *view, struc
         return status;
     view_lock(view);
     uint64_t last = view->locked.at.last;
+    const bool unsettled = view->locked.unsettled; /* view_settle() looks up these ids, too */
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         status = check_entry(call, view, entries[i]);
-        if (status == DP_OK && entries[i]->head.number > view->locked.at.last)
+        if (status == DP_OK && entries[i]->head.number > view->locked.at.last && !unsettled)
             status = add_new_keys(&m, entries[i]);
     }
     view_unlock(view);
@@ -360,7 +368,7 @@ static enum dp_status try_apply_rows(struct call *call, struct view *view, struc
         status = search_masked(&m);
     if (status == DP_OK) {
         pthread_rwlock_wrlock(&view->locked.lock);
-        *moved = view->locked.at.last != last;
+        *moved = view->locked.at.last != last || view->locked.unsettled != unsettled;
         for (size_t i = 0; i < count && status == DP_OK && !*moved; i++)
             status = append_entry(call, view, entries[i]);
         if (!*moved)
@@ -420,13 +428,128 @@ enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry
     return view_apply_all(call, view, &entry, 1);
 }
 
+/* ---- settling ------------------------------------------------------------------------------------------ */
+
+struct view_settling {
+    struct masking masking;
+    struct id_searching *search; /* or NULL */
+    uint64_t last;               /* the newest entry whose ids it looks up */
+};
+
+/* Gathers the ids of the tail. *out is NULL if the view is settled. */
+static enum dp_status begin_settling(struct call *call, struct view *view, struct view_settling **out)
+{
+    *out = NULL;
+    view_lock(view);
+    const bool unsettled = view->locked.unsettled;
+    view_unlock(view);
+    if (!unsettled)
+        return DP_OK;
+    struct view_settling *s = mem_calloc(1, sizeof *s);
+    enum dp_status status = s ? masking_init(&s->masking, call, view) : call_nomem(call, "rows of the log");
+    if (status) {
+        mem_free(s);
+        return status;
+    }
+    for (size_t i = 0; i < view->base->manifest.segment_count; i++)
+        add_searched(&s->masking, i);
+    view_lock(view);
+    const struct tail *tail = &view->locked.tail;
+    s->last = view->locked.at.last;
+    for (size_t i = 0; i < tail->row_count && status == DP_OK; i++) {
+        if (!tail->rows[i].superseded)
+            status = add_key(&s->masking, tail->rows[i].record->key);
+    }
+    view_unlock(view);
+    if (status) {
+        view_settle_drop(s);
+        return status;
+    }
+    s->masking.key_count = span_sort_unique(s->masking.keys, s->masking.key_count);
+    *out = s;
+    return DP_OK;
+}
+
+void view_settle_drop(struct view_settling *s)
+{
+    if (!s)
+        return;
+    id_search_free(s->search);
+    masking_deinit(&s->masking);
+    mem_free(s);
+}
+
+/* Masks the found rows. */
+static enum dp_status end_settling(struct view_settling *s)
+{
+    struct view *view = s->masking.view;
+    enum dp_status status = make_fresh_masks(&s->masking);
+    if (status == DP_OK) {
+        pthread_rwlock_wrlock(&view->locked.lock);
+        mask_rows(&s->masking);
+        if (view->locked.at.last == s->last)
+            view->locked.unsettled = false;
+        view_unlock(view);
+    }
+    view_settle_drop(s);
+    return status;
+}
+
+enum dp_status view_settle_ask(struct round *round, struct view *view, struct view_settling **out)
+{
+    struct view_settling *s;
+    bool full = false;
+    *out = NULL;
+    enum dp_status status = begin_settling(round->call, view, &s);
+    if (status != DP_OK || !s)
+        return status;
+    struct masking *m = &s->masking;
+    status = id_search_ask(round->call, round, m->segments, m->segment_count, m->keys, m->key_count, add_masked, m,
+                           &s->search, &full);
+    if (status == DP_OK && s->search) {
+        *out = s;
+        return DP_OK;
+    }
+    if (status == DP_OK && !full)
+        return end_settling(s); /* no block may hold an id of the tail */
+    view_settle_drop(s);
+    return status == DP_OK ? view_settle(round->call, view) : status;
+}
+
+enum dp_status view_settle_take(struct view_settling *s)
+{
+    enum dp_status status = id_search_take(s->search);
+    if (status == DP_OK)
+        return end_settling(s);
+    view_settle_drop(s);
+    return status;
+}
+
+enum dp_status view_settle(struct call *call, struct view *view)
+{
+    for (;;) {
+        struct view_settling *s;
+        enum dp_status status = begin_settling(call, view, &s);
+        if (status != DP_OK || !s)
+            return status;
+        status = search_masked(&s->masking);
+        if (status == DP_OK)
+            status = end_settling(s);
+        else
+            view_settle_drop(s);
+        if (status)
+            return status;
+    }
+}
+
 /* ---- over another manifest ----------------------------------------------------------------------------- */
 
 /* The entries that a new view gets from an older one. */
 struct inheritance {
     struct wal_entry **entries; /* [count], retained: those after the new floor */
     size_t count;
-    bool loads; /* one of them attaches a load or makes it void */
+    bool unsettled; /* the older view's masks may lack rows */
+    bool loads;     /* one of them attaches a load or makes it void */
 };
 
 static void inheritance_release(struct inheritance *kept)
@@ -492,6 +615,7 @@ static enum dp_status take_inheritance(struct call *call, struct view *view, str
     enum dp_status status = DP_OK;
     *kept = (struct inheritance){0};
     view_lock(from);
+    kept->unsettled = from->locked.unsettled;
     if (tail_holds(from, &view->base->manifest) && floor < from->locked.at.last) {
         kept->entries = mem_calloc(tail->entry_count + 1, sizeof(struct wal_entry *));
         status = kept->entries ? DP_OK : call_nomem(call, "a namespace's log");
@@ -512,7 +636,7 @@ static enum dp_status take_inheritance(struct call *call, struct view *view, str
     return status;
 }
 
-/* Masks the rows that the tail replaces in segments that `from` does not have. Nobody else has the view yet. */
+/* Masks the rows that the tail replaces in segments that `from` (or NULL) does not have. Nobody else has the view yet. */
 static enum dp_status mask_new_segments(struct call *call, struct view *view, const struct view *from)
 {
     const struct tail *tail = &view->locked.tail;
@@ -521,7 +645,7 @@ static enum dp_status mask_new_segments(struct call *call, struct view *view, co
     if (status)
         return status;
     for (size_t i = 0; i < view->base->listed_count; i++) {
-        if (find_shared(view, i, from) == SIZE_MAX)
+        if (!from || find_shared(view, i, from) == SIZE_MAX)
             add_searched(&m, i);
     }
     for (size_t i = 0; m.segment_count && i < tail->row_count && status == DP_OK; i++) {
@@ -549,8 +673,9 @@ enum dp_status view_inherit(struct call *call, struct view *view, struct view *f
     else if (kept.count) {
         for (size_t i = 0; i < kept.count && status == DP_OK; i++)
             status = append_entry(call, view, kept.entries[i]);
-        if (status == DP_OK)
-            status = mask_new_segments(call, view, from);
+        view->locked.unsettled = kept.unsettled && view->base->load_count == 0;
+        if (status == DP_OK && !view->locked.unsettled)
+            status = mask_new_segments(call, view, kept.unsettled ? NULL : from);
     }
     inheritance_release(&kept);
     return status;

@@ -42,6 +42,7 @@ struct view {
         struct row_set **masks; /* [base->manifest.segment_count]: rows to skip; NULL: those of the base */
         enum load_fate *fates;  /* [base->load_count] */
         size_t attached;        /* number of loads that are attached */
+        bool unsettled;         /* masks may lack rows that the tail replaces: see view_settle() */
     } locked;
 };
 
@@ -62,7 +63,8 @@ void view_release(struct view *view); /* NULL is fine */
 /* Locks the tail and the masks for reading. */
 void view_lock(struct view *view);
 void view_unlock(struct view *view);
-/* Returns the rows of segment i that are deleted or replaced; NULL: there are none. The caller holds the lock. */
+/* Returns the rows of segment i that are deleted or replaced; NULL: there are none. The caller holds the lock, and has
+ * settled the view. */
 const struct row_set *view_mask(const struct view *view, size_t i);
 
 /* Returns whether all rows of segment i are masked, since its load is not attached. The caller holds the lock. */
@@ -82,6 +84,16 @@ struct view_counts view_counts(struct view *view);
  * failure the view has a part of the entries, each of them whole. */
 enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries,
                               size_t count);
+/* A view that is opened cold looks up no ids, so that a query can read their blocks in the round of its lists. Whoever uses
+ * masks settles the view first: looks up the ids of the tail. Reads nothing if the view is settled. */
+enum dp_status view_settle(struct call *call, struct view *view);
+/* The same in two steps: asks the round for the id blocks, and masks the rows once the round is read. *out is NULL if there
+ * is nothing to wait for. After view_settle_take(), which frees `settling`, view_settle() has nothing to do unless
+ * another thread has appended entries meanwhile. */
+struct view_settling;
+enum dp_status view_settle_ask(struct round *round, struct view *view, struct view_settling **out);
+enum dp_status view_settle_take(struct view_settling *settling);
+void view_settle_drop(struct view_settling *settling); /* instead of taking; NULL is fine */
 /* Appends one entry. */
 enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry);
 /* Returns the number of the first log entry that a view over the manifest `to` lacks when it inherits from `from`. */
