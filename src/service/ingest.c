@@ -107,6 +107,8 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
     }
     enum dp_status status =
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
+    if (status == DP_OK)
+        index_load_full_text(in->loader, span_str("text"));
     in->load.call.patient = status == DP_OK; /* the store has answered, and embedded rows are worth a wait */
     if (status != DP_INVALID && status != DP_UNSUPPORTED)
         return status; /* the store's failure, not a row's */

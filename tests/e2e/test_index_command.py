@@ -301,3 +301,22 @@ def test_index_goes_through_the_log_of_a_namespace_that_takes_writes(run, rows, 
     assert verified["faults"] == [] and verified["log_entries"] == 1
     manifest = json.loads((bucket / "animals" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["wal_floor"] == 2 and manifest.get("pending", []) == []
+
+
+def schema_of(run, name, bucket):
+    return json.loads(run("namespace", "info", name, "--root", bucket, "--json").stdout)["schema"]
+
+
+def test_a_new_text_is_declared_for_full_text_search(run, rows, dipper, tmp_path):
+    bucket = tmp_path / "bucket"
+    run("index", "n", rows(*ANIMALS), "--root", bucket)
+    schema = schema_of(run, "n", bucket)
+    assert schema["text"]["full_text_search"] and "full_text_search" not in schema["legs"]
+    with serving(dipper, bucket) as url:
+        write(url, "texts", {"upsert_rows": [{"id": 1, "text": "as a write made it"}]})
+        write(url, "facts", {"upsert_rows": [{"id": 1, "legs": 2}]})
+    for name in ("texts", "facts", "n"):  # a load joins a namespace with a log, and one without
+        run("index", name, rows(ANIMALS[0]), "--root", bucket)
+    assert not schema_of(run, "texts", bucket)["text"].get("full_text_search")
+    assert schema_of(run, "facts", bucket)["text"]["full_text_search"]
+    assert schema_of(run, "n", bucket) == schema

@@ -10,6 +10,7 @@
 #include "index/id.h"
 #include "index/load/load.h"
 #include "index/row_vector.h"
+#include "index/schema_options.h"
 
 enum { HOT_BYTES = 3 * 1024 * 1024 /* maximum of the estimate in segment_is_full */ };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
@@ -57,6 +58,23 @@ static bool segment_is_full(const struct index_loader *l)
            l->waiting.documents.len >= documents_bytes_max;
 }
 
+void index_load_full_text(struct index_loader *l, struct span name)
+{
+    l->full_text = schema_find(&l->schema, name) ? (struct span){0} : name;
+}
+
+/* Declares the attribute l->full_text for full-text search if a row of this load has made it. */
+static enum dp_status declare_full_text(struct index_loader *l, struct dp_error *error)
+{
+    struct attribute *a = l->full_text.len ? schema_find(&l->schema, l->full_text) : NULL;
+    if (!a)
+        return DP_OK;
+    l->full_text = (struct span){0};
+    if (a->type != ATTRIBUTE_STRING)
+        return DP_OK;
+    return schema_set_options(a, span_str("{\"full_text_search\":true}"), false, &l->arena, error);
+}
+
 /* Checks a row before the load takes any part of it. Its attributes join the load's schema. */
 static enum dp_status check_row(struct call *call, struct index_loader *l, const struct id_key *key,
                                 const float *vectors, size_t windows, struct span attributes)
@@ -73,6 +91,8 @@ static enum dp_status check_row(struct call *call, struct index_loader *l, const
     arena_reset(&l->scratch);
     if (status == DP_OK)
         status = schema_learn(&l->schema, &l->arena, attributes, &l->scratch, &call->error);
+    if (status == DP_OK)
+        status = declare_full_text(l, &call->error);
     if (status)
         dp_error_prefix(&call->error, "id %s", id_describe(id_key_span(key), text));
     return status;
