@@ -1,0 +1,279 @@
+/* first_stage.c: rotates, encodes and scores by one bit for each dimension. */
+#include "vector/first_stage.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/splitmix.h"
+#include "simd/scan.h"
+#include "simd/simd.h"
+
+enum {
+    FACTORS_LEN = 8,  /* bytes of f and g */
+    BITS = 8,         /* dimensions of a byte */
+    WIDE = 64,        /* more dimensions than this are padded to a multiple of it */
+    ENTRIES = 16,     /* of the table of four dimensions */
+    BLOCK_MAX = 1024, /* dimensions of a Hadamard transform */
+    ROTATION_ROUNDS = 3
+};
+static const uint64_t ROTATION_SEED = 0x52425131; /* "RBQ1"; the codes in segments depend on it */
+static const float SUM_MAX = 65535.0f, ENTRY_MAX = 255.0f;
+
+struct first_stage first_stage_of(enum vector_metric metric, size_t dim)
+{
+    size_t unit = dim > WIDE ? WIDE : BITS, padded = (dim + unit - 1) / unit * unit, block = BITS;
+    while (block < BLOCK_MAX && padded % (2 * block) == 0)
+        block *= 2;
+    return (struct first_stage){metric, dim, padded, block, padded / BITS};
+}
+
+size_t first_stage_len(const struct first_stage *stage, const struct first_list *list)
+{
+    return list->count * (stage->pairs + FACTORS_LEN) + (list->count - list->own) * sizeof(uint32_t);
+}
+
+size_t first_stage_scratch(const struct first_stage *stage)
+{
+    return stage->dim + 3 * stage->padded;
+}
+
+/* ---- rotation ---------------------------------------------------------------------------------------- */
+
+/* Replaces y by H y, unscaled; H is the Walsh-Hadamard matrix of size n. */
+static void walsh_hadamard(float *y, size_t n)
+{
+    for (size_t step = 1; step < n; step *= 2)
+        for (size_t i = 0; i < n; i += 2 * step)
+            for (size_t j = i; j < i + step; j++) {
+                float a = y[j], b = y[j + step];
+                y[j] = a + b;
+                y[j + step] = a - b;
+            }
+}
+
+/* Rotates x float[dim] into y float[padded]. Each round flips signs, mixes each block, and deals the blocks out, so
+ * that the next round mixes components of different blocks. other: float[padded] of scratch */
+static void rotate(const struct first_stage *stage, const float *x, float *y, float *other)
+{
+    size_t block = stage->block, blocks = stage->padded / block;
+    uint64_t state = ROTATION_SEED, signs = 0;
+    memset(y, 0, stage->padded * sizeof *y);
+    memcpy(y, x, stage->dim * sizeof *y);
+    for (int round = 0; round < ROTATION_ROUNDS; round++) {
+        for (size_t i = 0; i < stage->padded; i++, signs >>= 1) {
+            if (i % 64 == 0)
+                signs = splitmix64_next(&state);
+            if ((signs & 1) != 0)
+                y[i] = -y[i];
+        }
+        for (size_t b = 0; b < blocks; b++)
+            walsh_hadamard(y + b * block, block);
+        memcpy(other, y, stage->padded * sizeof *y);
+        for (size_t b = 0; b < blocks; b++)
+            for (size_t i = 0; i < block; i++)
+                y[i * blocks + b] = other[b * block + i];
+    }
+    float scale = 1.0f / ((float)block * sqrtf((float)block));
+    for (size_t i = 0; i < stage->padded; i++)
+        y[i] *= scale;
+}
+
+/* ---- codes ------------------------------------------------------------------------------------------- */
+
+/* Returns how many vectors of a list lie in groups of SCAN_GROUP. */
+static size_t grouped(size_t count)
+{
+    return count - count % SCAN_GROUP;
+}
+
+static uint8_t *factors_of(const struct first_stage *stage, const struct first_list *list, uint8_t *bytes)
+{
+    return bytes + list->count * stage->pairs;
+}
+
+/* Writes the signs of y as the code of vector i. */
+static void put_code(const struct first_stage *stage, const struct first_list *list, size_t i, const float *y,
+                     uint8_t *bytes)
+{
+    bool in_group = i < grouped(list->count);
+    size_t v = i % SCAN_GROUP;
+    uint8_t *group = bytes + (i - v) * stage->pairs + v % 8 * 2 + v / 8 % 2, *plain = bytes + i * stage->pairs;
+    unsigned shift = v < SCAN_GROUP / 2 ? 0 : 4;
+    for (size_t p = 0; p < stage->pairs; p++, y += BITS) {
+        unsigned code = 0;
+        for (unsigned bit = 0; bit < BITS; bit++)
+            code |= (unsigned)(y[bit] >= 0.0f) << bit;
+        if (in_group) {
+            group[p * SCAN_GROUP] |= (uint8_t)((code & 15) << shift);
+            group[p * SCAN_GROUP + SCAN_GROUP / 2] |= (uint8_t)(code >> 4 << shift);
+        } else {
+            plain[p] = (uint8_t)code;
+        }
+    }
+}
+
+/* The scratch holds c' float[padded], the residual float[dim], its rotation and another float[padded]. */
+void first_stage_enter(const struct first_stage *stage, const float *centroid, float *scratch)
+{
+    rotate(stage, centroid, scratch, scratch + stage->padded);
+}
+
+void first_stage_encode(const struct first_stage *stage, const struct first_list *list, size_t i, const float *x,
+                        const float *centroid, uint32_t row, float *scratch, uint8_t *bytes)
+{
+    float *residual = scratch + stage->padded, *y = residual + stage->dim, factor[2];
+    double square = 0.0, product = 0.0, sum = 0.0, across = 0.0;
+    for (size_t d = 0; d < stage->dim; d++) {
+        residual[d] = x[d] - centroid[d];
+        square += (double)residual[d] * (double)residual[d];
+        product += (double)residual[d] * (double)centroid[d];
+    }
+    rotate(stage, residual, y, y + stage->padded);
+    for (size_t d = 0; d < stage->padded; d++) {
+        sum += fabs((double)y[d]);
+        across += (double)(y[d] >= 0.0f ? scratch[d] : -scratch[d]);
+    }
+    double f = sum > 0.0 ? square / sum : 0.0;
+    factor[0] = (float)f;
+    factor[1] = (float)(stage->metric == VECTOR_L2 ? square + 2.0 * f * across : product - f * across);
+    put_code(stage, list, i, y, bytes);
+    uint8_t *factors = factors_of(stage, list, bytes);
+    memcpy(factors + i * FACTORS_LEN, factor, FACTORS_LEN);
+    if (i >= list->own) {
+        uint8_t *rows = factors + list->count * FACTORS_LEN;
+        memcpy(rows + (i - list->own) * sizeof row, &row, sizeof row);
+    }
+}
+
+/* ---- queries ----------------------------------------------------------------------------------------- */
+
+/* Rounds the sums of each four components to bytes. One scale holds for all tables, so that no entry exceeds ENTRY_MAX,
+ * and no sum SUM_MAX. y: the rotated query */
+static void make_tables(struct first_query *query, const float *y)
+{
+    size_t tables = 2 * query->stage.pairs;
+    float widest = 0.0f, longest = 0.0f;
+    query->least = query->total = 0.0f;
+    for (size_t m = 0; m < tables; m++) {
+        float low = 0.0f, width = 0.0f;
+        for (size_t i = 4 * m; i < 4 * m + 4; i++) {
+            low += y[i] < 0.0f ? y[i] : 0.0f;
+            width += fabsf(y[i]);
+            query->total += y[i];
+        }
+        query->least += low;
+        longest += width;
+        widest = width > widest ? width : widest;
+    }
+    float by_length = (SUM_MAX - (float)tables) / longest, scale = ENTRY_MAX / widest;
+    scale = by_length < scale ? by_length : scale;
+    scale = widest > 0.0f && isfinite(scale) ? scale : 0.0f;
+    query->step = scale > 0.0f ? 1.0f / scale : 0.0f;
+    for (size_t m = 0; m < tables; m++, y += 4)
+        for (unsigned code = 0; code < ENTRIES; code++) {
+            float above = 0.0f; /* the least sum */
+            for (unsigned i = 0; i < 4; i++)
+                if ((code >> i & 1) == (y[i] >= 0.0f ? 1u : 0u))
+                    above += fabsf(y[i]);
+            float rounded = above * scale + 0.5f;
+            query->lut[m * ENTRIES + code] = (uint8_t)(rounded < ENTRY_MAX ? rounded : ENTRY_MAX);
+        }
+}
+
+static void lay_out(struct first_query *query, float **y)
+{
+    query->lut = workspace_take(&query->memory, 2 * query->stage.pairs * ENTRIES, 1);
+    *y = workspace_take(&query->memory, 2 * query->stage.padded, sizeof **y);
+}
+
+enum dp_status first_query_init(struct first_query *query, const struct first_stage *stage, const float *vector,
+                                struct dp_error *error)
+{
+    float *y;
+    *query = (struct first_query){.stage = *stage, .vector = vector};
+    lay_out(query, &y);
+    if (!workspace_allocate(&query->memory))
+        return dp_fail_nomem(error, "a query");
+    lay_out(query, &y);
+    rotate(stage, vector, y, y + stage->padded);
+    make_tables(query, y);
+    return DP_OK;
+}
+
+void first_query_deinit(struct first_query *query)
+{
+    workspace_deinit(&query->memory);
+}
+
+/* ---- scan -------------------------------------------------------------------------------------------- */
+
+/* out[v] = the sum of table entries of code v, for the codes behind the groups */
+static void plain_sums(const struct first_query *query, const uint8_t *codes, size_t n, uint16_t *out)
+{
+    for (size_t v = 0; v < n; v++) {
+        const uint8_t *table = query->lut;
+        unsigned sum = 0;
+        for (size_t p = 0; p < query->stage.pairs; p++, codes++, table += 2 * ENTRIES)
+            sum += table[*codes & 15] + (unsigned)table[ENTRIES + (*codes >> 4)];
+        out[v] = (uint16_t)sum;
+    }
+}
+
+/* Scores the SCAN_GROUP vectors from `first` on, or the fewer that are left. base: the score of the centroid */
+static void score_group(const struct first_query *query, const struct first_list *list, float base,
+                        const uint8_t *bytes, size_t first, size_t n, float *scores)
+{
+    const struct first_stage *stage = &query->stage;
+    const uint8_t *codes = bytes + first * stage->pairs;
+    uint16_t sums[SCAN_GROUP];
+    if (n == SCAN_GROUP)
+        simd_ops()->scan->group_sums(query->lut, codes, SCAN_GROUP, stage->pairs, sums);
+    else
+        plain_sums(query, codes, n, sums);
+    const uint8_t *from = bytes + list->count * stage->pairs + first * FACTORS_LEN;
+    for (size_t v = 0; v < n; v++, from += FACTORS_LEN) {
+        float factor[2];
+        memcpy(factor, from, FACTORS_LEN);
+        float dot = factor[0] * (2.0f * (query->least + query->step * (float)sums[v]) - query->total);
+        scores[v] = (stage->metric == VECTOR_L2 ? base - 2.0f * dot : base + dot) + factor[1];
+        if (scores[v] != scores[v]) /* too large for floats */
+            scores[v] = stage->metric == VECTOR_L2 ? INFINITY : -INFINITY;
+    }
+}
+
+static uint32_t row_of(const struct first_stage *stage, const struct first_list *list, const uint8_t *bytes,
+                       size_t i)
+{
+    if (i < list->own)
+        return list->first_row + (uint32_t)i;
+    uint32_t row;
+    const uint8_t *rows = bytes + list->count * (stage->pairs + FACTORS_LEN);
+    memcpy(&row, rows + (i - list->own) * sizeof row, sizeof row);
+    return row;
+}
+
+enum dp_status first_stage_scan(const struct first_query *query, const struct first_list *list,
+                                const float *centroid, struct span bytes, const struct id_filter *filter,
+                                struct topk *top, struct dp_error *error)
+{
+    const struct first_stage *stage = &query->stage;
+    if (list->own > list->count || bytes.len != first_stage_len(stage, list))
+        return dp_fail(error, DP_CORRUPT, "%zu bytes are not the codes of %zu vectors", bytes.len, list->count);
+    float base = distance_pair(stage->metric, query->vector, centroid, stage->dim);
+    for (size_t first = 0; first < list->count; first += SCAN_GROUP) {
+        size_t n = list->count - first < SCAN_GROUP ? list->count - first : SCAN_GROUP;
+        float scores[SCAN_GROUP];
+        score_group(query, list, base, bytes.data, first, n, scores);
+        float worst = top->count < top->k ? INFINITY : top->k > 0 ? top->hits[0].score : -INFINITY;
+        if (top->count < top->k && top->larger_is_better)
+            worst = -INFINITY;
+        uint64_t left = simd_ops()->scan->reaching(scores, n, worst, top->larger_is_better);
+        for (; left != 0; left &= left - 1) {
+            size_t v = (size_t)__builtin_ctzll(left);
+            uint32_t row = row_of(stage, list, bytes.data, first + v);
+            if (!filter || id_filter_allows(filter, row))
+                topk_push(top, scores[v], row);
+        }
+    }
+    return DP_OK;
+}
