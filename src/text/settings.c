@@ -1,0 +1,137 @@
+/* settings.c: parses the option `full_text_search`, and hashes it. */
+#include "text/settings.h"
+
+#include <libstemmer.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/checksum.h"
+#include "base/json.h"
+#include "text/stop_words.h"
+
+enum { OPTION_ARENA_MAX = 64 * 1024 };
+
+static const char *const tokenizers[] = {"word_v0", "word_v1", "word_v2",
+                                         "word_v3", "word_v4", "pre_tokenized_array"};
+static const char *const languages[TEXT_LANGUAGES] = {
+    "english", "arabic",    "danish",     "dutch",    "finnish", "french",  "german",  "greek", "hungarian",
+    "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish"};
+
+const char *text_language_name(enum text_language language)
+{
+    return languages[language];
+}
+
+/* Returns the position of the string that comes next in `names`, or -1. */
+static int read_name(struct json_reader *r, struct arena *arena, const char *const *names, size_t count)
+{
+    struct span name;
+    if (!json_read_string(r, arena, &name))
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (span_equal_str(name, names[i]))
+            return (int)i;
+    }
+    return -1;
+}
+
+/* Reads the value of a field. Returns false if it is not what the field takes. */
+static bool read_field(struct text_settings *s, struct json_reader *r, struct arena *arena, struct span key)
+{
+    if (span_equal_str(key, "tokenizer")) {
+        int found = read_name(r, arena, tokenizers, sizeof tokenizers / sizeof *tokenizers);
+        s->tokenizer = found < 0 ? s->tokenizer : (enum text_tokenizer)found;
+        return found >= 0;
+    }
+    if (span_equal_str(key, "language")) {
+        int found = read_name(r, arena, languages, TEXT_LANGUAGES);
+        s->language = found < 0 ? s->language : (enum text_language)found;
+        return found >= 0;
+    }
+    if (span_equal_str(key, "stemming"))
+        return json_read_bool(r, &s->stemming);
+    if (span_equal_str(key, "remove_stopwords"))
+        return json_read_bool(r, &s->remove_stopwords);
+    if (span_equal_str(key, "case_sensitive"))
+        return json_read_bool(r, &s->case_sensitive);
+    if (span_equal_str(key, "ascii_folding"))
+        return json_read_bool(r, &s->ascii_folding);
+    if (span_equal_str(key, "max_token_length")) {
+        int64_t length;
+        bool read = json_read_i64(r, &length) && length >= 1 && length <= TEXT_TOKEN_MAX;
+        s->max_token_length = read ? (uint32_t)length : s->max_token_length;
+        return read;
+    }
+    if (span_equal_str(key, "k1"))
+        return json_read_double(r, &s->k1) && s->k1 > 0;
+    if (span_equal_str(key, "b"))
+        return json_read_double(r, &s->b) && s->b >= 0 && s->b <= 1;
+    if (span_equal_str(key, "k3"))
+        return json_read_double(r, &s->k3) && s->k3 > 0;
+    return false;
+}
+
+enum dp_status text_settings_parse(struct span option, struct text_settings *out, struct dp_error *error)
+{
+    struct json_reader r;
+    struct arena arena;
+    struct span key = {0};
+    bool on, fits = true;
+    *out =
+        (struct text_settings){.tokenizer = TEXT_WORD_V4, .max_token_length = 39, .k1 = 1.2, .b = 0.75, .k3 = 8};
+    arena_init(&arena, OPTION_ARENA_MAX);
+    json_reader_init(&r, option);
+    if (json_peek(&r) == JSON_BOOL)
+        fits = json_read_bool(&r, &on) && on;
+    else if (json_enter_object(&r)) {
+        while (fits && json_next_key(&r, &arena, &key))
+            fits = read_field(out, &r, &arena, key);
+    }
+    enum dp_status status = DP_OK;
+    if (json_failed(&r))
+        status = json_error(&r, error);
+    else if (!fits && key.len)
+        status = dp_fail(error, DP_INVALID, "full_text_search: \"%.*s\" has a value that it does not take",
+                         SPAN_FMT(key));
+    else if (!fits || !json_end(&r))
+        status = dp_fail(error, DP_INVALID, "full_text_search is neither true nor an object");
+    if (out->tokenizer == TEXT_PRE_TOKENIZED)
+        out->case_sensitive = true;
+    arena_deinit(&arena);
+    return status;
+}
+
+/* Appends the stems of the language's stop words: they show which stemmer is linked. */
+static void put_stems(struct buffer *out, enum text_language language)
+{
+    struct sb_stemmer *stemmer = sb_stemmer_new(languages[language], NULL);
+    const struct stop_words *probes =
+        stop_words[language].count ? &stop_words[language] : &stop_words[TEXT_ENGLISH];
+    for (size_t i = 0; i < probes->count && stemmer; i++) {
+        const char *word = probes->words[i];
+        const sb_symbol *stem = sb_stemmer_stem(stemmer, (const sb_symbol *)word, (int)strlen(word));
+        if (stem)
+            buffer_append(out, span_of(stem, (size_t)sb_stemmer_length(stemmer)));
+        buffer_u8(out, 0);
+    }
+    sb_stemmer_delete(stemmer);
+}
+
+uint64_t text_settings_hash(const struct text_settings *s)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, OPTION_ARENA_MAX);
+    buffer_u8(&bytes,
+              1); /* the version of the analysis itself: it changes when analyzer.c cuts texts differently */
+    buffer_u8(&bytes, (uint8_t)s->tokenizer);
+    buffer_u8(&bytes, (uint8_t)(s->stemming || s->remove_stopwords ? s->language : 0));
+    buffer_u8(&bytes,
+              (uint8_t)(s->stemming | s->remove_stopwords << 1 | s->case_sensitive << 2 | s->ascii_folding << 3));
+    buffer_u8(&bytes, (uint8_t)s->max_token_length);
+    if (s->stemming)
+        put_stems(&bytes, s->language);
+    uint64_t hash = checksum64(buffer_span(&bytes));
+    buffer_deinit(&bytes);
+    return hash;
+}

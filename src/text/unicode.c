@@ -1,0 +1,67 @@
+/* unicode.c: looks characters up in the tables. */
+#include "text/unicode.h"
+
+#include "base/utf8.h"
+
+uint8_t unicode_word_kind(uint32_t c)
+{
+    size_t low = 0, high = word_run_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c > word_runs[middle].last)
+            low = middle + 1;
+        else if (c < word_runs[middle].first)
+            high = middle;
+        else
+            return word_runs[middle].kind;
+    }
+    return WORD_OTHER;
+}
+
+uint32_t unicode_lower(uint32_t c)
+{
+    size_t low = 0, high = lower_case_count;
+    if (c < 0x80)
+        return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c == lower_cases[middle].from)
+            return lower_cases[middle].to;
+        if (c > lower_cases[middle].from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return c;
+}
+
+const char *unicode_fold(uint32_t c)
+{
+    size_t low = 0, high = ascii_fold_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c == ascii_folds[middle].from)
+            return ascii_folds[middle].to;
+        if (c > ascii_folds[middle].from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+struct text_char text_char_at(const uint8_t *at, const uint8_t *end)
+{
+    size_t len = utf8_length(at, end);
+    uint32_t c = *at;
+    if (len == 0)
+        return (struct text_char){0xfffd, (uint32_t)utf8_bad_length(at, end), WORD_OTHER};
+    if (len > 1) {
+        c &= 0xffu >> (len + 1);
+        for (size_t i = 1; i < len; i++)
+            c = c << 6 | (at[i] & 0x3fu);
+    } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') {
+        return (struct text_char){c, 1, WORD_ALETTER | WORD_ALPHANUMERIC};
+    }
+    return (struct text_char){c, (uint32_t)len, unicode_word_kind(c)};
+}
