@@ -13,7 +13,7 @@ const HEADINGS = ["title", "name", "package"]; // a row's heading is the first o
 const byId = (id) => document.getElementById(id);
 const form = byId("search"), words = byId("words"), picker = byId("namespace"), message = byId("message");
 const results = byId("results"), cost = byId("cost"), figures = byId("figures"), stages = byId("stages"), more = byId("more");
-const about = byId("about");
+const about = byId("about"), heard = byId("heard"), code = byId("code"), legend = byId("legend");
 const keyform = byId("keyform"), key = byId("key");
 const KEY = "dipper-key"; // in this tab's sessionStorage: gone with the tab
 
@@ -81,8 +81,22 @@ function showScore(dist, metric) {
   return score;
 }
 
+/* A button that searches for rows like this one, by its text. */
+function moreLike(text) {
+  const button = element("button", "More like this", "like");
+  button.type = "button";
+  button.addEventListener("click", () => {
+    words.value = likeText(text);
+    step = 0;
+    search();
+    words.focus();
+  });
+  return button;
+}
+
 function showRow(row, metric) {
   const item = element("li");
+  item.dir = "auto";
   const heading = HEADINGS.find((name) => typeof row[name] === "string") ?? null;
   const top = element("div", undefined, "top");
   top.append(element("h2", heading ? row[heading] : String(row.id)));
@@ -100,6 +114,7 @@ function showRow(row, metric) {
     attributes.append(pair);
   }
   if (attributes.childElementCount) item.append(attributes);
+  if (typeof row.text === "string") item.append(moreLike(row.text));
   item.tabIndex = -1;
   return item;
 }
@@ -117,14 +132,28 @@ function showCost(performance) {
     part.title = `${name} ${milliseconds(ms)}`;
     return part;
   }));
-  cost.title = times.map(({ name, ms }) => `${name} ${milliseconds(ms)}`).join(", ");
+  legend.replaceChildren(...times.map(({ name, ms }) => {
+    const part = element("li");
+    part.append(element("i", undefined, name), `${name} ${milliseconds(ms)}`);
+    return part;
+  }));
   cost.hidden = false;
+}
+
+/* The query on screen, for other programs. */
+function showCode(namespace, request) {
+  for (const shown of code.querySelectorAll("pre"))
+    shown.textContent = asCode(shown.dataset.form, location.origin, namespace, request, isCounted());
+  code.hidden = false;
 }
 
 function clear() {
   results.replaceChildren();
   results.classList.remove("stale");
+  results.classList.remove("far");
+  heard.textContent = "";
   cost.hidden = true;
+  code.hidden = true;
   more.hidden = true;
 }
 
@@ -142,6 +171,7 @@ async function search() {
     return;
   }
   const mine = (inFlight = new AbortController());
+  const request = { rank_by: ["vector", "ANN", ["Embed", text]], limit, include_attributes: true };
   const question = JSON.stringify([namespace, text, limit]);
   results.classList.add("stale");
   try {
@@ -150,16 +180,20 @@ async function search() {
     answer ??= answers.put(question, await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/query`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ rank_by: ["vector", "ANN", ["Embed", text]], limit, include_attributes: true }),
+      body: JSON.stringify(request),
       signal: mine.signal,
     }), Date.now());
     const metric = (await known)?.distance_metric;
     if (mine.signal.aborted) return;
-    say(answer.rows.length ? "" : "No rows found.");
+    const far = isFar(answer.rows, metric);
+    say(far ? "Nothing close. These rows are the nearest." : answer.rows.length ? "" : "No rows found.");
+    heard.textContent = answer.rows.length ? plural(answer.rows.length, "result") : "";
+    results.classList.toggle("far", far);
     results.replaceChildren(...answer.rows.map((row) => showRow(row, metric)));
     results.classList.remove("stale");
     more.hidden = answer.rows.length < limit || step === STEPS.length - 1;
     showCost(answer.performance);
+    showCode(namespace, request);
   } catch (error) {
     if (error.name === "AbortError") return;
     clear();
@@ -249,7 +283,7 @@ function later() {
   if (!isCounted() || !words.value.trim()) timer = setTimeout(search, WAIT_MS);
 }
 
-/* Up and down move through the results; "/" focuses the words, Escape clears them. */
+/* Up and down move through the results, Enter opens the link of one; "/" focuses the words, Escape clears them. */
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const items = [...results.children];
@@ -264,6 +298,8 @@ function onKey(event) {
     items[Math.min(at + 1, items.length - 1)]?.focus();
   } else if (event.key === "ArrowUp" && at >= 0) {
     (at ? items[at - 1] : words).focus();
+  } else if (event.key === "Enter" && at >= 0 && items[at].querySelector("a")) {
+    items[at].querySelector("a").click();
   } else {
     return;
   }

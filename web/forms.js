@@ -46,6 +46,35 @@ function scoreOf(dist, metric) {
   return { label: similar ? "similarity" : "distance", value, text: value.toFixed(3) };
 }
 
+/* Whether even the first row is hardly like the words. */
+function isFar(rows, metric) {
+  return metric === "cosine_distance" && rows.length > 0 && 1 - rows[0].$dist < 0.3;
+}
+
+/* The words of a search for rows like one with this text: at most 400 characters, whole words. */
+function likeText(text) {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length <= 400 ? line : line.slice(0, 400).replace(/\s+\S*$/, "").replace(/[\ud800-\udbff]$/, "");
+}
+
+/* Prints a query as a program has it: form "curl", "python" or "json". `counted`: the server asks for a key. */
+function asCode(form, origin, namespace, request, counted) {
+  const url = `${origin}/v2/namespaces/${encodeURIComponent(namespace)}/query`, body = JSON.stringify(request);
+  if (form === "json") return JSON.stringify(request, null, 2);
+  if (form === "curl") {
+    const key = counted ? ' \\\n  -H "Authorization: Bearer $DIPPER_KEY"' : "";
+    return `curl -s '${url}'${key} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body.replaceAll("'", "'\\''")}'`;
+  }
+  const key = counted ? ', "Authorization": "Bearer " + os.environ["DIPPER_KEY"]' : "";
+  return `import json, os, urllib.request
+
+query = json.loads(${JSON.stringify(body)})
+request = urllib.request.Request("${url}", json.dumps(query).encode(),
+                                 {"Content-Type": "application/json"${key}})
+for row in json.load(urllib.request.urlopen(request))["rows"]:
+    print(row["$dist"], row["id"])`;
+}
+
 /* The last `size` answers, each for `ms` milliseconds: a user who returns to earlier words sends no query. */
 class Answers {
   constructor(size, ms) {

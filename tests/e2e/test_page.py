@@ -187,6 +187,21 @@ def test_page_asks_on_enter_alone_where_queries_are_counted(dipper, tmp_path, br
         assert browser.value(ASKED) == 1
 
 
+def test_page_says_when_nothing_is_close_and_offers_more_like_a_row(url, browser):
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=zzzqqq+xkcd+frobnicate")
+    browser.wait("document.querySelector('#results h2')?.textContent")
+    assert browser.value("message.textContent") == "Nothing close. These rows are the nearest."
+    assert re.fullmatch(r"\d results", browser.value("heard.textContent"))
+    browser.value("words.value = 'what fills my disk'; form.requestSubmit()")
+    assert browser.wait("!results.classList.contains('stale') && !message.textContent && document.querySelector('h2').textContent")
+    assert json.loads(browser.value("document.querySelector('[data-form=json]').textContent"))["rank_by"][2][1] == "what fills my disk"
+    text = browser.value("document.querySelector('#results p').textContent")
+    browser.value("document.querySelector('#results .like').click()")
+    browser.wait("!results.classList.contains('stale')")
+    assert browser.value("words.value") == text and browser.value("document.querySelector('#results h2').textContent") == "ncdu"
+    assert browser.value("legend.textContent").startswith("tokenize")
+
+
 def test_page_hides_the_cost_of_the_last_query(url, browser):
     browser.call("Page.navigate", url=f"{url}/?ns=packages&q=what+fills+my+disk")
     browser.wait("document.querySelector('#results h2')?.textContent")

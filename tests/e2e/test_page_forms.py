@@ -52,6 +52,36 @@ def test_the_score_equals_that_of_the_command_line(value):
     assert value("scoreOf(3.25, undefined)")["label"] == "distance"
 
 
+def test_a_query_is_printed_as_programs_have_it(value, tmp_path):
+    request = {"rank_by": ["vector", "ANN", ["Embed", "it's \"here\" $HOME \\ é"]], "limit": 10}
+    printed = "asCode(%s, 'http://h:1', 'a b', " + json.dumps(request) + ", %s)"
+    assert json.loads(value(printed % ("'json'", "false"))) == request
+    (tmp_path / "curl").write_text("#!/bin/sh\nfor word; do printf '%s\\n' \"$word\"; done\n", encoding="utf-8")
+    (tmp_path / "curl").chmod(0o755)
+    for counted in ("false", "true"):
+        done = subprocess.run(["sh", "-c", value(printed % ("'curl'", counted))], capture_output=True, encoding="utf-8",
+                              env={"PATH": f"{tmp_path}:/usr/bin:/bin", "DIPPER_KEY": "fe_1"}, check=True).stdout.split("\n")
+        assert done[1] == "http://h:1/v2/namespaces/a%20b/query" and json.loads(done[-2]) == request
+        assert ("Authorization: Bearer fe_1" in done) == (counted == "true")
+        code = value(printed % ("'python'", counted))
+        scope = {}
+        exec(code.split("request =")[0], scope)  # pylint: disable=exec-used
+        assert scope["query"] == request
+        compile(code, "query.py", "exec")
+
+
+def test_rows_that_are_not_close_are_told(value):
+    far = "isFar([{$dist: %s}], %s)"
+    assert value("[%s, %s, %s, isFar([], 'cosine_distance')]" % (
+        far % (0.71, "'cosine_distance'"), far % (0.5, "'cosine_distance'"), far % (9, "'euclidean_squared'"))) == [
+            True, False, False, False]
+
+
+def test_more_like_this_asks_for_the_beginning_of_the_text(value):
+    assert value("likeText(' a\\n b ')") == "a b"
+    assert value("likeText('word '.repeat(200))") == " ".join(["word"] * 80)
+
+
 def test_answers_are_kept_for_a_while(value):
     assert value("""(() => {
         const answers = new Answers(2, 100);
