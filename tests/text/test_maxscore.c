@@ -182,7 +182,7 @@ static void test_maxscore_is_exhaustive_search(void **state)
         for (uint32_t row = 0; row < ROWS; row++)
             allowed[s][row / 64] |= (uint64_t)(splitmix64_next(&seed) % 3 == 0) << (row % 64);
     }
-    for (int round = 0; round < 120; round++) {
+    for (int turn = 0; turn < 80; turn++) {
         struct words_query q;
         draw_query(&q, &seed);
         size_t count = search_all(&q);
