@@ -122,14 +122,6 @@ bool document_find(struct span document, struct span name, struct span *value)
     return false;
 }
 
-/* Gives the bytes of a text one by one. */
-struct text_bytes {
-    const uint8_t *at, *end;
-    bool escaped;
-    uint8_t character[4]; /* the bytes of the latest escape, while next_byte() gives them */
-    size_t given, length;
-};
-
 /* Returns the value of the four digits behind "\u", or 0 if they are not there. */
 static uint32_t code_unit(const uint8_t *at, const uint8_t *end)
 {
@@ -169,8 +161,7 @@ static void take_escape(struct text_bytes *t)
     t->at += t->end - t->at < 2 ? t->end - t->at : 2;
 }
 
-/* Returns the next byte, or -1 at the end. */
-static int next_byte(struct text_bytes *t)
+int text_next_byte(struct text_bytes *t)
 {
     if (t->given < t->length)
         return t->character[t->given++];
@@ -182,14 +173,29 @@ static int next_byte(struct text_bytes *t)
     return t->character[t->given++];
 }
 
+int32_t text_next_scalar(struct text_bytes *t)
+{
+    int lead = text_next_byte(t);
+    if (lead < 0x80)
+        return lead;
+    int more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+    int32_t scalar = lead & (0x3f >> more);
+    for (; more > 0; more--) {
+        int byte = text_next_byte(t);
+        if (byte < 0 || (byte & 0xc0) != 0x80)
+            return 0xfffd;
+        scalar = scalar << 6 | (byte & 0x3f);
+    }
+    return scalar;
+}
+
 int text_compare(struct span a, bool a_escaped, struct span b, bool b_escaped)
 {
     if (!a_escaped && !b_escaped)
         return span_compare(a, b);
-    struct text_bytes x = {.at = a.data, .end = a.data + a.len, .escaped = a_escaped};
-    struct text_bytes y = {.at = b.data, .end = b.data + b.len, .escaped = b_escaped};
+    struct text_bytes x = text_bytes_of(a, a_escaped), y = text_bytes_of(b, b_escaped);
     for (;;) {
-        int left = next_byte(&x), right = next_byte(&y);
+        int left = text_next_byte(&x), right = text_next_byte(&y);
         if (left != right)
             return left < right ? -1 : 1;
         if (left < 0)

@@ -7,6 +7,8 @@
  *   In NotIn             an array of values; for an array attribute: some element is one of them
  *   Lt Lte Gt Gte        null is the smallest value: Lt and Lte match rows without one; Lt null matches none
  *   Contains NotContains, ContainsAny NotContainsAny, AnyLt AnyLte AnyGt AnyGte    of array attributes
+ *   Glob NotGlob IGlob NotIGlob    a glob (filter/pattern.h) over strings; of an array: over some element. They need
+ *                        the option "glob" or a filterable attribute.
  *
  * The Not* operators are plain negation, so they match rows without a value. Operands become normal forms of
  * the attribute's type. Numbers compare by their exact values, whatever their types; a float attribute compares
@@ -22,8 +24,9 @@
 
 enum {
     FILTER_NODES_MAX = 4096,
-    FILTER_LIST_MAX = 100000,   /* elements of one array operand */
-    FILTER_ATTRIBUTES_MAX = 256 /* different attributes of one filter */
+    FILTER_LIST_MAX = 100000,    /* elements of one array operand */
+    FILTER_ATTRIBUTES_MAX = 256, /* different attributes of one filter */
+    FILTER_TEXT_MAX = 8192       /* bytes of a pattern */
 };
 
 struct filter;

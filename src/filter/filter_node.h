@@ -3,6 +3,7 @@
 #define FILTER_FILTER_NODE_H
 
 #include "filter/filter.h"
+#include "filter/pattern.h"
 #include "filter/scalar.h"
 
 enum filter_operator {
@@ -19,7 +20,8 @@ enum filter_operator {
     FILTER_ANY_LT,
     FILTER_ANY_LTE,
     FILTER_ANY_GT,
-    FILTER_ANY_GTE
+    FILTER_ANY_GTE,
+    FILTER_PATTERN /* Glob, IGlob, Regex; for an array attribute: of some element */
 };
 
 /* An attribute that the filter names. */
@@ -32,13 +34,14 @@ struct filter_slot {
 
 /* What an attribute is compared with. */
 struct filter_operand {
-    enum { OPERAND_SCALAR, OPERAND_LIST, OPERAND_NEW } kind;
+    enum { OPERAND_SCALAR, OPERAND_LIST, OPERAND_NEW, OPERAND_PATTERN } kind;
     struct scalar scalar;
     struct scalar *list; /* [count]: sorted; for Eq, in the order of the array */
     size_t count;
     const struct filter_slot **news; /* [new_count]: {"$ref_new": …} among the elements of the list */
     size_t new_count;
     const struct filter_slot *new_value; /* of OPERAND_NEW */
+    struct pattern *pattern;             /* of OPERAND_PATTERN */
 };
 
 struct filter_node {

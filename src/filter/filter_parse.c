@@ -3,44 +3,43 @@
 
 #include "base/array.h"
 #include "base/json.h"
+#include "filter/document.h"
 #include "filter/filter_node.h"
 #include "filter/uuid.h"
 #include "filter/value.h"
 
-enum operand_shape { ONE_VALUE, VALUE_OR_NULL, LIST_OF_VALUES };
+enum operand_shape { ONE_VALUE, VALUE_OR_NULL, LIST_OF_VALUES, A_GLOB, A_GLOB_WITHOUT_CASE };
 
 static const struct operator_row {
     const char *name;
     enum filter_operator op;
     bool negated;
     enum operand_shape shape;
-    enum { OF_ANY, OF_SCALARS, OF_ARRAYS } attributes;
+    enum { OF_ANY, OF_SCALARS, OF_ARRAYS, OF_TEXTS } attributes;
+    const char *option; /* that allows the operator, also if the attribute is not filterable */
 } operators[] = {
-    {"Eq", FILTER_EQ, false, VALUE_OR_NULL, OF_ANY},
-    {"NotEq", FILTER_EQ, true, VALUE_OR_NULL, OF_ANY},
-    {"In", FILTER_IN, false, LIST_OF_VALUES, OF_ANY},
-    {"NotIn", FILTER_IN, true, LIST_OF_VALUES, OF_ANY},
-    {"Lt", FILTER_LT, false, VALUE_OR_NULL, OF_SCALARS},
-    {"Lte", FILTER_LTE, false, VALUE_OR_NULL, OF_SCALARS},
-    {"Gt", FILTER_GT, false, VALUE_OR_NULL, OF_SCALARS},
-    {"Gte", FILTER_GTE, false, VALUE_OR_NULL, OF_SCALARS},
-    {"Contains", FILTER_CONTAINS, false, ONE_VALUE, OF_ARRAYS},
-    {"NotContains", FILTER_CONTAINS, true, ONE_VALUE, OF_ARRAYS},
-    {"ContainsAny", FILTER_IN, false, LIST_OF_VALUES, OF_ARRAYS},
-    {"NotContainsAny", FILTER_IN, true, LIST_OF_VALUES, OF_ARRAYS},
-    {"AnyLt", FILTER_ANY_LT, false, ONE_VALUE, OF_ARRAYS},
-    {"AnyLte", FILTER_ANY_LTE, false, ONE_VALUE, OF_ARRAYS},
-    {"AnyGt", FILTER_ANY_GT, false, ONE_VALUE, OF_ARRAYS},
-    {"AnyGte", FILTER_ANY_GTE, false, ONE_VALUE, OF_ARRAYS},
+    {"Eq", FILTER_EQ, false, VALUE_OR_NULL, OF_ANY, NULL},
+    {"NotEq", FILTER_EQ, true, VALUE_OR_NULL, OF_ANY, NULL},
+    {"In", FILTER_IN, false, LIST_OF_VALUES, OF_ANY, NULL},
+    {"NotIn", FILTER_IN, true, LIST_OF_VALUES, OF_ANY, NULL},
+    {"Lt", FILTER_LT, false, VALUE_OR_NULL, OF_SCALARS, NULL},
+    {"Lte", FILTER_LTE, false, VALUE_OR_NULL, OF_SCALARS, NULL},
+    {"Gt", FILTER_GT, false, VALUE_OR_NULL, OF_SCALARS, NULL},
+    {"Gte", FILTER_GTE, false, VALUE_OR_NULL, OF_SCALARS, NULL},
+    {"Contains", FILTER_CONTAINS, false, ONE_VALUE, OF_ARRAYS, NULL},
+    {"NotContains", FILTER_CONTAINS, true, ONE_VALUE, OF_ARRAYS, NULL},
+    {"ContainsAny", FILTER_IN, false, LIST_OF_VALUES, OF_ARRAYS, NULL},
+    {"NotContainsAny", FILTER_IN, true, LIST_OF_VALUES, OF_ARRAYS, NULL},
+    {"AnyLt", FILTER_ANY_LT, false, ONE_VALUE, OF_ARRAYS, NULL},
+    {"AnyLte", FILTER_ANY_LTE, false, ONE_VALUE, OF_ARRAYS, NULL},
+    {"AnyGt", FILTER_ANY_GT, false, ONE_VALUE, OF_ARRAYS, NULL},
+    {"AnyGte", FILTER_ANY_GTE, false, ONE_VALUE, OF_ARRAYS, NULL},
+    {"Glob", FILTER_PATTERN, false, A_GLOB, OF_TEXTS, "glob"},
+    {"NotGlob", FILTER_PATTERN, true, A_GLOB, OF_TEXTS, "glob"},
+    {"IGlob", FILTER_PATTERN, false, A_GLOB_WITHOUT_CASE, OF_TEXTS, "glob"},
+    {"NotIGlob", FILTER_PATTERN, true, A_GLOB_WITHOUT_CASE, OF_TEXTS, "glob"},
 };
-static const char *const later_operators[] = {"Glob",
-                                              "NotGlob",
-                                              "IGlob",
-                                              "NotIGlob",
-                                              "Regex",
-                                              "Fuzzy",
-                                              "ContainsAllTokens",
-                                              "ContainsAnyToken",
+static const char *const later_operators[] = {"Regex", "Fuzzy", "ContainsAllTokens", "ContainsAnyToken",
                                               "ContainsTokenSequence"};
 
 enum { OPERATOR_COUNT = sizeof operators / sizeof *operators };
@@ -85,8 +84,16 @@ static struct filter_slot *slot_of(struct filter_parser *p, struct span name)
     return slot;
 }
 
-/* Finds the attribute of a filter, and checks that filters may use it. */
-static enum dp_status use_attribute(struct filter_parser *p, struct span name, const struct filter_slot **out)
+static bool has_option(const struct attribute *a, const char *option)
+{
+    struct span value;
+    return option && document_find(a->options, span_str(option), &value) && span_equal_str(value, "true");
+}
+
+/* Finds the attribute of a filter, and checks that filters may use it. `option` allows the use of an attribute that
+ * is not filterable; it may be NULL. */
+static enum dp_status use_attribute(struct filter_parser *p, struct span name, const char *option,
+                                    const struct filter_slot **out)
 {
     const struct attribute *a = schema_find(p->schema, name);
     char type[ATTRIBUTE_TYPE_ROOM];
@@ -95,7 +102,7 @@ static enum dp_status use_attribute(struct filter_parser *p, struct span name, c
     if (a && !a->dropped && (a->type == ATTRIBUTE_VECTOR || a->type == ATTRIBUTE_BYTES))
         return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": values of type %s cannot be filtered",
                        SPAN_FMT(name), attribute_type_print(a, type));
-    if (a && !a->dropped && a->unfiltered)
+    if (a && !a->dropped && a->unfiltered && !has_option(a, option))
         return dp_fail(p->error, DP_INVALID,
                        "attribute \"%.*s\" is not filterable: declare it with \"filterable\": true",
                        SPAN_FMT(name));
@@ -211,7 +218,7 @@ static enum dp_status read_new(struct filter_parser *p, struct json_reader *r, c
             return fail_text(p, r);
         return dp_fail(p->error, DP_INVALID, "{\"$ref_new\": …} has one field");
     }
-    enum dp_status status = use_attribute(p, name, out);
+    enum dp_status status = use_attribute(p, name, NULL, out);
     if (status)
         return status;
     const struct filter_slot *other = *out;
@@ -288,6 +295,28 @@ static enum dp_status read_list(struct filter_parser *p, struct filter_node *nod
     return DP_OK;
 }
 
+/* Reads the text that the operator of texts takes. */
+static enum dp_status read_text_operand(struct filter_parser *p, const struct operator_row *row,
+                                        struct filter_node *node)
+{
+    struct span text, name = node->slot->name;
+    enum json_type type = json_peek(&p->r);
+    enum dp_status status = DP_OK;
+    if (type != JSON_STRING && type != JSON_NOTHING)
+        return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s takes a string, not %s", SPAN_FMT(name),
+                       row->name, json_type_name(type));
+    if (!json_read_string(&p->r, p->arena, &text))
+        return fail_text(p, &p->r);
+    if (text.len > FILTER_TEXT_MAX)
+        return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s takes at most %d bytes, not %zu",
+                       SPAN_FMT(name), row->name, FILTER_TEXT_MAX, text.len);
+    node->operand.kind = OPERAND_PATTERN;
+    status = glob_parse(p->arena, text, row->shape == A_GLOB_WITHOUT_CASE, &node->operand.pattern, p->error);
+    if (status == DP_INVALID)
+        dp_error_prefix(p->error, "attribute \"%.*s\": the value of %s", SPAN_FMT(name), row->name);
+    return status;
+}
+
 static enum dp_status read_operand(struct filter_parser *p, const struct operator_row *row,
                                    struct filter_node *node)
 {
@@ -295,6 +324,8 @@ static enum dp_status read_operand(struct filter_parser *p, const struct operato
     struct json_reader *r = &p->r;
     enum json_type type = json_peek(r);
     bool array = slot->known && attribute_is_array(slot->type);
+    if (row->attributes == OF_TEXTS)
+        return read_text_operand(p, row, node);
     if (type == JSON_OBJECT) {
         node->operand.kind = OPERAND_NEW;
         enum dp_status status = read_new(p, r, slot, &node->operand.new_value);
@@ -357,13 +388,17 @@ static enum dp_status parse_comparison(struct filter_parser *p, struct span name
         return fail_text(p, &p->r);
     enum dp_status status = find_operator(p, name, op, &row);
     if (status == DP_OK)
-        status = use_attribute(p, name, &node->slot);
+        status = use_attribute(p, name, row->option, &node->slot);
     if (status)
         return status;
     bool array = attribute_is_array(node->slot->type), known = node->slot->known || node->slot->is_id;
     if (known && ((row->attributes == OF_ARRAYS && !array) || (row->attributes == OF_SCALARS && array)))
         return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s is for attributes %s arrays", SPAN_FMT(name),
                        row->name, row->attributes == OF_ARRAYS ? "of" : "without");
+    if (row->attributes == OF_TEXTS &&
+        (node->slot->is_id || (known && attribute_item_type(node->slot->type) != ATTRIBUTE_STRING)))
+        return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s is for attributes of strings", SPAN_FMT(name),
+                       row->name);
     node->op = row->op;
     node->negated = row->negated;
     if (!json_next_item(&p->r))

@@ -235,7 +235,7 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{" EMBED("cat") ",\"limit\":10000,\"offset\":9}", 400, "offset and limit together"},
         {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",\"4\"]}", 400, "filters: "},
         {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Is\",4]}", 400, "filters: "},
-        {"{" EMBED("cat") ",\"filters\":[\"kind\",\"Glob\",\"a*\"]}", 400, "filters: "},
+        {"{" EMBED("cat") ",\"filters\":[\"kind\",\"Glob\",\"a[\"]}", 400, "filters: "},
         {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",{\"$ref_new\":\"legs\"}]}", 400, "filters: "},
         {"{" EMBED("cat") ",\"filters\":{}}", 422, "filters must be an array"},
         {"{\"aggregate_by\":{}}", 400, "aggregate_by is empty"},

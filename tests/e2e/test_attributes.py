@@ -59,6 +59,7 @@ def test_types_come_back_in_normal_form(url):
     (["u", "Eq", 2**64 - 1], "c"), (["u", "Lt", 2**64 - 1], "d"), (["n", "Gt", 9007199254740992], "c"),
     (["t", "Gte", "2024-02-29T19:32:03.456Z"], "c"), (["tags", "ContainsAny", ["x", "é"]], "c"),
     (["who", "Contains", (ROW + "0").replace("-", "")], "c"), (["id", "In", [(ROW + "D").upper()]], "d"),
+    (["tags", "Glob", "?"], "c"), (["tags", "NotGlob", "*"], "d"), (["tags", "IGlob", "\u00c9*"], "c"),
     (["Not", ["n", "Lt", 0]], "c"), (["nowhere", "Eq", None], "cd"), (["And", []], "cd")])
 def test_filters_know_types(url, filters, found):
     assert [row["id"][-1] for row in rows(url, filters, include_attributes=False)] == list(found)
@@ -67,7 +68,7 @@ def test_filters_know_types(url, filters, found):
 @pytest.mark.parametrize("filters, words", [
     (["b", "Eq", "AQ=="], "bytes cannot be filtered"), (["half", "Eq", None], "cannot be filtered"),
     (["n", "Eq", "5"], "has type int"), (["id", "Eq", "x"], "has type uuid"), (["t", "Lt", "soon"], "not a time"),
-    (["tags", "Glob", "x*"], "Glob is not supported"), (["tags", "Lt", "x"], "without arrays"),
+    (["tags", "Glob", "x["], "class without"), (["n", "Glob", "x*"], "attributes of strings"), (["tags", "Lt", "x"], "without arrays"),
     (["n", "Eq", {"$ref_new": "n"}], "conditions of a write")])
 def test_filters_are_refused_by_name(url, filters, words):
     status, answer = send(url, "POST", NAME + "/query", {"rank_by": ["id", "asc"], "limit": 1, "filters": filters})

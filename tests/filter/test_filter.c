@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "filter/document.h"
 #include "filter/filter.h"
+#include "filter/pattern.h"
 #include "filter/scalar.h"
 
 static struct attribute attributes[] = {
@@ -19,6 +20,10 @@ static struct attribute attributes[] = {
     {.name = {(const uint8_t *)"tags", 4}, .type = ATTRIBUTE_STRINGS},
     {.name = {(const uint8_t *)"raw", 3}, .type = ATTRIBUTE_BYTES, .unfiltered = true},
     {.name = {(const uint8_t *)"body", 4}, .type = ATTRIBUTE_STRING, .unfiltered = true},
+    {.name = {(const uint8_t *)"path", 4},
+     .type = ATTRIBUTE_STRING,
+     .unfiltered = true,
+     .options = {(const uint8_t *)"{\"regex\":true,\"glob\":true,\"fuzzy\":true}", 39}},
     {.name = {(const uint8_t *)"gone", 4}, .type = ATTRIBUTE_INT, .dropped = true},
     {.name = {(const uint8_t *)"And", 3}, .type = ATTRIBUTE_INT},
     {.name = {(const uint8_t *)"v", 1}, .type = ATTRIBUTE_VECTOR, .dim = 2, .unfiltered = true},
@@ -145,6 +150,82 @@ static void test_filter_compares_normal_forms(void **state)
     assert_true(matches("[\"n\",\"Eq\",{\"$ref_new\":\"n\"}]", "{}", NULL));
 }
 
+static void test_filter_globs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *glob, *text; /* JSON */
+        bool matches, without_case;
+    } globs[] = {
+        {"", "", true, true},
+        {"", "a", false, false},
+        {"abc", "abc", true, true},
+        {"abc", "abcd", false, false},
+        {"abc", "ABC", false, true},
+        {"\u00e9t\u0434*", "\u00c9T\u0414x", false, true},
+        {"*", "", true, true},
+        {"*", "a/b\\n", true, true},
+        {"a*c", "abbc", true, true},
+        {"a*c", "abcb", false, false},
+        {"a?c", "a\\\"c", true, true},
+        {"a?c",
+         "a\xf0\x9f\x98\x80"
+         "c",
+         true, true},
+        {"a?c", "a\\u0001c", true, true},
+        {"a?c", "ac", false, false},
+        {"[a-c]x", "bx", true, true},
+        {"[a-c]x", "Bx", false, true},
+        {"[!a-c]x", "bx", false, false},
+        {"[^a-c]x", "dx", true, true},
+        {"[]a]", "]", true, true},
+        {"[a-]", "-", true, true},
+        {"[-a]", "-", true, true},
+        {"{a,bc}d", "bcd", true, true},
+        {"{a,bc}d", "abcd", false, false},
+        {"{a,{b,c}}d", "cd", true, true},
+        {"{,a}", "", false, false},
+        {"{}b", "b", true, true},
+        {"a,b", "a,b", true, true},
+        {"\\\\*", "*", true, true},
+        {"\\\\*", "a", false, false},
+        {"**", "a/b", true, true},
+        {"**/a", "a", true, true},
+        {"**/a", "b/c/a", true, true},
+        {"**/a", "ba", false, false},
+        {"**/**/a", "a", true, true},
+        {"a/**", "a/b/c", true, true},
+        {"a/**", "a", false, false},
+        {"a/**/b", "a/b", true, true},
+        {"a/**/b", "a/x/y/b", true, true},
+        {"a/**/b", "axb", false, false},
+        {"a/**/**/b", "a/b", true, true},
+        {"a**b", "a/b", true, true},
+        {"{**/a,x/**}", "x/y", true, true},
+    };
+    for (size_t i = 0; i < sizeof globs / sizeof *globs; i++) {
+        static const char *const operators[] = {"Glob", "NotGlob", "IGlob", "NotIGlob"};
+        char document[128], filter[128];
+        for (int o = 0; o < 4; o++) {
+            bool wanted = (o < 2 ? globs[i].matches : globs[i].without_case) != (o % 2 == 1);
+            snprintf(filter, sizeof filter, "[\"s\",\"%s\",\"%s\"]", operators[o], globs[i].glob);
+            snprintf(document, sizeof document, "{\"s\":\"%s\"}", globs[i].text);
+            if (matches(filter, document, NULL) != wanted)
+                fail_msg("%s %s: not %d", filter, document, wanted);
+            snprintf(filter, sizeof filter, "[\"tags\",\"%s\",\"%s\"]", operators[o], globs[i].glob);
+            snprintf(document, sizeof document, "{\"tags\":[\"#\\u0002#\",\"%s\"]}", globs[i].text);
+            if (globs[i].matches && matches(filter, document, NULL) != wanted)
+                fail_msg("%s %s: not %d", filter, document, wanted);
+        }
+    }
+    assert_false(matches("[\"s\",\"Glob\",\"*\"]", "{}", NULL));
+    assert_true(matches("[\"s\",\"NotGlob\",\"*\"]", "{}", NULL));
+    assert_false(matches("[\"tags\",\"IGlob\",\"*\"]", "{\"tags\":[]}", NULL));
+    assert_false(matches("[\"nowhere\",\"Glob\",\"*\"]", "{\"nowhere\":\"a\"}", NULL));
+    assert_false(matches("[\"gone\",\"Glob\",\"*\"]", "{\"gone\":\"a\"}", NULL));
+    assert_true(matches("[\"path\",\"Glob\",\"*.c\"]", "{\"path\":\"a/b.c\"}", NULL));
+}
+
 static void test_filter_refuses_by_name(void **state)
 {
     (void)state;
@@ -162,8 +243,20 @@ static void test_filter_refuses_by_name(void **state)
         {"[1,\"Eq\",1]", "expected a string", DP_INVALID},
         {"[\"n\",1,1]", "expected a string", DP_INVALID},
         {"[\"n\",\"eq\",1]", "\"n\": there is no filter operator \"eq\"", DP_INVALID},
-        {"[\"s\",\"Glob\",\"a*\"]", "operator Glob is not supported", DP_UNSUPPORTED},
-        {"[\"s\",\"NotIGlob\",\"a*\"]", "NotIGlob", DP_UNSUPPORTED},
+        {"[\"s\",\"Glob\",\"a[b\"]", "\"s\": the value of Glob: a class without", DP_INVALID},
+        {"[\"s\",\"Glob\",\"a[\"]", "class without", DP_INVALID},
+        {"[\"s\",\"Glob\",\"[a-\"]", "class without", DP_INVALID},
+        {"[\"s\",\"Glob\",\"[z-a]\"]", "ends before it begins", DP_INVALID},
+        {"[\"s\",\"Glob\",\"{a,b\"]", "without \"}\"", DP_INVALID},
+        {"[\"s\",\"Glob\",\"a}\"]", "without \"{\"", DP_INVALID},
+        {"[\"s\",\"Glob\",\"a\\\\\"]", "at its end", DP_INVALID},
+        {"[\"s\",\"Glob\",1]", "Glob takes a string, not a number", DP_INVALID},
+        {"[\"s\",\"Glob\",null]", "Glob takes a string, not null", DP_INVALID},
+        {"[\"s\",\"Glob\",{\"$ref_new\":\"s\"}]", "Glob takes a string, not an object", DP_INVALID},
+        {"[\"s\",\"Glob\",\"a\",\"b\"]", "Glob has too many elements", DP_INVALID},
+        {"[\"n\",\"NotIGlob\",\"a*\"]", "NotIGlob is for attributes of strings", DP_INVALID},
+        {"[\"id\",\"Glob\",\"a*\"]", "Glob is for attributes of strings", DP_INVALID},
+        {"[\"body\",\"Glob\",\"a*\"]", "\"body\" is not filterable", DP_INVALID},
         {"[\"s\",\"Regex\",\"a\"]", "Regex", DP_UNSUPPORTED},
         {"[\"s\",\"Fuzzy\",\"a\",{}]", "Fuzzy", DP_UNSUPPORTED},
         {"[\"s\",\"ContainsAllTokens\",\"a\"]", "ContainsAllTokens", DP_UNSUPPORTED},
@@ -254,6 +347,38 @@ static void test_filter_ids_have_one_kind(void **state)
     }
 }
 
+/* Parses a pattern of `count` times `part`. */
+static enum dp_status parse_pattern(const char *operator, const char * part, size_t count, struct dp_error *error)
+{
+    struct buffer text;
+    struct filter *f;
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, "[\"path\",\"%s\",\"", operator);
+    for (size_t i = 0; i < count; i++)
+        buffer_append_str(&text, part);
+    buffer_append_str(&text, "\"]");
+    enum dp_status status = filter_parse(&test_arena, buffer_span(&text), &schema, true, &f, error);
+    buffer_deinit(&text);
+    return status;
+}
+
+static void test_filter_patterns_have_maxima(void **state)
+{
+    (void)state;
+    struct dp_error error = {0};
+    assert_int_equal(parse_pattern("Glob", "a", PATTERN_STEPS_MAX - 2, &error), DP_OK); /* the end is two steps */
+    assert_int_equal(parse_pattern("Glob", "a", PATTERN_STEPS_MAX - 1, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "more than 1024 steps"));
+    assert_int_equal(parse_pattern("Glob", "*", FILTER_TEXT_MAX, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "more than 1024 steps"));
+    assert_int_equal(parse_pattern("Glob", "a", FILTER_TEXT_MAX + 1, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "at most 8192 bytes"));
+    assert_int_equal(parse_pattern("Glob", "{", PATTERN_DEPTH_MAX + 1, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "64 groups"));
+    assert_int_equal(parse_pattern("Glob", "{", PATTERN_DEPTH_MAX, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "without \"}\""));
+}
+
 enum many { CONDITIONS, LIST, NAMES };
 
 /* Parses a filter of `count` conditions, of one list with `count` numbers, or over `count` attributes. */
@@ -339,12 +464,13 @@ static void test_filter_survives_failed_allocations(void **state)
     (void)state;
     static const char text[] =
         "[\"And\",[[\"s\",\"In\",[\"\\u0061\",{\"$ref_new\":\"s\"}]],[\"Not\",[\"t\",\"Lt\","
-        "\"2024-03-01\"]],[\"tags\",\"ContainsAny\",[\"a\",\"b\"]],[\"id\",\"Gt\",5]]]";
+        "\"2024-03-01\"]],[\"tags\",\"ContainsAny\",[\"a\",\"b\"]],[\"id\",\"Gt\",5],[\"s\",\"Glob\",\"[a-z]*\"]]"
+        "]";
     for (size_t n = 1;; n++) {
         struct arena arena;
         struct filter *f;
         struct dp_error error = {0};
-        arena_init(&arena, 1 << 20);
+        arena_init(&arena, 4 << 20);
         test_alloc_fail_at(n);
         enum dp_status status = filter_parse(&arena, span_str(text), &schema, true, &f, &error);
         bool fired = test_alloc_fired();
@@ -361,9 +487,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_filter_null_is_the_smallest_value, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_compares_normal_forms, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_filter_globs, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_refuses_by_name, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_ids_have_one_kind, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_limits_hold_at_them_and_one_beyond, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_filter_patterns_have_maxima, begin_arena, end_arena),
         cmocka_unit_test(test_filter_walks_over_any_bytes),
         cmocka_unit_test_setup_teardown(test_filter_survives_failed_allocations, begin_arena, end_arena),
     };
