@@ -50,7 +50,8 @@ struct branching {
     struct ulid source_incarnation;
     uint64_t least; /* the branch must have all log entries of the source up to this number */
     struct taken_source taken;
-    bool again; /* somebody was first: make another try */
+    bool again;       /* somebody was first: make another try */
+    struct span full; /* an owner that has the maximum of pins; empty: none */
 };
 
 static void ignore_sent(void *context)
@@ -270,12 +271,14 @@ static enum dp_status put_pin(struct call *call, struct pinning *p, const struct
 static enum dp_status add_pin(struct call *call, struct pinning *p, struct manifest *m)
 {
     const struct manifest_owner *owner = &p->b->taken.owners[p->owner - 1];
-    if (m->pin_count == MANIFEST_PINS_MAX)
+    if (m->pin_count == MANIFEST_PINS_MAX) {
+        p->b->full = arena_copy(call->arena, owner->name);
         return call_fail(
             call, DP_TOO_LARGE,
             "namespace \"%.*s\" has %d branches, the maximum: copy it instead, or compact or delete a "
             "branch, and collect the garbage of this namespace",
             SPAN_FMT(owner->name), MANIFEST_PINS_MAX);
+    }
     enum dp_status status = p->sequence == m->sequence ? DP_OK : put_pin(call, p, m);
     if (status)
         return status;
@@ -460,6 +463,24 @@ static enum dp_status try_branch(struct call *call, struct branching *b, struct 
     return status;
 }
 
+/* Lets the owner's pins of deleted branches go, if it has the maximum. What they kept stays for a collector. */
+static enum dp_status free_pins(struct call *call, struct branching *b)
+{
+    const struct index_collect_options options = {.clock = b->options->clock};
+    struct index_collect_result result;
+    struct index_collector *collector;
+    const struct span owner = b->full;
+    b->full = (struct span){0};
+    b->again = true;
+    dp_error_clear(&call->error);
+    enum dp_status status = index_collector_new(b->store, owner, &collector, &call->error);
+    if (status)
+        return status;
+    status = index_collect(call, collector, &options, &result);
+    index_collector_free(collector);
+    return status;
+}
+
 enum dp_status index_branch(struct call *call, struct store *store, struct span source, struct span name,
                             const struct index_branch_options *options, struct index_branch_result *result)
 {
@@ -475,8 +496,11 @@ enum dp_status index_branch(struct call *call, struct store *store, struct span 
                          "a namespace cannot be a branch of itself: give the branch another name");
     arena_init(&b.arena, TAKEN_MAX);
     b.again = true;
-    for (int tries = 0; tries < BRANCH_TRIES && status == DP_OK && b.again; tries++)
+    for (int tries = 0; tries < BRANCH_TRIES && status == DP_OK && b.again; tries++) {
         status = try_branch(call, &b, result);
+        if (status == DP_TOO_LARGE && b.full.len && tries == 0)
+            status = free_pins(call, &b);
+    }
     arena_deinit(&b.arena);
     if (status == DP_OK && b.again)
         return call_fail(call, DP_CONFLICT,

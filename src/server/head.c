@@ -72,7 +72,7 @@ void head_clear(struct head *head)
 
 unsigned head_check(struct head *head, struct dp_error *error)
 {
-    size_t lengths = 0, encodings = 0, hosts = 0;
+    size_t lengths = 0, encodings = 0, hosts = 0, keys = 0;
     bool http_1_0 = span_equal_str(head->version, "HTTP/1.0");
     if (!http_1_0 && !span_equal_str(head->version, "HTTP/1.1"))
         return refuse_head(error, 505, "this server speaks only HTTP/1.1 and HTTP/1.0");
@@ -100,6 +100,8 @@ unsigned head_check(struct head *head, struct dp_error *error)
                 return refuse_head(error, 501, "this server knows no Transfer-Encoding but \"chunked\"");
         } else if (equal_ignoring_case(name, "host")) {
             hosts++;
+        } else if (equal_ignoring_case(name, "idempotency-key")) {
+            keys++;
         } else if (equal_ignoring_case(name, "expect")) {
             head->expects_continue = equal_ignoring_case(span_trim(value, " \t"), "100-continue");
             if (!head->expects_continue)
@@ -114,6 +116,8 @@ unsigned head_check(struct head *head, struct dp_error *error)
         return refuse_head(error, 400, "Content-Length and Transfer-Encoding exclude each other");
     if (encodings && http_1_0)
         return refuse_head(error, 400, "HTTP/1.0 has no Transfer-Encoding");
+    if (keys > 1)
+        return refuse_head(error, 400, "Idempotency-Key is given more than once");
     if (hosts > 1 || (hosts == 0 && !http_1_0))
         return refuse_head(error, 400, hosts ? "Host is given more than once" : "Host is missing");
     return 0;

@@ -147,6 +147,9 @@ static void test_index_a_namespace_has_64_branches_at_most(void **state)
     branch_collect(w, (const char *const[]){"rows", NULL});
     assert_int_equal(branch_pins(w, "rows"), MANIFEST_PINS_MAX - 1);
     assert_int_equal(branch_try(w, "rows", "one-more"), DP_OK);
+    branch_delete(w, "twig-8");
+    assert_int_equal(branch_try(w, "rows", "two-more"),
+                     DP_OK); /* it lets the pin of the deleted branch go first */
 }
 
 /* A chain of branches, each of which has a segment of its own. */

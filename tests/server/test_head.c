@@ -35,6 +35,8 @@ static void test_head_refuses_ambiguous_heads(void **state)
         {"", "Host: a\n", 505},
         {"HTTP/1.1", "", 400},
         {"HTTP/1.1", "Host: a\nHost: a\n", 400},
+        {"HTTP/1.1", "Host: a\nIdempotency-Key: 1\n", 0},
+        {"HTTP/1.1", "Host: a\nIdempotency-Key: 1\nidempotency-key: 2\n", 400},
         {"HTTP/1.1", "Host: a\nContent-Length:1\ncontent-length:1\n", 400},
         {"HTTP/1.1", "Host: a\nContent-Length:\n", 400},
         {"HTTP/1.1", "Host: a\nContent-Length: 1\n", 400}, /* the parser has removed the blanks */

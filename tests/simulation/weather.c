@@ -53,6 +53,6 @@ void choose_weather(struct sim *sim, uint64_t seed, struct sim_faults *f, int64_
         hurry(f, pause_ns);
     else if (seed / 24 % SPECIAL_WEATHER == 1)
         dawdle(f, pause_ns);
-    else if (seed / 24 % SPECIAL_WEATHER == 2)
+    else if (seed / 24 % SPECIAL_WEATHER == 2 && (seed % 3 == 1 || seed % 6 == 5)) /* a log, or branches */
         set_traps(f, pause_ns);
 }
