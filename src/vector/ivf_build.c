@@ -3,6 +3,8 @@
  * SQ8 codes are by residual, as FAISS's IndexIVFScalarQuantizer makes them by default: the ranges of x - centroid
  * are narrower than those of x, so eight bits give finer steps (docs/internals/faiss.md has the measured recall).
  * The ranges cover every vector, so encoding clamps no code.
+ *
+ * Lists are numbered in an order of proximity (vector/list_order.h).
  */
 #include "vector/ivf_build.h"
 
@@ -11,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "vector/kmeans.h"
+#include "vector/list_order.h"
 #include "vector/sq8.h"
 
 size_t ivf_auto_nlist(size_t n)
@@ -48,6 +51,22 @@ static enum dp_status cluster_fully(struct call *call, struct team *team, const 
     return status == DP_OK ? kmeans_assign_rows(call, team, task, centroids, list, NULL) : status;
 }
 
+/* Renumbers the lists, so that near ones lie side by side. room: float[dim] of scratch. */
+static enum dp_status order_lists(struct call *call, struct ivf_build *build, uint32_t *list, float *room)
+{
+    uint32_t *order = mem_calloc(build->nlist, sizeof *order);
+    if (!order)
+        return call_nomem(call, "the lists of an index");
+    size_t dim = build->codec.dim;
+    enum dp_status status = list_order_near(build->centroids, build->nlist, dim, order, &call->error);
+    if (status == DP_OK)
+        status = list_order_apply(build->centroids, build->nlist, dim, order, room, &call->error);
+    for (size_t r = 0; r < build->count && status == DP_OK; r++)
+        list[r] = order[list[r]];
+    mem_free(order);
+    return status;
+}
+
 /* task->samples 0: clusters with kmeans_cluster(). */
 static enum dp_status build_lists(struct call *call, struct team *team, struct ivf_build *build,
                                   const struct kmeans_task *task)
@@ -67,6 +86,8 @@ static enum dp_status build_lists(struct call *call, struct team *team, struct i
     if (status == DP_OK)
         status = task->samples ? cluster_fully(call, team, task, build->centroids, list)
                                : kmeans_cluster(call, team, task, build->centroids, list);
+    if (status == DP_OK)
+        status = order_lists(call, build, list, residual);
     if (status == DP_OK)
         kmeans_group(list, build->count, build->nlist, build->rows, build->list_begin);
     if (status == DP_OK && build->codec.kind == IVF_SQ8)
