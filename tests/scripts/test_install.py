@@ -98,10 +98,11 @@ def test_the_readme_example_runs_with_the_shared_library(installed, flags, examp
 
 
 def test_the_readme_example_runs_with_the_static_library(installed, flags, example, tmp_path):
-    """The system's libraries stay shared, because Debian has no static version of some that curl needs."""
+    """The system's libraries stay shared, because Debian has no static version of some that curl needs. Its stemmer's
+    library has no pkg-config file."""
     program = tmp_path / "example"
     others = run("pkg-config", "--libs", *flags("--print-requires-private")).split()
-    libraries = [library(installed, "libdipper.a"), *others, "-pthread", "-lm"]
+    libraries = [library(installed, "libdipper.a"), *others, "-lstemmer", "-pthread", "-lm"]
     run("gcc", example / "example.c", "-o", program, *flags("--cflags"), *libraries)
     assert "libdipper" not in run("ldd", program)
     ask_example(program, flags, example, tmp_path / "bucket")
