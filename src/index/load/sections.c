@@ -1,8 +1,9 @@
 /* sections.c: the optional sections of a segment, in the order in which they are written. */
 #include "index/load/sections.h"
 
+#include "index/load/first_codes.h"
+
 enum dp_status load_write_sections(struct call *call, const struct segment_build *b, struct segment_writer *w)
 {
-    (void)call, (void)b, (void)w;
-    return DP_OK;
+    return load_write_first_codes(call, b, w);
 }

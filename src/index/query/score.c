@@ -1,6 +1,8 @@
 /* query/score.c: the first half of a query: finds the candidates.
  *
- * In each segment, it reads, verifies and scans the nprobe lists nearest to the query. The scan skips rows that are
+ * In each segment, it reads, verifies and scans the nprobe lists nearest to the query: their codes of one bit, if the
+ * segment has such codes and the query does not set nprobe; else those of the .ivf. Codes of one bit say less, so
+ * more rows are candidates then. The scan skips rows that are
  * deleted or that the log has replaced. It may find a row with several windows several times; the row's best window counts. When such duplicates
  * took the places of other rows, it scans the lists, which are in memory, again with more room.
  *
@@ -21,7 +23,14 @@
 enum {
     OVERSAMPLE = 2,       /* candidates for each row of the answer */
     OVERSAMPLE_MORE = 10, /* candidates that a query has beyond these */
-    ROOM_FACTOR = 4,      /* candidates in memory for each final candidate */
+    /* With codes of one bit: FIRST_FACTOR candidates for each row of the answer, and FIRST_MORE beyond these; but no
+     * more than OVERSAMPLE and FIRST_MOST, and at least FIRST_LEAST. */
+    FIRST_FACTOR = 8,
+    FIRST_MORE = 20,
+    FIRST_MOST = 620,
+    FIRST_LEAST = 100,
+    FIRST_WHOLE = 1 << 20, /* if a segment's codes of one bit have at most this many bytes, a query reads all */
+    ROOM_FACTOR = 4,       /* candidates in memory for each final candidate */
     /* Vectors of live rows that a segment's probed lists should hold for each row of the answer. */
     PROBED_FACTOR = 4
 };
@@ -40,6 +49,7 @@ struct probe {
     size_t *reads;   /* [count]: handles of the reads of the lists */
     size_t count;
     bool hidden; /* the segment does not count, so it has no probed list */
+    bool first;  /* the query reads codes of one bit */
 };
 
 /* A place among all probed lists: a segment, and a position in its probe.lists. */
@@ -57,6 +67,7 @@ struct scoring {
     struct current_read current;    /* asks whether the view is current */
     size_t attached;                /* loads that were attached when the lists were chosen */
     struct view_settling *settling; /* the first round: the id blocks that the view needs; or NULL */
+    bool first;                     /* the query reads codes of one bit */
     bool split; /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
@@ -76,6 +87,9 @@ static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe
     const double needed = needed_vectors(&run->snapshot->manifest.segments[i], run->query->top_k);
     uint32_t nlist = segment->hot.nlist;
     uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
+    probe->first = segment->first_codes && !run->query->nprobe;
+    if (probe->first && segment_section(&segment->hot, SECTION_FIRST_CODES)->len <= FIRST_WHOLE)
+        nprobe = nlist;
     for (;; nprobe *= 2) {
         uint64_t held = 0;
         nprobe = nprobe < nlist ? nprobe : nlist;
@@ -120,6 +134,7 @@ static enum dp_status plan_probes(struct scoring *sc)
         enum dp_status status = choose_lists(run, i, probe);
         if (status)
             return status;
+        sc->first = sc->first || probe->first;
         probe->reads = arena_array(run->call->arena, probe->count, sizeof *probe->reads);
         if (!probe->reads)
             return call_nomem(run->call, "a query");
@@ -135,6 +150,24 @@ static enum dp_status plan_probes(struct scoring *sc)
     return DP_OK;
 }
 
+/* Returns the range of a probed list. */
+static struct store_read_req list_request(const struct segment *segment, const struct probe *probe, size_t p)
+{
+    uint32_t list = probe->lists[p];
+    if (probe->first) {
+        const uint64_t *offsets = segment->first_codes->offsets;
+        return (struct store_read_req){.key = object_key_span(&segment->dpr_key),
+                                       .offset = offsets[list],
+                                       .len = (int64_t)(offsets[list + 1] - offsets[list]),
+                                       .pinned = &segment->dpr_version};
+    }
+    struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, list);
+    return (struct store_read_req){.key = object_key_span(&segment->ivf_key),
+                                   .offset = range.offset,
+                                   .len = (int64_t)range.len,
+                                   .pinned = &segment->ivf_version};
+}
+
 /* Asks for the lists from *at on until the round is full. Moves *at behind the last one. */
 static void ask_lists(struct scoring *sc, struct probe_place *at)
 {
@@ -143,13 +176,9 @@ static void ask_lists(struct scoring *sc, struct probe_place *at)
         const struct segment *segment = s->segments[at->segment].segment;
         const struct probe *probe = &sc->probes[at->segment];
         for (; at->list < probe->count; at->list++) {
-            struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[at->list]);
-            if (!round_takes(&sc->round, range.len, 1))
+            const struct store_read_req req = list_request(segment, probe, at->list);
+            if (!round_takes(&sc->round, (uint64_t)req.len, 1))
                 return;
-            struct store_read_req req = {.key = object_key_span(&segment->ivf_key),
-                                         .offset = range.offset,
-                                         .len = (int64_t)range.len,
-                                         .pinned = &segment->ivf_version};
             probe->reads[at->list] = round_ask(&sc->round, &req);
         }
     }
@@ -162,10 +191,15 @@ static enum dp_status check_lists(struct scoring *sc, size_t i, const struct pro
     const struct segment *segment = run->snapshot->segments[i].segment;
     for (size_t p = 0; p < probe->count; p++) {
         const struct store_read_req *list = round_answer(&sc->round, probe->reads[p]);
-        enum dp_status status = snapshot_check_read(list, segment->hot.ivf_size, &run->call->error);
+        uint64_t size = probe->first ? segment->hot.size : segment->hot.ivf_size;
+        enum dp_status status = snapshot_check_read(list, size, &run->call->error);
         if (status)
             return status;
-        if (checksum64(list->bytes.span) != segment->hot.list_checksums[probe->lists[p]])
+        if (probe->first) {
+            status = first_codes_check(probe->lists[p], list->bytes.span, &run->call->error);
+            if (status)
+                return dp_error_prefix(&run->call->error, "%s", segment->dpr_key.text), status;
+        } else if (checksum64(list->bytes.span) != segment->hot.list_checksums[probe->lists[p]])
             return call_fail(run->call, DP_CORRUPT, "%s: the checksum of list %" PRIu32 " does not fit",
                              segment->ivf_key.text, probe->lists[p]);
     }
@@ -204,6 +238,29 @@ static int hits_smaller_first(const void *a, const void *b)
     return left->score != right->score ? (left->score < right->score ? -1 : 1) : hits_by_row(a, b);
 }
 
+/* Scans the codes of one bit of the lists of `probe`. */
+static enum dp_status scan_first_codes(struct scoring *sc, const struct segment *segment,
+                                       const struct probe *probe, const struct id_filter *filter, struct topk *top)
+{
+    struct call *call = sc->run->call;
+    const struct first_codes *codes = segment->first_codes;
+    const float *centroids = faiss_ivf_centroids(segment->ivf);
+    struct first_query query;
+    enum dp_status status = first_query_init(&query, &codes->stage, sc->run->vector, &call->error);
+    if (status)
+        return status;
+    for (size_t p = 0; p < probe->count && status == DP_OK; p++) {
+        uint32_t list = probe->lists[p];
+        struct span bytes = round_answer(&sc->round, probe->reads[p])->bytes.span;
+        status = first_stage_scan(&query, &codes->lists[list], centroids + (size_t)list * codes->stage.dim,
+                                  span_of(bytes.data, bytes.len - FORMAT_CHECKSUM_LEN), filter, top, &call->error);
+        if (status == DP_OK)
+            status = call_check(call);
+    }
+    first_query_deinit(&query);
+    return status;
+}
+
 static enum dp_status scan_lists(struct scoring *sc, const struct segment *segment, const struct probe *probe,
                                  const struct id_filter *filter, struct topk *top)
 {
@@ -211,6 +268,8 @@ static enum dp_status scan_lists(struct scoring *sc, const struct segment *segme
     struct ivf_query query;
     if (probe->count == 0)
         return DP_OK;
+    if (probe->first)
+        return scan_first_codes(sc, segment, probe, filter, top);
     enum dp_status status =
         ivf_query_init(&query, faiss_ivf_info(segment->ivf).codec, run->vector, &run->call->error);
     if (status)
@@ -347,7 +406,13 @@ static enum dp_status check_current(struct scoring *sc)
 static enum dp_status make_candidate_room(struct scoring *sc)
 {
     struct query_run *run = sc->run;
-    sc->want = (size_t)run->query->top_k * OVERSAMPLE + OVERSAMPLE_MORE;
+    const size_t k = run->query->top_k;
+    sc->want = k * OVERSAMPLE + OVERSAMPLE_MORE;
+    if (sc->first) {
+        size_t many = k * FIRST_FACTOR + FIRST_MORE, most = k * OVERSAMPLE + FIRST_MOST;
+        many = many < most ? many : most;
+        sc->want = many > FIRST_LEAST ? many : FIRST_LEAST;
+    }
     sc->room = sc->want * ROOM_FACTOR;
     if (sc->room > sc->entries)
         sc->room = (size_t)sc->entries + 1;
@@ -365,7 +430,8 @@ static enum dp_status score_round(struct scoring *sc, struct probe_place begin, 
         size_t from = i == begin.segment ? begin.list : 0, to = i == end.segment ? end.list : whole->count;
         if (from == to)
             continue; /* a segment without a vector has no arrays */
-        struct probe part = {.lists = whole->lists + from, .reads = whole->reads + from, .count = to - from};
+        struct probe part = {
+            .lists = whole->lists + from, .reads = whole->reads + from, .count = to - from, .first = whole->first};
         sc->split = sc->split || part.count < whole->count;
         if (sc->room <= sc->entries && sc->room - run->candidate_count < sc->want)
             choose_candidates(sc);

@@ -16,6 +16,7 @@ static void segment_release(struct segment *s)
     if (!s || atomic_fetch_sub(&s->references, 1) != 1)
         return;
     segment_hot_deinit(&s->hot);
+    first_codes_free(s->first_codes);
     faiss_ivf_free(s->ivf);
     mem_free(s);
 }
@@ -220,6 +221,8 @@ static enum dp_status open_ivf(struct opening *o, size_t i)
     status = faiss_ivf_parse_head(ivf->bytes.span, listed->ivf_size, &segment->ivf, error);
     if (status == DP_OK)
         status = check_ivf(o->snapshot, segment, error);
+    if (status == DP_OK)
+        status = first_codes_open(&segment->hot, segment->ivf, &segment->first_codes, error);
     if (status)
         dp_error_prefix(error, "%s", segment->ivf_key.text);
     segment->ivf_version = ivf->version;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "faiss/ivf.h"
+#include "index/query/first_codes.h"
 #include "index/query/log_read.h"
 #include "index/segment/deleted.h"
 #include "index/segment/segment.h"
@@ -18,6 +19,7 @@ struct segment {
     _Atomic unsigned references;
     struct segment_hot hot;
     struct faiss_ivf *ivf; /* the parsed head of the .ivf object; NULL: no row of the segment has a vector */
+    struct first_codes *first_codes; /* NULL: the segment has none */
     struct object_key ivf_key, dpr_key;
     struct store_version ivf_version, dpr_version; /* versions that later reads must still find */
 };

@@ -29,6 +29,10 @@ enum {
     SEGMENT_BLOCK_MAX = 64 * 1024,    /* bytes of a document block before compression */
     SEGMENT_ID_BLOCK_MAX = 16 * 1024, /* bytes of an id block */
 
+    /* Fewer vectors or dimensions get no first-stage codes. */
+    FIRST_CODES_FROM = 2000,
+    FIRST_CODES_DIM_MIN = 128,
+
     /* Lengths of parts of a .dpr object, in bytes. */
     SEGMENT_HEAD_LEN = FORMAT_MAGIC_LEN + 8, /* the bytes before the first section */
     SEGMENT_HOT_FIXED = 76,                  /* the bytes of the hot part before its table */
