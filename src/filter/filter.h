@@ -9,6 +9,8 @@
  *   Contains NotContains, ContainsAny NotContainsAny, AnyLt AnyLte AnyGt AnyGte    of array attributes
  *   Glob NotGlob IGlob NotIGlob    a glob (filter/pattern.h) over strings; of an array: over some element. They need
  *                        the option "glob" or a filterable attribute.
+ *   Regex                a regular expression (filter/pattern.h), found anywhere in a string or in some element of
+ *                        an array. It needs the option "regex".
  *
  * The Not* operators are plain negation, so they match rows without a value. Operands become normal forms of
  * the attribute's type. Numbers compare by their exact values, whatever their types; a float attribute compares

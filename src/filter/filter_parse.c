@@ -8,7 +8,7 @@
 #include "filter/uuid.h"
 #include "filter/value.h"
 
-enum operand_shape { ONE_VALUE, VALUE_OR_NULL, LIST_OF_VALUES, A_GLOB, A_GLOB_WITHOUT_CASE };
+enum operand_shape { ONE_VALUE, VALUE_OR_NULL, LIST_OF_VALUES, A_GLOB, A_GLOB_WITHOUT_CASE, A_REGEX };
 
 static const struct operator_row {
     const char *name;
@@ -38,8 +38,9 @@ static const struct operator_row {
     {"NotGlob", FILTER_PATTERN, true, A_GLOB, OF_TEXTS, "glob"},
     {"IGlob", FILTER_PATTERN, false, A_GLOB_WITHOUT_CASE, OF_TEXTS, "glob"},
     {"NotIGlob", FILTER_PATTERN, true, A_GLOB_WITHOUT_CASE, OF_TEXTS, "glob"},
+    {"Regex", FILTER_PATTERN, false, A_REGEX, OF_TEXTS, "regex"},
 };
-static const char *const later_operators[] = {"Regex", "Fuzzy", "ContainsAllTokens", "ContainsAnyToken",
+static const char *const later_operators[] = {"Fuzzy", "ContainsAllTokens", "ContainsAnyToken",
                                               "ContainsTokenSequence"};
 
 enum { OPERATOR_COUNT = sizeof operators / sizeof *operators };
@@ -102,6 +103,9 @@ static enum dp_status use_attribute(struct filter_parser *p, struct span name, c
     if (a && !a->dropped && (a->type == ATTRIBUTE_VECTOR || a->type == ATTRIBUTE_BYTES))
         return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": values of type %s cannot be filtered",
                        SPAN_FMT(name), attribute_type_print(a, type));
+    if (a && !a->dropped && option && strcmp(option, "regex") == 0 && !has_option(a, option))
+        return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": declare it with \"%s\": true first",
+                       SPAN_FMT(name), option);
     if (a && !a->dropped && a->unfiltered && !has_option(a, option))
         return dp_fail(p->error, DP_INVALID,
                        "attribute \"%.*s\" is not filterable: declare it with \"filterable\": true",
@@ -311,7 +315,10 @@ static enum dp_status read_text_operand(struct filter_parser *p, const struct op
         return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s takes at most %d bytes, not %zu",
                        SPAN_FMT(name), row->name, FILTER_TEXT_MAX, text.len);
     node->operand.kind = OPERAND_PATTERN;
-    status = glob_parse(p->arena, text, row->shape == A_GLOB_WITHOUT_CASE, &node->operand.pattern, p->error);
+    if (row->shape == A_REGEX)
+        status = regex_parse(p->arena, text, &node->operand.pattern, p->error);
+    else
+        status = glob_parse(p->arena, text, row->shape == A_GLOB_WITHOUT_CASE, &node->operand.pattern, p->error);
     if (status == DP_INVALID)
         dp_error_prefix(p->error, "attribute \"%.*s\": the value of %s", SPAN_FMT(name), row->name);
     return status;

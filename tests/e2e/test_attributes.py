@@ -68,7 +68,7 @@ def test_filters_know_types(url, filters, found):
 @pytest.mark.parametrize("filters, words", [
     (["b", "Eq", "AQ=="], "bytes cannot be filtered"), (["half", "Eq", None], "cannot be filtered"),
     (["n", "Eq", "5"], "has type int"), (["id", "Eq", "x"], "has type uuid"), (["t", "Lt", "soon"], "not a time"),
-    (["tags", "Glob", "x["], "class without"), (["n", "Glob", "x*"], "attributes of strings"), (["tags", "Lt", "x"], "without arrays"),
+    (["tags", "Glob", "x["], "class without"), (["tags", "Regex", "x"], '"regex": true'), (["n", "Glob", "x*"], "attributes of strings"), (["tags", "Lt", "x"], "without arrays"),
     (["n", "Eq", {"$ref_new": "n"}], "conditions of a write")])
 def test_filters_are_refused_by_name(url, filters, words):
     status, answer = send(url, "POST", NAME + "/query", {"rank_by": ["id", "asc"], "limit": 1, "filters": filters})

@@ -226,6 +226,128 @@ static void test_filter_globs(void **state)
     assert_true(matches("[\"path\",\"Glob\",\"*.c\"]", "{\"path\":\"a/b.c\"}", NULL));
 }
 
+static void test_filter_regexes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *regex, *text; /* JSON */
+        bool matches;
+    } regexes[] = {
+        {"", "", true},
+        {"b", "abc", true},
+        {"^b", "abc", false},
+        {"^abc$", "abc", true},
+        {"c$", "abc\\n", false},
+        {"(?m)c$", "abc\\nd", true},
+        {"(?m)^d", "abc\\nd", true},
+        {"^(a|bc|)d$", "bcd", true},
+        {"^(a|bc|)d$", "d", true},
+        {"^(a|bc|)d$", "ad", true},
+        {"^(a|bc|)d$", "bd", false},
+        {"^(?:ab)*$", "ababab", true},
+        {"^(?:ab)*$", "aba", false},
+        {"^(?<x>ab)+$", "", false},
+        {"^(?P<x>ab)+?$", "abab", true},
+        {"^a?b$", "b", true},
+        {"^a{2}$", "aa", true},
+        {"^a{2}$", "aaa", false},
+        {"^a{2,}$", "aaaaa", true},
+        {"^a{2,}$", "a", false},
+        {"^a{0,2}$", "", true},
+        {"^a{0,2}$", "aa", true},
+        {"^a{0,2}$", "aaa", false},
+        {"^a{1,3}$", "aaa", true},
+        {"^a{1,3}$", "aaaa", false},
+        {"^a{0,}b$", "aab", true},
+        {"^xa{0}b$", "xb", true},
+        {"^(a*)*$", "aaab", false},
+        {"^(a|b|c){3}$", "cab", true},
+        {"a.c", "a\\nc", false},
+        {"(?s)a.c", "a\\nc", true},
+        {"a.c",
+         "a\xf0\x9f\x98\x80"
+         "c",
+         true},
+        {"(?i)ABC\u00e9", "abc\u00c9", true},
+        {"a(?i)b(?-i)c", "aBc", true},
+        {"a(?i:b)c", "aBC", false},
+        {"(a(?i)b)c", "aBC", false},
+        {"\\\\w+fish", "goldfish", true},
+        {"^\\\\d\\\\D\\\\s\\\\S$", "1a\\tb", true},
+        {"^[\\\\D]$", "7", false},
+        {"^[^\\\\W_]$", "_", false},
+        {"\\\\bcat\\\\b", "a cat.", true},
+        {"\\\\bcat\\\\b", "concat", false},
+        {"\\\\Bcat", "concat", true},
+        {"\\\\Aa\\\\z", "a", true},
+        {"^[a-c\\\\-x]+$", "a-x", true},
+        {"^[]a]$", "]", true},
+        {"^[^a-c]$", "\\n", true},
+        {"(?i)^[^a-c]$", "B", false},
+        {"^[[:alpha:][:digit:]]+$", "a1", true},
+        {"^[[:^alpha:]]$", "a", false},
+        {"^[[:cntrl:]]$", "\\u0000", true},
+        {"^\\\\x41\\\\u0042\\\\x{1F600}$", "AB\xf0\x9f\x98\x80", true},
+        {"^\\\\.\\\\*\\\\[\\\\\\\\$", ".*[\\\\", true},
+        {"^\\\\t\\\\n$", "\\t\\n", true},
+    };
+    for (size_t i = 0; i < sizeof regexes / sizeof *regexes; i++) {
+        char document[128], filter[128];
+        snprintf(filter, sizeof filter, "[\"path\",\"Regex\",\"%s\"]", regexes[i].regex);
+        snprintf(document, sizeof document, "{\"path\":\"%s\"}", regexes[i].text);
+        if (matches(filter, document, NULL) != regexes[i].matches)
+            fail_msg("%s %s: not %d", filter, document, regexes[i].matches);
+    }
+    assert_false(matches("[\"path\",\"Regex\",\"\"]", "{}", NULL));
+}
+
+static void test_filter_refuses_wrong_regexes(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"(?=a)", "look-around"},
+        {"(?!a)", "look-around"},
+        {"(?<=a)", "look-around"},
+        {"(?<!a)", "look-around"},
+        {"(a)\\\\1", "back-references"},
+        {"(?P=x)", "back-references"},
+        {"\\\\pL", "properties"},
+        {"a**b(", "without"},
+        {"(a", "without"},
+        {"a)", "without"},
+        {"[a", "a class without"},
+        {"[z-a]", "ends before"},
+        {"*a", "nothing to repeat"},
+        {"{2}", "nothing to repeat"},
+        {"a{", "without numbers"},
+        {"a{3,2}", "less than"},
+        {"a{1001}", "1000 repetitions"},
+        {"a{99}{99}", "1024 steps"},
+        {"\\\\q", "no escape"},
+        {"\\\\xZZ", "hexadecimal"},
+        {"\\\\x{110000}", "too large"},
+        {"[a&&b]", "operators"},
+        {"[a[b]]", "a class within"},
+        {"[[:nix:]]", "no such name"},
+        {"(?x)a", "not i, s or m"},
+        {"(?", "not i, s or m"},
+        {"(?<a", "without"},
+        {"a\\\\", "at its end"},
+        {"[\\\\b]", "in a class"},
+        {"\\\\u{d800}", "too large"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct filter *f;
+        struct dp_error error = {0};
+        char text[64];
+        snprintf(text, sizeof text, "[\"path\",\"Regex\",\"%s\"]", bad[i][0]);
+        enum dp_status status = filter_parse(&test_arena, span_str(text), &schema, true, &f, &error);
+        if (status != DP_INVALID || !strstr(error.message, bad[i][1]) ||
+            !strstr(error.message, "attribute \"path\": the value of Regex: "))
+            fail_msg("%s: %d %s", text, status, error.message);
+    }
+}
+
 static void test_filter_refuses_by_name(void **state)
 {
     (void)state;
@@ -257,7 +379,8 @@ static void test_filter_refuses_by_name(void **state)
         {"[\"n\",\"NotIGlob\",\"a*\"]", "NotIGlob is for attributes of strings", DP_INVALID},
         {"[\"id\",\"Glob\",\"a*\"]", "Glob is for attributes of strings", DP_INVALID},
         {"[\"body\",\"Glob\",\"a*\"]", "\"body\" is not filterable", DP_INVALID},
-        {"[\"s\",\"Regex\",\"a\"]", "Regex", DP_UNSUPPORTED},
+        {"[\"s\",\"Regex\",\"a\"]", "declare it with \"regex\": true", DP_INVALID},
+        {"[\"path\",\"Eq\",\"a\"]", "\"path\" is not filterable", DP_INVALID},
         {"[\"s\",\"Fuzzy\",\"a\",{}]", "Fuzzy", DP_UNSUPPORTED},
         {"[\"s\",\"ContainsAllTokens\",\"a\"]", "ContainsAllTokens", DP_UNSUPPORTED},
         {"[\"s\",\"ContainsTokenSequence\",\"a\"]", "ContainsTokenSequence", DP_UNSUPPORTED},
@@ -488,6 +611,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_filter_null_is_the_smallest_value, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_compares_normal_forms, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_globs, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_filter_regexes, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_filter_refuses_wrong_regexes, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_refuses_by_name, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_ids_have_one_kind, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_limits_hold_at_them_and_one_beyond, begin_arena, end_arena),

@@ -2,6 +2,7 @@
 import datetime
 import json
 import random
+import re
 import subprocess
 import uuid
 from fractions import Fraction
@@ -286,3 +287,71 @@ def test_filters_agree_with_their_rules(tool, seed):
         assert have.startswith("error: ") if want == "error" else have == want, f"{text}\nwanted {want}\nfound  {have}"
     matched = sum(have.count("1") for (_, want), have in zip(wanted, found) if want and not have.startswith("error"))
     assert matched > 1000
+
+
+LETTERS = ["a", "b", "A", "B", "1", "_", " ", "-", "/", "\n", "é", "É", "\U0001f600"]
+
+
+def make_regex(rng, depth=0):
+    """A regular expression that means the same in Python's re and here."""
+    way = rng.random()
+    if depth > 3 or way < 0.45:
+        return rng.choice([re.escape(rng.choice(LETTERS)) if rng.random() < 0.4 else rng.choice("abAB1_"), ".", "[ab]", "[^ab]", "[A-b]",
+                           "[^\\w]", "[\\s_-]", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", r"\b", r"\B", "^", "é"])
+    if way < 0.65:
+        return "".join(make_regex(rng, depth + 1) for _ in range(rng.choice([2, 3])))
+    if way < 0.8:
+        return "(" + "|".join(make_regex(rng, depth + 1) for _ in range(rng.choice([1, 2, 3]))) + ")"
+    group = rng.choice(["(?:", "(", "(?i:", "(?s:", "(?m:"])
+    return group + make_regex(rng, depth + 1) + ")" + rng.choice(["", "*", "+", "?", "*?", "{2}", "{1,3}", "{0,2}", "{2,}", "{0}"])
+
+
+def make_glob(rng, depth=0):
+    """A glob, and the same as a regular expression of Python."""
+    parts, glob = [], []
+    for _ in range(rng.choice([0, 1, 2, 3])):
+        way = rng.random()
+        if way < 0.4:
+            c = rng.choice("abAB1_é")
+            parts.append(("\\" * (rng.random() < 0.2) + c, c))
+        elif way < 0.7:
+            parts.append(rng.choice([("?", "."), ("*", ".*"), ("[ab]", "[ab]"), ("[!ab]", "[^ab]"), ("[A-b]", "[A-b]"), ("\\*", r"\*")]))
+        elif depth < 2:
+            made = [make_glob(rng, depth + 1) for _ in range(rng.choice([1, 2, 3]))]
+            full = [m for m in made if m[0]]
+            if len(full) == len(made):
+                parts.append(("{" + ",".join(g for g, _ in made) + "}", "(?:" + "|".join(r for _, r in made) + ")"))
+    for one in parts:
+        if not (glob and glob[-1][0] == "*" and one[0] == "*"):
+            glob.append(one)
+    return "".join(g for g, _ in glob), "".join(r for _, r in glob)
+
+
+def test_patterns_agree_with_pythons(tool):
+    rng = random.Random(16)
+    # No text is empty: there Python's \B never matches.
+    texts = ["".join(rng.choice(LETTERS) for _ in range(rng.choice([1, 1, 2, 3, 5, 8]))) for _ in range(60)]
+    option = {"regex": True, "glob": True}
+    lines = [json.dumps({"schema": {"id": "uint", "s": {"type": "string", **option}, "l": {"type": "[]string", **option}}})]
+    for i, text in enumerate(texts):
+        spelled = spell_text(rng, text)
+        lines.append(f'{{"id": {i}, "row": {{"s": {spelled}, "l": ["\\u0001", {spelled}]}}}}')
+    wanted = []
+    for _ in range(400):
+        regex = make_regex(rng)
+        compiled = re.compile(regex, re.ASCII)
+        folds = re.compile("[éÉ\\[]").search(regex) and "(?i" in regex
+        if not folds:  # Python's re.ASCII folds no letters beyond ASCII
+            lines.append(json.dumps({"filter": ["s", "Regex", regex]}))
+            wanted.append((lines[-1], [bool(compiled.search(t)) for t in texts]))
+        glob, regex = make_glob(rng)
+        for operator, flags in (("Glob", re.S), ("IGlob", re.S | re.I)):
+            matched = [bool(re.fullmatch(regex, t, flags)) for t in texts]
+            lines.append(json.dumps({"filter": ["s", operator, glob]}))
+            wanted.append((lines[-1], matched))
+            lines.append(json.dumps({"filter": ["l", "Not" + operator, glob]}))
+            wanted.append((lines[-1], [not m and not re.fullmatch(regex, "\x01", flags) for m in matched]))
+    out = subprocess.run([tool], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+    for (text, want), have in zip(wanted, out.splitlines(), strict=True):
+        assert have == "".join(str(int(w)) for w in want), text
+    assert sum(sum(want) for _, want in wanted) > 1000
