@@ -201,7 +201,7 @@ def memory_of_post(url, process, body, path):
 
 
 @pytest.mark.parametrize("text, count", [
-    (b'{"id":@,"a":"@","vector":"' + b"AACAPwAA" * 256 + b'"}', 50_000),
+    (b'{"id":@,"a":"@","vector":"' + b"AACAPwAA" * 256 + b'"}', 15_000),
     (b'{"id":@,"s":"' + b"x" * 20_000 + b'"}', 2_000),
 ], ids=["vectors", "documents"])
 def test_a_large_write_becomes_a_load(dipper, root, text, count):
