@@ -88,6 +88,8 @@ static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe
     uint32_t nlist = segment->hot.nlist;
     uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
     probe->first = segment->first_codes && !run->query->nprobe;
+    if (probe->first)
+        nprobe += nprobe / 2; /* lists are cheap, and the codes lose some recall themselves */
     if (probe->first && segment_section(&segment->hot, SECTION_FIRST_CODES)->len <= FIRST_WHOLE)
         nprobe = nlist;
     for (;; nprobe *= 2) {
