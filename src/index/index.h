@@ -199,6 +199,8 @@ struct index_answer {
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
 
+struct rank; /* index/rank.h */
+
 /* Appends bytes that a row's id key and attributes give. */
 typedef enum dp_status index_bytes_fn(void *ctx, struct span key, struct span document, struct buffer *out);
 
@@ -225,6 +227,9 @@ struct index_scan {
     index_bytes_fn *group;
     void *group_ctx;
     uint32_t group_limit;
+    /* Orders rows by their scores (index/rank.h), the largest first, and leaves out those of score 0; a hit's dist is its
+     * score. NULL: another order. */
+    struct rank *rank;
     /* Gets each row that matches; then the answer has no hits. NULL: the answer has the first rows. */
     enum dp_status (*visit)(void *ctx, struct span key, struct span document);
     void (*begin)(void *visit_ctx); /* called before the first row: a scan may begin again */

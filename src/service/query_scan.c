@@ -7,6 +7,7 @@
 #include "filter/filter.h"
 #include "filter/order_key.h"
 #include "filter/scalar.h"
+#include "index/rank.h"
 #include "index/schema_options.h"
 #include "service/aggregate.h"
 
@@ -159,6 +160,7 @@ struct scan_tools {
     struct filter *filter;
     struct attribute *order;
     struct tuple orders, groups;
+    struct rank *rank;
 };
 
 static enum dp_status parse_filters(struct call *call, const struct query_request *request,
@@ -184,7 +186,10 @@ static enum dp_status set_order(struct call *call, const struct query_request *r
         return DP_OK;
     scan->query.vector = NULL;
     if (request->rank == QUERY_SCORED) {
-        status = call_fail(call, DP_UNSUPPORTED, "this rank_by is not supported yet by this server");
+        status = rank_parse(call->arena, request->score, &tools->schema, &tools->rank, &call->error);
+        if (status != DP_OK)
+            dp_error_prefix(&call->error, "rank_by");
+        scan->rank = tools->rank;
     } else if (request->order_count) {
         status = make_tuple(call, &tools->schema, request->orders, NULL, request->order_count, &tools->orders);
         scan->order = put_tuple;
@@ -214,7 +219,7 @@ enum dp_status query_scan(struct call *call, struct index_reader *reader, const 
                           const struct index_query *query, struct query_response *out)
 {
     struct index_scan scan = {.query = *query, .near = query_near(request)};
-    struct scan_tools tools = {.filter = NULL};
+    struct scan_tools tools = {.rank = NULL};
     enum dp_status status = index_schema(call, reader, &tools.schema);
     arena_init(&tools.orders.scratch, TUPLE_SCRATCH_MAX);
     arena_init(&tools.groups.scratch, TUPLE_SCRATCH_MAX);
@@ -228,6 +233,7 @@ enum dp_status query_scan(struct call *call, struct index_reader *reader, const 
         status = request->rank == QUERY_AGGREGATED
                      ? aggregate_scan(call, reader, &tools.schema, request->aggregate, &scan, out)
                      : index_scan(call, reader, &scan, &out->answer);
+    rank_free(tools.rank);
     arena_deinit(&tools.orders.scratch);
     arena_deinit(&tools.groups.scratch);
     return status;

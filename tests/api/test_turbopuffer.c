@@ -7,15 +7,15 @@
 
 #define EMBED(text) "\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"" text "\"]]"
 
-#define TWO "{\"rank_by\":[\"id\",\"asc\"]},{\"rank_by\":[\"text\",\"desc\"],\"limit\":1}"
+#define TWO "{\"rank_by\":[\"id\",\"asc\"]},{\"rank_by\":[\"name\",\"desc\"],\"limit\":1}"
 
 static int set_up(void **state)
 {
     api_set_up(state);
     fixture_index(api_service, "things", FIXTURE_ROWS);
     fixture_index(api_service, "own",
-                  "{\"id\":1,\"vector\":[3,4],\"text\":\"a\"}\n{\"id\":18446744073709551615,"
-                  "\"vector\":[-4,3],\"text\":\"b\"}\n");
+                  "{\"id\":1,\"vector\":[3,4],\"name\":\"a\"}\n{\"id\":18446744073709551615,"
+                  "\"vector\":[-4,3],\"name\":\"b\"}\n");
     return 0;
 }
 
@@ -97,7 +97,7 @@ static void test_turbopuffer_filters_and_orders(void **state)
     }
     /* without rank_by: the rows that the filter chooses, by id */
     assert_answer(
-        ask(api_service, turbopuffer_query, "own", "{\"filters\":[\"text\",\"In\",[\"a\",\"b\"]],\"limit\":5}"),
+        ask(api_service, turbopuffer_query, "own", "{\"filters\":[\"name\",\"In\",[\"a\",\"b\"]],\"limit\":5}"),
         200, "\"rows\":[{\"id\":1},{\"id\":18446744073709551615}]");
     assert_answer(ask(api_service, turbopuffer_query, "own",
                       "{\"rank_by\":[\"id\",\"desc\"],\"limit\":1,\"include_attributes\":[\"vector\"]}"),
@@ -112,11 +112,11 @@ static void test_turbopuffer_returns_vectors(void **state)
         const char *more, *row;
     } cases[] = {
         {"\"include_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"vector\":[3,4]}]"},
-        {"\"include_attributes\":true", "{\"id\":1,\"$dist\":0,\"vector\":[3,4],\"text\":\"a\"}]"},
-        {"\"exclude_attributes\":[\"text\"]", "{\"id\":1,\"$dist\":0,\"vector\":[3,4]}]"},
-        {"\"exclude_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"text\":\"a\"}]"},
-        {"\"include_attributes\":[\"text\",\"vector\"],\"vector_encoding\":\"base64\"",
-         "{\"id\":1,\"$dist\":0,\"vector\":\"AABAQAAAgEA=\",\"text\":\"a\"}]"},
+        {"\"include_attributes\":true", "{\"id\":1,\"$dist\":0,\"vector\":[3,4],\"name\":\"a\"}]"},
+        {"\"exclude_attributes\":[\"name\"]", "{\"id\":1,\"$dist\":0,\"vector\":[3,4]}]"},
+        {"\"exclude_attributes\":[\"vector\"]", "{\"id\":1,\"$dist\":0,\"name\":\"a\"}]"},
+        {"\"include_attributes\":[\"name\",\"vector\"],\"vector_encoding\":\"base64\"",
+         "{\"id\":1,\"$dist\":0,\"vector\":\"AABAQAAAgEA=\",\"name\":\"a\"}]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char body[300];
@@ -212,12 +212,13 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"rank_by\":[\"vector\",\"ANN\",[\"Other\",\"cat\"]]}", 422, "expected a vector or"},
         {"{\"rank_by\":[\"vector\",\"kNN\",[1]]}", 400, "has 1 dimensions"},
         {"{\"rank_by\":[\"vector\",\"kNN\"]}", 422, "rank_by must be ["},
-        {"{\"rank_by\":[\"text\",\"BM25\",\"cat\"]}", 400, "this rank_by is not supported yet"},
+        {"{\"rank_by\":[\"kind\",\"BM25\",\"cat\"]}", 400,
+         "BM25 needs full_text_search on attribute \\\"kind\\\""},
         {"{\"rank_by\":[\"text\",\"SparseKNN\",{}]}", 400, "\\\"SparseKNN\\\" is not supported yet"},
         {"{\"rank_by\":[\"wings\",\"desc\"]}", 400, "no attribute \\\"wings\\\""},
         {"{\"rank_by\":[\"tags\",\"asc\"]}", 400, "of type []string cannot order rows"},
         {"{\"rank_by\":[\"legs\",\"desc\",1]}", 422, "rank_by must be ["},
-        {"{\"rank_by\":[\"legs\",\"down\"]}", 400, "this rank_by is not supported yet"},
+        {"{\"rank_by\":[\"legs\",\"down\"]}", 400, "rank_by: "},
         {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\",\"asc\"]]}", 400, "no attribute \\\"x\\\""},
         {"{\"rank_by\":[[\"legs\",\"down\"],[\"x\",\"asc\"]]}", 400, "a direction is"},
         {"{\"rank_by\":[[\"legs\",\"desc\"],[\"x\"]]}", 422, "rank_by must be ["},
@@ -360,7 +361,7 @@ static void test_turbopuffer_measures_recall(void **state)
     assert_answer(ask(api_service, turbopuffer_recall, "things", "{\"num\":2,\"top_k\":1,\"rank_by\":null}"), 200,
                   "{\"avg_recall\":1,\"avg_exhaustive_count\":1,\"avg_ann_count\":1}");
     assert_answer(ask(api_service, turbopuffer_recall, "own",
-                      "{\"num\":1,\"include_ground_truth\":true,\"filters\":[\"text\",\"Eq\",\"a\"]}"),
+                      "{\"num\":1,\"include_ground_truth\":true,\"filters\":[\"name\",\"Eq\",\"a\"]}"),
                   200,
                   ",\"ground_truth\":[{\"query_vector\":[3,4],\"nearest_neighbors\":[{\"id\":1,\"$dist\":0}]}]}");
     static const struct refusal refusals[] = {
@@ -368,7 +369,7 @@ static void test_turbopuffer_measures_recall(void **state)
         {"{\"num\":1001}", 400, "num must be an integer from 1 to 1000"},
         {"{\"top_k\":\"x\"}", 422, "top_k must be a number"},
         {"{\"rank_by\":[\"vector\",\"ANN\",[1]]}", 400, "rank_by of a measurement"},
-        {"{\"filters\":[\"text\"]}", 400, "filters: "},
+        {"{\"filters\":[\"name\"]}", 400, "filters: "},
         {"[]", 422, "the request must be an object"},
     };
     assert_refusals(api_service, turbopuffer_recall, "own", refusals, sizeof refusals / sizeof refusals[0]);

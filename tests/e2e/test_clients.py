@@ -154,8 +154,8 @@ def test_turbopuffer_errors(turbopuffer_client):
         packages.query(rank_by=("vector", "ANN", [1.0, 2.0]), top_k=1)
     with pytest.raises(turbopuffer.BadRequestError, match="Regex"):
         packages.query(rank_by=("vector", "ANN", ("Embed", "x")), top_k=1, filters=("text", "Regex", "a+"))
-    with pytest.raises(turbopuffer.BadRequestError, match="BM25"):
-        packages.query(rank_by=("text", "BM25", "disk"), top_k=1)
+    with pytest.raises(turbopuffer.BadRequestError, match="BM25 needs full_text_search"):
+        packages.query(rank_by=("section", "BM25", "disk"), top_k=1)
     with pytest.raises(turbopuffer.BadRequestError, match="has 1 dimensions; those of the namespace have 384"):
         packages.write(upsert_rows=[{"id": 1, "vector": [0.1]}])
     with pytest.raises(turbopuffer.UnprocessableEntityError, match="unknown field"):

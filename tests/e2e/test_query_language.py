@@ -3,7 +3,9 @@ segment, some in the log, some were replaced or deleted."""
 import collections
 import itertools
 import json
+import math
 import random
+import re
 import subprocess
 import urllib.error
 import urllib.request
@@ -166,3 +168,146 @@ def test_limits_of_orders_and_groups(place):
                         (8, lambda n: {"aggregate_by": count, "group_by": ["size"] * n})):
         assert post(place[0], "rows/query", query(most))[0] == 200
         assert post(place[0], "rows/query", query(most + 1))[0] == 400
+
+
+# ---- scores ----------------------------------------------------------------------------------------------------------
+
+
+def tokens_of(value):
+    texts = value if isinstance(value, list) else [value or ""]
+    return [token for text in texts for token in re.findall(r"[a-z0-9]+", text.lower())]
+
+
+def coded(length):
+    """A length after a trip through Lucene's one-byte code: exact below 40, then four significant bits."""
+    if length < 40:
+        return length
+    shift = (length - 24).bit_length() - 4
+    return 24 + ((length - 24) >> shift << shift)
+
+
+def bm25(rows, name, query, k1=1.2, b=0.75, k3=8.0, prefix=None):
+    """Returns the scores of rows by id, without those of 0."""
+    texts = {row["id"]: tokens_of(row.get(name)) for row in rows}
+    texts = {number: tokens for number, tokens in texts.items() if tokens}
+    average = sum(coded(len(tokens)) for tokens in texts.values()) / len(texts)
+    scores = collections.defaultdict(float)
+    for token, times in collections.Counter(query).items():
+        df = sum(token in tokens for tokens in texts.values())
+        idf = math.log(1 + (len(texts) - df + 0.5) / (df + 0.5))
+        for number, tokens in texts.items():
+            tf = tokens.count(token)
+            if tf:
+                part = tf / (tf + k1 * (1 - b + b * coded(len(tokens)) / average))
+                scores[number] += idf * part * times * (k3 + 1) / (times + k3)
+    for number, tokens in texts.items():
+        if prefix and any(token.startswith(prefix) for token in tokens):
+            scores[number] += 1
+    return scores
+
+
+def check_scores(answer, scores, limit):
+    expected = sorted(scores, key=lambda number: (-scores[number], number))[:limit]
+    assert ids(answer) == expected
+    assert [row["$dist"] for row in answer["rows"]] == pytest.approx([scores[number] for number in expected], rel=1e-5)
+
+
+@pytest.mark.parametrize("limit", [1, 10, 1000])
+def test_bm25(place, limit):
+    rows = list(place[1].values())
+    for query in ("red", "red stone", "Wind wind WIND salt", "nothing", "earth, water; nothing!"):
+        answer = ask(place, rank_by=["text", "BM25", query], limit=limit)
+        check_scores(answer, bm25(rows, "text", tokens_of(query)), limit)
+    answer = ask(place, rank_by=["text", "BM25", ["red", "stone"]], limit=limit)
+    check_scores(answer, bm25(rows, "text", ["red", "stone"]), limit)
+    answer = ask(place, rank_by=["lines", "BM25", "salt salt fire"], limit=limit)
+    check_scores(answer, bm25(rows, "lines", ["salt", "salt", "fire"], 0.9, 0.4, 2), limit)
+    answer = ask(place, rank_by=["text", "BM25", "salt gre", {"last_as_prefix": True}], limit=limit)
+    check_scores(answer, bm25(rows, "text", ["salt"], prefix="gre"), limit)
+
+
+def test_bm25_counts_all_rows_whatever_the_filter(place):
+    rows = list(place[1].values())
+    scores = bm25(rows, "text", ["red", "fire"])
+    kept = {row["id"]: scores[row["id"]] for row in rows if row["weight"] < 1 and row["id"] in scores}
+    check_scores(ask(place, rank_by=["text", "BM25", "red fire"], filters=["weight", "Lt", 1], limit=500), kept, 500)
+
+
+def combine(function, *all_scores):
+    numbers = set().union(*all_scores)
+    return {number: function(*(scores.get(number, 0) for scores in all_scores)) for number in numbers}
+
+
+def test_score_expressions(place):
+    rows = list(place[1].values())
+    red, lines = bm25(rows, "text", ["red"]), bm25(rows, "lines", ["fire"], 0.9, 0.4, 2)
+    size = {row["id"]: max(0, row.get("size", 0)) for row in rows}
+    light = {row["id"]: int(row["weight"] < 1) for row in rows}
+    by_red, by_lines = ["text", "BM25", "red"], ["lines", "BM25", "fire"]
+    by_size = ["Max", [0, ["Attribute", "size"]]]
+    cases = [
+        (["Sum", [by_red, by_lines]], combine(lambda a, b: a + b, red, lines)),
+        (["Max", [by_red, by_lines]], combine(max, red, lines)),
+        (["Product", 2.5, by_red], combine(lambda a: 2.5 * a, red)),
+        (["Product", by_red, 0.5], combine(lambda a: 0.5 * a, red)),
+        (["Sum", [by_red, ["weight", "Lt", 1]]], combine(lambda a, b: a + b, red, light)),
+        (["Sum", [by_red, by_size]], combine(lambda a, b: a + b, red, size)),
+        (["Saturate", by_size, {"midpoint": 2, "exponent": 2}], combine(lambda a: a * a / (a * a + 4), size)),
+        (["Saturate", ["Attribute", "size"], {"midpoint": 2}], combine(lambda a: a / (a + 2), size)),
+        (["Decay", ["Dist", ["Attribute", "weight"], 1], {"midpoint": 3}],
+         {row["id"]: 3 / (abs(row["weight"] - 1) + 3) for row in rows}),
+        (["weight", "Lt", 1], light),
+    ]
+    for rank_by, scores in cases:
+        scores = {number: score for number, score in scores.items() if score > 0}
+        for limit in (5, 500):
+            check_scores(ask(place, rank_by=rank_by, limit=limit), scores, limit)
+
+
+def test_bm25_with_limit_per_group(place):
+    rows = list(place[1].values())
+    scores = bm25(rows, "text", ["red", "fire"])
+    ordered = sorted((row for row in rows if row["id"] in scores), key=lambda row: (-scores[row["id"]], row["id"]))
+    limits = {"total": 6, "per": {"attributes": ["colour"], "limit": 2}}
+    assert ids(ask(place, rank_by=["text", "BM25", "red fire"], limit=limits)) == first_of_groups(ordered, ["colour"], 2, 6)
+
+
+def test_bm25_and_vectors_are_fused(place):
+    queries = [{"rank_by": ["text", "BM25", "stone"], "limit": 30}, {"rank_by": ["vector", "ANN", [1, 0, 0, 0]], "limit": 30}]
+    lanes = [ids(result) for result in ask(place, queries=queries)["results"]]
+    scores = collections.defaultdict(float)
+    for lane in lanes:
+        for rank, number in enumerate(lane, 1):
+            scores[number] += 1 / (60 + rank)
+    answer = ask(place, queries=queries, rerank_by=["RRF"], limit=10)["results"][0]
+    assert ids(answer) == sorted(scores, key=lambda number: (-scores[number], number))[:10]
+
+
+def test_a_namespace_of_text_alone(place):
+    url = place[0]
+    rows = [{"id": name, "text": text} for name, text in (("a", "old stone bridge"), ("b", "new bridge"), ("c", "a river"))]
+    body = {"upsert_rows": rows, "schema": {"text": {"type": "string", "full_text_search": True}}}
+    assert post(url, "texts", body)[0] == 200
+    status, answer = post(url, "texts/query", {"rank_by": ["text", "BM25", "stone bridge"], "include_attributes": ["text"]})
+    assert status == 200 and [row["id"] for row in answer["rows"]] == ["a", "b"]
+    assert answer["rows"][0]["text"] == "old stone bridge" and answer["rows"][0]["$dist"] > answer["rows"][1]["$dist"] > 0
+
+
+@pytest.mark.parametrize("rank_by,says", [
+    (["colour", "BM25", "red"], "BM25 needs full_text_search"),
+    (["nothing", "BM25", "red"], 'no attribute "nothing"'),
+    (["text", "BM25", 7], "at byte"),
+    (["text", "BM25", "x" * 8193], "at most 8192 bytes"),
+    (["text", "BM25", "red", {"fuzzy": True}], 'no option "fuzzy"'),
+    (["Attribute", "size"], "may be negative"),
+    (["Attribute", "colour"], "is no score"),
+    (["Sum", []], "lacks an element"),
+    (["Product", 1, 2, 3], '"Product" needs'),
+    (["Product", -1, ["text", "BM25", "red"]], "0 or more"),
+    (["Saturate", ["text", "BM25", "red"], {"midpoint": 0}], "midpoint above 0"),
+    (["Sum", [["vector", "ANN", [1, 0, 0, 0]]]], "no part of a score"),
+    (["Sum", [0] * 1025], "at most 1024 parts"),
+])
+def test_scores_that_are_refused(place, rank_by, says):
+    status, answer = post(place[0], "rows/query", {"rank_by": rank_by})
+    assert status == 400 and says in answer["error"], answer

@@ -5,6 +5,8 @@
  *      documents, so their distances come with step 1;
  *   3. read documents and vectors of the answer.
  *
+ * By a score, step 1 happens twice if the score depends on the words of all rows: the first time counts them.
+ *
  * All of it is over the rows of one moment (index/query/live.h).
  */
 #include "index/query/query.h"
@@ -23,6 +25,7 @@
 #include "index/query/live.h"
 #include "index/query/nearest.h"
 #include "index/query/ranking.h"
+#include "index/rank.h"
 #include "index/schema_options.h"
 #include "vector/distance.h"
 
@@ -437,6 +440,45 @@ static enum dp_status scan_near(struct scan_run *s, struct index_answer *out)
     return status == DP_OK ? answer_ordered(s, out) : status;
 }
 
+/* ---- by a score ------------------------------------------------------------------------------------------ */
+
+static enum dp_status count_tokens(void *context, const struct live_row *row)
+{
+    struct scan_run *s = context;
+    return rank_count(s->scan->rank, row->document, &s->call->error);
+}
+
+static enum dp_status rank_scored(void *context, const struct live_row *row)
+{
+    struct scan_run *s = context;
+    struct span order, group;
+    double score;
+    if (!row_matches(s, row))
+        return DP_OK;
+    enum dp_status status = rank_score(s->scan->rank, row->key, row->document, &score, &s->call->error);
+    if (status != DP_OK || !(score > 0))
+        return status;
+    status = order_row(s, row, &order, &group);
+    return status == DP_OK ? ranking_offer_near(&s->ranking, row, -score, group, &s->call->error) : status;
+}
+
+static enum dp_status scan_by_score(struct scan_run *s, struct index_answer *out)
+{
+    struct rank *rank = s->scan->rank;
+    s->ranking =
+        (struct ranking){.want = s->scan->query.top_k, .group_limit = s->scan->group_limit, .by_distance = true};
+    rank_reset(rank);
+    enum dp_status status = rank_counts(rank) ? live_rows_walk(s->call, &s->live, count_tokens, s) : DP_OK;
+    rank_begin(rank);
+    if (status == DP_OK)
+        status = live_rows_walk(s->call, &s->live, rank_scored, s);
+    if (status == DP_OK)
+        status = answer_ordered(s, out);
+    for (size_t i = 0; status == DP_OK && i < out->count; i++)
+        out->hits[i].dist = -out->hits[i].dist;
+    return status;
+}
+
 /* ---- all rows that match ---------------------------------------------------------------------------------- */
 
 static enum dp_status visit_row(void *context, const struct live_row *row)
@@ -451,6 +493,8 @@ static enum dp_status run_scan(struct scan_run *s, struct index_answer *out)
         s->scan->begin(s->scan->visit_ctx);
         return live_rows_walk(s->call, &s->live, visit_row, s);
     }
+    if (s->scan->rank)
+        return scan_by_score(s, out);
     if (s->near)
         return scan_near(s, out);
     return s->scan->query.vector ? scan_by_distance(s, out) : scan_by_value(s, out);
