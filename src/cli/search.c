@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "os/file.h"
 #include "service/hit_json.h"
+#include "service/search.h"
 
 enum { ARENA_MAX = 256 << 20, QUERY_MAX = 1 << 20, OUTPUT_MAX = 256 << 20, SHOWN_WIDTH = 100 };
 
@@ -24,6 +25,7 @@ struct search_options {
 struct search_run {
     struct service *service;
     const struct query_request *query; /* search_words adds the text */
+    enum search_rank rank;
     bool json;
     struct buffer output;
 };
@@ -82,12 +84,13 @@ static void append_shown(struct buffer *out, struct span text)
 static void write_rows_text(struct search_run *run, struct call *call, struct span words,
                             const struct query_response *response)
 {
-    const bool cosine = response->answer.metric == INDEX_COSINE;
+    const bool scored = run->rank != SEARCH_MEANING;
+    const bool cosine = !scored && response->answer.metric == INDEX_COSINE;
     struct buffer *out = &run->output;
 
     buffer_append_str(out, "\"");
     append_shown(out, words);
-    buffer_append_str(out, cosine ? "\" (similarity, id, text)\n" : "\" (distance, id, text)\n");
+    buffer_printf(out, "\" (%s, id, text)\n", scored ? "score" : cosine ? "similarity" : "distance");
     for (size_t i = 0; i < response->answer.count; i++) {
         const struct index_hit *hit = &response->answer.hits[i];
         struct json_reader r;
@@ -101,7 +104,8 @@ static void write_rows_text(struct search_run *run, struct call *call, struct sp
             else
                 json_skip(&r);
         }
-        buffer_printf(out, "%3zu. %.3f  ", i + 1, cosine ? 1 - (double)hit->dist : (double)hit->dist);
+        buffer_printf(out, "%3zu. %.*f  ", i + 1, run->rank == SEARCH_HYBRID ? 5 : 3,
+                      cosine ? 1 - (double)hit->dist : (double)hit->dist);
         if (hit->id.is_string)
             append_shown(out, hit->id.text);
         else
@@ -126,7 +130,7 @@ static enum dp_status search_words(struct search_run *run, struct span words, st
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
-    status = service_query(&call, run->service, &request, &response);
+    status = service_search(&call, run->service, &request, run->rank, &response);
     if (status == DP_OK) {
         if (run->json)
             status = write_rows_json(run, &call, &response);
@@ -175,8 +179,8 @@ static int run_search(const struct cli_args *args)
                                   .rows.nprobe = (uint32_t)given->nprobe};
     struct search_run run = {.query = &query, .json = given->json};
     struct dp_error error = {0};
-    if (strcmp(given->rank, "meaning") != 0)
-        return cli_usage(args, "--rank is '%s', but this build ranks by meaning only", given->rank);
+    if (!search_rank_parse(given->rank, &run.rank))
+        return cli_usage(args, "--rank is '%s', not meaning, words or hybrid", given->rank);
     if (!given->queries && args->position_count > 2)
         return cli_usage(args, "too many arguments: put the words of the query in quotes");
     if (args->position_count != (given->queries ? 1 : 2))
@@ -201,7 +205,7 @@ static const struct cli_option options[] = {
     {"nprobe", CLI_NUMBER, offsetof(struct search_options, nprobe), "N", .max = UINT32_MAX,
      .help = "how many lists to scan (default: by the size of the namespace)"},
     {"rank", CLI_TEXT, offsetof(struct search_options, rank), "HOW",
-     .help = "meaning (the default, and the only one so far)"},
+     .help = "meaning (default), words (BM25) or hybrid (both)"},
     {"json", CLI_FLAG, offsetof(struct search_options, json), .help = "one JSON line per query"},
 };
 static const struct search_options defaults = {.rank = "meaning", .k = 10};
@@ -209,12 +213,16 @@ static const struct search_options defaults = {.rank = "meaning", .k = 10};
 const struct cli_command cli_search_command = {
     .name = "search",
     .usage = "NAMESPACE \"words\" --root DIR|URL [OPTIONS]",
-    .summary = "find the rows of a namespace nearest in meaning to some words",
-    .details = "Prints the similarity (cosine; 1 means equal), the id and the text of each row. A namespace with\n"
-               "another metric shows the distance instead. --json prints for each query\n"
-               "{\"rows\": [{\"id\": …, \"$dist\": …, …attributes}],\n"
-               " \"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}\n"
-               "on one line; $dist is the distance, 1 - similarity.\n",
+    .summary = "find the rows of a namespace by meaning, by words or by both",
+    .details =
+        "Prints the similarity (cosine; 1 means equal), the id and the text of each row. A namespace with\n"
+        "another metric shows the distance instead. --json prints for each query\n"
+        "{\"rows\": [{\"id\": …, \"$dist\": …, …attributes}],\n"
+        " \"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}\n"
+        "on one line; $dist is the distance, 1 - similarity.\n"
+        "--rank words and --rank hybrid print scores, also as $dist: larger is better. They look at every\n"
+        "row, of at most 1,000,000, and need \"full_text_search\" of the attribute text, which `dipper index`\n"
+        "declares for a new namespace.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -129,9 +129,26 @@ def test_search_cuts_long_words(run, bucket):
     run("search", "n", "word " * 1000, "--root", bucket)
 
 
-@pytest.mark.parametrize("how", ["words", "hybrid", "nonsense", ""])
-def test_search_ranks_by_meaning_only(run, bucket, how):
-    run("search", "n", "kitten", "--root", bucket, "--rank", "meaning")
+def test_search_ranks_by_words_by_meaning_or_by_both(run, rows, tmp_path):
+    texts = ["a kitten sleeps", "the puppy barks", "a young cat plays", "kitten kitten kitten food", "rain in autumn"]
+    run("index", "pets", rows(*({"id": i, "text": text} for i, text in enumerate(texts, 1))), "--root", tmp_path / "pets")
+
+    def found(*options):
+        answer = run("search", "pets", "kitten", "--root", tmp_path / "pets", "--json", *options).stdout
+        return [(row["id"], row["$dist"]) for row in json.loads(answer)["rows"]]
+
+    words, meaning, both = found("--rank", "words"), found("--rank", "meaning"), found("--rank", "hybrid")
+    assert found() == meaning and len(meaning) == 5  # without --rank, and without a word in common
+    assert [row for row, _ in words] == [4, 1] and words[0][1] > words[1][1] > 0
+    places = [[row for row, _ in lane] for lane in (meaning, words)]
+    fused = {i: sum(1 / (61 + lane.index(i)) for lane in places if i in lane) for i in places[0]}
+    assert both == [(i, pytest.approx(fused[i], rel=1e-6)) for i in sorted(fused, key=lambda i: (-fused[i], i))]
+    assert found("--rank", "hybrid", "-k", "2") == both[:2]
+    assert "(score, id, text)" in run("search", "pets", "kitten", "--root", tmp_path / "pets", "--rank", "words").stdout
+
+
+@pytest.mark.parametrize("how", ["nonsense", "", "word"])
+def test_search_refuses_another_rank(run, bucket, how):
     done = run("search", "n", "kitten", "--root", bucket, "--rank", how, status=2)
     assert f"--rank is '{how}'" in done.stderr and "meaning" in done.stderr
 
