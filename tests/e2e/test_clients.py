@@ -152,7 +152,7 @@ def test_turbopuffer_errors(turbopuffer_client):
         turbopuffer_client.namespace("nowhere").query(rank_by=("vector", "ANN", ("Embed", "x")), top_k=1)
     with pytest.raises(turbopuffer.BadRequestError, match="384"):
         packages.query(rank_by=("vector", "ANN", [1.0, 2.0]), top_k=1)
-    with pytest.raises(turbopuffer.BadRequestError, match="Regex"):
+    with pytest.raises(turbopuffer.BadRequestError, match="regex"):
         packages.query(rank_by=("vector", "ANN", ("Embed", "x")), top_k=1, filters=("text", "Regex", "a+"))
     with pytest.raises(turbopuffer.BadRequestError, match="BM25 needs full_text_search"):
         packages.query(rank_by=("section", "BM25", "disk"), top_k=1)
