@@ -167,11 +167,11 @@ void turbopuffer_take_rank_by(struct query_parse *p)
         return;
     const size_t count = find_words(p, words), items = fields_count_items(p->r);
     struct json_reader ahead = *p->r;
-    if (items == 0 || !json_enter_array(&ahead) || !json_next_item(&ahead)) {
-        json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
-    } else if (json_peek(&ahead) == JSON_ARRAY) {
+    const bool any = items > 0 && json_enter_array(&ahead) && json_next_item(&ahead);
+    const bool nested = any && json_peek(&ahead) == JSON_ARRAY;
+    if (nested) {
         read_orders(p);
-    } else if (count == 0) {
+    } else if (!any || count == 0) {
         json_reject(p->r, DP_INVALID, "%s", RANK_BY_USAGE);
     } else if (items == 1) {
         if (json_skip(p->r))

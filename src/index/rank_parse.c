@@ -368,7 +368,7 @@ static double read_midpoint(struct rank_parse *p)
     if (!json_read_double(&digits, &number) || !json_end(&digits))
         return 0;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (text.data[text.len - 1] == units[i].unit)
+        if (text.data[text.len - 1] == (uint8_t)units[i].unit)
             return number * units[i].ms;
     return 0;
 }

@@ -175,11 +175,9 @@ static double fold_children(const struct rank_row *row, const struct rank_node *
         const double score = score_node(row, node->children[i]);
         if (isnan(score))
             continue;
-        if (isnan(result))
-            result = score;
-        else if (node->kind == RANK_SUM)
+        if (node->kind == RANK_SUM && !isnan(result))
             result += score;
-        else if (score > result)
+        else if (isnan(result) || score > result)
             result = score;
     }
     return result;

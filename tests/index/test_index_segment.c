@@ -66,8 +66,8 @@ static void write_segment(struct world *w, bool optional, struct written *out)
     begin_segment(w, &to, ROWS, out);
     write_rows(w, &to);
     if (optional) {
-        for (uint8_t i = 0; i < PIECES; i++)
-            write_piece(w, &to, SECTION_FIRST_CODES, i);
+        for (int i = 0; i < PIECES; i++)
+            write_piece(w, &to, SECTION_FIRST_CODES, (uint8_t)i);
         assert_int_equal(segment_section_len(&to, SECTION_FIRST_CODES), PIECES * PIECE_LEN);
         write_piece(w, &to, SECTION_VALUES, 9);
         size_t left = segment_hot_left(&to, 1);

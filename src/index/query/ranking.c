@@ -62,12 +62,13 @@ static void sift_down_from(struct ranking *r, size_t i, size_t count)
 /* Copies key, value and group, whose bytes do not last. */
 static enum dp_status own_bytes(struct ranked_row *row, struct dp_error *error)
 {
-    struct span *parts[] = {&row->key, &row->value, &row->group};
+    enum { PARTS = 3 };
+    struct span *parts[PARTS] = {&row->key, &row->value, &row->group};
     uint8_t *at = mem_alloc(row->key.len + row->value.len + row->group.len + 1);
     if (!at)
         return dp_fail_nomem(error, "ordered rows");
     row->copy = at;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    for (size_t i = 0; i < PARTS; i++) {
         if (parts[i]->len)
             memcpy(at, parts[i]->data, parts[i]->len);
         parts[i]->data = at;
