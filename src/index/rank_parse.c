@@ -163,18 +163,13 @@ static void add_term(struct term_list *l, struct span token, bool prefix)
             return;
         }
     }
-    if (node->term_count == l->room) {
-        size_t room = l->room ? 2 * l->room : 8;
-        struct rank_term *terms = arena_array(l->p->rank->arena, room, sizeof *terms);
-        if (!terms) {
-            no_memory(l->p);
-            return;
-        }
-        if (node->term_count)
-            memcpy(terms, node->terms, node->term_count * sizeof *terms);
-        node->terms = terms;
-        l->room = room;
+    struct rank_term *terms =
+        arena_reserve(l->p->rank->arena, node->terms, node->term_count, &l->room, sizeof *terms, 8);
+    if (!terms) {
+        no_memory(l->p);
+        return;
     }
+    node->terms = terms;
     node->terms[node->term_count++] = (struct rank_term){number, 1};
 }
 
@@ -266,19 +261,14 @@ static void add_child(struct rank_parse *p, struct rank_node *node, struct rank_
 {
     if (!node || !child || has_failed(p))
         return;
-    if (node->count == *room) {
-        size_t more = *room ? 2 * *room : 4;
-        struct rank_node **children = arena_array(p->rank->arena, more, sizeof(struct rank_node *));
-        if (!children) {
-            no_memory(p);
-            return;
-        }
-        if (node->count)
-            memcpy(children, node->children, node->count * sizeof(struct rank_node *));
-        node->children = children;
-        *room = more;
+    struct rank_node **children =
+        arena_reserve(p->rank->arena, node->children, node->count, room, sizeof(struct rank_node *), 4);
+    if (!children) {
+        no_memory(p);
+        return;
     }
-    node->children[node->count++] = child;
+    node->children = children;
+    children[node->count++] = child;
 }
 
 /* Returns whether the next value is an array that is empty, or begins with an array or a number: a list of scores. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/map.h"
 #include "filter/document.h"
 #include "filter/order_key.h"
@@ -97,16 +98,10 @@ static enum dp_status add_group(struct aggregation *a, struct span order, struct
     if (a->count == AGGREGATE_GROUPS_MAX)
         return call_fail(a->call, DP_INVALID, "group_by makes more than %d groups; choose fewer rows by filters",
                          AGGREGATE_GROUPS_MAX);
-    if (a->count == a->room) {
-        size_t room = a->room ? 2 * a->room : 64;
-        struct growing_group *groups = arena_array(arena, room, sizeof *groups);
-        if (!groups)
-            return call_nomem(a->call, "groups");
-        if (a->count)
-            memcpy(groups, a->groups, a->count * sizeof *groups);
-        a->groups = groups;
-        a->room = room;
-    }
+    struct growing_group *groups = arena_reserve(arena, a->groups, a->count, &a->room, sizeof *groups, 64);
+    if (!groups)
+        return call_nomem(a->call, "groups");
+    a->groups = groups;
     struct span *labels = arena_array(arena, values + 1, sizeof *labels);
     struct span copy = arena_copy(arena, order);
     bool good = labels && copy.data;
