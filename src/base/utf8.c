@@ -114,10 +114,8 @@ size_t utf8_encode(uint32_t scalar, uint8_t out[4])
 uint32_t utf8_hidden(const uint8_t *at, size_t len)
 {
     uint32_t c = 0;
-    if (len == 2)
-        c = (uint32_t)(at[0] & 0x1f) << 6 | (at[1] & 0x3f);
-    else if (len == 3)
-        c = (uint32_t)(at[0] & 0x0f) << 12 | (uint32_t)(at[1] & 0x3f) << 6 | (at[2] & 0x3f);
+    if (len == 2 || len == 3)
+        utf8_decode(at, &c);
     const bool hidden = (c >= 0x80 && c <= 0x9f) || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
                         (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
     return hidden ? c : 0;

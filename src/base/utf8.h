@@ -9,6 +9,24 @@ size_t utf8_length(const uint8_t *at, const uint8_t *end);
 /* Bytes (≥ 1) that one U+FFFD replaces where utf8_length() is 0: the longest beginning of a character (Unicode 15,
  * §3.9, "substitution of maximal subparts"). */
 size_t utf8_bad_length(const uint8_t *at, const uint8_t *end);
+/* Sets *scalar to the character at `at`, which must be well-formed, and returns its bytes. */
+static inline size_t utf8_decode(const uint8_t *at, uint32_t *scalar)
+{
+    if (at[0] < 0x80) {
+        *scalar = at[0];
+        return 1;
+    }
+    if (at[0] < 0xe0) {
+        *scalar = (at[0] & 0x1fu) << 6 | (at[1] & 0x3fu);
+        return 2;
+    }
+    if (at[0] < 0xf0) {
+        *scalar = (at[0] & 0x0fu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
+        return 3;
+    }
+    *scalar = (at[0] & 0x07u) << 18 | (at[1] & 0x3fu) << 12 | (at[2] & 0x3fu) << 6 | (at[3] & 0x3fu);
+    return 4;
+}
 bool utf8_valid(struct span text);
 /* Length of the run of printable ASCII from `at`, without `"` and `\`: bytes that JSON copies unchanged. */
 size_t utf8_plain_length(const uint8_t *at, const uint8_t *end);

@@ -53,15 +53,11 @@ const char *unicode_fold(uint32_t c)
 struct text_char text_char_at(const uint8_t *at, const uint8_t *end)
 {
     size_t len = utf8_length(at, end);
-    uint32_t c = *at;
+    uint32_t c;
     if (len == 0)
         return (struct text_char){0xfffd, (uint32_t)utf8_bad_length(at, end), WORD_OTHER};
-    if (len > 1) {
-        c &= 0xffu >> (len + 1);
-        for (size_t i = 1; i < len; i++)
-            c = c << 6 | (at[i] & 0x3fu);
-    } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') {
+    utf8_decode(at, &c);
+    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
         return (struct text_char){c, 1, WORD_ALETTER | WORD_ALPHANUMERIC};
-    }
     return (struct text_char){c, (uint32_t)len, unicode_word_kind(c)};
 }

@@ -6,6 +6,7 @@
  * arithmetic exactly.
  */
 #include "embed/tokenizer/tokenizer.h"
+#include "base/utf8.h"
 #include "embed/tokenizer/unicode.h"
 
 struct added_scan added_begin(const struct added_set *set, struct span text)
@@ -21,7 +22,7 @@ static bool is_at_word_end(struct span text, size_t at)
         at--;
     } while ((text.data[at] & 0xc0) == 0x80);
     uint32_t c;
-    unicode_decode(text.data + at, &c);
+    utf8_decode(text.data + at, &c);
     return unicode_kind_of(c).flags & UNICODE_WORD;
 }
 
@@ -30,7 +31,7 @@ static bool is_at_word_start(struct span text, size_t at)
     if (at == text.len)
         return false;
     uint32_t c;
-    unicode_decode(text.data + at, &c);
+    utf8_decode(text.data + at, &c);
     return unicode_kind_of(c).flags & UNICODE_WORD;
 }
 
@@ -43,7 +44,7 @@ static size_t skip_space_back(struct span text, size_t at, size_t floor)
             before--;
         } while ((text.data[before] & 0xc0) == 0x80);
         uint32_t c;
-        unicode_decode(text.data + before, &c);
+        utf8_decode(text.data + before, &c);
         if (!(unicode_kind_of(c).flags & UNICODE_SPACE))
             break;
         at = before;
@@ -55,7 +56,7 @@ static size_t skip_space_ahead(struct span text, size_t at)
 {
     while (at < text.len) {
         uint32_t c;
-        size_t len = unicode_decode(text.data + at, &c);
+        size_t len = utf8_decode(text.data + at, &c);
         if (!(unicode_kind_of(c).flags & UNICODE_SPACE))
             break;
         at += len;

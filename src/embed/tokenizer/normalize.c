@@ -159,7 +159,7 @@ struct span normalize(uint32_t flags, const uint8_t ascii[128], struct span text
     while (p < end && !n.failed) {
         if (*p >= 0x80) {
             uint32_t c;
-            p += unicode_decode(p, &c);
+            p += utf8_decode(p, &c);
             put_wide(&n, c);
             continue;
         }

@@ -64,23 +64,4 @@ static inline struct unicode_kind unicode_kind_of(uint32_t c)
 size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_MAPPED_MAX]);
 size_t unicode_lowercase(uint32_t c, uint32_t out[UNICODE_MAPPED_MAX]);
 
-/* Decodes the character at p of valid UTF-8 and returns its length in bytes. */
-static inline size_t unicode_decode(const uint8_t *p, uint32_t *c)
-{
-    if (p[0] < 0x80) {
-        *c = p[0];
-        return 1;
-    }
-    if (p[0] < 0xe0) {
-        *c = (p[0] & 0x1fU) << 6 | (p[1] & 0x3fU);
-        return 2;
-    }
-    if (p[0] < 0xf0) {
-        *c = (p[0] & 0x0fU) << 12 | (p[1] & 0x3fU) << 6 | (p[2] & 0x3fU);
-        return 3;
-    }
-    *c = (p[0] & 0x07U) << 18 | (p[1] & 0x3fU) << 12 | (p[2] & 0x3fU) << 6 | (p[3] & 0x3fU);
-    return 4;
-}
-
 #endif

@@ -7,6 +7,7 @@
  * Source: Y. Wu et al., "Google's Neural Machine Translation System", 2016, §4.1; greedy matching as in BERT.
  */
 #include "embed/tokenizer/tokenizer.h"
+#include "base/utf8.h"
 #include "embed/tokenizer/unicode.h"
 
 static void put_word(const struct tokenizer *t, const uint8_t *p, const uint8_t *end, size_t chars,
@@ -40,7 +41,7 @@ static enum word_class class_of(const struct tokenizer *t, const uint8_t *p, siz
         return t->ascii_class[*p];
     }
     uint32_t c;
-    *len = unicode_decode(p, &c);
+    *len = utf8_decode(p, &c);
     uint16_t is = unicode_kind_of(c).flags;
     return is & UNICODE_SPACE ? CLASS_SPACE : is & UNICODE_PUNCT ? CLASS_PUNCT : CLASS_WORD;
 }
