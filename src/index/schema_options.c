@@ -2,6 +2,7 @@
 #include "index/schema_options.h"
 
 #include "base/json.h"
+#include "text/settings.h"
 
 enum { OPTIONS_BYTES_MAX = 64 * 1024 };
 
@@ -14,11 +15,6 @@ static const char *const option_names[OPTION_COUNT] = {
     [EMBED] = "embed",           [SPARSE_KNN] = "sparse_knn",
 };
 
-static const char *const tokenizers[] = {"word_v0", "word_v1", "word_v2",
-                                         "word_v3", "word_v4", "pre_tokenized_array"};
-static const char *const languages[] = {"english",  "arabic",  "danish",    "dutch",   "finnish",   "french",
-                                        "german",   "greek",   "hungarian", "italian", "norwegian", "portuguese",
-                                        "romanian", "russian", "spanish",   "swedish", "tamil",     "turkish"};
 static const char *const metrics[] = {"cosine_distance", "euclidean_squared"};
 
 /* The options of one attribute while they are read. */
@@ -92,18 +88,21 @@ static bool is_whole_between(struct span raw, int64_t low, int64_t high)
 static const char *check_text_field(struct option_reading *o, struct span key, struct span value)
 {
     static const char *const flags[] = {"stemming", "remove_stopwords", "case_sensitive", "ascii_folding"};
+    struct span name;
+    enum text_tokenizer tokenizer;
+    enum text_language language;
     if (span_equal_str(key, "tokenizer"))
-        return is_name_of(o, value, tokenizers, sizeof tokenizers / sizeof *tokenizers)
+        return read_name(o, value, &name) && text_tokenizer_parse(name, &tokenizer)
                    ? NULL
                    : "word_v0 to word_v4 or pre_tokenized_array";
     if (span_equal_str(key, "language"))
-        return is_name_of(o, value, languages, sizeof languages / sizeof *languages)
+        return read_name(o, value, &name) && text_language_parse(name, &language)
                    ? NULL
                    : "one of turbopuffer's languages, such as \"english\"";
     if (span_one_of(key, flags, sizeof flags / sizeof *flags))
         return is_bool(value) ? NULL : "true or false";
     if (span_equal_str(key, "max_token_length"))
-        return is_whole_between(value, 1, 254) ? NULL : "a whole number from 1 to 254";
+        return is_whole_between(value, 1, TEXT_TOKEN_MAX) ? NULL : "a whole number from 1 to 254";
     if (span_equal_str(key, "b"))
         return is_between(value, 0, 1) ? NULL : "a number from 0 to 1";
     if (span_equal_str(key, "k1") || span_equal_str(key, "k3"))

@@ -23,32 +23,36 @@ const char *text_language_name(enum text_language language)
     return languages[language];
 }
 
-/* Returns the position of the string that comes next in `names`, or -1. */
-static int read_name(struct json_reader *r, struct arena *arena, const char *const *names, size_t count)
+bool text_language_parse(struct span name, enum text_language *out)
 {
-    struct span name;
-    if (!json_read_string(r, arena, &name))
-        return -1;
-    for (size_t i = 0; i < count; i++) {
-        if (span_equal_str(name, names[i]))
-            return (int)i;
+    for (size_t i = 0; i < TEXT_LANGUAGES; i++) {
+        if (span_equal_str(name, languages[i])) {
+            *out = (enum text_language)i;
+            return true;
+        }
     }
-    return -1;
+    return false;
+}
+
+bool text_tokenizer_parse(struct span name, enum text_tokenizer *out)
+{
+    for (size_t i = 0; i < sizeof tokenizers / sizeof *tokenizers; i++) {
+        if (span_equal_str(name, tokenizers[i])) {
+            *out = (enum text_tokenizer)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Reads the value of a field. Returns false if it is not what the field takes. */
 static bool read_field(struct text_settings *s, struct json_reader *r, struct arena *arena, struct span key)
 {
-    if (span_equal_str(key, "tokenizer")) {
-        int found = read_name(r, arena, tokenizers, sizeof tokenizers / sizeof *tokenizers);
-        s->tokenizer = found < 0 ? s->tokenizer : (enum text_tokenizer)found;
-        return found >= 0;
-    }
-    if (span_equal_str(key, "language")) {
-        int found = read_name(r, arena, languages, TEXT_LANGUAGES);
-        s->language = found < 0 ? s->language : (enum text_language)found;
-        return found >= 0;
-    }
+    struct span name;
+    if (span_equal_str(key, "tokenizer"))
+        return json_read_string(r, arena, &name) && text_tokenizer_parse(name, &s->tokenizer);
+    if (span_equal_str(key, "language"))
+        return json_read_string(r, arena, &name) && text_language_parse(name, &s->language);
     if (span_equal_str(key, "stemming"))
         return json_read_bool(r, &s->stemming);
     if (span_equal_str(key, "remove_stopwords"))

@@ -50,5 +50,8 @@ uint64_t text_settings_hash(const struct text_settings *s);
 
 /* Returns the name of a language: "english", … */
 const char *text_language_name(enum text_language language);
+/* Find the language or the tokenizer with a name. Return false if there is none. */
+bool text_language_parse(struct span name, enum text_language *out);
+bool text_tokenizer_parse(struct span name, enum text_tokenizer *out);
 
 #endif
