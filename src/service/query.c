@@ -102,7 +102,7 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
                                 const struct query_request *request, bool first, struct query_response *response)
 {
     struct index_query query = request->rows;
-    struct index_stats stats;
+    struct index_vectors vectors;
     int64_t now = os_now_ns();
     query.eventual = !first || may_be_stale(slot, request, now);
     query.team = s->team;
@@ -120,8 +120,8 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
     served_model_release(m); /* only now, because the query points to its fingerprint */
     response->dim = query.dim;
     if (status == DP_OK && query.with_vectors && (!query_has_vector(request) || query_near(request).len)) {
-        status = index_stats(call, slot->reader, &stats);
-        response->dim = status == DP_OK ? stats.vectors.dim : 0;
+        status = index_vectors_of(call, slot->reader, &vectors);
+        response->dim = status == DP_OK ? vectors.dim : 0;
     }
     return status;
 }
