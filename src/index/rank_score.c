@@ -134,15 +134,15 @@ static double score_node(const struct rank_row *row, const struct rank_node *nod
 static double score_bm25(const struct rank_text *text, const struct rank_node *node)
 {
     const struct text_settings *s = &text->settings;
+    const uint32_t length = coded_length(text);
     double sum = 0;
     for (size_t i = 0; i < node->term_count; i++) {
         const struct rank_token *token = &text->tokens[node->terms[i].token];
         if (token->in_row == 0)
             continue;
-        sum += token->prefix
-                   ? 1
-                   : bm25_repeat(node->terms[i].times, s->k3) *
-                         bm25_term(token->idf, token->in_row, coded_length(text), text->average, s->k1, s->b);
+        sum += token->prefix ? 1
+                             : bm25_repeat(node->terms[i].times, s->k3) *
+                                   bm25_term(token->idf, token->in_row, length, text->average, s->k1, s->b);
     }
     return sum;
 }
