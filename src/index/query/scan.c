@@ -58,22 +58,29 @@ struct scan_run {
 
 /* ---- rows that match ----------------------------------------------------------------------------------- */
 
+/* Notes the group of row number `at` of *groups, if the scan has groups. */
+static enum dp_status keep_group(struct scan_run *s, uint32_t **groups, size_t at, size_t *room, uint32_t group)
+{
+    if (!s->scan->group)
+        return DP_OK;
+    uint32_t *grown = array_reserve(*groups, at, room, sizeof *grown, 1024);
+    if (!grown)
+        return call_nomem(s->call, "rows that match");
+    *groups = grown;
+    grown[at] = group;
+    return DP_OK;
+}
+
 static enum dp_status keep_place(struct scan_run *s, struct fetch_place place, uint32_t group)
 {
     struct fetch_place *places = array_reserve(s->places, s->place_count, &s->place_room, sizeof *places, 1024);
     if (!places)
         return call_nomem(s->call, "rows that match");
     s->places = places;
-    if (s->scan->group) {
-        uint32_t *groups =
-            array_reserve(s->place_groups, s->place_count, &s->place_group_room, sizeof *groups, 1024);
-        if (!groups)
-            return call_nomem(s->call, "rows that match");
-        s->place_groups = groups;
-        s->place_groups[s->place_count] = group;
-    }
-    s->places[s->place_count++] = place;
-    return DP_OK;
+    enum dp_status status = keep_group(s, &s->place_groups, s->place_count, &s->place_group_room, group);
+    if (status == DP_OK)
+        s->places[s->place_count++] = place;
+    return status;
 }
 
 static enum dp_status keep_record(struct scan_run *s, const struct wal_record *record, uint32_t group)
@@ -83,16 +90,10 @@ static enum dp_status keep_record(struct scan_run *s, const struct wal_record *r
     if (!records)
         return call_nomem(s->call, "rows that match");
     s->records = records;
-    if (s->scan->group) {
-        uint32_t *groups =
-            array_reserve(s->record_groups, s->record_count, &s->record_group_room, sizeof *groups, 1024);
-        if (!groups)
-            return call_nomem(s->call, "rows that match");
-        s->record_groups = groups;
-        s->record_groups[s->record_count] = group;
-    }
-    s->records[s->record_count++] = record;
-    return DP_OK;
+    enum dp_status status = keep_group(s, &s->record_groups, s->record_count, &s->record_group_room, group);
+    if (status == DP_OK)
+        s->records[s->record_count++] = record;
+    return status;
 }
 
 static bool row_matches(const struct scan_run *s, const struct live_row *row)
