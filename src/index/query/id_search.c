@@ -125,30 +125,46 @@ static enum dp_status search_segment(struct id_searching *s, size_t segment)
     return status;
 }
 
+/* Makes a search that reads the blocks in `round`, or in a round of its own if that is NULL. Returns NULL without memory. */
+static struct id_searching *new_search(struct call *call, struct round *round,
+                                       const struct searched_segment *segments, const struct span *keys,
+                                       size_t key_count, id_found_fn *found, void *context)
+{
+    struct id_searching *s = mem_calloc(1, sizeof *s);
+    struct wanted_block *wanted = mem_alloc(BLOCKS_MAX * sizeof *wanted);
+    if (!s || !wanted) {
+        mem_free(s);
+        mem_free(wanted);
+        return NULL;
+    }
+    *s = (struct id_searching){.call = call,
+                               .segments = segments,
+                               .keys = keys,
+                               .key_count = key_count,
+                               .found = found,
+                               .context = context,
+                               .round = round ? round : &s->own,
+                               .wanted = wanted};
+    return s;
+}
+
 enum dp_status id_search(struct call *call, struct store *store, uint64_t round_bytes,
                          const struct searched_segment *segments, size_t segment_count, const struct span *keys,
                          size_t key_count, id_found_fn *found, void *context)
 {
-    struct id_searching s = {.call = call,
-                             .segments = segments,
-                             .keys = keys,
-                             .key_count = key_count,
-                             .found = found,
-                             .context = context};
+    enum dp_status status = DP_OK;
     if (segment_count == 0 || key_count == 0)
         return DP_OK;
-    s.wanted = mem_alloc(BLOCKS_MAX * sizeof *s.wanted);
-    if (!s.wanted)
+    struct id_searching *s = new_search(call, NULL, segments, keys, key_count, found, context);
+    if (!s)
         return call_nomem(call, "a search for ids");
-    s.round = &s.own;
-    round_init(&s.own, call, store, round_bytes);
-    enum dp_status status = DP_OK;
+    round_init(&s->own, call, store, round_bytes);
     for (size_t i = 0; i < segment_count && status == DP_OK; i++)
-        status = search_segment(&s, i);
-    if (status == DP_OK && s.count)
-        status = search_wanted(&s);
-    round_deinit(&s.own);
-    mem_free(s.wanted);
+        status = search_segment(s, i);
+    if (status == DP_OK && s->count)
+        status = search_wanted(s);
+    round_deinit(&s->own);
+    id_search_free(s);
     return status;
 }
 
@@ -161,21 +177,9 @@ enum dp_status id_search_ask(struct call *call, struct round *round, const struc
     const uint64_t bytes = round->bytes;
     *out = NULL;
     *full = false;
-    struct id_searching *s = mem_calloc(1, sizeof *s);
-    struct wanted_block *wanted = mem_alloc(BLOCKS_MAX * sizeof *wanted);
-    if (!s || !wanted) {
-        mem_free(s);
-        mem_free(wanted);
+    struct id_searching *s = new_search(call, round, segments, keys, key_count, found, context);
+    if (!s)
         return call_nomem(call, "a search for ids");
-    }
-    *s = (struct id_searching){.call = call,
-                               .segments = segments,
-                               .keys = keys,
-                               .key_count = key_count,
-                               .found = found,
-                               .context = context,
-                               .round = round,
-                               .wanted = wanted};
     for (size_t i = 0; i < segment_count && status == DP_OK && !s->full; i++)
         status = search_segment(s, i);
     *full = s->full;
