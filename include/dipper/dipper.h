@@ -369,8 +369,8 @@ struct dp_write {
     /* A JSON object with the fields of POST /v2/namespaces/NAME in docs/http-api.md: conditions, the schema, rows of
      * another kind or with other ids, … The first vectors of a namespace need its "distance_metric". NULL: none. */
     const char *request;
-    /* True: the call never folds the log. False: if at least 256 entries or 128 MiB of the log wait after the
-     * write, no other process folds them. Then the call folds them, on the calling thread. */
+    /* False: if 256 entries or 128 MiB of the log wait to be folded after the write, the call folds them before it
+     * returns. True: it never folds; use this where another process does, such as `dipper index-worker`. */
     bool no_fold;
     /* 1 to 255 printable characters. The same write with the same key counts once in 24 hours, so a program may
      * repeat it after DP_UNKNOWN. A write with a key has at most 16 MiB. NULL: no key. */

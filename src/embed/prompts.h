@@ -31,8 +31,8 @@ enum dp_status prompts_parse(struct span json, struct arena *arena, struct promp
 enum dp_status prompts_copy(const struct prompts *from, struct prompts *out, struct dp_error *error);
 void prompts_free(struct prompts *prompts);
 
-/* Appends the packed form: are_skipped (4 bytes, 0 or 1), then the length (4 bytes) and the bytes of each prompt.
- * */
+/* Appends the packed form: are_skipped (4 bytes, 0 or 1), then the length (4 bytes) and the bytes of each
+ * prompt. */
 void prompts_write(const struct prompts *prompts, struct buffer *out);
 /* Reads the packed form in place: the prompts point into `packed`. Errors: DP_CORRUPT. */
 enum dp_status prompts_read(struct span packed, struct prompts *out, struct dp_error *error);

@@ -243,8 +243,8 @@ static void encode_rows(void *ctx, size_t index, unsigned worker)
                        b->residual + worker * b->dim, b->codes + b->place[r] * b->codec.code_size);
 }
 
-/* Sets the place and the id of each vector of a block that is in the group. Returns the number of these vectors.
- * */
+/* Sets the place and the id of each vector of a block that is in the group. Returns how many vectors these
+ * are. */
 static size_t place_block(struct build_run *b, uint64_t first, size_t n)
 {
     size_t placed = 0;

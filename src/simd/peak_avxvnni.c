@@ -1,4 +1,5 @@
-/* peak_avxvnni.c: the peak of VPDPBUSD on 256 bits, in AVX-VNNI's encoding; fp32 and reading are those of AVX2. */
+/* peak_avxvnni.c: how many operations a second VPDPBUSD can do at most on 256 bits (AVX-VNNI); the other two peaks are
+ * those of AVX2. */
 #include "simd/peak_lanes_avx2.h"
 
 static uint64_t peak_int8(uint64_t rounds)

@@ -1,4 +1,4 @@
-/* peak_i8mm.c: the peak of USMMLA; fp32 and reading are those of NEON. */
+/* peak_i8mm.c: how many operations a second USMMLA can do at most; the other two peaks are those of NEON. */
 #include "simd/peak_lanes_neon.h"
 
 static uint64_t peak_int8(uint64_t rounds)

@@ -4,8 +4,9 @@
 
 #include "index/fold/verify.h"
 
-/* Verifies that the owners of the objects that the manifest lists have pins for them. Reports faults as those of `object`.
- * Fails as index_verify() does. */
+/* A branch's manifest lists objects that belong to other namespaces, their owners. Verifies that each owner's manifest
+ * has a pin for this branch, so that the owner's collector keeps them. Reports faults as those of `object`. Fails as
+ * index_verify() does. */
 enum dp_status verify_owners(struct call *call, struct verification *v, const char *object);
 
 #endif
