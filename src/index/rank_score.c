@@ -140,9 +140,8 @@ static double score_bm25(const struct rank_text *text, const struct rank_node *n
         const struct rank_token *token = &text->tokens[node->terms[i].token];
         if (token->in_row == 0)
             continue;
-        sum += token->prefix ? 1
-                             : bm25_repeat(node->terms[i].times, s->k3) *
-                                   bm25_term(token->idf, token->in_row, length, text->average, s->k1, s->b);
+        const double weight = bm25_repeat(node->terms[i].times, s->k3) * token->idf;
+        sum += token->prefix ? 1 : bm25_term(weight, token->in_row, length, text->average, s->k1, s->b);
     }
     return sum;
 }

@@ -340,6 +340,24 @@ enum dp_status query_id(struct call *call, struct span key, struct index_id *out
     return DP_OK;
 }
 
+enum dp_status query_make_hit(struct query_run *run, struct span key, struct span document, const void *vector,
+                              struct index_hit *hit)
+{
+    struct arena *arena = run->call->arena;
+    const struct manifest *m = &run->snapshot->manifest;
+    const size_t len = (size_t)m->vectors.dim * sizeof(float);
+    const struct span copy = arena_copy(arena, key);
+    enum dp_status status = copy.data ? query_id(run->call, copy, &hit->id) : call_nomem(run->call, "an answer");
+    if (status == DP_OK && vector && run->query->with_vectors) {
+        float *floats = arena_alloc(arena, len);
+        if (!floats)
+            return call_nomem(run->call, "the vectors of an answer");
+        memcpy(floats, vector, len);
+        hit->vector = floats;
+    }
+    return status == DP_OK ? query_project(run->call, run->query, &m->schema, document, &hit->attributes) : status;
+}
+
 static enum dp_status fill_answer(struct finish *f, size_t count, struct index_answer *out)
 {
     out->hits = arena_calloc(f->run->call->arena, count + 1, sizeof *out->hits);

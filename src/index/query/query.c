@@ -80,10 +80,55 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
         status = query_score(run);
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         status = query_finish(run, out);
-    if (status == DP_STALE)
-        run->outcome = QUERY_OBJECT_GONE;
     return status;
 }
+
+/* ---- the first round ------------------------------------------------------------------------------------- */
+
+enum dp_status query_ask_view(struct query_run *run, struct round *round, struct view_question *out)
+{
+    *out = (struct view_question){.settling = NULL};
+    return view_settle_ask(round, run->view, &out->settling);
+}
+
+/* Masks what the id blocks of the round tell. If entries came meanwhile, looks up their ids, too. */
+static enum dp_status settle(struct query_run *run, struct view_question *question)
+{
+    enum dp_status status = question->settling ? view_settle_take(question->settling) : DP_OK;
+    question->settling = NULL;
+    return status == DP_OK ? view_settle(run->call, run->view) : status;
+}
+
+/* Judges the answer to whether the view is current. */
+static enum dp_status judge_view(struct query_run *run, struct round *round, struct view_question *question)
+{
+    bool changed;
+    question->current.seen = run->seen;
+    enum dp_status status = current_judge(round, &question->current, &changed, &run->newer);
+    if (status == DP_OK && changed)
+        run->outcome = QUERY_MANIFEST_CHANGED;
+    run->confirmed = status == DP_OK && !changed;
+    return status;
+}
+
+enum dp_status query_read_round(struct query_run *run, struct round *round, struct view_question *question,
+                                bool check)
+{
+    enum dp_status status = check ? current_ask(round, run->view, &question->current) : DP_OK;
+    run->seen.sent_ns = check ? reader_now_ns(run->view->reader) : run->seen.sent_ns;
+    if (status == DP_OK)
+        status = round_read(round);
+    run->seen.answered_ns = check ? reader_now_ns(run->view->reader) : run->seen.answered_ns;
+    if (status == DP_OK)
+        status = settle(run, question);
+    if (status == DP_OK && check)
+        status = judge_view(run, round, question);
+    view_settle_drop(question->settling);
+    question->settling = NULL;
+    return status;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------- */
 
 /* Opens the next view after a run that gave no answer. It is current: its manifest was read during this query. */
 static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct view **out)
@@ -99,8 +144,8 @@ static enum dp_status find_next(struct query_run *run, struct index_reader *read
     return status;
 }
 
-enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
-                           struct index_answer *out)
+enum dp_status query_over_views(struct call *call, struct index_reader *reader, const struct index_query *query,
+                                query_run_fn *fn, void *context, struct index_answer *out)
 {
     struct view *view = reader_view(reader), *next = NULL;
     enum dp_status status = DP_OK;
@@ -114,8 +159,11 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
                                 .view = view,
                                 .snapshot = view->base,
                                 .round_bytes = reader->round_bytes,
-                                .check_current = !query->eventual && reloads == 0};
-        status = run_over(&run, out);
+                                .check_current = !query->eventual && reloads == 0,
+                                .context = context};
+        status = fn(&run, out);
+        if (status == DP_STALE)
+            run.outcome = QUERY_OBJECT_GONE;
         if (run.confirmed)
             reader_confirm(reader, view, run.seen);
         if (run.outcome == QUERY_LOAD_CAME && status == DP_OK) {
@@ -144,4 +192,10 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
     }
     view_release(view);
     return status;
+}
+
+enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
+                           struct index_answer *out)
+{
+    return query_over_views(call, reader, query, run_over, NULL, out);
 }

@@ -44,7 +44,27 @@ struct query_run {
     struct store_read_req newer; /* QUERY_MANIFEST_CHANGED: the new manifest; the caller releases it */
     struct manifest_read seen;   /* times of the read of the manifest; zero without check_current */
     bool confirmed;              /* whether that read found the view's manifest */
+    void *context;               /* of query_over_views() */
 };
+
+/* Answers over run->view, or sets run->outcome. */
+typedef enum dp_status query_run_fn(struct query_run *run, struct index_answer *out);
+/* Calls `fn` over the reader's view, and again over newer views as long as run->outcome asks for that. Fails as `fn` does,
+ * never with DP_STALE. */
+enum dp_status query_over_views(struct call *call, struct index_reader *reader, const struct index_query *query,
+                                query_run_fn *fn, void *context, struct index_answer *out);
+
+/* What a query's first round asks about the view, beside what the query itself wants. */
+struct view_question {
+    struct view_settling *settling; /* the id blocks that the view needs; or NULL */
+    struct current_read current;    /* whether the view is current */
+};
+/* Asks the round for the id blocks that the view needs. */
+enum dp_status query_ask_view(struct query_run *run, struct round *round, struct view_question *out);
+/* Reads the round and settles the view. `check`: the round also asks if the view is current, and entries that the view lacks
+ * are read and applied; sets run->confirmed, or run->newer and run->outcome. Ends the question, also on failure. */
+enum dp_status query_read_round(struct query_run *run, struct round *round, struct view_question *question,
+                                bool check);
 
 /* Checks what a query asks for against the namespace. Without a vector it checks top_k alone. */
 enum dp_status query_check(struct call *call, const struct index_query *q, const struct manifest *m);
@@ -59,6 +79,9 @@ enum dp_status query_project(struct call *call, const struct index_query *q, con
 
 /* Decodes an id key of the call's arena for an answer. */
 enum dp_status query_id(struct call *call, struct span key, struct index_id *out);
+/* Fills a hit from a row's id key, its document, and its first vector, float[dim] or NULL. Copies what it keeps. */
+enum dp_status query_make_hit(struct query_run *run, struct span key, struct span document, const void *vector,
+                              struct index_hit *hit);
 
 /* Returns the nprobe for a query that gives no nprobe: enough for recall@10 ≥ 0.95 on embeddings of text.
  * docs/internals/segment.md has the figures. */

@@ -283,33 +283,11 @@ struct ordering {
     struct ordered_place *order; /* ascending by place */
 };
 
-/* Fills a hit from a row's document and its first vector, float[dim] or NULL. */
-static enum dp_status fill_hit(struct scan_run *s, struct span key, struct span document, const void *vector,
-                               struct index_hit *hit)
-{
-    struct arena *arena = s->call->arena;
-    size_t len = (size_t)s->run.snapshot->manifest.vectors.dim * sizeof(float);
-    struct span copy = arena_copy(arena, key);
-    if (!copy.data)
-        return call_nomem(s->call, "an answer");
-    enum dp_status status = query_id(s->call, copy, &hit->id);
-    if (status)
-        return status;
-    if (vector && s->scan->query.with_vectors) {
-        float *floats = arena_alloc(arena, len);
-        if (!floats)
-            return call_nomem(s->call, "the vectors of an answer");
-        memcpy(floats, vector, len);
-        hit->vector = floats;
-    }
-    return query_project(s->call, &s->scan->query, &s->run.snapshot->manifest.schema, document, &hit->attributes);
-}
-
 static enum dp_status take_ordered(void *context, size_t i, const struct fetched_row *row)
 {
     struct ordering *o = context;
     const void *vector = row->windows ? fetch_floats(row->segment, row->vectors, 0).data : NULL;
-    return fill_hit(o->s, row->key, row->document, vector, &o->hits[o->order[i].hit]);
+    return query_make_hit(&o->s->run, row->key, row->document, vector, &o->hits[o->order[i].hit]);
 }
 
 static int compare_ordered(const void *a, const void *b)
@@ -327,7 +305,7 @@ static enum dp_status fill_ordered(struct ordering *o, struct fetch_place *place
     for (size_t i = 0; i < s->ranking.count && status == DP_OK; i++) {
         const struct ranked_row *row = &s->ranking.rows[i];
         if (row->record)
-            status = fill_hit(s, row->key, row->record->document, row->record->vectors, &o->hits[i]);
+            status = query_make_hit(&s->run, row->key, row->record->document, row->record->vectors, &o->hits[i]);
         else
             o->order[(*count)++] = (struct ordered_place){row->place, i};
     }

@@ -63,11 +63,10 @@ struct scoring {
     struct probe *probes; /* [segment_count]: the probed lists that are not empty */
     uint64_t entries;     /* vectors in all probed lists */
     struct round round;
-    size_t want, room;              /* maximum candidates at the end, and meanwhile */
-    struct current_read current;    /* asks whether the view is current */
-    size_t attached;                /* loads that were attached when the lists were chosen */
-    struct view_settling *settling; /* the first round: the id blocks that the view needs; or NULL */
-    bool first;                     /* the query reads codes of one bit */
+    size_t want, room; /* maximum candidates at the end, and meanwhile */
+    size_t attached;   /* loads that were attached when the lists were chosen */
+    struct view_question question;
+    bool first; /* the query reads codes of one bit */
     bool split; /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
@@ -390,19 +389,6 @@ static void choose_candidates(struct scoring *sc)
         run->candidate_count = sc->want;
 }
 
-/* Judges the answer to whether the view is current: sets run->confirmed, or run->newer and run->outcome. */
-static enum dp_status check_current(struct scoring *sc)
-{
-    struct query_run *run = sc->run;
-    bool changed;
-    sc->current.seen = run->seen;
-    enum dp_status status = current_judge(&sc->round, &sc->current, &changed, &run->newer);
-    if (status == DP_OK && changed)
-        run->outcome = QUERY_MANIFEST_CHANGED;
-    run->confirmed = status == DP_OK && !changed;
-    return status;
-}
-
 /* Allocates room for ROOM_FACTOR times the final candidates, or for all vectors of the lists if those are
  * fewer. */
 static enum dp_status make_candidate_room(struct scoring *sc)
@@ -482,15 +468,6 @@ static enum dp_status score_view(struct scoring *sc, struct probe_place begin, s
     return status;
 }
 
-/* Masks what the id blocks of the round tell. If entries came meanwhile, looks up their ids, too. */
-static enum dp_status settle(struct scoring *sc)
-{
-    struct query_run *run = sc->run;
-    enum dp_status status = sc->settling ? view_settle_take(sc->settling) : DP_OK;
-    sc->settling = NULL;
-    return status == DP_OK ? view_settle(run->call, run->view) : status;
-}
-
 /* Reads and scores one round of lists from *at on. Moves *at behind them. `check`: also asks and judges whether
  * the view is current. */
 static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool check)
@@ -500,24 +477,14 @@ static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool
     struct probe_place begin = *at;
     enum dp_status status = DP_OK;
     if (begin.segment == 0 && begin.list == 0)
-        status = view_settle_ask(&sc->round, run->view, &sc->settling);
+        status = query_ask_view(run, &sc->round, &sc->question);
     ask_lists(sc, at);
-    if (check && status == DP_OK)
-        status = current_ask(&sc->round, run->view, &sc->current);
-    run->seen.sent_ns = check ? reader_now_ns(run->view->reader) : run->seen.sent_ns;
     if (status == DP_OK)
-        status = round_read(&sc->round);
-    run->seen.answered_ns = check ? reader_now_ns(run->view->reader) : run->seen.answered_ns;
-    if (status == DP_OK)
-        status = settle(sc);
-    if (status == DP_OK && check)
-        status = check_current(sc);
+        status = query_read_round(run, &sc->round, &sc->question, check);
     int64_t begun = os_now_ns();
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         status = score_view(sc, begin, *at);
     call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
-    view_settle_drop(sc->settling);
-    sc->settling = NULL;
     round_release(&sc->round);
     return status;
 }
