@@ -23,10 +23,11 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "filter/attribute.h"
+#include "filter/watch.h"
 
 enum {
     FILTER_NODES_MAX = 4096,
-    FILTER_LIST_MAX = 100000,    /* elements of one array operand */
+    FILTER_LIST_MAX = 10000,     /* elements of one array operand */
     FILTER_ATTRIBUTES_MAX = 256, /* different attributes of one filter */
     FILTER_TEXT_MAX = 8192       /* bytes of a pattern */
 };
@@ -48,7 +49,9 @@ enum dp_status filter_parse(struct arena *arena, struct span json, const struct 
 /* Returns whether the schema had every attribute that the filter names. If it had not, a newer schema may have the
  * missing attribute, and rows may have values of it. */
 bool filter_knows_all(const struct filter *filter);
-/* Returns whether the row matches. `incoming` NULL: each {"$ref_new": …} is null. Needs no memory; thread-safe. */
-bool filter_match(const struct filter *filter, const struct filter_row *row, const struct filter_row *incoming);
+/* Returns whether the row matches. `incoming` NULL: each {"$ref_new": …} is null. A match that fails, and each one after
+ * it, is false and says in watch->status why. Thread-safe, if each thread has its own watch. */
+bool filter_match(const struct filter *filter, const struct filter_row *row, const struct filter_row *incoming,
+                  struct filter_watch *watch);
 
 #endif

@@ -1,7 +1,7 @@
 /* filter/filter_match.c: matches rows with a parsed filter.
  *
  * A match walks the document once and notes where the values of the filter's attributes are. It reads a value
- * only when a condition needs it, and needs no memory. */
+ * only when a condition needs it. */
 #include "filter/document.h"
 #include "filter/filter_node.h"
 
@@ -13,6 +13,7 @@ struct slot_values {
 struct matching {
     const struct filter *filter;
     const struct slot_values *row, *incoming;
+    struct filter_watch *watch;
 };
 
 static void find_values(const struct filter *f, const struct filter_row *row, struct slot_values *out)
@@ -234,11 +235,11 @@ static bool match_any(const struct matching *m, const struct filter_node *node)
     return false;
 }
 
-static bool text_fits(const struct filter_node *node, struct span value)
+static bool text_fits(const struct matching *m, const struct filter_node *node, struct span value)
 {
     struct scalar scalar = scalar_of_json(ATTRIBUTE_STRING, value);
     return scalar.kind == SCALAR_TEXT &&
-           pattern_match(node->operand.pattern, text_bytes_of(scalar.text, scalar.escaped));
+           pattern_match(node->operand.pattern, text_bytes_of(scalar.text, scalar.escaped), m->watch);
 }
 
 /* Glob, IGlob and Regex. */
@@ -248,10 +249,10 @@ static bool match_text(const struct matching *m, const struct filter_node *node)
     if (!node->slot->known)
         return false;
     if (!is_array(value))
-        return text_fits(node, value);
+        return text_fits(m, node, value);
     struct document_walk w = document_begin(value);
     while (document_next_item(&w, &element)) {
-        if (text_fits(node, element))
+        if (text_fits(m, node, element))
             return true;
     }
     return false;
@@ -314,11 +315,14 @@ static bool match_node(const struct matching *m, const struct filter_node *node)
     }
 }
 
-bool filter_match(const struct filter *filter, const struct filter_row *row, const struct filter_row *incoming)
+bool filter_match(const struct filter *filter, const struct filter_row *row, const struct filter_row *incoming,
+                  struct filter_watch *watch)
 {
     struct slot_values values, news;
-    const struct matching m = {filter, &values, &news};
+    const struct matching m = {filter, &values, &news, watch};
+    if (watch->status != DP_OK)
+        return false;
     find_values(filter, row, &values);
     find_values(filter, incoming, &news);
-    return match_node(&m, filter->root);
+    return match_node(&m, filter->root) && watch->status == DP_OK;
 }

@@ -188,6 +188,7 @@ static bool place_fits(enum step_kind kind, int32_t before, int32_t after)
 struct pattern_states {
     uint16_t now[PATTERN_STEPS_MAX], next[PATTERN_STEPS_MAX], waiting[PATTERN_STEPS_MAX];
     size_t now_count, next_count, waiting_count;
+    size_t visited; /* at this place */
     uint8_t seen[PATTERN_STEPS_MAX / 8];
 };
 
@@ -197,6 +198,7 @@ static void visit(struct pattern_states *s, size_t step)
         return;
     s->seen[step / 8] = (uint8_t)(s->seen[step / 8] | 1 << step % 8);
     s->waiting[s->waiting_count++] = (uint16_t)step;
+    s->visited++;
 }
 
 /* Follows all steps that wait. Those that take the character `after` go into s->next. Returns whether the pattern
@@ -232,7 +234,7 @@ static bool follow(const struct pattern *p, struct pattern_states *s, int32_t be
     return false;
 }
 
-bool pattern_match(const struct pattern *p, struct text_bytes text)
+bool pattern_match(const struct pattern *p, struct text_bytes text, struct filter_watch *watch)
 {
     struct pattern_states s;
     int32_t before = -1, after;
@@ -240,7 +242,7 @@ bool pattern_match(const struct pattern *p, struct text_bytes text)
     do {
         after = text_next_scalar(&text);
         memset(s.seen, 0, (p->count + 7) / 8);
-        s.waiting_count = s.next_count = 0;
+        s.waiting_count = s.next_count = s.visited = 0;
         for (size_t i = 0; i < s.now_count; i++)
             visit(&s, s.now[i]);
         if (before < 0 || !p->anchored)
@@ -250,6 +252,6 @@ bool pattern_match(const struct pattern *p, struct text_bytes text)
         memcpy(s.now, s.next, s.next_count * sizeof *s.next);
         s.now_count = s.next_count;
         before = after;
-    } while (after >= 0 && (s.now_count || !p->anchored));
+    } while (after >= 0 && (s.now_count || !p->anchored) && filter_watch_steps(watch, 1 + s.visited));
     return false;
 }

@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "filter/document.h"
+#include "filter/watch.h"
 
 enum {
     PATTERN_STEPS_MAX = 1024, /* steps of a pattern: about its characters, each as often as it is repeated */
@@ -30,7 +31,7 @@ struct pattern;
 enum dp_status glob_parse(struct arena *arena, struct span text, bool ignore_case, struct pattern **out,
                           struct dp_error *error);
 enum dp_status regex_parse(struct arena *arena, struct span text, struct pattern **out, struct dp_error *error);
-/* Thread-safe. */
-bool pattern_match(const struct pattern *pattern, struct text_bytes text);
+/* Counts its steps in `watch`, which may end it. Thread-safe, if each thread has its own watch. */
+bool pattern_match(const struct pattern *pattern, struct text_bytes text, struct filter_watch *watch);
 
 #endif

@@ -28,6 +28,7 @@ enum {
     RANK_TEXT_MAX = 8192   /* bytes of the text, or of all tokens, of one BM25 */
 };
 
+struct call; /* os/call.h */
 struct rank;
 
 /* Parses an expression into `arena`, which must live as long as the rank, and so must `json`; so must the schema.
@@ -35,6 +36,8 @@ struct rank;
 enum dp_status rank_parse(struct arena *arena, struct span json, const struct schema *schema, struct rank **out,
                           struct dp_error *error);
 void rank_free(struct rank *rank); /* NULL is fine */
+/* From now on the end of the call ends the match of a filter, and so the score of a row. */
+void rank_set_call(struct rank *rank, struct call *call);
 
 /* Whether rank_count() is needed: the expression has a BM25. */
 bool rank_counts(const struct rank *rank);

@@ -72,6 +72,7 @@ struct rank {
     size_t text_count, text_room;
     size_t node_count;
     struct arena scratch; /* of one value */
+    struct call *call;    /* whose end ends the match of a filter; NULL: none */
 };
 
 #endif

@@ -23,6 +23,11 @@ void rank_free(struct rank *rank)
     arena_deinit(&rank->scratch);
 }
 
+void rank_set_call(struct rank *rank, struct call *call)
+{
+    rank->call = call;
+}
+
 bool rank_counts(const struct rank *rank)
 {
     return rank->text_count > 0;
@@ -127,6 +132,7 @@ void rank_begin(struct rank *rank)
 struct rank_row {
     const struct rank *rank;
     struct filter_row row;
+    struct filter_watch *watch;
 };
 
 static double score_node(const struct rank_row *row, const struct rank_node *node);
@@ -192,7 +198,7 @@ static double score_node(const struct rank_row *row, const struct rank_node *nod
     case RANK_SUM:
     case RANK_MAX: return fold_children(row, node);
     case RANK_PRODUCT: return node->number * score_node(row, node->children[0]);
-    case RANK_FILTER: return filter_match(node->filter, &row->row, NULL) ? 1 : 0;
+    case RANK_FILTER: return filter_match(node->filter, &row->row, NULL, row->watch) ? 1 : 0;
     case RANK_ATTRIBUTE: return attribute_number(node->attribute, row->row.document);
     case RANK_SATURATE: return saturate(score_node(row, node->children[0]), node->midpoint, node->exponent);
     case RANK_DECAY:
@@ -206,7 +212,8 @@ static double score_node(const struct rank_row *row, const struct rank_node *nod
 enum dp_status rank_score(struct rank *rank, struct span key, struct span document, double *out,
                           struct dp_error *error)
 {
-    const struct rank_row row = {rank, {.id = key, .document = document}};
+    struct filter_watch watch = {.call = rank->call};
+    const struct rank_row row = {rank, {.id = key, .document = document}, &watch};
     for (size_t i = 0; i < rank->text_count; i++) {
         enum dp_status status = analyze_row(rank, &rank->texts[i], document, error);
         if (status)
@@ -214,5 +221,5 @@ enum dp_status rank_score(struct rank *rank, struct span key, struct span docume
     }
     const double score = score_node(&row, rank->root);
     *out = score > 0 ? score : 0; /* also for NaN */
-    return DP_OK;
+    return watch.status == DP_NOMEM ? dp_fail_nomem(error, "a filter") : watch.status;
 }

@@ -67,11 +67,18 @@ bool query_needs_scan(const struct query_request *request)
            request->per_count > 0;
 }
 
-/* For index_scan: whether the row matches the filter `ctx`. */
+/* The filter of a scan. */
+struct scan_filter {
+    struct filter *filter;
+    struct filter_watch watch;
+};
+
+/* For index_scan: whether the row matches the filter. */
 static bool match_filter(void *ctx, struct span key, struct span document)
 {
+    struct scan_filter *f = ctx;
     const struct filter_row row = {.id = key, .document = document};
-    return filter_match(ctx, &row, NULL);
+    return filter_match(f->filter, &row, NULL, &f->watch);
 }
 
 /* For index_scan: compares two values of the attribute `ctx`. */
@@ -157,7 +164,7 @@ static enum dp_status make_tuple(struct call *call, const struct schema *schema,
 /* What a scan needs while it runs. */
 struct scan_tools {
     struct schema schema;
-    struct filter *filter;
+    struct scan_filter filter;
     struct attribute *order;
     struct tuple orders, groups;
     struct rank *rank;
@@ -169,11 +176,12 @@ static enum dp_status parse_filters(struct call *call, const struct query_reques
     if (!request->filters.len)
         return DP_OK;
     enum dp_status status =
-        filter_parse(call->arena, request->filters, &tools->schema, false, &tools->filter, &call->error);
+        filter_parse(call->arena, request->filters, &tools->schema, false, &tools->filter.filter, &call->error);
     if (status != DP_OK)
         dp_error_prefix(&call->error, "filters");
+    tools->filter.watch = (struct filter_watch){.call = call};
     scan->match = match_filter;
-    scan->match_ctx = tools->filter;
+    scan->match_ctx = &tools->filter;
     return status;
 }
 
@@ -189,6 +197,8 @@ static enum dp_status set_order(struct call *call, const struct query_request *r
         status = rank_parse(call->arena, request->score, &tools->schema, &tools->rank, &call->error);
         if (status != DP_OK)
             dp_error_prefix(&call->error, "rank_by");
+        if (tools->rank)
+            rank_set_call(tools->rank, call);
         scan->rank = tools->rank;
     } else if (request->order_count) {
         status = make_tuple(call, &tools->schema, request->orders, NULL, request->order_count, &tools->orders);
@@ -233,6 +243,8 @@ enum dp_status query_scan(struct call *call, struct index_reader *reader, const 
         status = request->rank == QUERY_AGGREGATED
                      ? aggregate_scan(call, reader, &tools.schema, request->aggregate, &scan, out)
                      : index_scan(call, reader, &scan, &out->answer);
+    if (status == DP_OK)
+        status = tools.filter.watch.status;
     rank_free(tools.rank);
     arena_deinit(&tools.orders.scratch);
     arena_deinit(&tools.groups.scratch);

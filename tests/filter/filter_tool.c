@@ -75,8 +75,9 @@ static void print_matches(struct span json)
         printf("error: %s\n", error.message);
         return;
     }
+    struct filter_watch watch = {.call = NULL};
     for (size_t i = 0; i < row_count; i++)
-        putchar(filter_match(filter, &rows[i], has_incoming[i] ? &incoming[i] : NULL) ? '1' : '0');
+        putchar(filter_match(filter, &rows[i], has_incoming[i] ? &incoming[i] : NULL, &watch) ? '1' : '0');
     putchar('\n');
 }
 

@@ -56,7 +56,10 @@ static bool matches(const char *filter, const char *document, const char *incomi
     const struct filter_row next = {span_of(id_7, sizeof id_7), span_str(incoming ? incoming : "")};
     if (filter_parse(&test_arena, span_str(filter), &schema, true, &f, &error) != DP_OK)
         fail_msg("%s: %s", filter, error.message);
-    return filter_match(f, &row, incoming ? &next : NULL);
+    struct filter_watch watch = {.call = NULL};
+    bool match = filter_match(f, &row, incoming ? &next : NULL, &watch);
+    assert_int_equal(watch.status, DP_OK);
+    return match;
 }
 
 /* What each operator says of a row without a value, and with one. */
@@ -502,6 +505,39 @@ static void test_filter_patterns_have_maxima(void **state)
     assert_non_null(strstr(error.message, "without \"}\""));
 }
 
+/* A call ends a match that would take many seconds, and the match says so. */
+static void test_filter_matches_end_with_their_call(void **state)
+{
+    (void)state;
+    const size_t len = 4 << 20;
+    struct filter *f;
+    struct dp_error error = {0};
+    struct arena arena;
+    struct call call;
+    struct buffer document;
+    buffer_init(&document, len + 64);
+    buffer_append_str(&document, "{\"path\":\"");
+    for (size_t i = 0; i < len; i++)
+        buffer_append_str(&document, "a");
+    buffer_append_str(&document, "\"}");
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    call_limit_ms(&call, 20);
+    struct filter_watch watch = {.call = &call};
+    const struct filter_row row = {span_of(id_7, sizeof id_7), buffer_span(&document)};
+    const struct filter_row small = {span_of(id_7, sizeof id_7), span_str("{\"path\":\"ab\"}")};
+    assert_int_equal(
+        filter_parse(&test_arena, span_str("[\"path\",\"Regex\",\"(a?){400}b\"]"), &schema, true, &f, &error),
+        DP_OK);
+    assert_true(filter_match(f, &small, NULL, &watch));
+    assert_false(filter_match(f, &row, NULL, &watch));
+    assert_int_equal(watch.status, DP_DEADLINE);
+    assert_int_equal(call.error.status, DP_DEADLINE);
+    assert_false(filter_match(f, &small, NULL, &watch));
+    buffer_deinit(&document);
+    arena_deinit(&arena);
+}
+
 enum many { CONDITIONS, LIST, NAMES };
 
 /* Parses a filter of `count` conditions, of one list with `count` numbers, or over `count` attributes. */
@@ -617,6 +653,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_filter_ids_have_one_kind, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_limits_hold_at_them_and_one_beyond, begin_arena, end_arena),
         cmocka_unit_test_setup_teardown(test_filter_patterns_have_maxima, begin_arena, end_arena),
+        cmocka_unit_test_setup_teardown(test_filter_matches_end_with_their_call, begin_arena, end_arena),
         cmocka_unit_test(test_filter_walks_over_any_bytes),
         cmocka_unit_test_setup_teardown(test_filter_survives_failed_allocations, begin_arena, end_arena),
     };

@@ -28,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t id[] = {1, 0, 0, 0, 0, 0, 0, 0, 7};
     const struct filter_row row = {span_of(id, sizeof id), rest},
                             next = {span_of(id, sizeof id), span_str("{\"a\":1}")};
+    struct filter_watch watch = {.call = NULL};
     struct filter *f, *negated;
     struct dp_error error = {0};
     struct arena arena;
@@ -42,15 +43,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, 1 << 26);
     buffer_init(&other, 1 << 24);
     if (filter_parse(&arena, text, &schema, true, &f, &error) == DP_OK) {
-        bool match = filter_match(f, &row, &next);
-        assert(match == filter_match(f, &row, &next));
-        filter_match(f, &row, NULL);
-        filter_match(f, &next, &row);
+        bool match = filter_match(f, &row, &next, &watch);
+        assert(match == filter_match(f, &row, &next, &watch));
+        filter_match(f, &row, NULL, &watch);
+        filter_match(f, &next, &row, &watch);
         buffer_append_str(&other, "[\"Not\",");
         buffer_append(&other, text);
         buffer_append_str(&other, "]");
         if (filter_parse(&arena, buffer_span(&other), &schema, true, &negated, &error) == DP_OK)
-            assert(filter_match(negated, &row, &next) != match);
+            assert(filter_match(negated, &row, &next, &watch) != match);
     } else {
         assert(error.message[0]);
     }

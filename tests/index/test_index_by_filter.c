@@ -26,7 +26,8 @@ static const struct filter *parse_filter(struct world *w, struct index_reader *r
 static bool match_row(void *ctx, struct span key, struct span document)
 {
     const struct filter_row row = {.id = key, .document = document};
-    return filter_match(ctx, &row, NULL);
+    struct filter_watch watch = {.call = NULL};
+    return filter_match(ctx, &row, NULL, &watch);
 }
 
 /* The number of rows that match, as a reader that opens now sees it. */

@@ -16,12 +16,13 @@ struct row_choosing {
     struct call *call;
     struct write_member *member;
     const struct snapshot *base;
+    struct filter_watch watch;
 };
 
-static bool is_chosen(const struct chosen_rows *rows, const struct live_row *row)
+static bool is_chosen(struct row_choosing *c, const struct chosen_rows *rows, const struct live_row *row)
 {
     const struct filter_row found = {.id = row->key, .document = row->document};
-    return rows->choice->filter && filter_match(rows->choice->filter, &found, NULL);
+    return rows->choice->filter && filter_match(rows->choice->filter, &found, NULL, &c->watch);
 }
 
 static enum dp_status keep_key(struct row_choosing *c, struct chosen_rows *rows, struct span key, uint64_t bytes)
@@ -74,13 +75,13 @@ static enum dp_status choose_row(void *context, const struct live_row *row)
     struct write_member *m = c->member;
     enum dp_status status = DP_OK;
     bool taken = false;
-    if (is_chosen(&m->deletes, row))
+    if (is_chosen(c, &m->deletes, row))
         status = take_chosen(c, &m->deletes, INDEX_DELETED_MAX, "delete_by_filter", row->key,
                              wal_deleted_bytes(row->key), &taken);
-    if (status == DP_OK && !taken && is_chosen(&m->patches, row))
+    if (status == DP_OK && !taken && is_chosen(c, &m->patches, row))
         status = take_chosen(c, &m->patches, INDEX_PATCHED_MAX, "patch_by_filter", row->key, patched_bytes(c, row),
                              &taken);
-    return status;
+    return status == DP_OK ? c->watch.status : status;
 }
 
 static enum dp_status make_marks(struct call *call, struct chosen_rows *rows)
@@ -91,7 +92,7 @@ static enum dp_status make_marks(struct call *call, struct chosen_rows *rows)
 
 enum dp_status write_choose_rows(struct call *call, struct view *view, struct write_member *m)
 {
-    struct row_choosing c = {.call = call, .member = m, .base = view->base};
+    struct row_choosing c = {.call = call, .member = m, .base = view->base, .watch = {.call = call}};
     const struct group_member queued = m->queued;
     struct live_rows live;
     m->deletes = (struct chosen_rows){.choice = &m->write->deletes};

@@ -173,7 +173,8 @@ static struct row_state state_of(const struct effects *e, struct span key)
 /* ---- judging ----------------------------------------------------------------------------------------- */
 
 /* Returns whether row i of the member is to be written over `state`. */
-static bool is_wanted(const struct write_member *m, size_t i, const struct row_state *state)
+static bool is_wanted(struct filter_watch *watch, const struct write_member *m, size_t i,
+                      const struct row_state *state)
 {
     enum index_write_kind kind = m->write->rows[i].kind;
     const struct filter *condition = condition_of(m->write, kind);
@@ -182,7 +183,7 @@ static bool is_wanted(const struct write_member *m, size_t i, const struct row_s
     if (!condition)
         return true;
     const struct filter_row row = {m->keys[i], state->document}, incoming = {m->keys[i], m->documents[i]};
-    return filter_match(condition, &row, kind == INDEX_DELETE ? NULL : &incoming);
+    return filter_match(condition, &row, kind == INDEX_DELETE ? NULL : &incoming, watch);
 }
 
 /* Sets *out to the record of a row that a patch changes. `document`: the attributes of the patch. */
@@ -257,13 +258,16 @@ static enum dp_status take_record(struct call *call, struct effects *e, struct w
 /* Adds the records of the rows that a member's filter deletes. */
 static enum dp_status judge_deletes(struct call *call, struct effects *e, struct write_member *m)
 {
+    struct filter_watch watch = {.call = call};
     struct chosen_rows *rows = &m->deletes;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < rows->count && status == DP_OK; i++) {
         const struct row_state state = state_of(e, rows->keys[i]);
         const struct filter_row row = {rows->keys[i], state.document};
         const struct wal_record record = {.kind = WAL_DELETED, .key = rows->keys[i]};
-        rows->applied[i] = !state.known || (state.exists && filter_match(rows->choice->filter, &row, NULL));
+        rows->applied[i] =
+            !state.known || (state.exists && filter_match(rows->choice->filter, &row, NULL, &watch));
+        status = watch.status;
         if (rows->applied[i])
             status = take_record(call, e, m, INDEX_DELETE, &record);
     }
@@ -273,13 +277,15 @@ static enum dp_status judge_deletes(struct call *call, struct effects *e, struct
 /* Adds the records of the rows that a member's filter patches. */
 static enum dp_status judge_patches(struct call *call, struct effects *e, struct write_member *m)
 {
+    struct filter_watch watch = {.call = call};
     struct chosen_rows *rows = &m->patches;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < rows->count && status == DP_OK; i++) {
         const struct row_state state = state_of(e, rows->keys[i]);
         const struct filter_row row = {rows->keys[i], state.document};
         struct wal_record record;
-        rows->applied[i] = state.exists && filter_match(rows->choice->filter, &row, NULL);
+        rows->applied[i] = state.exists && filter_match(rows->choice->filter, &row, NULL, &watch);
+        status = watch.status;
         if (!rows->applied[i])
             continue;
         status = patch_record(call, &m->write->patch, rows->keys[i], m->patch, &state, &record);
@@ -292,11 +298,13 @@ static enum dp_status judge_patches(struct call *call, struct effects *e, struct
 /* Adds the records of a member's rows. An id occurs once among them, so no row sees another. */
 static enum dp_status judge_rows(struct call *call, struct effects *e, struct write_member *m)
 {
+    struct filter_watch watch = {.call = call};
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < m->write->count && status == DP_OK; i++) {
         const struct row_state state = state_of(e, m->keys[i]);
         struct wal_record record;
-        m->result.applied[i] = is_wanted(m, i, &state);
+        m->result.applied[i] = is_wanted(&watch, m, i, &state);
+        status = watch.status;
         if (!m->result.applied[i])
             continue;
         status = make_record(call, m, i, &state, &record);
