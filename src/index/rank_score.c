@@ -2,11 +2,10 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "base/json.h"
 #include "filter/datetime.h"
-#include "filter/document.h"
 #include "filter/scalar.h"
 #include "index/rank_node.h"
+#include "index/row_text.h"
 #include "text/bm25.h"
 
 void rank_free(struct rank *rank)
@@ -60,40 +59,14 @@ static bool count_token(void *ctx, const struct text_token *token)
     return true;
 }
 
-/* Analyses one JSON string. */
-static enum dp_status analyze_string(struct rank *rank, struct rank_text *text, struct span json,
-                                     struct dp_error *error)
-{
-    struct json_reader r;
-    struct span characters;
-    uint32_t position = 0;
-    json_reader_init(&r, json);
-    if (!json_read_string(&r, &rank->scratch, &characters))
-        return json_error(&r, error) == DP_NOMEM
-                   ? DP_NOMEM
-                   : dp_fail(error, DP_CORRUPT, "the value of attribute \"%.*s\" in a row is no text",
-                             SPAN_FMT(text->attribute->name));
-    return text_analyze(text->analyzer, characters, &position, count_token, text, error);
-}
-
 /* Finds the tokens of the row: sets in_row of all tokens, and length. */
 static enum dp_status analyze_row(struct rank *rank, struct rank_text *text, struct span document,
                                   struct dp_error *error)
 {
-    struct span value, item;
-    enum dp_status status = DP_OK;
     text->length = 0;
     for (size_t i = 0; i < text->count; i++)
         text->tokens[i].in_row = 0;
-    if (!document_find(document, text->attribute->name, &value) || span_equal_str(value, "null"))
-        return DP_OK;
-    arena_reset(&rank->scratch);
-    if (!attribute_is_array(text->attribute->type))
-        return analyze_string(rank, text, value, error);
-    struct document_walk walk = document_begin(value);
-    while (status == DP_OK && document_next_item(&walk, &item))
-        status = analyze_string(rank, text, item, error);
-    return status;
+    return row_text_tokens(text->analyzer, text->attribute, document, &rank->scratch, count_token, text, error);
 }
 
 static uint32_t coded_length(const struct rank_text *text)

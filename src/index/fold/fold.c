@@ -144,6 +144,7 @@ static enum dp_status begin_fold(struct call *call, struct fold *f)
     f->loader->target.incarnation = m->incarnation;
     f->loader->target.joins = true;
     f->loader->quick = true;
+    f->loader->indexed = &m->schema;
     f->loader->target.horizon = m->horizon;
     f->loader->target.store_ms = m->date_ms;
     f->loader->target.at_ns = m->came_ns;

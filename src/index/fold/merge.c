@@ -77,6 +77,7 @@ static enum dp_status begin_merge(struct call *call, struct merge *m, const stru
     m->loader->target.segments_listed = m->seen.segment_count;
     m->loader->target.segments_max = MANIFEST_SEGMENTS_MAX;
     m->loader->quick = true;
+    m->loader->indexed = &m->seen.schema;
     m->loader->segment_rows = SEGMENT_ROWS_MAX;
     spill_deinit(&m->loader->waiting.vectors); /* a merge is in no hurry, and leaves the memory to others */
     spill_deinit(&m->loader->waiting.documents);

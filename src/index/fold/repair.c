@@ -155,6 +155,7 @@ static enum dp_status begin_build(struct call *call, struct repair *r)
     l->target.segments_listed = m->segment_count;
     l->target.segments_max = MANIFEST_SEGMENTS_MAX;
     l->segment_rows = SEGMENT_ROWS_MAX;
+    l->indexed = &m->schema;
     spill_deinit(&l->waiting.vectors);
     spill_deinit(&l->waiting.documents);
     spill_init(&l->waiting.vectors, VECTORS_MEMORY);

@@ -42,6 +42,7 @@ enum dp_status loader_new(struct call *call, struct store *store, struct span na
     l->team = team;
     l->clock = clock;
     l->segment_rows = SEGMENT_ROWS;
+    l->indexed = &l->schema;
     l->log.arena = &l->arena;
     arena_init(&l->arena, ids_memory_max);
     arena_init(&l->scratch, SCRATCH_MAX);

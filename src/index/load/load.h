@@ -38,8 +38,9 @@ struct index_loader {
     struct arena arena;   /* names, id keys and the log's entries; lives as long as the load */
     struct arena scratch; /* memory for one row, while the load accepts it */
     struct load_target target;
-    struct schema schema;  /* attributes of this load's rows */
-    struct span full_text; /* see index_load_full_text(); empty: none */
+    struct schema schema;         /* attributes of this load's rows */
+    const struct schema *indexed; /* its full-text attributes get a text index; by default `schema` */
+    struct span full_text;        /* see index_load_full_text(); empty: none */
     struct object_log log;
 
     struct map seen;   /* id keys of all rows */

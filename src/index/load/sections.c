@@ -2,8 +2,10 @@
 #include "index/load/sections.h"
 
 #include "index/load/first_codes.h"
+#include "index/load/words.h"
 
 enum dp_status load_write_sections(struct call *call, const struct segment_build *b, struct segment_writer *w)
 {
-    return load_write_first_codes(call, b, w);
+    enum dp_status status = load_write_first_codes(call, b, w);
+    return status == DP_OK ? load_write_words(call, b, w) : status;
 }

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "index/round.h"
+#include "index/segment/words.h"
 
 static void segment_release(struct segment *s)
 {
@@ -239,6 +240,8 @@ static enum dp_status open_segment(struct opening *o, size_t i)
     if (status)
         return status;
     status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.vectors.dim, &segment->hot, error);
+    if (status == DP_OK)
+        status = segment_open_words(&segment->hot, &segment->words, error);
     if (status) {
         dp_error_prefix(error, "%s", segment->dpr_key.text);
         return status;

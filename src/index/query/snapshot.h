@@ -13,6 +13,7 @@
 #include "index/query/log_read.h"
 #include "index/segment/deleted.h"
 #include "index/segment/segment.h"
+#include "text/index.h"
 
 /* An open segment. Snapshots share it. */
 struct segment {
@@ -20,6 +21,7 @@ struct segment {
     struct segment_hot hot;
     struct faiss_ivf *ivf; /* the parsed head of the .ivf object; NULL: no row of the segment has a vector */
     struct first_codes *first_codes; /* NULL: the segment has none */
+    struct text_index *words;        /* in hot.arena; NULL: the segment has no text index */
     struct object_key ivf_key, dpr_key;
     struct store_version ivf_version, dpr_version; /* versions that later reads must still find */
 };
