@@ -38,9 +38,9 @@
  * - Strings are UTF-8 and NUL-terminated. A path is a local file or folder. A root is a folder (a path, or
  *   file:///path) or s3://bucket/prefix. Settings of S3 come from the environment, as Amazon's own tools read
  *   them.
- * - The library starts threads only in dp_runtime_new, dp_namespace_load_file and for remote roots and URLs. It
- *   does nothing in the background: dp_namespace_compact works when it is called. It installs no signal handler and
- *   changes no state of the process.
+ * - The library starts threads only in dp_runtime_new, dp_namespace_load_file, for remote roots and URLs, and for a
+ *   call with several queries, which ends them before it returns. It does nothing in the background:
+ *   dp_namespace_compact works when it is called. It installs no signal handler and changes no state of the process.
  *
  * Everything here is since 0.1 unless a comment says otherwise. CHANGELOG.md lists every change.
  */

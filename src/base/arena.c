@@ -66,6 +66,28 @@ void arena_reset(struct arena *a)
     open_chunk(a, kept);
 }
 
+bool arena_adopt(struct arena *to, struct arena *from)
+{
+    struct arena_chunk *oldest = from->chunks;
+    if (!oldest)
+        return true;
+    if (to->used > to->max || from->used > to->max - to->used)
+        return false;
+    while (oldest->older)
+        oldest = oldest->older;
+    if (to->chunks) { /* `to` goes on with its newest chunk */
+        oldest->older = to->chunks->older;
+        to->chunks->older = from->chunks;
+    } else {
+        to->chunks = from->chunks;
+        to->next = from->next;
+        to->left = from->left;
+    }
+    to->used += from->used;
+    *from = (struct arena){.max = from->max};
+    return true;
+}
+
 /* Allocates a chunk with room for a block of `size` bytes; false beyond the maximum or without memory. */
 static bool add_chunk(struct arena *a, size_t size)
 {

@@ -1,6 +1,7 @@
 /* query.c: answers queries for nearest rows, and requests for namespaces' names and metadata. */
 #include "os/clock.h"
 #include "os/gate.h"
+#include "os/lanes.h"
 #include "service/query_scan.h"
 #include "service/service_impl.h"
 
@@ -97,27 +98,55 @@ static enum dp_status search_slot(struct call *call, struct reader_slot *slot, c
                                     : index_query(call, slot->reader, &settled, &response->answer);
 }
 
-/* Answers one query. Asks the store for a newer state, unless the answer may be stale. */
-static enum dp_status run_query(struct call *call, struct service *s, struct reader_slot *slot,
-                                const struct query_request *request, bool first, struct query_response *response)
+/* The queries of one request, over one namespace. */
+struct query_lanes {
+    struct service *service;
+    struct reader_slot *slot;
+    const struct query_request *requests;
+    struct query_response *responses;
+    struct query_lane *lanes; /* [count] */
+    size_t count;
+    bool opened; /* the request opened the namespace */
+};
+
+/* One of them. */
+struct query_lane {
+    struct index_query query;
+    struct served_model *model; /* its fingerprint is in the query */
+};
+
+/* Checks the metric, and embeds the query's text. */
+static enum dp_status prepare_lane(struct call *call, struct query_lanes *all, size_t i)
 {
-    struct index_query query = request->rows;
+    struct query_lane *lane = &all->lanes[i];
+    const struct query_request *request = &all->requests[i];
+    lane->query = request->rows;
+    lane->query.team = all->service->team;
+    lane->model = request->rows.vector ? NULL : served_model_retain(all->service->model);
+    enum dp_status status =
+        check_metric(call, all->slot->reader, request, may_be_stale(all->slot, request, os_now_ns()));
+    return status == DP_OK ? find_vector(call, all->service, lane->model, request, &lane->query) : status;
+}
+
+/* Answers query number i. Asks the store for a newer state, unless the answer may be stale or an earlier query of its lane has
+ * asked. */
+static enum dp_status run_lane(struct call *call, void *ctx, size_t i)
+{
+    struct query_lanes *all = ctx;
+    struct reader_slot *slot = all->slot;
+    const struct query_request *request = &all->requests[i];
+    struct index_query query = all->lanes[i].query;
+    struct query_response *response = &all->responses[i];
     struct index_vectors vectors;
     int64_t now = os_now_ns();
-    query.eventual = !first || may_be_stale(slot, request, now);
-    query.team = s->team;
-    enum dp_status status = check_metric(call, slot->reader, request, query.eventual);
-    struct served_model *m = request->rows.vector ? NULL : served_model_retain(s->model);
-    if (status == DP_OK)
-        status = find_vector(call, s, m, request, &query);
-    if (status == DP_OK) {
-        status = search_slot(call, slot, request, &query, response);
-        if (status == DP_OK && !query.eventual) {
-            atomic_store(&slot->fresh_ns, now);
-            atomic_store(&slot->alive_ns, now);
-        }
+    query.eventual = i >= LANES_AT_ONCE || may_be_stale(slot, request, now);
+    enum dp_status status = search_slot(call, slot, request, &query, response);
+    if (status == DP_OK && !query.eventual) {
+        atomic_store(&slot->fresh_ns, now);
+        atomic_store(&slot->alive_ns, now);
     }
-    served_model_release(m); /* only now, because the query points to its fingerprint */
+    if (all->opened)
+        response->answer.from_cache = false;
     response->dim = query.dim;
     if (status == DP_OK && query.with_vectors && (!query_has_vector(request) || query_near(request).len)) {
         status = index_vectors_of(call, slot->reader, &vectors);
@@ -129,23 +158,27 @@ static enum dp_status run_query(struct call *call, struct service *s, struct rea
 static enum dp_status run_queries(struct call *call, struct service *s, const struct query_request *requests,
                                   size_t count, struct query_response *responses)
 {
-    struct reader_slot *slot;
+    struct query_lanes all = {.service = s, .requests = requests, .responses = responses, .count = count};
     uint64_t rounds = call->cost.rounds;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < count && status == DP_OK; i++)
         status = check_query(call, &requests[i]);
     /* Opens the namespace first, so that a wrong name costs no embedding. */
     if (status == DP_OK)
-        status = borrow_namespace(call, s, GATE_READ, requests->namespace, &slot);
+        status = borrow_namespace(call, s, GATE_READ, requests->namespace, &all.slot);
     if (status != DP_OK)
         return status;
-    bool opened = call->cost.rounds != rounds;
-    for (size_t i = 0; i < count && status == DP_OK; i++) {
-        status = run_query(call, s, slot, &requests[i], i == 0, &responses[i]);
-        if (status == DP_OK && opened)
-            responses[i].answer.from_cache = false;
-    }
-    readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
+    all.opened = call->cost.rounds != rounds;
+    all.lanes = arena_calloc(call->arena, count, sizeof *all.lanes);
+    if (!all.lanes)
+        status = call_nomem(call, "queries");
+    for (size_t i = 0; i < count && status == DP_OK; i++)
+        status = prepare_lane(call, &all, i);
+    if (status == DP_OK)
+        status = lanes_run(call, count, run_lane, &all);
+    for (size_t i = 0; all.lanes && i < count; i++)
+        served_model_release(all.lanes[i].model);
+    readers_give_back(&s->readers, all.slot, status == DP_NOT_FOUND);
     return status;
 }
 

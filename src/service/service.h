@@ -190,8 +190,8 @@ struct query_response {
 enum dp_status service_query(struct call *call, struct service *service, const struct query_request *request,
                              struct query_response *response);
 
-/* Answers several queries of one namespace. Only the first asks the store for a newer state. The others see that
- * state, or a newer one if another call has refreshed the namespace meanwhile. */
+/* Answers several queries of one namespace, side by side (os/lanes.h): their reads take the same rounds. Each sees the newest
+ * state of the namespace. If another call writes meanwhile, one query may see the write and another not. */
 enum dp_status service_queries(struct call *call, struct service *service, const struct query_request *requests,
                                size_t count, struct query_response *responses);
 

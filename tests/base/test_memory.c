@@ -127,6 +127,33 @@ static void test_base_arena_reset_settles_without_allocating(void **state)
     arena_reset(&a);
 }
 
+static void test_base_arena_adopts_the_blocks_of_another(void **state)
+{
+    (void)state;
+    struct arena to, from;
+    arena_init(&to, 1 << 16);
+    arena_init(&from, 1 << 16);
+    assert_true(arena_adopt(&to, &from)); /* neither has a block */
+    for (int round = 0; round < 3; round++) {
+        char *small = arena_alloc(&from, 100), *large = arena_alloc(&from, 10000);
+        memset(small, 'a', 100);
+        memset(large, 'b', 10000);
+        const size_t used = to.used + from.used;
+        assert_true(arena_adopt(&to, &from));
+        assert_int_equal(to.used, used);
+        assert_int_equal(from.used, 0);
+        memset(arena_alloc(&to, 50), 'c', 50);
+        memset(arena_alloc(&from, 50), 'd', 50);
+        assert_int_equal(small[0] + small[99], 'a' + 'a');
+        assert_int_equal(large[0] + large[9999], 'b' + 'b');
+        arena_reset(&from);
+    }
+    assert_non_null(arena_alloc(&from, 60000));
+    assert_false(arena_adopt(&to, &from)); /* over the maximum */
+    arena_deinit(&to);
+    arena_deinit(&from);
+}
+
 static void test_base_buffer_grows_to_its_maximum(void **state)
 {
     (void)state;
@@ -284,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_base_arena_blocks_are_aligned_and_apart),
         cmocka_unit_test(test_base_arena_keeps_to_its_maximum),
         cmocka_unit_test(test_base_arena_reset_settles_without_allocating),
+        cmocka_unit_test(test_base_arena_adopts_the_blocks_of_another),
         cmocka_unit_test(test_base_buffer_grows_to_its_maximum),
         cmocka_unit_test(test_base_buffer_failure_sticks),
         cmocka_unit_test(test_base_buffer_prints_and_aligns),

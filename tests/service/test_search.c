@@ -1,0 +1,116 @@
+/* test_search.c: searches by words, by meaning and by both. */
+#include "service_fixture.h"
+
+#include "service/search.h"
+
+static struct query_request question(const char *text)
+{
+    return (struct query_request){
+        .namespace = span_str("things"), .text = span_str(text), .rows = {.top_k = 2, .all_attributes = true}};
+}
+
+/* Searches a namespace that this service has not opened before; *rounds: those of the store. */
+static struct query_response search_cold(const char *root, const struct query_request *request,
+                                         enum search_rank rank, uint64_t *rounds)
+{
+    struct service *s = fixture_service(root, true);
+    struct query_response response;
+    struct call *call = fixture_call();
+    if (service_search(call, s, request, rank, &response) != DP_OK)
+        fail_msg("%s", call->error.message);
+    *rounds = call->cost.rounds;
+    service_free(s);
+    return response;
+}
+
+static void test_service_searches_by_words_and_by_both(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct query_request request = question("pepper");
+    struct query_response found;
+    struct call *call = fixture_call();
+    assert_int_equal(service_search(call, s, &request, SEARCH_WORDS, &found), DP_OK);
+    assert_int_equal(found.answer.count, 1); /* rows without the word are left out */
+    assert_int_equal(found.answer.hits[0].id.number, 3);
+    assert_true(found.answer.hits[0].dist > 0);
+    call = fixture_call();
+    assert_int_equal(service_search(call, s, &request, SEARCH_HYBRID, &found), DP_OK);
+    assert_int_equal(found.answer.count, 2);
+    assert_int_equal(found.answer.hits[0].id.number, 3);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_searches_by_both_in_the_rounds_of_one(void **state)
+{
+    (void)state;
+    const char *root = test_tmpdir();
+    struct service *s = fixture_service(root, true);
+    fixture_index(s, "things", FIXTURE_ROWS);
+    service_free(s);
+    const struct query_request request = question("pepper");
+    uint64_t meaning, words, both;
+    search_cold(root, &request, SEARCH_MEANING, &meaning);
+    search_cold(root, &request, SEARCH_WORDS, &words);
+    search_cold(root, &request, SEARCH_HYBRID, &both);
+    assert_int_equal(meaning, 4);
+    assert_int_equal(both, words > meaning ? words : meaning);
+    fixture_call_end();
+}
+
+static void test_service_answers_queries_in_the_rounds_of_one(void **state)
+{
+    (void)state;
+    enum { QUERIES = 6 };
+    struct service *s = fixture_service(NULL, true);
+    struct query_request requests[QUERIES];
+    struct query_response responses[QUERIES], alone[2];
+    fixture_index(s, "things", FIXTURE_ROWS);
+    for (size_t i = 0; i < QUERIES; i++)
+        requests[i] = question(i % 2 ? "cat" : "salt");
+    struct call *call = fixture_call();
+    assert_int_equal(service_queries(call, s, requests, 3, responses), DP_OK);
+    uint64_t cold = call->cost.rounds;
+    call = fixture_call();
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(service_query(call, s, &requests[i], &alone[i]), DP_OK);
+    assert_int_equal(service_queries(call, s, requests, QUERIES, responses), DP_OK);
+    for (size_t i = 0; i < QUERIES; i++) {
+        assert_int_equal(responses[i].answer.count, 2);
+        assert_true(span_equal(responses[i].answer.hits[0].attributes, alone[i % 2].answer.hits[0].attributes));
+    }
+    assert_int_equal(cold, 4); /* the manifest; the hot parts; lists; documents */
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_reports_the_first_query_that_fails(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct query_request requests[3];
+    struct query_response responses[3];
+    fixture_index(s, "things", FIXTURE_ROWS);
+    for (size_t i = 0; i < 3; i++)
+        requests[i] = question("cat");
+    requests[1].filters = span_str("[\"legs\", \"Near\", 4]");
+    requests[2].filters = span_str("[\"legs\", \"Close\", 4]");
+    struct call *call = fixture_call();
+    assert_int_equal(service_queries(call, s, requests, 3, responses), DP_INVALID);
+    assert_non_null(strstr(call->error.message, "filters: "));
+    fixture_call_end();
+    service_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_service_searches_by_words_and_by_both),
+        cmocka_unit_test(test_service_searches_by_both_in_the_rounds_of_one),
+        cmocka_unit_test(test_service_answers_queries_in_the_rounds_of_one),
+        cmocka_unit_test(test_service_reports_the_first_query_that_fails),
+    };
+    return test_run(tests);
+}
