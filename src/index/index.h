@@ -199,7 +199,8 @@ struct index_answer {
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
 
-struct rank; /* index/rank.h */
+struct rank;   /* index/rank.h */
+struct filter; /* filter/filter.h */
 
 /* Appends bytes that a row's id key and attributes give. */
 typedef enum dp_status index_bytes_fn(void *ctx, struct span key, struct span document, struct buffer *out);
@@ -214,7 +215,8 @@ struct index_scan {
      * matches. */
     bool (*match)(void *ctx, struct span key, struct span document);
     void *match_ctx;
-    struct span order_by; /* without a vector: name of an attribute, or "id" */
+    const struct filter *filter; /* what `match` decides by, if it is a filter; else NULL */
+    struct span order_by;        /* without a vector: name of an attribute, or "id" */
     bool descending;
     /* Compares two values of the attribute as JSON in normal form, neither of them null; not used for "id". Null comes
      * before all values, or behind them if descending; ids order equal values. */
@@ -241,8 +243,6 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
                           struct index_answer *out);
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
-
-struct filter; /* filter/filter.h */
 
 /* A row to write.
  *

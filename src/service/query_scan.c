@@ -182,6 +182,7 @@ static enum dp_status parse_filters(struct call *call, const struct query_reques
     tools->filter.watch = (struct filter_watch){.call = call};
     scan->match = match_filter;
     scan->match_ctx = &tools->filter;
+    scan->filter = tools->filter.filter;
     return status;
 }
 

@@ -24,6 +24,16 @@ static enum dp_status copy_mask(struct call *call, const struct row_set *mask, s
     return DP_OK;
 }
 
+enum dp_status live_rows_check(struct call *call, uint64_t rows, uint64_t bytes)
+{
+    if (rows <= LIVE_ROWS_MAX && bytes <= LIVE_BYTES_MAX)
+        return DP_OK;
+    return call_fail(call, DP_INVALID,
+                     "this query must look at every row, and may look at %" PRIu64 " rows and %" PRIu64
+                     " MiB of attributes at most; the namespace has %" PRIu64 " rows and %" PRIu64 " MiB",
+                     LIVE_ROWS_MAX, LIVE_BYTES_MAX >> 20, rows, bytes >> 20);
+}
+
 /* Fails when there is more than a walk may read. The caller holds the view's lock. */
 static enum dp_status check_limits(struct call *call, const struct view *view, bool documents,
                                    const struct live_rows *live)
@@ -37,12 +47,7 @@ static enum dp_status check_limits(struct call *call, const struct view *view, b
     }
     for (size_t i = 0; documents && i < live->tail_count; i++)
         bytes += live->tail[i]->document.len;
-    if (live->rows <= LIVE_ROWS_MAX && bytes <= LIVE_BYTES_MAX)
-        return DP_OK;
-    return call_fail(call, DP_INVALID,
-                     "this query must look at every row, and may look at %" PRIu64 " rows and %" PRIu64
-                     " MiB of attributes at most; the namespace has %" PRIu64 " rows and %" PRIu64 " MiB",
-                     LIVE_ROWS_MAX, LIVE_BYTES_MAX >> 20, live->rows, bytes >> 20);
+    return live_rows_check(call, live->rows, bytes);
 }
 
 /* Copies the set of live rows. The caller holds the view's lock, and has initialised *out. */
@@ -119,6 +124,7 @@ struct walk_range {
 struct live_walk {
     struct call *call;
     const struct live_rows *live;
+    const bool *wanted; /* [segments]; NULL: all */
     live_row_fn *fn;
     void *context;
     struct round round;
@@ -137,7 +143,8 @@ static const struct segment *walked_segment(const struct live_walk *w, size_t i)
 static bool next_range(struct live_walk *w, struct walk_range *out)
 {
     size_t segments = w->live->view->base->manifest.segment_count;
-    while (w->segment < segments && w->block == walked_segment(w, w->segment)->hot.document_count) {
+    while (w->segment < segments && ((w->wanted && !w->wanted[w->segment]) ||
+                                     w->block == walked_segment(w, w->segment)->hot.document_count)) {
         w->segment++;
         w->block = 0;
     }
@@ -234,21 +241,28 @@ static enum dp_status walk_segments(struct live_walk *w)
     return status;
 }
 
-enum dp_status live_rows_walk(struct call *call, const struct live_rows *live, live_row_fn *fn, void *context)
+enum dp_status live_rows_walk_some(struct call *call, const struct live_rows *live, const bool *wanted,
+                                   live_row_fn *fn, void *context)
 {
     const struct index_reader *reader = live->view->reader;
-    struct live_walk w = {.call = call, .live = live, .fn = fn, .context = context};
+    struct live_walk w = {.call = call, .live = live, .wanted = wanted, .fn = fn, .context = context};
     bool small = reader->round_bytes && reader->round_bytes < WALK_ROUND_BYTES;
     round_init(&w.round, call, reader->store, small ? reader->round_bytes : WALK_ROUND_BYTES);
     arena_init(&w.raw, WALK_ARENA_MAX);
     enum dp_status status = walk_segments(&w);
+    round_deinit(&w.round);
+    arena_deinit(&w.raw);
+    mem_free(w.ranges);
+    return status;
+}
+
+enum dp_status live_rows_walk(struct call *call, const struct live_rows *live, live_row_fn *fn, void *context)
+{
+    enum dp_status status = live_rows_walk_some(call, live, NULL, fn, context);
     for (size_t i = 0; i < live->tail_count && status == DP_OK; i++) {
         const struct live_row row = {
             .record = live->tail[i], .key = live->tail[i]->key, .document = live->tail[i]->document};
         status = fn(context, &row);
     }
-    round_deinit(&w.round);
-    arena_deinit(&w.raw);
-    mem_free(w.ranges);
     return status;
 }

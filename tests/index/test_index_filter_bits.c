@@ -1,0 +1,252 @@
+/* test_index_filter_bits.c: the sets of rows that match a filter equal what a walk over all documents finds, over several
+ * segments with replaced and deleted rows and over the log.
+ */
+#include "index_fixture.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "filter/filter.h"
+#include "index/query/filter_bits.h"
+#include "index/query/reader.h"
+
+enum { ROWS = 700, NEWER_FROM = 500, NEWER_TO = 900, WRITTEN = 60, DELETED = 25, FILTERS = 120 };
+
+static const char *const places[] = {"alps", "bay", "cape", "dune", "east \\\"end\\\"", "f\\u00f6hr"};
+
+/* ---- rows ------------------------------------------------------------------------------------------------ */
+
+/* The attributes of a row: some are missing, and some depend on the edition. */
+static void print_row(uint64_t row, unsigned edition, char text[512])
+{
+    uint64_t r = row * 2654435761u + edition * 40503u;
+    size_t len = (size_t)snprintf(text, 512, "{\"name\":\"row %" PRIu64 "\"", row);
+    if (r % 3)
+        len += (size_t)snprintf(text + len, 512 - len, ",\"n\":%" PRId64, (int64_t)(r >> 5 & 127) - 40);
+    if (r % 5)
+        len += (size_t)snprintf(text + len, 512 - len, ",\"f\":%d.25", (int)(r >> 7 & 63) - 30);
+    if (r % 7)
+        len += (size_t)snprintf(text + len, 512 - len, ",\"place\":\"%s\"", places[(r >> 9) % 6]);
+    if (r % 11)
+        len += (size_t)snprintf(text + len, 512 - len, ",\"tags\":[\"%s\",\"t%d\"]", places[(r >> 12) % 6],
+                                (int)(r >> 16 & 15));
+    if (r % 13)
+        len += (size_t)snprintf(text + len, 512 - len, ",\"nums\":[%d,%d,7]", (int)(r >> 8 & 31),
+                                (int)(r >> 14 & 31));
+    if (r % 17)
+        len += (size_t)snprintf(text + len, 512 - len, ",\"ok\":%s", r >> 20 & 1 ? "true" : "false");
+    snprintf(text + len, 512 - len, "}");
+}
+
+static void load_rows(struct world *w, uint64_t from, uint64_t to, unsigned edition)
+{
+    struct index_loader *loader = fixture_begin(w, "rows");
+    struct index_load_summary summary;
+    float x[FIXTURE_DIM];
+    char text[512], id[32];
+    for (uint64_t row = from; row < to; row++) {
+        fixture_vector(w, row, 0, edition, x);
+        print_row(row, edition, text);
+        if (index_load_row(&w->call, loader, fixture_id(row, id), x, 1, span_str(text)) != DP_OK)
+            fail_msg("row %" PRIu64 ": %s", row, w->call.error.message);
+    }
+    assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+}
+
+/* Rows [0, NEWER_TO) in two segments, of which the log replaces some and deletes others. */
+static struct index_reader *make_rows(struct world *w)
+{
+    static struct index_write_row rows[WRITTEN + DELETED];
+    static float x[WRITTEN][FIXTURE_DIM];
+    static char texts[WRITTEN][512], ids[WRITTEN + DELETED][32];
+    struct index_write_result result;
+    load_rows(w, 0, ROWS, 0);
+    load_rows(w, NEWER_FROM, NEWER_TO, 1);
+    struct index_reader *reader = fixture_open(w, "rows");
+    memset(rows, 0, sizeof rows);
+    for (uint64_t i = 0; i < WRITTEN + DELETED; i++) {
+        const uint64_t row = i * 11;
+        rows[i].id = fixture_id(row, ids[i]);
+        rows[i].kind = i < WRITTEN ? INDEX_UPSERT : INDEX_DELETE;
+        if (i >= WRITTEN)
+            continue;
+        fixture_vector(w, row, 0, 2, x[i]);
+        print_row(row, 2, texts[i]);
+        rows[i].vectors = x[i];
+        rows[i].windows = 1;
+        rows[i].attributes = span_str(texts[i]);
+    }
+    const struct index_write write = {.rows = rows, .count = WRITTEN + DELETED, .dim = w->dim};
+    if (index_write(&w->call, reader, &write, &result) != DP_OK)
+        fail_msg("writing: %s", w->call.error.message);
+    return reader;
+}
+
+/* ---- filters --------------------------------------------------------------------------------------------- */
+
+static uint64_t draw(uint64_t *seed, uint64_t below)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (*seed >> 33) % below;
+}
+
+static const char *one_of(uint64_t *seed, const char *const *names, uint64_t count)
+{
+    return names[draw(seed, count)];
+}
+
+/* Writes one comparison with an attribute, most of which some rows match. */
+static size_t print_comparison(uint64_t *seed, char *to, size_t room)
+{
+    static const char *const orders[] = {"Lt", "Lte", "Gt", "Gte", "Eq", "NotEq"};
+    static const char *const anys[] = {"AnyLt", "AnyLte", "AnyGt", "AnyGte", "Contains", "NotContains"};
+    static const char *const globs[] = {"Glob", "NotGlob", "IGlob", "NotIGlob"};
+    static const char *const nulls[] = {"n", "f", "place", "tags", "nums", "ok", "missing"};
+    const char *place = one_of(seed, places, 6), *other = one_of(seed, places, 6);
+    int n = (int)draw(seed, 140) - 45, m = (int)draw(seed, 140) - 45;
+    switch (draw(seed, 14)) {
+    case 0: return (size_t)snprintf(to, room, "[\"n\",\"%s\",%d]", one_of(seed, orders, 6), n);
+    case 1: return (size_t)snprintf(to, room, "[\"n\",\"%s\",%d.5]", one_of(seed, orders, 6), n);
+    case 2: return (size_t)snprintf(to, room, "[\"f\",\"%s\",%d.25]", one_of(seed, orders, 6), n / 2);
+    case 3: return (size_t)snprintf(to, room, "[\"n\",\"%s\",[%d,%d,7]]", n & 1 ? "In" : "NotIn", n, m);
+    case 4: return (size_t)snprintf(to, room, "[\"place\",\"%s\",\"%s\"]", one_of(seed, orders, 6), place);
+    case 5: return (size_t)snprintf(to, room, "[\"place\",\"%s\",[\"%s\",\"x\"]]", n & 1 ? "In" : "NotIn", place);
+    case 6: return (size_t)snprintf(to, room, "[\"place\",\"%s\",\"%c*\"]", one_of(seed, globs, 4), 'a' + (m & 7));
+    case 7: return (size_t)snprintf(to, room, "[\"name\",\"%s\",\"row %d\"]", one_of(seed, orders, 6), n * 7);
+    case 8:
+        return (size_t)snprintf(to, room, "[\"%s\",\"%s\",null]", one_of(seed, nulls, 7), n & 1 ? "Eq" : "NotEq");
+    case 9: return (size_t)snprintf(to, room, "[\"tags\",\"%s\",\"%s\"]", one_of(seed, anys, 6), place);
+    case 10:
+        return (size_t)snprintf(to, room, "[\"tags\",\"%s\",[\"%s\",\"t%d\"]]", n & 1 ? "Eq" : "ContainsAny",
+                                other, n & 15);
+    case 11: return (size_t)snprintf(to, room, "[\"nums\",\"%s\",%d]", one_of(seed, anys, 6), m / 3);
+    case 12:
+        return (size_t)snprintf(to, room, "[\"ok\",\"%s\",%s]", one_of(seed, orders, 6), n & 1 ? "true" : "false");
+    default: return (size_t)snprintf(to, room, "[\"id\",\"NotIn\",[%d,\"%d\"]]", n + 45, m);
+    }
+}
+
+/* Writes a filter of a few comparisons. */
+static size_t print_filter(uint64_t *seed, unsigned depth, char *to, size_t room)
+{
+    uint64_t kind = depth < 3 ? draw(seed, 5) : 4;
+    if (kind > 2)
+        return print_comparison(seed, to, room);
+    size_t len = (size_t)snprintf(to, room, "[\"%s\",", kind == 0 ? "And" : kind == 1 ? "Or" : "Not");
+    if (kind == 2) {
+        len += print_filter(seed, depth + 1, to + len, room - len);
+        return len + (size_t)snprintf(to + len, room - len, "]");
+    }
+    for (uint64_t i = 0, count = 1 + draw(seed, 3); i < count; i++) {
+        len += (size_t)snprintf(to + len, room - len, "%s", i ? "," : "[");
+        len += print_filter(seed, depth + 1, to + len, room - len);
+    }
+    return len + (size_t)snprintf(to + len, room - len, "]]");
+}
+
+static bool match_row(void *ctx, struct span key, struct span document)
+{
+    const struct filter_row row = {.id = key, .document = document};
+    struct filter_watch watch = {.call = NULL};
+    return filter_match(ctx, &row, NULL, &watch);
+}
+
+/* ---- the comparison -------------------------------------------------------------------------------------- */
+
+/* Compares the sets with the rows that a walk finds. */
+struct comparison {
+    struct filter *filter; /* NULL: every row */
+    const struct filter_bits *bits;
+    const char *text;
+    uint64_t found, in_tail;
+    uint64_t counts[8];
+};
+
+static enum dp_status compare_row(void *context, const struct live_row *row)
+{
+    struct comparison *c = context;
+    bool match = !c->filter || match_row(c->filter, row->key, row->document);
+    c->found += match;
+    if (row->record) {
+        bool in_set = c->in_tail < c->bits->tail_count && c->bits->tail[c->in_tail] == row->record;
+        if (in_set != match)
+            fail_msg("%s: a row of the log: %s", c->text, match ? "missing" : "too many");
+        c->in_tail += match;
+        return DP_OK;
+    }
+    c->counts[row->place.segment] += match;
+    if (filter_bits_has(c->bits, row->place.segment, row->place.row) != match)
+        fail_msg("%s: segment %" PRIu32 ", row %" PRIu32 " %.*s: %s", c->text, row->place.segment, row->place.row,
+                 SPAN_FMT(row->document), match ? "missing" : "too many");
+    return DP_OK;
+}
+
+static void compare_counts(const struct comparison *c, const struct live_rows *live)
+{
+    assert_int_equal(c->bits->total, c->found);
+    assert_int_equal(c->bits->tail_count, c->in_tail);
+    for (size_t i = 0; i < c->bits->segment_count; i++) {
+        const uint64_t rows = live->view->base->segments[i].segment->hot.rows;
+        uint64_t steps = 0;
+        assert_int_equal(c->bits->matches[i], c->counts[i]);
+        assert_int_equal(filter_bits_count(c->bits, i, 0, rows), c->counts[i]);
+        assert_int_equal(filter_bits_count(c->bits, i, 0, rows / 3) +
+                             filter_bits_count(c->bits, i, rows / 3, rows - rows / 3),
+                         c->counts[i]);
+        for (uint64_t row = 0; filter_bits_next(c->bits, i, rows, &row); row++, steps++)
+            assert_true(filter_bits_has(c->bits, i, row));
+        assert_int_equal(steps, c->counts[i]);
+    }
+}
+
+/* Makes the sets of a filter, or of all rows if `text` is NULL, and compares them with a walk. */
+static void check_filter(struct world *w, struct index_reader *reader, const char *text)
+{
+    struct index_scan scan = {.query.top_k = 1};
+    struct comparison c = {.text = text ? text : "all rows"};
+    struct filter_bits bits;
+    struct live_rows live;
+    struct schema schema;
+    world_reset(w);
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    if (text && filter_parse(&w->arena, span_str(text), &schema, false, &c.filter, &w->call.error) != DP_OK)
+        fail_msg("%s: %s", text, w->call.error.message);
+    if (text)
+        scan =
+            (struct index_scan){.query.top_k = 1, .match = match_row, .match_ctx = c.filter, .filter = c.filter};
+    struct view *view = reader_view(reader);
+    assert_int_equal(live_rows_take_all(&w->call, view, &live), DP_OK);
+    if (filter_bits_make(&w->call, &live, &scan, &bits) != DP_OK)
+        fail_msg("%s: %s", c.text, w->call.error.message);
+    c.bits = &bits;
+    assert_int_equal(live_rows_walk(&w->call, &live, compare_row, &c), DP_OK);
+    compare_counts(&c, &live);
+    filter_bits_deinit(&bits);
+    live_rows_deinit(&live);
+    view_release(view);
+}
+
+static void test_index_filter_bits_are_the_rows_that_match(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = make_rows(w);
+    uint64_t seed = 7;
+    char text[4096];
+    check_filter(w, reader, NULL);
+    for (size_t i = 0; i < FILTERS; i++) {
+        print_filter(&seed, 0, text, sizeof text);
+        check_filter(w, reader, text);
+    }
+    index_close(reader);
+}
+
+#define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_MEMORY(test_index_filter_bits_are_the_rows_that_match),
+    };
+    return test_run(tests);
+}
