@@ -343,12 +343,9 @@ static void act_writer(struct actor *a)
     struct sim_op *op = truth_begin(&h->truth, SIM_WRITE, a->name);
     size_t from = h->truth.need;
     choose_requests(h, op);
-    op->process = a->process;
-    op->open = true;
     h->sim.current->op = op;
     sim_note(&h->sim, "writes %zu rows from value %" PRIu32, op->count, op->requests[0].value);
     enum dp_status status = write_rows(begin_call(a), a, op, &result);
-    op->open = false;
     check_status(a, status, "write");
     sim_note(&h->sim, "the write ends: %s, entry %" PRIu64, dp_status_name(status), result.number);
     truth_end(&h->truth, op, status, a->process->node.crashed);

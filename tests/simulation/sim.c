@@ -208,6 +208,11 @@ void sim_run(struct sim *sim, uint64_t steps_max)
     running = NULL;
 }
 
+void *sim_current_op(void)
+{
+    return running && running->current ? running->current->op : NULL;
+}
+
 /* ---- waiting of one task for another ------------------------------------------------------------------ */
 
 /* The linker puts this in the place of os_wait_until (--wrap): a task that waits for another one lets time pass. */

@@ -72,6 +72,8 @@ void sim_run(struct sim *sim, uint64_t steps_max);
 
 /* Lets `ns` pass for the current task. */
 void sim_sleep(struct sim *sim, int64_t ns);
+/* What the current task of the world that runs is doing (sim_task.op); NULL: nothing, or no world runs. */
+void *sim_current_op(void);
 uint64_t sim_next(struct sim *sim);
 /* A number below `bound`, which is at least 1. */
 uint64_t sim_below(struct sim *sim, uint64_t bound);

@@ -111,14 +111,11 @@ static struct sim_op *load_of(const struct sim_truth *truth, const struct wal_en
     return op;
 }
 
-/* Applies the records of an entry to a state, and sets the bits of their ids in *ids. Returns false for a record that no
- * request makes. */
-static bool apply_entry(const struct sim_truth *truth, const struct wal_entry *entry, struct sim_state *state,
-                        unsigned *ids)
+/* Applies the records of an entry to a state. Returns false for a record that no request makes. */
+static bool apply_entry(const struct sim_truth *truth, const struct wal_entry *entry, struct sim_state *state)
 {
     struct sim_op *load = load_of(truth, entry);
     bool applied[SIM_REQUESTS_MAX];
-    *ids = 0;
     if (load && entry->records[0].kind == WAL_ATTACH && !load->is_void)
         sim_apply(state, load, applied);
     for (size_t i = 0; i < entry->count && !load; i++) {
@@ -128,7 +125,6 @@ static bool apply_entry(const struct sim_truth *truth, const struct wal_entry *e
             id++;
         if (id == SIM_IDS || (record->kind != WAL_ROW && record->kind != WAL_DELETED))
             return false;
-        *ids |= 1U << id;
         state->rows[id] = record->kind == WAL_ROW ? sim_value_of(record->document) : 0;
         float vector[SIM_DIM];
         sim_vector(state->rows[id], vector);
@@ -147,8 +143,7 @@ static void add_ghost(struct sim_truth *truth, struct sim_life *life, const stru
         truth->ghosts = realloc(truth->ghosts, truth->ghost_room * sizeof *truth->ghosts);
         assert(truth->ghosts);
     }
-    unsigned ids;
-    apply_entry(truth, entry, &life->state, &ids);
+    apply_entry(truth, entry, &life->state);
     life->entries++;
     truth->ghosts[truth->ghost_count++] = (struct sim_ghost){life->state, life->end};
 }
@@ -178,73 +173,84 @@ static void end_life(struct sim_truth *truth)
 
 /* ---- groups ------------------------------------------------------------------------------------------ */
 
-enum { GROUP_MAX = 6 };
-
-/* The search for the writes that an entry holds, in their order. */
-struct group_search {
-    const struct sim_state *wanted;
-    unsigned wanted_ids;            /* bits of the ids that the entry names */
-    struct sim_op *open[GROUP_MAX]; /* the leader, then other writes of the process, oldest first */
-    size_t open_count;
-    struct sim_op *order[GROUP_MAX], *best[GROUP_MAX]; /* best: the first of the shortest orders */
-    size_t best_count;
-};
-
-/* Tries all orders that begin with the first `count` of search->order, which make `state` and name `ids`. */
-static void search_group(struct group_search *search, const struct sim_state *state, unsigned ids, size_t count)
+/* Returns whether record `record` is what a request for `id` writes, which makes the row `row`. */
+static bool is_record_of(const struct sim_truth *truth, const struct wal_record *record, unsigned id,
+                         sim_value row)
 {
-    if (count && ids == search->wanted_ids && memcmp(state->rows, search->wanted->rows, sizeof state->rows) == 0 &&
-        (search->best_count == 0 || count < search->best_count)) {
-        memcpy(search->best, search->order, count * sizeof(struct sim_op *));
-        search->best_count = count;
-    }
-    for (size_t k = 0; k < search->open_count && count < GROUP_MAX; k++) {
-        struct sim_state next = *state;
-        struct sim_op *op = search->open[k];
-        bool applied[SIM_REQUESTS_MAX], used = false;
-        unsigned more = ids;
-        for (size_t i = 0; i < count; i++)
-            used |= search->order[i] == op;
-        if (used)
-            continue;
-        sim_apply(&next, op, applied);
-        for (size_t i = 0; i < op->count; i++)
-            more |= (unsigned)applied[i] << op->requests[i].id;
-        search->order[count] = op;
-        search_group(search, &next, more, count + 1);
-    }
+    if (!span_equal(record->key, id_key_span(&truth->keys[id])))
+        return false;
+    return row ? record->kind == WAL_ROW && sim_value_of(record->document) == row : record->kind == WAL_DELETED;
 }
 
-/* Finds the writes that make `wanted` of `before`, and notes that they landed. Returns false if none do. */
-static bool land_group(struct sim_truth *truth, struct sim_op *leader, const struct sim_state *before,
-                       const struct sim_state *wanted, unsigned ids, uint64_t number)
+/* Compares the records of an entry, from *at on, with what a write makes of `state`, and carries the write out there. */
+static bool match_write(const struct sim_truth *truth, const struct wal_entry *entry, size_t *at,
+                        const struct sim_op *op, struct sim_state *state)
 {
-    struct group_search search = {.wanted = wanted, .wanted_ids = ids};
-    struct sim_state state = *before;
-    /* A put that is carried out late may hold writes that have ended meanwhile. */
-    for (struct sim_op *op = truth->ops; op && search.open_count + 1 < GROUP_MAX; op = op->next) {
-        bool meets = op->kind == SIM_WRITE && op->process == leader->process && (op->open || !leader->open);
-        if (op != leader && meets && op->landed == 0) {
-            memmove(search.open + 1, search.open, search.open_count * sizeof(struct sim_op *));
-            search.open[0] = op;
-            search.open_count++;
-        }
+    bool applied[SIM_REQUESTS_MAX];
+    sim_apply(state, op, applied);
+    for (size_t i = 0; i < op->count; i++) {
+        unsigned id = op->requests[i].id;
+        if (applied[i] &&
+            (*at == entry->count || !is_record_of(truth, &entry->records[(*at)++], id, state->rows[id])))
+            return false;
     }
-    /* The leader comes first: the entry holds its write unless that write had nothing to do. */
-    memmove(search.open + 1, search.open, search.open_count * sizeof(struct sim_op *));
-    search.open[0] = leader;
-    search.open_count++;
-    search_group(&search, before, 0, 0);
-    for (size_t k = 0; k < search.open_count; k++)
-        search.open[k]->maybe |= UINT64_C(1) << number % 64;
-    for (size_t i = 0; i < search.best_count; i++) {
-        sim_apply(&state, search.best[i], search.best[i]->applied);
-        search.best[i]->number = number;
-        search.best[i]->alone = search.open_count == 1;
-        land_op(truth, search.best[i]);
+    return true;
+}
+
+/* Returns whether a write of a group takes part: a write that was checked for another life is refused. */
+static bool takes_part(const struct sim_op *op, const struct wal_entry *entry)
+{
+    return ulid_equal(&op->incarnation, &entry->head.incarnation);
+}
+
+/* Returns whether the entry holds just what the writes of a group make of `state`, in their order. */
+static bool match_group(const struct sim_truth *truth, const struct sim_group *group,
+                        const struct wal_entry *entry, struct sim_state state)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        const struct sim_op *op = group->members[i];
+        if (takes_part(op, entry) && !match_write(truth, entry, &at, op, &state))
+            return false;
     }
-    truth->counts.groups += search.best_count > 1;
-    return search.best_count > 0;
+    return at > 0 && at == entry->count;
+}
+
+/* Notes which writes of a group the entry holds. */
+static void land_writes(struct sim_truth *truth, const struct sim_group *group, const struct wal_entry *entry,
+                        struct sim_state state)
+{
+    size_t landed = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        struct sim_op *op = group->members[i];
+        bool applied[SIM_REQUESTS_MAX], any = false;
+        if (!takes_part(op, entry))
+            continue;
+        sim_apply(&state, op, applied);
+        for (size_t k = 0; k < op->count; k++)
+            any |= applied[k];
+        op->idle = !any;
+        if (!any)
+            continue;
+        memcpy(op->applied, applied, sizeof applied);
+        op->number = entry->head.number;
+        land_op(truth, op);
+        landed++;
+    }
+    truth->counts.groups += landed > 1;
+}
+
+/* Finds the group that the entry holds, and notes that its writes landed. A put that is carried out late may be one of a
+ * former group of its leader. Returns false if the entry is of no group. */
+static bool land_group(struct sim_truth *truth, const struct sim_op *leader, const struct sim_state *before,
+                       const struct wal_entry *entry)
+{
+    const struct sim_group *group = leader->groups;
+    while (group && !match_group(truth, group, entry, *before))
+        group = group->next;
+    if (group)
+        land_writes(truth, group, entry, *before);
+    return group != NULL;
 }
 
 static bool is_pending(const struct sim_truth *truth, const struct ulid *load)
@@ -261,7 +267,6 @@ static void watch_load_entry(struct sim_truth *truth, struct sim_op *op, const s
     struct sim_op *load = load_of(truth, entry);
     struct sim_state *state = add_state(truth);
     bool attaches = entry->records[0].kind == WAL_ATTACH;
-    unsigned ids;
     truth->entries++;
     truth->counts.entries++;
     if (!load || (attaches && load != op)) {
@@ -272,7 +277,7 @@ static void watch_load_entry(struct sim_truth *truth, struct sim_op *op, const s
         sim_fail(sim_of(truth), "the log decides twice about a load of %s", load->who);
     if (attaches && !is_pending(truth, &load->load))
         sim_fail(sim_of(truth), "%s attaches a load that is not pending", op->who);
-    apply_entry(truth, entry, state, &ids);
+    apply_entry(truth, entry, state);
     load->is_void = !attaches;
     if (attaches)
         land_op(truth, load);
@@ -309,9 +314,7 @@ static void watch_entry(struct sim_truth *truth, struct sim_op *op, uint64_t num
         struct sim_state before = *state_now(truth), *state = add_state(truth);
         truth->entries++;
         truth->counts.entries++;
-        unsigned ids;
-        bool known = apply_entry(truth, entry, state, &ids);
-        if (!known || !land_group(truth, op, &before, state, ids, number))
+        if (!apply_entry(truth, entry, state) || !land_group(truth, op, &before, entry))
             sim_fail(sim_of(truth),
                      "log entry %" PRIu64 " of %s is not what its requests make of the state before it", number,
                      op->who);
@@ -532,6 +535,7 @@ void truth_deinit(struct sim_truth *truth)
     while (truth->ops) {
         struct sim_op *op = truth->ops;
         truth->ops = op->next;
+        sim_groups_free(op);
         free(op);
     }
     if (truth->has_manifest)
@@ -545,7 +549,7 @@ struct sim_op *truth_begin(struct sim_truth *truth, int kind, const char *who)
 {
     struct sim_op *op = calloc(1, sizeof *op);
     assert(op);
-    *op = (struct sim_op){.kind = (unsigned)kind, .who = who, .next = truth->ops};
+    *op = (struct sim_op){.kind = (unsigned)kind, .who = who, .truth = truth, .next = truth->ops};
     truth->ops = op;
     return op;
 }
@@ -574,9 +578,7 @@ void truth_check_write(struct sim_truth *truth, const struct sim_op *op, uint64_
                        size_t from)
 {
     bool expected[SIM_REQUESTS_MAX];
-    bool hidden = number != 0 && op->landed == 0 &&
-                  (op->maybe >> number % 64 & 1); /* other writes of its group hide what it did */
-    if (number != 0 && !hidden && (op->landed != 1 || op->number != number)) {
+    if (number != 0 && (op->landed != 1 || op->number != number)) {
         sim_fail(sim_of(truth),
                  "%s was told that its write is entry %" PRIu64 ", but it is entry %" PRIu64 " (%u times)",
                  op->who, number, op->number, op->landed);
@@ -584,11 +586,11 @@ void truth_check_write(struct sim_truth *truth, const struct sim_op *op, uint64_
         sim_fail(sim_of(truth), "%s was told that it wrote nothing, but it wrote entry %" PRIu64, op->who,
                  op->number);
     } else if (number != 0) {
-        for (size_t i = 0; i < op->count && op->alone; i++)
+        for (size_t i = 0; i < op->count; i++)
             if (applied[i] != op->applied[i])
                 sim_fail(sim_of(truth), "%s was told that request %zu of entry %" PRIu64 " was %scarried out",
                          op->who, i, number, applied[i] ? "" : "not ");
-    } else if (op->maybe == 0) { /* else it may have met a state between two writes of a group */
+    } else if (!op->idle) { /* else it met a state between two writes of a group */
         for (size_t at = from; at < truth->count; at++) {
             struct sim_state after = truth->states[at];
             bool any = false;

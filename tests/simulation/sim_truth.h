@@ -10,6 +10,7 @@
 #include "index/id.h"
 #include "index/manifest/manifest.h"
 #include "index/object_name.h"
+#include "sim_group.h"
 #include "sim_store.h"
 
 enum { SIM_IDS = 10, SIM_DIM = 4, SIM_REQUESTS_MAX = 4 };
@@ -35,13 +36,13 @@ struct sim_op {
     enum { SIM_WRITE, SIM_LOAD, SIM_DROP, SIM_CREATE, SIM_UPKEEP } kind;
     const char *who;
     struct sim_request requests[SIM_REQUESTS_MAX];
-    uint32_t below[3];   /* condition of each kind of requests: v < below of the row that is there; 0: none */
-    const void *process; /* a write: who sends it; writes of one process may meet in one log entry */
-    bool alone;          /* it has its log entry for itself */
-    bool open;           /* a write that has not ended */
-    /* Bit n % 64: entry n may hold it, but other writes of its group hide what it did. */
-    uint64_t maybe;
+    uint32_t below[3]; /* condition of each kind of requests: v < below of the row that is there; 0: none */
     size_t count;
+    struct sim_truth *truth;
+    const void *member;             /* a write in its namespace's queue: struct group_member * */
+    struct ulid incarnation;        /* a write: the life that it was checked for */
+    struct sim_group *groups;       /* a write: those that it has led, newest first */
+    bool idle;                      /* it was in the group of an entry, and had nothing to write there */
     bool applied[SIM_REQUESTS_MAX]; /* which requests took effect, by the model */
     unsigned landed;                /* how many times it is in the history */
     size_t event;                   /* state that it made */

@@ -66,6 +66,17 @@ static void test_simulation_replays_a_seed(void **state)
     }
 }
 
+/* In this history two writes of a process delete the same row at the same time. The oracle once took one for the other. */
+static void test_simulation_two_deletions_at_once(void **state)
+{
+    (void)state;
+    struct history_result result;
+    history_run(104848, false, &result);
+    if (result.failed)
+        print_error("%s\n", result.failure);
+    assert_false(result.failed);
+}
+
 /* ---- histories --------------------------------------------------------------------------------------- */
 
 static void test_simulation_histories(void **state)
@@ -82,6 +93,7 @@ int main(void)
         cmocka_unit_test(test_simulation_tasks_take_turns_by_time),
         cmocka_unit_test(test_simulation_stops_a_history_without_end),
         cmocka_unit_test(test_simulation_replays_a_seed),
+        cmocka_unit_test(test_simulation_two_deletions_at_once),
         cmocka_unit_test(test_simulation_histories),
     };
     return test_run(tests);
