@@ -22,26 +22,44 @@ uint64_t row_text_column(const struct attribute *attribute, const struct text_se
     return text_settings_hash(settings) ^ checksum64(attribute->name) * NAME_FACTOR;
 }
 
+/* The tokens of one value. */
+struct row_text {
+    struct text_analyzer *analyzer;
+    const struct attribute *attribute;
+    struct arena *scratch;
+    text_token_fn *fn;
+    void *ctx;
+    bool ended; /* fn has returned false */
+};
+
+/* For text_analyze: passes a token on. */
+static bool pass_token(void *ctx, const struct text_token *token)
+{
+    struct row_text *text = ctx;
+    text->ended = !text->fn(text->ctx, token);
+    return !text->ended;
+}
+
 /* Analyses one JSON string. */
-static enum dp_status analyze_string(struct text_analyzer *analyzer, const struct attribute *attribute,
-                                     struct span json, uint32_t *position, struct arena *scratch,
-                                     text_token_fn *fn, void *ctx, struct dp_error *error)
+static enum dp_status analyze_string(struct row_text *text, struct span json, uint32_t *position,
+                                     struct dp_error *error)
 {
     struct json_reader r;
     struct span characters;
     json_reader_init(&r, json);
-    if (!json_read_string(&r, scratch, &characters))
+    if (!json_read_string(&r, text->scratch, &characters))
         return json_error(&r, error) == DP_NOMEM
                    ? DP_NOMEM
                    : dp_fail(error, DP_CORRUPT, "the value of attribute \"%.*s\" in a row is no text",
-                             SPAN_FMT(attribute->name));
-    return text_analyze(analyzer, characters, position, fn, ctx, error);
+                             SPAN_FMT(text->attribute->name));
+    return text_analyze(text->analyzer, characters, position, pass_token, text, error);
 }
 
 enum dp_status row_text_tokens(struct text_analyzer *analyzer, const struct attribute *attribute,
                                struct span document, struct arena *scratch, text_token_fn *fn, void *ctx,
                                struct dp_error *error)
 {
+    struct row_text text = {analyzer, attribute, scratch, fn, ctx, false};
     struct span value, item;
     uint32_t position = 0;
     enum dp_status status = DP_OK;
@@ -49,10 +67,10 @@ enum dp_status row_text_tokens(struct text_analyzer *analyzer, const struct attr
         return DP_OK;
     arena_reset(scratch);
     if (!attribute_is_array(attribute->type))
-        return analyze_string(analyzer, attribute, value, &position, scratch, fn, ctx, error);
+        return analyze_string(&text, value, &position, error);
     struct document_walk walk = document_begin(value);
-    while (status == DP_OK && document_next_item(&walk, &item)) {
-        status = analyze_string(analyzer, attribute, item, &position, scratch, fn, ctx, error);
+    while (status == DP_OK && !text.ended && document_next_item(&walk, &item)) {
+        status = analyze_string(&text, item, &position, error);
         position++;
     }
     return status;

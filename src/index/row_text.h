@@ -17,7 +17,7 @@ enum dp_status row_text_settings(const struct attribute *attribute, struct text_
 uint64_t row_text_column(const struct attribute *attribute, const struct text_settings *settings);
 
 /* Gives the tokens of the attribute, a string or an array of strings, in a document, in order. A missing value and null
- * have none. Resets `scratch`. Fails with DP_NOMEM, or with DP_CORRUPT for a value that is no text. */
+ * have none. Ends early when fn returns false. Resets `scratch`. Fails with DP_NOMEM, or with DP_CORRUPT for a value that is no text. */
 enum dp_status row_text_tokens(struct text_analyzer *analyzer, const struct attribute *attribute,
                                struct span document, struct arena *scratch, text_token_fn *fn, void *ctx,
                                struct dp_error *error);

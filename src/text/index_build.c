@@ -356,9 +356,9 @@ static enum dp_status put_piece(struct text_writer *w, text_piece_fn *fn, struct
 
 static enum dp_status end_block(struct text_writer *w, struct dp_error *error)
 {
-    if (w->block.len == 0)
-        return DP_OK;
     enum dp_status status = buffer_check(&w->block, "a block of terms", error);
+    if (w->block.len == 0)
+        return status;
     if (status == DP_OK)
         status = put_piece(w, w->sink->terms, buffer_span(&w->block), error);
     buffer_varint(&w->entries, w->block.len + sizeof(uint64_t));

@@ -2,8 +2,10 @@
 #include "index_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "base/splitmix.h"
 #include "index/fold/row_scan.h"
 #include "index/query/reader.h"
@@ -11,6 +13,7 @@
 #include "index/schema_declare.h"
 #include "index/segment/words.h"
 #include "index/upkeep.h"
+#include "index/verify.h"
 #include "text/bm25.h"
 
 enum { ROWS = 400, WORDS = 150, TEXT_MAX = 2000 };
@@ -240,7 +243,27 @@ static void check_segment(struct world *w, const char *name, const struct manife
     arena_deinit(&c.scratch);
 }
 
-/* Compares all segments, and checks that a reader has the index of each. */
+/* Receives a fault: keeps the sentence of the first one. */
+static void note_fault(void *context, const char *object, const char *fault)
+{
+    char *first = context;
+    (void)object;
+    if (!*first)
+        snprintf(first, TEXT_MAX, "%s", fault);
+}
+
+/* Verifies a namespace. Returns the first fault, "" if there is none. */
+static const char *verify(struct world *w, const char *name)
+{
+    static char fault[TEXT_MAX];
+    struct index_verify_result result;
+    fault[0] = '\0';
+    assert_int_equal(index_verify(&w->call, w->store, span_str(name), note_fault, fault, &result), DP_OK);
+    world_reset(w);
+    return fault;
+}
+
+/* Compares all segments, checks that a reader has the index of each, and verifies the namespace. */
 static void check_namespace(struct world *w, const char *name, size_t segments)
 {
     struct manifest m;
@@ -254,6 +277,115 @@ static void check_namespace(struct world *w, const char *name, size_t segments)
         assert_non_null(reader->current->base->segments[i].segment->words);
     index_close(reader);
     world_reset(w);
+    assert_string_equal(verify(w, name), "");
+}
+
+/* ---- damage -------------------------------------------------------------------------------------------- */
+
+/* The .dpr object of a namespace of one segment. */
+struct dpr {
+    struct object_key key;
+    uint8_t *bytes;
+    size_t len, hot; /* hot: where the hot part begins */
+};
+
+static struct dpr take_dpr(struct world *w, const char *name)
+{
+    struct dpr dpr = {0};
+    struct manifest m;
+    assert_int_equal(manifest_load(&w->call, w->store, span_str(name), &m, NULL), DP_OK);
+    assert_int_equal(m.segment_count, 1);
+    key_of_dpr(&dpr.key, span_str(name), &m.incarnation, &m.segments[0].id);
+    dpr.hot = (size_t)m.segments[0].hot_offset;
+    struct store_read_req req = {.key = object_key_span(&dpr.key), .len = STORE_TO_END};
+    assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
+    dpr.len = req.bytes.span.len;
+    dpr.bytes = malloc(dpr.len);
+    memcpy(dpr.bytes, req.bytes.span.data, dpr.len);
+    store_read_release(&req, 1);
+    manifest_deinit(&m);
+    return dpr;
+}
+
+/* Returns the entry of a section in the table, and its bytes. */
+static uint8_t *find_section(const struct dpr *dpr, enum section_kind kind, struct span *bytes)
+{
+    uint64_t at, len;
+    uint8_t *entry = dpr->bytes + dpr->hot + SEGMENT_HOT_FIXED;
+    while (memcmp(entry, section_types[kind], SECTION_TYPE_LEN) != 0)
+        entry += SEGMENT_TABLE_ENTRY;
+    memcpy(&at, entry + 8, sizeof at);
+    memcpy(&len, entry + 16, sizeof len);
+    *bytes = span_of(dpr->bytes + at, (size_t)len);
+    return entry;
+}
+
+/* Puts the object with right checksums of a section and of the table. */
+static void put_dpr(struct world *w, const struct dpr *dpr, enum section_kind kind)
+{
+    struct span bytes;
+    uint32_t sections;
+    uint8_t *entry = find_section(dpr, kind, &bytes), *hot = dpr->bytes + dpr->hot;
+    uint64_t sum = checksum64(bytes);
+    memcpy(entry + 24, &sum, sizeof sum);
+    memcpy(&sections, hot + SEGMENT_HOT_SECTIONS_AT, sizeof sections);
+    size_t len = SEGMENT_HOT_FIXED + (size_t)sections * SEGMENT_TABLE_ENTRY;
+    sum = checksum64(span_of(hot, len));
+    memcpy(hot + len, &sum, sizeof sum);
+    struct store_put put = {.key = object_key_span(&dpr->key), .body = span_of(dpr->bytes, dpr->len)};
+    assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
+}
+
+/* Flips a bit of byte `at` of a section, and makes all checksums fit. piece: NULL, or the piece of the index with the byte. */
+static void flip(struct world *w, const struct dpr *dpr, enum section_kind kind, size_t at,
+                 const struct text_piece *piece, uint64_t number)
+{
+    struct span bytes;
+    find_section(dpr, kind, &bytes);
+    uint8_t *section = dpr->bytes + (bytes.data - dpr->bytes);
+    section[at] ^= 1;
+    if (piece) {
+        uint8_t *begin = section + piece->at;
+        const uint64_t sum =
+            text_piece_checksum(span_of(begin + TEXT_PIECE_SUM, piece->len - TEXT_PIECE_SUM), number);
+        memcpy(begin, &sum, sizeof sum);
+    }
+    put_dpr(w, dpr, kind);
+}
+
+/* Verifies the namespace while a bit is flipped. Returns the first fault. */
+static const char *verify_flipped(struct world *w, const struct dpr *dpr, enum section_kind kind, size_t at,
+                                  const struct text_piece *piece, uint64_t number)
+{
+    flip(w, dpr, kind, at, piece, number);
+    const char *fault = verify(w, "rows");
+    flip(w, dpr, kind, at, piece, number);
+    return fault;
+}
+
+/* Opens the text index in the object. `hot` must be deinited. */
+static struct text_index *open_index(struct world *w, const struct dpr *dpr, struct segment_hot *hot)
+{
+    struct manifest m;
+    struct text_index *index;
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("rows"), &m, NULL), DP_OK);
+    assert_int_equal(segment_parse_hot(span_of(dpr->bytes + dpr->hot, dpr->len - dpr->hot), &m.segments[0],
+                                       m.vectors.dim, hot, &w->call.error),
+                     DP_OK);
+    assert_int_equal(segment_open_words(hot, &index, &w->call.error), DP_OK);
+    manifest_deinit(&m);
+    return index;
+}
+
+static void ignore_fault(void *context, const char *object, const char *fault)
+{
+    (void)context, (void)object, (void)fault;
+}
+
+static bool agree(void *context, const struct index_repair_result *plan)
+{
+    (void)context, (void)plan;
+    return true;
 }
 
 /* ---- tests --------------------------------------------------------------------------------------------- */
@@ -305,6 +437,143 @@ static void test_index_words_of_a_load_that_brings_the_attribute(void **state)
     check_namespace(w, "rows", 1);
 }
 
+/* Whatever the index says else than the documents, a verification tells, although all checksums fit. */
+static void test_index_words_are_verified(void **state)
+{
+    struct world *w = *state;
+    struct segment_hot hot;
+    declare(w, "rows");
+    load_rows(w, "rows", 0, 100, 1);
+    struct dpr dpr = take_dpr(w, "rows");
+    const struct text_index *index = open_index(w, &dpr, &hot);
+    assert_int_equal(index->block_count, 1);
+    for (size_t at = TEXT_PIECE_SUM; at < index->blocks[0].len; at += 37)
+        assert_string_not_equal(verify_flipped(w, &dpr, SECTION_TERMS, at, &index->blocks[0], 0), "");
+    assert_non_null(strstr(verify_flipped(w, &dpr, SECTION_TERMS, 40, NULL, 0), "checksum"));
+    for (size_t at = 0; at < 300; at += 61)
+        assert_non_null(strstr(verify_flipped(w, &dpr, SECTION_LENGTHS, at, NULL, 0), "has another length"));
+    const size_t filled = 12 + 12; /* of the first column in TIDX */
+    assert_non_null(strstr(verify_flipped(w, &dpr, SECTION_TERM_INDEX, filled, NULL, 0), "the statistics"));
+    assert_string_not_equal(verify_flipped(w, &dpr, SECTION_TERM_INDEX, 0, NULL, 0), "");
+    segment_hot_deinit(&hot);
+    free(dpr.bytes);
+}
+
+static void test_index_words_of_frequent_terms_are_verified(void **state)
+{
+    struct world *w = *state;
+    struct segment_hot hot;
+    w->dim = 2;
+    declare(w, "rows");
+    load_rows(w, "rows", 0, 1300, 1);
+    struct dpr dpr = take_dpr(w, "rows");
+    const struct text_index *index = open_index(w, &dpr, &hot);
+    assert_true(index->frequent_count > 0);
+    assert_string_equal(verify(w, "rows"), "");
+    const struct text_piece *piece = &index->frequent[0];
+    for (size_t at = piece->len - 1; at > piece->len - 400; at -= 57)
+        assert_string_not_equal(verify_flipped(w, &dpr, SECTION_POSTINGS, at, piece, 0), "");
+    segment_hot_deinit(&hot);
+    free(dpr.bytes);
+}
+
+static void test_index_words_come_back_by_a_repair(void **state)
+{
+    struct world *w = *state;
+    struct segment_hot hot;
+    struct index_repair_result result;
+    declare(w, "rows");
+    load_rows(w, "rows", 0, 100, 1);
+    struct dpr dpr = take_dpr(w, "rows");
+    const struct text_index *index = open_index(w, &dpr, &hot);
+    flip(w, &dpr, SECTION_TERMS, TEXT_PIECE_SUM + 20, &index->blocks[0], 0);
+    assert_string_not_equal(verify(w, "rows"), "");
+    const struct index_repair_options options = {.fault = ignore_fault, .agree = agree};
+    assert_int_equal(index_repair(&w->call, w->store, span_str("rows"), &options, &result), DP_OK);
+    assert_true(result.done);
+    assert_int_equal(result.kept, 100);
+    assert_int_equal(result.lost, 0);
+    world_reset(w);
+    check_namespace(w, "rows", 1);
+    segment_hot_deinit(&hot);
+    free(dpr.bytes);
+}
+
+static enum dp_status load_five_rows(struct world *w)
+{
+    const struct index_vectors vectors = fixture_vectors(w);
+    struct index_loader *loader;
+    struct index_load_summary summary;
+    char id[32], text[TEXT_MAX];
+    float vector[FIXTURE_DIM];
+    enum dp_status status = index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader);
+    if (status)
+        return status;
+    for (uint64_t row = 0; row < 5 && status == DP_OK; row++) {
+        fixture_vector(w, row, 0, 1, vector);
+        status = index_load_row(&w->call, loader, fixture_id(row, id), vector, 1,
+                                span_str(attributes_of(row, 1, text)));
+    }
+    if (status == DP_OK)
+        return index_load_commit(&w->call, loader, &summary);
+    index_load_abort(loader);
+    return status;
+}
+
+static enum dp_status open_and_verify(struct world *w)
+{
+    struct index_reader *reader;
+    struct index_verify_result result;
+    char fault[TEXT_MAX] = "";
+    enum dp_status status = index_open(&w->call, w->store, span_str("rows"), &reader);
+    if (status)
+        return status;
+    index_close(reader);
+    status = index_verify(&w->call, w->store, span_str("rows"), note_fault, fault, &result);
+    assert_string_equal(fault, "");
+    return status;
+}
+
+/* Runs fn with each of its allocations failing in turn. Returns how many there are. */
+static size_t fail_allocations(struct world *w, enum dp_status (*fn)(struct world *w), bool loads)
+{
+    for (size_t n = 1;; n++) {
+        world_reset(w);
+        if (loads) {
+            store_free(w->store);
+            w->store = test_store_wrap(fixture_memory(w));
+            declare(w, "rows");
+        }
+        arena_deinit(&w->arena);
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = fn(w);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        arena_deinit(&w->arena);
+        assert_true(test_alloc_live() <= before + (loads ? 64 : 0)); /* the objects of a store in memory */
+        if (!fired) {
+            assert_int_equal(status, DP_OK);
+            return n - 1;
+        }
+        if (status != DP_NOMEM && status != DP_OK &&
+            !(loads && (status == DP_UNKNOWN || status == DP_UNAVAILABLE))) /* the swap was sent */
+            fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), w->call.error.message);
+        if (loads)
+            assert_string_equal(verify(w, "rows"), "");
+    }
+}
+
+static void test_index_words_survive_failed_allocations(void **state)
+{
+    struct world *w = *state;
+    size_t load = fail_allocations(w, load_five_rows, true);
+    check_namespace(w, "rows", 1);
+    size_t opening = fail_allocations(w, open_and_verify, false);
+    printf("%zu allocations of a load, %zu of opening and verifying\n", load, opening);
+    assert_true(load > 100 && opening > 50);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -313,6 +582,10 @@ int main(void)
         IN_MEMORY(test_index_words_are_those_of_the_documents),
         IN_MEMORY(test_index_words_of_folded_writes),
         IN_MEMORY(test_index_words_of_a_load_that_brings_the_attribute),
+        IN_MEMORY(test_index_words_are_verified),
+        IN_MEMORY(test_index_words_of_frequent_terms_are_verified),
+        IN_MEMORY(test_index_words_come_back_by_a_repair),
+        IN_MEMORY(test_index_words_survive_failed_allocations),
     };
     return test_run(tests);
 }

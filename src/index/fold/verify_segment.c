@@ -2,7 +2,8 @@
  *
  *   1. a scan of all rows verifies the hot part, the .del object, documents and vectors (row_scan.c);
  *   2. each id of the id blocks must belong to the row with that id, each row have one id, and the filter know it;
- *   3. each optional section outside the hot part must have its checksum;
+ *   3. each optional section outside the hot part must have its checksum, and the text index the tokens of the
+ *      documents (verify_words.c);
  *   4. each list of the .ivf must have its checksum, and each row as many entries as it has vectors.
  */
 #include "index/fold/verify_segment.h"
@@ -13,6 +14,7 @@
 #include "base/array.h"
 #include "base/checksum.h"
 #include "faiss/ivf.h"
+#include "index/fold/verify_words.h"
 #include "index/id.h"
 #include "index/query/snapshot.h"
 #include "index/segment/format.h"
@@ -26,6 +28,7 @@ struct segment_check {
     uint32_t *entries;    /* [rows]: entries of the row in lists so far */
     struct object_key ivf_key, dpr_key;
     struct round round;
+    struct words_check words;
 };
 
 static struct scanned_segment *scanned(const struct segment_check *c)
@@ -43,8 +46,9 @@ static enum dp_status check_scanned_row(struct call *call, void *context, const 
         return call_fail(call, DP_CORRUPT, "row %" PRIu32 " has a malformed id", row->row);
     c->keys[row->row] = checksum64(row->key);
     c->entries[row->row] = row->windows;
-    if (row->deleted)
-        return DP_OK;
+    enum dp_status status = words_check_row(call, &c->words, row->row, row->document);
+    if (status != DP_OK || row->deleted)
+        return status;
     v->result->rows++;
     uint64_t *live = array_reserve(v->live, v->live_count, &v->live_room, sizeof *live, 1024);
     if (!live)
@@ -286,6 +290,8 @@ static bool begin_scan(struct call *call, struct segment_check *c, const struct 
         return false;
     *status = row_scan_open(call, v->store, v->name, &v->manifest, listed, 1, &c->scan);
     if (*status == DP_OK)
+        *status = words_check_begin(call, &c->words, &scanned(c)->hot, &v->manifest.schema);
+    if (*status == DP_OK)
         *status = row_scan_run(call, &c->scan, check_scanned_row, c);
     if (*status == DP_OK)
         return true;
@@ -307,6 +313,8 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
             status = check_ids(call, &c);
         if (status == DP_OK)
             status = check_sections(call, &c);
+        if (status == DP_OK)
+            status = words_check_run(call, &c.words, v->store, &scanned(&c)->hot, object_key_span(&c.dpr_key));
         if (status)
             status = verify_fault(call, v, c.dpr_key.text);
         if (status == DP_OK && listed->vectors)
@@ -314,6 +322,7 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
         if (status)
             status = verify_fault(call, v, c.ivf_key.text);
     }
+    words_check_deinit(&c.words);
     round_deinit(&c.round);
     row_scan_deinit(&c.scan);
     mem_free(c.keys);
