@@ -812,6 +812,48 @@ static void test_index_folds_of_loads_meet_others(void **state)
     }
 }
 
+/* Lets a load become pending and void between a fold's read of the manifest, with some entries, and that of later
+ * entries. */
+static void give_up_before_read(void *ctx, const struct test_store_op *op)
+{
+    struct before_fold *b = ctx;
+    if (b->acted || op->kind != TEST_STORE_READ || !strstr(op->key, b->key))
+        return;
+    b->acted = true;
+    struct call call = b->w->call;
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    call_init(&b->w->call, &arena);
+    leave_pending(b->w);
+    assert_int_equal(give_up_pending(b->w).fate, LOAD_VOID);
+    b->w->call = call;
+    arena_deinit(&arena);
+}
+
+/* A fold whose manifest is older than the void of a load takes the load from the pending ones all the same. Else the load
+ * would be open again, and a slow loader could still attach it. */
+static void test_index_a_fold_meets_the_void_of_a_younger_load(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct model m;
+    uint64_t random = 7;
+    unsigned edition = 30;
+    begin_world(w, &log, &m);
+    struct index_reader *reader = open_now(w);
+    for (int i = 0; i < LOG_READ_SOME; i++) /* the round with the manifest does not find the log's end */
+        model_put_entry(&log, &m, &random, &edition);
+    struct before_fold before = {w, NULL, "/wal/", false};
+    test_store_hook(w->store, give_up_before_read, &before);
+    must_fold(w, reader);
+    test_store_hook(w->store, NULL, NULL);
+    assert_true(before.acted);
+    assert_int_equal(pending_now(w), 0);
+    index_close(reader);
+    check_whole(w, &m);
+    log_deinit(&log);
+}
+
 /* Two loads are pending at the same time; the one that is attached later wins. */
 static void load_other(struct before_entry *b)
 {
@@ -880,6 +922,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_a_load_ends_with_its_life, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_cancelled_load_becomes_void, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_folds_of_loads_meet_others, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_index_a_fold_meets_the_void_of_a_younger_load, world_in_memory,
+                                        world_close),
         cmocka_unit_test_setup_teardown(test_index_the_later_load_wins, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_index_a_load_brings_the_kind_of_vectors, world_in_memory,
                                         world_close),

@@ -71,7 +71,7 @@ static enum dp_status copy_tail(struct call *call, struct fold *f, struct row_se
     if (status == DP_OK)
         status = fold_keys_take(&view->locked.tail, f->at.last, &f->keys_moved, &call->error);
     if (status == DP_OK)
-        status = folded_loads_take(call, view, &f->loads);
+        status = folded_loads_take(call, view, f->at.last, &f->loads);
     for (size_t i = 0; i < m->segment_count && status == DP_OK; i++) {
         const struct row_set *mask = view->locked.masks[i];
         status = row_set_init(&masks[i], m->segments[i].rows, &call->error);

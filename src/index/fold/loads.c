@@ -3,11 +3,51 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "index/load/decide.h"
 #include "index/query/reader.h"
 #include "index/upkeep.h"
 
-enum dp_status folded_loads_take(struct call *call, const struct view *view, struct folded_loads *out)
+static bool has_load(const struct snapshot *base, const struct ulid *load)
+{
+    bool found = false;
+    for (size_t i = 0; i < base->load_count && !found; i++)
+        found = ulid_equal(&base->loads[i].load, load);
+    return found;
+}
+
+/* Collects the loads that entries up to `last` name and the base lacks. The caller holds the view's lock. */
+static enum dp_status take_younger(struct call *call, const struct view *view, uint64_t last,
+                                   struct folded_loads *out)
+{
+    const struct tail *tail = &view->locked.tail;
+    size_t room = 0;
+    for (size_t i = 0; i < tail->entry_count && tail->entries[i]->head.number <= last; i++) {
+        const struct wal_entry *entry = tail->entries[i];
+        if (!wal_entry_names_load(entry) || has_load(view->base, &entry->records[0].load))
+            continue;
+        struct ulid *younger =
+            arena_reserve(call->arena, out->younger, out->younger_count, &room, sizeof *younger, 4);
+        if (!younger)
+            return call_nomem(call, "a fold");
+        out->younger = younger;
+        out->younger[out->younger_count++] = entry->records[0].load;
+    }
+    return DP_OK;
+}
+
+static bool has_younger(const struct folded_loads *loads, const struct manifest *m)
+{
+    bool found = false;
+    for (size_t i = 0; i < loads->younger_count; i++) {
+        for (size_t k = 0; k < m->pending_count && !found; k++)
+            found = ulid_equal(&m->pending[k].load, &loads->younger[i]);
+    }
+    return found;
+}
+
+enum dp_status folded_loads_take(struct call *call, const struct view *view, uint64_t last,
+                                 struct folded_loads *out)
 {
     const struct snapshot *base = view->base;
     *out = (struct folded_loads){.base = base};
@@ -18,7 +58,7 @@ enum dp_status folded_loads_take(struct call *call, const struct view *view, str
         out->fates[i] = view->locked.fates[i];
         out->settled += out->fates[i] != LOAD_OPEN;
     }
-    return DP_OK;
+    return take_younger(call, view, last, out);
 }
 
 bool folded_loads_hide(const struct folded_loads *loads, size_t i)
@@ -44,6 +84,8 @@ static bool has_base_segments(const struct snapshot *base, const struct snapshot
 
 bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m)
 {
+    if (has_younger(loads, m))
+        return false;
     if (loads->settled == 0)
         return true;
     if (m->wal_floor != loads->base->manifest.wal_floor)

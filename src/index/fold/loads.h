@@ -3,6 +3,9 @@
  *
  * A fold knows which rows of its view's segments a load replaces, but keeps no ids of the load. So it cannot go on
  * over a manifest that lists other segments; then it starts again (tests/models/m10_loads.py).
+ *
+ * A fold may read the void of a load that became pending after the fold's manifest. It must not pass the void while the
+ * newest manifest has the load pending: the load would be open again, and the log could decide about it twice.
  */
 #ifndef INDEX_FOLD_LOADS_H
 #define INDEX_FOLD_LOADS_H
@@ -14,14 +17,18 @@ struct folded_loads {
     const struct snapshot *base;
     enum load_fate *fates; /* [base->load_count], in the call's arena */
     size_t settled;        /* how many are not LOAD_OPEN */
+    struct ulid *younger;  /* [younger_count], in the call's arena: void loads that the base does not have */
+    size_t younger_count;
 };
 
-/* Copies what the view says now. The caller holds its lock. */
-enum dp_status folded_loads_take(struct call *call, const struct view *view, struct folded_loads *out);
+/* Copies what the view says now. The fold goes up to entry `last`. The caller holds the view's lock. */
+enum dp_status folded_loads_take(struct call *call, const struct view *view, uint64_t last,
+                                 struct folded_loads *out);
 /* Returns whether segment i of the base does not count. */
 bool folded_loads_hide(const struct folded_loads *loads, size_t i);
-/* Returns whether a fold may go on over the manifest `m`: no load is settled; or `m` has the base's floor and
- * lists only segments of the base, and the attached loads have the segments that they have in the base. */
+/* Returns whether a fold may go on over the manifest `m`: no younger load is pending there; and no load is settled, or `m`
+ * has the base's floor and lists only segments of the base, and the attached loads have the segments that they have in the
+ * base. */
 bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m);
 /* Lists the attached loads in `m`, and removes them and the void ones from its pending loads. Fails with
  * DP_CORRUPT when an attached load is not pending. */
