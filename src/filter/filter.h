@@ -1,6 +1,7 @@
 /* filter/filter.h: filter expressions over one row, in turbopuffer's grammar.
  *
  *   filter  := ["And", [filter, …]] | ["Or", [filter, …]] | ["Not", filter] | [attribute, operator, operand]
+ *            | [attribute, operator, operand, options]    of Fuzzy and those over tokens
  *   operand := a value or null | [value, …] | {"$ref_new": attribute}
  *
  *   Eq NotEq             a value or null (no value); for an array attribute, an array, compared element by element
@@ -11,6 +12,10 @@
  *                        the option "glob" or a filterable attribute.
  *   Regex                a regular expression (filter/pattern.h), found anywhere in a string or in some element of
  *                        an array. It needs the option "regex".
+ *   Fuzzy                a text with a few errors (filter/fuzzy.h), found anywhere in a string or in some element of an
+ *                        array. It needs the option "fuzzy".
+ *   ContainsAllTokens ContainsAnyToken ContainsTokenSequence    tokens of a string or an array (filter/tokens.h). They
+ *                        need the option "full_text_search".
  *
  * The Not* operators are plain negation, so they match rows without a value. Operands become normal forms of
  * the attribute's type. Numbers compare by their exact values, whatever their types; a float attribute compares
@@ -29,7 +34,7 @@ enum {
     FILTER_NODES_MAX = 4096,
     FILTER_LIST_MAX = 10000,     /* elements of one array operand */
     FILTER_ATTRIBUTES_MAX = 256, /* different attributes of one filter */
-    FILTER_TEXT_MAX = 8192       /* bytes of a pattern */
+    FILTER_TEXT_MAX = 8192       /* bytes of a pattern, or of the texts of another operator over texts */
 };
 
 struct filter;
@@ -43,7 +48,7 @@ struct filter_row {
 /* Parses a filter into `arena`. The filter may point into `json`, which must live as long as the filter.
  * `allow_new`: operands may be {"$ref_new": attribute}, the attribute of the incoming row. The schema is needed
  * while parsing only. Fails with DP_INVALID (no filter, an operand of another type, an attribute that is not
- * filterable), DP_UNSUPPORTED (an operator that needs an index) or DP_NOMEM. */
+ * filterable) or DP_NOMEM. */
 enum dp_status filter_parse(struct arena *arena, struct span json, const struct schema *schema, bool allow_new,
                             struct filter **out, struct dp_error *error);
 /* Returns whether the schema had every attribute that the filter names. If it had not, a newer schema may have the

@@ -142,7 +142,7 @@ static bool order_fits(enum filter_operator op, int order)
     case FILTER_EQ:
     case FILTER_IN:
     case FILTER_CONTAINS:
-    case FILTER_PATTERN:
+    case FILTER_TEXT:
     default: return order == 0;
     }
 }
@@ -235,29 +235,6 @@ static bool match_any(const struct matching *m, const struct filter_node *node)
     return false;
 }
 
-static bool text_fits(const struct matching *m, const struct filter_node *node, struct span value)
-{
-    struct scalar scalar = scalar_of_json(ATTRIBUTE_STRING, value);
-    return scalar.kind == SCALAR_TEXT &&
-           pattern_match(node->operand.pattern, text_bytes_of(scalar.text, scalar.escaped), m->watch);
-}
-
-/* Glob, IGlob and Regex. */
-static bool match_text(const struct matching *m, const struct filter_node *node)
-{
-    struct span value = value_of(m, node->slot, m->row), element;
-    if (!node->slot->known)
-        return false;
-    if (!is_array(value))
-        return text_fits(m, node, value);
-    struct document_walk w = document_begin(value);
-    while (document_next_item(&w, &element)) {
-        if (text_fits(m, node, element))
-            return true;
-    }
-    return false;
-}
-
 static bool match_comparison(const struct matching *m, const struct filter_node *node)
 {
     switch (node->op) {
@@ -268,7 +245,9 @@ static bool match_comparison(const struct matching *m, const struct filter_node 
     case FILTER_ANY_LTE:
     case FILTER_ANY_GT:
     case FILTER_ANY_GTE: return match_any(m, node);
-    case FILTER_PATTERN: return match_text(m, node);
+    case FILTER_TEXT:
+        return node->slot->known &&
+               text_condition_match(node->operand.text, value_of(m, node->slot, m->row), m->watch);
     case FILTER_AND:
     case FILTER_OR:
     case FILTER_NOT:
@@ -310,7 +289,7 @@ static bool match_node(const struct matching *m, const struct filter_node *node)
     case FILTER_ANY_LTE:
     case FILTER_ANY_GT:
     case FILTER_ANY_GTE:
-    case FILTER_PATTERN:
+    case FILTER_TEXT:
     default: return match_comparison(m, node) != node->negated;
     }
 }

@@ -3,8 +3,8 @@
 #define FILTER_FILTER_NODE_H
 
 #include "filter/filter.h"
-#include "filter/pattern.h"
 #include "filter/scalar.h"
+#include "filter/text_condition.h"
 
 enum filter_operator {
     FILTER_AND,
@@ -21,7 +21,7 @@ enum filter_operator {
     FILTER_ANY_LTE,
     FILTER_ANY_GT,
     FILTER_ANY_GTE,
-    FILTER_PATTERN /* Glob, IGlob, Regex; for an array attribute: of some element */
+    FILTER_TEXT /* an operator of text_condition.h */
 };
 
 /* An attribute that the filter names. */
@@ -34,14 +34,14 @@ struct filter_slot {
 
 /* What an attribute is compared with. */
 struct filter_operand {
-    enum { OPERAND_SCALAR, OPERAND_LIST, OPERAND_NEW, OPERAND_PATTERN } kind;
+    enum { OPERAND_SCALAR, OPERAND_LIST, OPERAND_NEW, OPERAND_TEXT } kind;
     struct scalar scalar;
     struct scalar *list; /* [count]: sorted; for Eq, in the order of the array */
     size_t count;
     const struct filter_slot **news; /* [new_count]: {"$ref_new": …} among the elements of the list */
     size_t new_count;
     const struct filter_slot *new_value; /* of OPERAND_NEW */
-    struct pattern *pattern;             /* of OPERAND_PATTERN */
+    struct text_condition *text;         /* of OPERAND_TEXT */
 };
 
 struct filter_node {

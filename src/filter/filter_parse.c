@@ -8,7 +8,7 @@
 #include "filter/uuid.h"
 #include "filter/value.h"
 
-enum operand_shape { ONE_VALUE, VALUE_OR_NULL, LIST_OF_VALUES, A_GLOB, A_GLOB_WITHOUT_CASE, A_REGEX };
+enum operand_shape { ONE_VALUE, VALUE_OR_NULL, LIST_OF_VALUES, A_TEXT };
 
 static const struct operator_row {
     const char *name;
@@ -17,31 +17,35 @@ static const struct operator_row {
     enum operand_shape shape;
     enum { OF_ANY, OF_SCALARS, OF_ARRAYS, OF_TEXTS } attributes;
     const char *option; /* that allows the operator, also if the attribute is not filterable */
+    bool needs_option;  /* a filterable attribute is not enough */
+    enum text_condition_kind text;
 } operators[] = {
-    {"Eq", FILTER_EQ, false, VALUE_OR_NULL, OF_ANY, NULL},
-    {"NotEq", FILTER_EQ, true, VALUE_OR_NULL, OF_ANY, NULL},
-    {"In", FILTER_IN, false, LIST_OF_VALUES, OF_ANY, NULL},
-    {"NotIn", FILTER_IN, true, LIST_OF_VALUES, OF_ANY, NULL},
-    {"Lt", FILTER_LT, false, VALUE_OR_NULL, OF_SCALARS, NULL},
-    {"Lte", FILTER_LTE, false, VALUE_OR_NULL, OF_SCALARS, NULL},
-    {"Gt", FILTER_GT, false, VALUE_OR_NULL, OF_SCALARS, NULL},
-    {"Gte", FILTER_GTE, false, VALUE_OR_NULL, OF_SCALARS, NULL},
-    {"Contains", FILTER_CONTAINS, false, ONE_VALUE, OF_ARRAYS, NULL},
-    {"NotContains", FILTER_CONTAINS, true, ONE_VALUE, OF_ARRAYS, NULL},
-    {"ContainsAny", FILTER_IN, false, LIST_OF_VALUES, OF_ARRAYS, NULL},
-    {"NotContainsAny", FILTER_IN, true, LIST_OF_VALUES, OF_ARRAYS, NULL},
-    {"AnyLt", FILTER_ANY_LT, false, ONE_VALUE, OF_ARRAYS, NULL},
-    {"AnyLte", FILTER_ANY_LTE, false, ONE_VALUE, OF_ARRAYS, NULL},
-    {"AnyGt", FILTER_ANY_GT, false, ONE_VALUE, OF_ARRAYS, NULL},
-    {"AnyGte", FILTER_ANY_GTE, false, ONE_VALUE, OF_ARRAYS, NULL},
-    {"Glob", FILTER_PATTERN, false, A_GLOB, OF_TEXTS, "glob"},
-    {"NotGlob", FILTER_PATTERN, true, A_GLOB, OF_TEXTS, "glob"},
-    {"IGlob", FILTER_PATTERN, false, A_GLOB_WITHOUT_CASE, OF_TEXTS, "glob"},
-    {"NotIGlob", FILTER_PATTERN, true, A_GLOB_WITHOUT_CASE, OF_TEXTS, "glob"},
-    {"Regex", FILTER_PATTERN, false, A_REGEX, OF_TEXTS, "regex"},
+    {"Eq", FILTER_EQ, false, VALUE_OR_NULL, OF_ANY, NULL, false, 0},
+    {"NotEq", FILTER_EQ, true, VALUE_OR_NULL, OF_ANY, NULL, false, 0},
+    {"In", FILTER_IN, false, LIST_OF_VALUES, OF_ANY, NULL, false, 0},
+    {"NotIn", FILTER_IN, true, LIST_OF_VALUES, OF_ANY, NULL, false, 0},
+    {"Lt", FILTER_LT, false, VALUE_OR_NULL, OF_SCALARS, NULL, false, 0},
+    {"Lte", FILTER_LTE, false, VALUE_OR_NULL, OF_SCALARS, NULL, false, 0},
+    {"Gt", FILTER_GT, false, VALUE_OR_NULL, OF_SCALARS, NULL, false, 0},
+    {"Gte", FILTER_GTE, false, VALUE_OR_NULL, OF_SCALARS, NULL, false, 0},
+    {"Contains", FILTER_CONTAINS, false, ONE_VALUE, OF_ARRAYS, NULL, false, 0},
+    {"NotContains", FILTER_CONTAINS, true, ONE_VALUE, OF_ARRAYS, NULL, false, 0},
+    {"ContainsAny", FILTER_IN, false, LIST_OF_VALUES, OF_ARRAYS, NULL, false, 0},
+    {"NotContainsAny", FILTER_IN, true, LIST_OF_VALUES, OF_ARRAYS, NULL, false, 0},
+    {"AnyLt", FILTER_ANY_LT, false, ONE_VALUE, OF_ARRAYS, NULL, false, 0},
+    {"AnyLte", FILTER_ANY_LTE, false, ONE_VALUE, OF_ARRAYS, NULL, false, 0},
+    {"AnyGt", FILTER_ANY_GT, false, ONE_VALUE, OF_ARRAYS, NULL, false, 0},
+    {"AnyGte", FILTER_ANY_GTE, false, ONE_VALUE, OF_ARRAYS, NULL, false, 0},
+    {"Glob", FILTER_TEXT, false, A_TEXT, OF_TEXTS, "glob", false, TEXT_GLOB},
+    {"NotGlob", FILTER_TEXT, true, A_TEXT, OF_TEXTS, "glob", false, TEXT_GLOB},
+    {"IGlob", FILTER_TEXT, false, A_TEXT, OF_TEXTS, "glob", false, TEXT_GLOB_WITHOUT_CASE},
+    {"NotIGlob", FILTER_TEXT, true, A_TEXT, OF_TEXTS, "glob", false, TEXT_GLOB_WITHOUT_CASE},
+    {"Regex", FILTER_TEXT, false, A_TEXT, OF_TEXTS, "regex", true, TEXT_REGEX},
+    {"Fuzzy", FILTER_TEXT, false, A_TEXT, OF_TEXTS, "fuzzy", true, TEXT_FUZZY},
+    {"ContainsAllTokens", FILTER_TEXT, false, A_TEXT, OF_TEXTS, "full_text_search", true, TEXT_ALL_TOKENS},
+    {"ContainsAnyToken", FILTER_TEXT, false, A_TEXT, OF_TEXTS, "full_text_search", true, TEXT_ANY_TOKEN},
+    {"ContainsTokenSequence", FILTER_TEXT, false, A_TEXT, OF_TEXTS, "full_text_search", true, TEXT_TOKEN_SEQUENCE},
 };
-static const char *const later_operators[] = {"Fuzzy", "ContainsAllTokens", "ContainsAnyToken",
-                                              "ContainsTokenSequence"};
 
 enum { OPERATOR_COUNT = sizeof operators / sizeof *operators };
 
@@ -88,12 +92,12 @@ static struct filter_slot *slot_of(struct filter_parser *p, struct span name)
 static bool has_option(const struct attribute *a, const char *option)
 {
     struct span value;
-    return option && document_find(a->options, span_str(option), &value) && span_equal_str(value, "true");
+    return option && document_find(a->options, span_str(option), &value);
 }
 
 /* Finds the attribute of a filter, and checks that filters may use it. `option` allows the use of an attribute that
- * is not filterable; it may be NULL. */
-static enum dp_status use_attribute(struct filter_parser *p, struct span name, const char *option,
+ * is not filterable; it may be NULL. `needed`: without the option, a filterable one is refused too. */
+static enum dp_status use_attribute(struct filter_parser *p, struct span name, const char *option, bool needed,
                                     const struct filter_slot **out)
 {
     const struct attribute *a = schema_find(p->schema, name);
@@ -103,7 +107,7 @@ static enum dp_status use_attribute(struct filter_parser *p, struct span name, c
     if (a && !a->dropped && (a->type == ATTRIBUTE_VECTOR || a->type == ATTRIBUTE_BYTES))
         return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": values of type %s cannot be filtered",
                        SPAN_FMT(name), attribute_type_print(a, type));
-    if (a && !a->dropped && option && strcmp(option, "regex") == 0 && !has_option(a, option))
+    if (a && !a->dropped && needed && !has_option(a, option))
         return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": declare it with \"%s\": true first",
                        SPAN_FMT(name), option);
     if (a && !a->dropped && a->unfiltered && !has_option(a, option))
@@ -222,7 +226,7 @@ static enum dp_status read_new(struct filter_parser *p, struct json_reader *r, c
             return fail_text(p, r);
         return dp_fail(p->error, DP_INVALID, "{\"$ref_new\": …} has one field");
     }
-    enum dp_status status = use_attribute(p, name, NULL, out);
+    enum dp_status status = use_attribute(p, name, NULL, false, out);
     if (status)
         return status;
     const struct filter_slot *other = *out;
@@ -299,29 +303,16 @@ static enum dp_status read_list(struct filter_parser *p, struct filter_node *nod
     return DP_OK;
 }
 
-/* Reads the text that the operator of texts takes. */
+/* Reads the operand of an operator over texts, and the end of the condition. */
 static enum dp_status read_text_operand(struct filter_parser *p, const struct operator_row *row,
                                         struct filter_node *node)
 {
-    struct span text, name = node->slot->name;
-    enum json_type type = json_peek(&p->r);
-    enum dp_status status = DP_OK;
-    if (type != JSON_STRING && type != JSON_NOTHING)
-        return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s takes a string, not %s", SPAN_FMT(name),
-                       row->name, json_type_name(type));
-    if (!json_read_string(&p->r, p->arena, &text))
-        return fail_text(p, &p->r);
-    if (text.len > FILTER_TEXT_MAX)
-        return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s takes at most %d bytes, not %zu",
-                       SPAN_FMT(name), row->name, FILTER_TEXT_MAX, text.len);
-    node->operand.kind = OPERAND_PATTERN;
-    if (row->shape == A_REGEX)
-        status = regex_parse(p->arena, text, &node->operand.pattern, p->error);
-    else
-        status = glob_parse(p->arena, text, row->shape == A_GLOB_WITHOUT_CASE, &node->operand.pattern, p->error);
-    if (status == DP_INVALID)
-        dp_error_prefix(p->error, "attribute \"%.*s\": the value of %s", SPAN_FMT(name), row->name);
-    return status;
+    const struct attribute *a = schema_find(p->schema, node->slot->name);
+    struct text_condition_place place = {.attribute = node->slot->name, .operator= row->name, .kind = row->text};
+    if (a)
+        document_find(a->options, span_str("full_text_search"), &place.full_text_search);
+    node->operand.kind = OPERAND_TEXT;
+    return text_condition_read(&p->r, p->arena, &place, &node->operand.text, p->error);
 }
 
 static enum dp_status read_operand(struct filter_parser *p, const struct operator_row *row,
@@ -369,10 +360,6 @@ static enum dp_status find_operator(struct filter_parser *p, struct span name, s
             return DP_OK;
         }
     }
-    if (span_one_of(op, later_operators, sizeof later_operators / sizeof *later_operators))
-        return dp_fail(p->error, DP_UNSUPPORTED,
-                       "attribute \"%.*s\": the filter operator %.*s is not supported yet", SPAN_FMT(name),
-                       SPAN_FMT(op));
     return dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": there is no filter operator \"%.*s\"",
                    SPAN_FMT(name), op.len > 40 ? 40 : (int)op.len, (const char *)op.data);
 }
@@ -395,7 +382,7 @@ static enum dp_status parse_comparison(struct filter_parser *p, struct span name
         return fail_text(p, &p->r);
     enum dp_status status = find_operator(p, name, op, &row);
     if (status == DP_OK)
-        status = use_attribute(p, name, row->option, &node->slot);
+        status = use_attribute(p, name, row->option, row->needs_option, &node->slot);
     if (status)
         return status;
     bool array = attribute_is_array(node->slot->type), known = node->slot->known || node->slot->is_id;
@@ -413,7 +400,7 @@ static enum dp_status parse_comparison(struct filter_parser *p, struct span name
                                   : dp_fail(p->error, DP_INVALID, "attribute \"%.*s\": %s has no operand",
                                             SPAN_FMT(name), row->name);
     status = read_operand(p, row, node);
-    return status == DP_OK ? end_node(p, row->name) : status;
+    return status == DP_OK && row->shape != A_TEXT ? end_node(p, row->name) : status;
 }
 
 static enum dp_status add_child(struct filter_parser *p, struct filter_node *node, size_t *room)

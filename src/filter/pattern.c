@@ -129,8 +129,7 @@ enum dp_status pattern_build_end(struct pattern_build *b, struct pattern **out, 
 
 /* ---- matching ------------------------------------------------------------------------------------------ */
 
-/* Returns the same letter in the other case, or the character itself. */
-static uint32_t other_case(uint32_t c)
+uint32_t pattern_other_case(uint32_t c)
 {
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
         return c ^ 0x20;
@@ -157,7 +156,7 @@ static bool in_ranges(const struct pattern *p, const struct pattern_step *s, uin
 
 static bool takes(const struct pattern *p, const struct pattern_step *s, uint32_t c)
 {
-    bool in = in_ranges(p, s, c) || (s->ignore_case && in_ranges(p, s, other_case(c)));
+    bool in = in_ranges(p, s, c) || (s->ignore_case && in_ranges(p, s, pattern_other_case(c)));
     return in != s->negated;
 }
 

@@ -33,5 +33,7 @@ enum dp_status glob_parse(struct arena *arena, struct span text, bool ignore_cas
 enum dp_status regex_parse(struct arena *arena, struct span text, struct pattern **out, struct dp_error *error);
 /* Counts its steps in `watch`, which may end it. Thread-safe, if each thread has its own watch. */
 bool pattern_match(const struct pattern *pattern, struct text_bytes text, struct filter_watch *watch);
+/* Returns the same letter in the other case, or the character itself. */
+uint32_t pattern_other_case(uint32_t c);
 
 #endif

@@ -355,3 +355,93 @@ def test_patterns_agree_with_pythons(tool):
     for (text, want), have in zip(wanted, out.splitlines(), strict=True):
         assert have == "".join(str(int(w)) for w in want), text
     assert sum(sum(want) for _, want in wanted) > 1000
+
+
+WORDS = ["zebra", "zebras", "zeb", "owl", "owls", "fox"]
+
+
+def tokens_of(text, stop):
+    """(word, its number) of each word of a text in ASCII, without stop words."""
+    return [(w, i) for i, w in enumerate(re.findall("[a-z0-9]+", text.lower())) if w not in stop]
+
+
+def match_tokens(op, query, prefix, values, stop):
+    """The rules of the operators over tokens, word by word."""
+    wanted = tokens_of(" ".join(query), stop)
+    elements = [tokens_of(v, stop) for v in values or []]
+    if not wanted:
+        return False
+
+    def fits(number, token):
+        word = wanted[number][0]
+        return token == word or (prefix and number == len(wanted) - 1 and token.startswith(word))
+    if op != "ContainsTokenSequence":
+        have = [token for element in elements for token, _ in element]
+        return (any if op == "ContainsAnyToken" else all)(any(fits(n, t) for t in have) for n in range(len(wanted)))
+    first = wanted[0][1]
+    return any(all(any(at == start + place - first and fits(n, t) for t, at in element) for n, (_, place) in enumerate(wanted))
+               for element in elements for _, start in element)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_tokens_agree_with_their_rules(tool, seed):
+    rng = random.Random(seed)
+    plain, dropping = {"full_text_search": True}, {"full_text_search": {"remove_stopwords": True}}
+    lines = [json.dumps({"schema": {"id": "uint", "s": {"type": "string", **plain}, "l": {"type": "[]string", **plain},
+                                    "d": {"type": "string", **dropping}}})]
+    stop = {"the", "and"}
+
+    def sentence(words):
+        return "".join(rng.choice([" ", ", ", "\n", " \" "]) + rng.choice([w, w.upper()]) for w in words)
+    rows = []
+    for i in range(80):
+        row = {"s": sentence(rng.choices(WORDS, k=rng.choice([0, 1, 3, 8, 20]))),
+               "l": [sentence(rng.choices(WORDS, k=rng.choice([0, 1, 2, 4]))) for _ in range(rng.choice([0, 1, 2, 3]))],
+               "d": sentence(rng.choices(WORDS + ["the", "and"], k=rng.choice([1, 3, 8, 20])))}
+        rows.append({n: v for n, v in row.items() if rng.random() < 0.95})
+        lines.append(json.dumps({"id": i, "row": rows[-1]}))
+    wanted = []
+    for _ in range(500):
+        name, op = rng.choice("sld"), rng.choice(["ContainsAllTokens", "ContainsAnyToken", "ContainsTokenSequence"])
+        words = rng.choices(WORDS + (["the"] if name == "d" else []), k=rng.choice([0, 1, 1, 2, 2, 3, 4]))
+        query, prefix = ([sentence([w]) for w in words], rng.random() < 0.3)
+        operand = query if rng.random() < 0.4 else " ".join(query)
+        lines.append(json.dumps({"filter": [name, op, operand] + ([{"last_as_prefix": prefix}] if prefix or rng.random() < 0.3 else [])}))
+        values = [[row[name]] if isinstance(row.get(name), str) else row.get(name) for row in rows]
+        wanted.append("".join(str(int(match_tokens(op, query, prefix, v, stop if name == "d" else ()))) for v in values))
+    out = subprocess.run([tool], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+    for line, want, have in zip(lines[1 + len(rows):], wanted, out.splitlines(), strict=True):
+        assert have == want, f"{line}\nwanted {want}\nfound  {have}"
+    assert 1000 < "".join(wanted).count("1") < 500 * len(rows) - 1000
+
+
+def nearest(query, text):
+    """The least distance between the query and a part of the text, by trying all parts."""
+    def distance(part):
+        row = list(range(len(query) + 1))
+        for i, c in enumerate(part):
+            row, before = [i + 1], row
+            for j, q in enumerate(query):
+                row.append(min(before[j] + (c != q), before[j + 1] + 1, row[j] + 1))
+        return row[-1]
+    return min(distance(text[i:j]) for i in range(len(text) + 1) for j in range(i, min(len(text), i + len(query) + 2) + 1))
+
+
+def test_fuzzy_agrees_with_its_rule(tool):
+    rng = random.Random(17)
+    lines = [json.dumps({"schema": {"id": "uint", "s": {"type": "string", "fuzzy": True}}})]
+    texts = ["".join(rng.choices("abAB\n\u00e9", weights=[6, 6, 1, 1, 1, 1], k=rng.choice([0, 8, 14, 20]))) for _ in range(60)]
+    lines += [f'{{"id": {i}, "row": {{"s": {spell_text(rng, text)}}}}}' for i, text in enumerate(texts)]
+    wanted = []
+    for _ in range(100):
+        distance, sensitive = rng.randint(0, 2), rng.random() < 0.5
+        least = 3 * (distance + 1)
+        query = "".join(rng.choices("abAB\u00e9", weights=[6, 6, 1, 1, 1], k=least + rng.randint(-1, 2)))
+        lines.append(json.dumps({"filter": ["s", "Fuzzy", query, {"case_sensitive": sensitive, "max_edit_distance": [
+            {"min_query_chars": least, "distance": distance}]}]}))
+        found = [len(query) >= least and nearest(query if sensitive else query.lower(), t if sensitive else t.lower()) <= distance for t in texts]
+        wanted.append("".join(str(int(f)) for f in found))
+    out = subprocess.run([tool], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+    for line, want, have in zip(lines[1 + len(texts):], wanted, out.splitlines(), strict=True):
+        assert have == want, f"{line}\nwanted {want}\nfound  {have}"
+    assert 500 < "".join(wanted).count("1") < 5000

@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (names.len && schema.count < ATTRIBUTES) {
         struct attribute *a = &attributes[schema.count];
         a->name = take(&names, ' ');
-        a->options = span_str("{\"regex\":true,\"glob\":true}");
+        a->options =
+            span_str("{\"full_text_search\":{\"stemming\":true},\"regex\":true,\"glob\":true,\"fuzzy\":true}");
         if (a->name.len && !schema_find(&schema, a->name) && attribute_type_parse(take(&names, ' '), a))
             schema.count++;
     }
