@@ -45,6 +45,8 @@ struct store_read_req {
     int64_t len; /* bytes, or STORE_TO_END */
     /* NULL, or the version to read. A cache may answer with this version's bytes after the object has changed. */
     const struct store_version *pinned;
+    /* Without `pinned`: nobody ever overwrites the object, so a cache may keep its ranges, and answer with them. */
+    bool immutable;
     bool if_changed; /* with `pinned`: return DP_OK and no bytes when unchanged */
     bool clip;       /* cut a range at the object's end; false: a range past the end is DP_INVALID */
     /* out */

@@ -311,6 +311,27 @@ static void test_cache_only_keeps_pinned_ranges(void **state)
     assert_int_equal(f->call.cost.cache_hits, 0);
 }
 
+static void test_cache_keeps_ranges_of_immutable_objects(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "a", 1024);
+    for (unsigned i = 0; i < 3; i++) {
+        struct store_read_req req = {.key = span_str("a"), .offset = 16, .len = 96, .immutable = true};
+        assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_OK);
+        assert_true(are_rows(req.bytes.span, 7, 16, 96));
+        assert_int_equal(req.size, 1024);
+        store_read_release(&req, 1);
+        assert_int_equal(test_store_counts(f->recorder).reads, 1);
+        assert_int_equal(f->call.cost.cache_hits, i);
+    }
+    assert_false(reads_from_cache(f, "a", &v, 16, 96)); /* a pinned range is another one */
+    fill(f, "a", 2048); /* a write through this store still makes the range unknown */
+    struct store_read_req req = {.key = span_str("a"), .offset = 16, .len = 96, .immutable = true};
+    assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_OK);
+    assert_int_equal(req.size, 2048);
+    store_read_release(&req, 1);
+}
+
 static void test_cache_passes_other_operations_on(void **state)
 {
     struct fixture *f = *state;
@@ -988,6 +1009,7 @@ int main(void)
         CASE(test_cache_hit_has_no_date),
         CASE(test_cache_batch_reads_all_misses_at_once),
         CASE(test_cache_only_keeps_pinned_ranges),
+        CASE(test_cache_keeps_ranges_of_immutable_objects),
         CASE(test_cache_passes_other_operations_on),
         CASE(test_cache_forgets_written_objects),
         CASE(test_cache_does_not_keep_objects_written_meanwhile),

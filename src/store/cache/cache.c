@@ -74,7 +74,14 @@ struct cache_plan {
 
 static bool is_kept_kind(const struct store_read_req *req)
 {
-    return req->pinned && !req->if_changed && req->len != 0;
+    return (req->pinned || req->immutable) && !req->if_changed && req->len != 0;
+}
+
+/* Returns the version of a range that the cache keeps. Ranges of an immutable object have none. */
+static const struct store_version *kept_version(const struct store_read_req *req)
+{
+    static const struct store_version none;
+    return req->pinned ? req->pinned : &none;
 }
 
 static void name_range(struct cache_store *c, const struct store_read_req *req, struct cache_plan *plan)
@@ -82,12 +89,12 @@ static void name_range(struct cache_store *c, const struct store_read_req *req, 
     const struct {
         uint64_t store, key, version, offset;
         int64_t len;
-    } parts = {c->number, checksum64(req->key), checksum64(span_of(req->pinned->token, req->pinned->len)),
-               req->offset, req->len};
+    } parts = {c->number, checksum64(req->key),
+               checksum64(span_of(kept_version(req)->token, kept_version(req)->len)), req->offset, req->len};
     uint64_t hash = checksum64(span_of(&parts, sizeof parts));
     plan->range = (struct cache_range){.store = c->number,
                                        .key = req->key,
-                                       .version = req->pinned,
+                                       .version = kept_version(req),
                                        .offset = req->offset,
                                        .len = req->len,
                                        .hash = hash,
@@ -105,7 +112,7 @@ static void fail_nomem(struct store_read_req *req, struct cache_plan *plan)
 static void settle_hit(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     plan->step = SETTLED;
-    req->version = *req->pinned;
+    req->version = *kept_version(req);
     call->cost.cache_hits++;
 }
 
@@ -125,7 +132,7 @@ static bool ask_shard(struct call *call, struct store_read_req *req, struct cach
 /* Lands a range that this call led, with the store's answer. */
 static void land_range(const struct store_read_req *req, const struct cache_plan *plan)
 {
-    if (req->status != DP_OK || !store_version_equal(&req->version, req->pinned)) {
+    if (req->status != DP_OK || (req->pinned && !store_version_equal(&req->version, req->pinned))) {
         cache_shard_land(plan->shard, plan->entry, NULL, 0, false);
         return;
     }
