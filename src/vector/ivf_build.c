@@ -4,7 +4,8 @@
  * are narrower than those of x, so eight bits give finer steps (docs/internals/faiss.md has the measured recall).
  * The ranges cover every vector, so encoding clamps no code.
  *
- * Lists are numbered in an order of proximity (vector/list_order.h).
+ * Lists are numbered in an order of proximity (vector/list_order.h). Centroids are rounded to eight bits for each
+ * dimension (vector/centroid_codes.h) before the codec is trained, so that the codes tell them exactly.
  */
 #include "vector/ivf_build.h"
 
@@ -67,27 +68,42 @@ static enum dp_status order_lists(struct call *call, struct ivf_build *build, ui
     return status;
 }
 
+/* Makes the arrays of a build. Returns false without memory. */
+static bool make_arrays(struct ivf_build *build)
+{
+    size_t nlist = build->nlist, dim = build->codec.dim, floats;
+    struct centroid_codes *codes = &build->centroid_codes;
+    if (!mem_mul_ok(nlist, dim, &floats))
+        return false;
+    build->list_begin = mem_calloc(nlist + 1, sizeof *build->list_begin);
+    build->rows = mem_calloc(build->count, sizeof *build->rows);
+    build->centroids = mem_calloc(floats, sizeof(float));
+    *codes = (struct centroid_codes){.count = nlist,
+                                     .dim = dim,
+                                     .least = mem_calloc(dim, sizeof(float)),
+                                     .step = mem_calloc(dim, sizeof(float)),
+                                     .codes = mem_calloc(floats, 1)};
+    if (build->codec.kind == IVF_SQ8)
+        build->codec.trained = build->trained = mem_calloc(2 * dim, sizeof(float));
+    return build->list_begin && build->rows && build->centroids && codes->least && codes->step && codes->codes &&
+           (build->codec.kind != IVF_SQ8 || build->trained);
+}
+
 /* task->samples 0: clusters with kmeans_cluster(). */
 static enum dp_status build_lists(struct call *call, struct team *team, struct ivf_build *build,
                                   const struct kmeans_task *task)
 {
-    size_t n = task->n, dim = task->dim, floats;
-    uint32_t *list = mem_calloc(n, sizeof *list);
-    float *residual = mem_calloc(dim, sizeof *residual);
-    enum dp_status status = DP_OK;
-    build->list_begin = mem_calloc(task->k + 1, sizeof *build->list_begin);
-    build->rows = mem_calloc(n, sizeof *build->rows);
-    build->centroids = mem_mul_ok(task->k, dim, &floats) ? mem_calloc(floats, sizeof(float)) : NULL;
-    if (build->codec.kind == IVF_SQ8)
-        build->codec.trained = build->trained = mem_calloc(2 * dim, sizeof(float));
-    if (!list || !residual || !build->list_begin || !build->rows || !build->centroids ||
-        (build->codec.kind == IVF_SQ8 && !build->trained))
-        status = call_nomem(call, "the lists of an index");
+    uint32_t *list = mem_calloc(task->n, sizeof *list);
+    float *residual = mem_calloc(task->dim, sizeof *residual);
+    bool made = list && residual && make_arrays(build);
+    enum dp_status status = made ? DP_OK : call_nomem(call, "the lists of an index");
     if (status == DP_OK)
         status = task->samples ? cluster_fully(call, team, task, build->centroids, list)
                                : kmeans_cluster(call, team, task, build->centroids, list);
     if (status == DP_OK)
         status = order_lists(call, build, list, residual);
+    if (status == DP_OK)
+        centroid_codes_round(&build->centroid_codes, build->centroids);
     if (status == DP_OK)
         kmeans_group(list, build->count, build->nlist, build->rows, build->list_begin);
     if (status == DP_OK && build->codec.kind == IVF_SQ8)
@@ -151,6 +167,9 @@ void ivf_build_free(struct ivf_build *build)
     if (!build)
         return;
     mem_free(build->centroids);
+    mem_free(build->centroid_codes.least);
+    mem_free(build->centroid_codes.step);
+    mem_free(build->centroid_codes.codes);
     mem_free(build->trained);
     mem_free(build->list_begin);
     mem_free(build->rows);

@@ -10,14 +10,16 @@
 
 #include "os/call.h"
 #include "os/team.h"
+#include "vector/centroid_codes.h"
 #include "vector/ivf_scan.h"
 #include "vector/kmeans.h"
 
 struct ivf_build {
     struct ivf_codec codec;
     size_t nlist;
-    size_t count;       /* number of vectors */
-    float *centroids;   /* float[nlist][dim] */
+    size_t count;     /* number of vectors */
+    float *centroids; /* float[nlist][dim]: exactly what the codes say */
+    struct centroid_codes centroid_codes;
     float *trained;     /* memory of codec.trained, or NULL */
     size_t *list_begin; /* [nlist + 1] positions in `rows` */
     uint32_t *rows;     /* [count] row numbers of the input, list by list; within a list in rising order */

@@ -1,5 +1,5 @@
-/* fuzz_segment.c: any bytes as the hot part of a segment, as a block of ids, as a run of documents and as
- * deleted rows. The target corrects the checksums, to reach the parsers behind them.
+/* fuzz_segment.c: any bytes as the hot part of a segment, as a block of ids, as a run of documents, as
+ * deleted rows, and as the packed head of an .ivf. The target corrects the checksums, to reach the parsers behind them.
  *
  * Input: byte 0 chooses the kind; the rest is its bytes.
  */
@@ -8,6 +8,7 @@
 
 #include "base/checksum.h"
 #include "index/segment/deleted.h"
+#include "index/segment/ivf_head.h"
 #include "index/segment/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -158,6 +159,23 @@ static void fuzz_deleted(uint8_t *bytes, size_t size)
     row_set_deinit(&rows);
 }
 
+/* Byte 0 chooses how many lists the segment has. */
+static void fuzz_centroids(struct span bytes)
+{
+    struct segment_hot hot = {.dim = DIM, .nlist = bytes.len ? bytes.data[0] % 8U + 1 : 1, .ivf_head = 4096};
+    struct arena arena;
+    struct call call;
+    struct buffer head;
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    buffer_init(&head, (size_t)hot.ivf_head);
+    hot.sections[SECTION_CENTROIDS] = (struct segment_section){
+        .there = true, .bytes = bytes.len ? span_of(bytes.data + 1, bytes.len - 1) : bytes};
+    ivf_head_unpack(&call, &hot, VECTOR_L2, &head);
+    buffer_deinit(&head);
+    arena_deinit(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -167,11 +185,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(copy, data + 1, size - 1);
     size--;
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0: fuzz_hot(copy, size); break;
     case 1: fuzz_ids(span_of(copy, size)); break;
     case 2: fuzz_documents(span_of(copy, size)); break;
-    default: fuzz_deleted(copy, size); break;
+    case 3: fuzz_deleted(copy, size); break;
+    default: fuzz_centroids(span_of(copy, size)); break;
     }
     free(copy);
     return 0;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "faiss/ivf.h"
+
 enum { ROWS = 14, NEW_ROWS = 5, SMALL_DIM = 4, OBJECTS_MAX = 16 };
 
 struct object {
@@ -125,6 +127,20 @@ static void check_reading(struct world *w, const struct small *s, const struct o
     buffer_deinit(&got);
 }
 
+/* Returns how many bytes at the beginning of the object no query reads: the head of the .ivf, which the hot part of the .dpr
+ * has, too. */
+static size_t unread_head(const struct object *o)
+{
+    struct faiss_ivf *ivf;
+    struct dp_error error;
+    if (!strstr(o->key, ".ivf"))
+        return 0;
+    assert_int_equal(faiss_ivf_parse_head(span_of(o->bytes, o->len), o->len, &ivf, &error), DP_OK);
+    size_t head = (size_t)faiss_ivf_info(ivf).head_bytes;
+    faiss_ivf_free(ivf);
+    return head;
+}
+
 static void test_index_every_flipped_byte_is_found_or_harmless(void **state)
 {
     struct world *w = *state;
@@ -132,6 +148,7 @@ static void test_index_every_flipped_byte_is_found_or_harmless(void **state)
     load_small(w, &s);
     for (size_t i = 0; i < s.count; i++) {
         struct object *o = &s.objects[i];
+        const size_t head = unread_head(o);
         errors = equals = 0;
         for (size_t at = 0; at < o->len; at++) {
             static const uint8_t masks[] = {0x01, 0x20, 0xff};
@@ -145,8 +162,8 @@ static void test_index_every_flipped_byte_is_found_or_harmless(void **state)
         }
         put(w, o->key, span_of(o->bytes, o->len));
         printf("%s: %zu bytes: %zu errors, %zu equal answers\n", strrchr(o->key, '.'), o->len, errors, equals);
-        /* Only the .dpr has bytes that a query does not read: its head and the ids in their order. */
-        assert_true(equals == 0 || strstr(o->key, ".dpr"));
+        /* Queries read neither the head of the .ivf, nor that of the .dpr and its ids in their order. */
+        assert_true(equals == 3 * head || strstr(o->key, ".dpr"));
     }
     small_free(&s);
 }

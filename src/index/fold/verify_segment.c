@@ -4,7 +4,8 @@
  *   2. each id of the id blocks must belong to the row with that id, each row have one id, and the filter know it;
  *   3. each optional section outside the hot part must have its checksum, and the text index the tokens of the
  *      documents (verify_words.c);
- *   4. each list of the .ivf must have its checksum, and each row as many entries as it has vectors.
+ *   4. the head of the .ivf must be the one in the hot part, if that has it;
+ *   5. each list of the .ivf must have its checksum, and each row as many entries as it has vectors.
  */
 #include "index/fold/verify_segment.h"
 
@@ -18,6 +19,7 @@
 #include "index/id.h"
 #include "index/query/snapshot.h"
 #include "index/segment/format.h"
+#include "index/segment/ivf_head.h"
 #include "index/segment/key_filter.h"
 
 /* The verification of one segment. */
@@ -276,6 +278,22 @@ static enum dp_status check_sections(struct call *call, const struct segment_che
     return status;
 }
 
+/* Verifies that the hot part has the head of the .ivf, if the manifest says so. */
+static enum dp_status check_centroids(struct call *call, const struct segment_check *c,
+                                      const struct manifest_segment *listed)
+{
+    const enum index_metric metric = c->v->manifest.vectors.metric;
+    const struct segment_hot *hot = &scanned(c)->hot;
+    struct buffer head;
+    if (!listed->centroids)
+        return DP_OK;
+    buffer_init(&head, (size_t)hot->ivf_head);
+    enum dp_status status =
+        ivf_head_unpack(call, hot, metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2, &head);
+    buffer_deinit(&head);
+    return status;
+}
+
 /* ---- the segment ----------------------------------------------------------------------------------------- */
 
 /* Returns whether the scan can say what the .ivf should hold. */
@@ -315,6 +333,8 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
             status = check_sections(call, &c);
         if (status == DP_OK)
             status = words_check_run(call, &c.words, v->store, &scanned(&c)->hot, object_key_span(&c.dpr_key));
+        if (status == DP_OK)
+            status = check_centroids(call, &c, listed);
         if (status)
             status = verify_fault(call, v, c.dpr_key.text);
         if (status == DP_OK && listed->vectors)

@@ -28,7 +28,6 @@
 #include "base/alloc.h"
 #include "base/array.h"
 #include "base/checksum.h"
-#include "faiss/write.h"
 #include "index/load/sections.h"
 #include "index/load/train.h"
 #include "os/thread.h"
@@ -214,15 +213,20 @@ static enum dp_status write_ivf_lists(struct call *call, struct segment_build *b
     return faiss_ivf_write_end(call, writer);
 }
 
+struct faiss_ivf_spec load_ivf_spec(const struct segment_build *b)
+{
+    return (struct faiss_ivf_spec){.codec = b->ivf->codec,
+                                   .nlist = b->ivf->nlist,
+                                   .centroids = b->ivf->centroids,
+                                   .list_sizes = b->list_sizes};
+}
+
 static enum dp_status write_ivf(struct call *call, struct segment_build *b)
 {
     struct object_writer object;
     struct buffer gathered, codes, ids;
     struct faiss_ivf_writer writer;
-    struct faiss_ivf_spec spec = {.codec = b->ivf->codec,
-                                  .nlist = b->ivf->nlist,
-                                  .centroids = b->ivf->centroids,
-                                  .list_sizes = b->list_sizes};
+    const struct faiss_ivf_spec spec = load_ivf_spec(b);
     buffer_init(&gathered, LIST_BYTES_MAX);
     buffer_init(&codes, LIST_BYTES_MAX);
     buffer_init(&ids, LIST_BYTES_MAX);

@@ -7,6 +7,7 @@
 #ifndef INDEX_LOAD_BUILD_H
 #define INDEX_LOAD_BUILD_H
 
+#include "faiss/write.h"
 #include "index/load/load.h"
 #include "index/segment/write.h"
 #include "vector/ivf_build.h"
@@ -44,5 +45,8 @@ struct segment_build {
         bool started;
     } ivf_writer;
 };
+
+/* Describes the .ivf. The segment must have vectors. */
+struct faiss_ivf_spec load_ivf_spec(const struct segment_build *b);
 
 #endif

@@ -43,9 +43,10 @@ const char *const manifest_attribute_fields[] = {[ATTRIBUTE_NUMBER] = "number",
                                                  [ATTRIBUTE_OPTIONS] = "options",
                                                  [ATTRIBUTE_FINGERPRINT] = "fingerprint",
                                                  [ATTRIBUTE_DROPPED] = "dropped"};
-const char *const manifest_segment_fields[] = {
-    [SEGMENT_ID] = "id",   [SEGMENT_ROWS] = "rows",       [SEGMENT_VECTORS] = "vectors", [SEGMENT_IVF] = "ivf",
-    [SEGMENT_DPR] = "dpr", [SEGMENT_DELETED] = "deleted", [SEGMENT_OWNER] = "owner"};
+const char *const manifest_segment_fields[] = {[SEGMENT_ID] = "id",           [SEGMENT_ROWS] = "rows",
+                                               [SEGMENT_VECTORS] = "vectors", [SEGMENT_IVF] = "ivf",
+                                               [SEGMENT_DPR] = "dpr",         [SEGMENT_DELETED] = "deleted",
+                                               [SEGMENT_OWNER] = "owner",     [SEGMENT_CENTROIDS] = "centroids"};
 const char *const manifest_ivf_fields[] = {[IVF_SIZE] = "size", [IVF_HEAD] = "head"};
 const char *const manifest_dpr_fields[] = {
     [DPR_SIZE] = "size", [DPR_HOT_OFFSET] = "hot_offset", [DPR_HOT_LENGTH] = "hot_length"};

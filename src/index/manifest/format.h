@@ -79,6 +79,7 @@ enum segment_field {
     SEGMENT_DPR,
     SEGMENT_DELETED,
     SEGMENT_OWNER,
+    SEGMENT_CENTROIDS,
     SEGMENT_FIELDS
 };
 enum ivf_field { IVF_SIZE, IVF_HEAD, IVF_FIELDS };
@@ -104,6 +105,8 @@ extern const char *const manifest_deleted_fields[DELETED_FIELDS];
     (1u << TOP_STATE | 1u << TOP_WAL_GONE | 1u << TOP_WAL_CHAIN | 1u << TOP_CLAIMS | 1u << TOP_PINS |          \
      1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING | 1u << TOP_WRITERS_GONE | 1u << TOP_OWNERS | \
      1u << TOP_KEYS)
+/* As TOP_OPTIONAL, for a segment. */
+#define SEGMENT_OPTIONAL (1u << SEGMENT_DELETED | 1u << SEGMENT_OWNER | 1u << SEGMENT_CENTROIDS)
 
 extern const char *const manifest_state_names[NAMESPACE_STATES];
 extern const char *const manifest_claim_kinds[CLAIM_KINDS];

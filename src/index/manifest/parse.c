@@ -310,10 +310,11 @@ static void read_segment(struct manifest_parser *p, struct manifest_segment *s)
         case SEGMENT_DPR: read_numbers(p, manifest_dpr_fields, DPR_FIELDS, dpr); break;
         case SEGMENT_DELETED: read_deleted(p, s); break;
         case SEGMENT_OWNER: s->owner = parser_owner_place(p); break;
+        case SEGMENT_CENTROIDS: json_read_bool(&p->r, &s->centroids); break;
         default: return;
         }
     }
-    parser_all_seen(p, manifest_segment_fields, SEGMENT_FIELDS, seen, 1u << SEGMENT_DELETED | 1u << SEGMENT_OWNER);
+    parser_all_seen(p, manifest_segment_fields, SEGMENT_FIELDS, seen, SEGMENT_OPTIONAL);
 }
 
 /* Reads an array of segments. */

@@ -205,6 +205,10 @@ static void put_segment(struct buffer *out, const struct manifest_segment *s)
     put_numbers(out, manifest_ivf_fields, IVF_FIELDS, ivf);
     put_field(out, fields, SEGMENT_DPR);
     put_numbers(out, manifest_dpr_fields, DPR_FIELDS, dpr);
+    if (s->centroids) {
+        put_field(out, fields, SEGMENT_CENTROIDS);
+        buffer_append_str(out, "true");
+    }
     if (s->has_deleted) {
         put_field(out, fields, SEGMENT_DELETED);
         put_deleted(out, s);

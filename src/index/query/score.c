@@ -166,7 +166,7 @@ static struct store_read_req list_request(const struct segment *segment, const s
     return (struct store_read_req){.key = object_key_span(&segment->ivf_key),
                                    .offset = range.offset,
                                    .len = (int64_t)range.len,
-                                   .pinned = &segment->ivf_version};
+                                   .immutable = true};
 }
 
 /* Asks for the lists from *at on until the round is full. Moves *at behind the last one. */

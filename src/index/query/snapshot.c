@@ -1,7 +1,8 @@
 /* snapshot.c: opens a namespace.
  *
- * One round reads the hot part, the .ivf head and the deleted rows of each segment that is not open yet. When
- * these exceed the bytes of a round, several rounds read them. The first round also reads log entries.
+ * One round reads the hot part and the deleted rows of each segment that is not open yet; also the head of the .ivf, if
+ * the hot part does not have it. When these exceed the bytes of a round, several rounds read them. The first round also
+ * reads log entries.
  */
 #include "index/query/snapshot.h"
 
@@ -10,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "index/round.h"
+#include "index/segment/ivf_head.h"
 #include "index/segment/words.h"
 
 static void segment_release(struct segment *s)
@@ -102,7 +104,7 @@ static enum dp_status take_pending(struct call *call, struct snapshot *s)
 
 /* The reads of one segment in a round. */
 struct asked_segment {
-    bool opens, deletes;      /* whether the round reads hot part and .ivf head; the deleted rows */
+    bool opens, deletes;      /* whether the round opens the segment; reads the deleted rows */
     size_t dpr, ivf, deleted; /* handles of these reads */
 };
 
@@ -135,13 +137,19 @@ static void share_segment(struct snapshot_segment *to, const struct manifest_seg
     }
 }
 
+/* Returns the bytes to read of the head of the segment's .ivf. */
+static uint64_t head_to_read(const struct manifest_segment *listed)
+{
+    return listed->centroids ? 0 : listed->ivf_head;
+}
+
 static size_t ask_object(struct opening *o, const struct object_key *key, uint64_t offset, uint64_t len)
 {
     const struct store_read_req req = {.key = object_key_span(key), .offset = offset, .len = (int64_t)len};
     return round_ask(&o->round, &req);
 }
 
-/* Makes an empty segment, and asks the round for its hot part and .ivf head. */
+/* Makes an empty segment, and asks the round for what opens it. */
 static enum dp_status ask_new_segment(struct opening *o, const struct manifest_segment *listed,
                                       struct snapshot_segment *to, struct asked_segment *asked)
 {
@@ -155,8 +163,8 @@ static enum dp_status ask_new_segment(struct opening *o, const struct manifest_s
     to->segment = segment;
     asked->opens = true;
     asked->dpr = ask_object(o, &segment->dpr_key, listed->hot_offset, listed->hot_len);
-    if (listed->vectors)
-        asked->ivf = ask_object(o, &segment->ivf_key, 0, listed->ivf_head);
+    if (head_to_read(listed))
+        asked->ivf = ask_object(o, &segment->ivf_key, 0, head_to_read(listed));
     return DP_OK;
 }
 
@@ -186,7 +194,7 @@ static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
     if (!to->segment && o->before && ulid_equal(&o->before->manifest.incarnation, &s->manifest.incarnation))
         share_segment(to, listed, o->before);
     bool opens = !to->segment, deletes = listed->has_deleted && !to->deleted;
-    uint64_t bytes = (opens ? listed->hot_len + listed->ivf_head : 0) + (deletes ? listed->deleted_size : 0);
+    uint64_t bytes = (opens ? listed->hot_len + head_to_read(listed) : 0) + (deletes ? listed->deleted_size : 0);
     *full = (opens || deletes) && !round_takes(&o->round, bytes, (opens ? 2 : 0) + (deletes ? 1 : 0));
     if (*full)
         return DP_OK;
@@ -208,26 +216,55 @@ static enum dp_status check_ivf(const struct snapshot *s, const struct segment *
     return DP_OK;
 }
 
-static enum dp_status open_ivf(struct opening *o, size_t i)
+static enum dp_status parse_ivf(struct opening *o, struct segment *segment, struct span head)
 {
     struct dp_error *error = &o->call->error;
-    const struct manifest_segment *listed = &o->snapshot->manifest.segments[i];
-    struct segment *segment = o->snapshot->segments[i].segment;
-    const struct store_read_req *ivf = round_answer(&o->round, o->asked[i].ivf);
-    enum dp_status status = snapshot_check_read(ivf, listed->ivf_size, error);
-    if (status)
-        return status;
-    if (checksum64(ivf->bytes.span) != segment->hot.ivf_head_checksum)
-        return dp_fail(error, DP_CORRUPT, "%s: the checksum of its head does not fit", segment->ivf_key.text);
-    status = faiss_ivf_parse_head(ivf->bytes.span, listed->ivf_size, &segment->ivf, error);
+    enum dp_status status = faiss_ivf_parse_head(head, segment->hot.ivf_size, &segment->ivf, error);
     if (status == DP_OK)
         status = check_ivf(o->snapshot, segment, error);
     if (status == DP_OK)
         status = first_codes_open(&segment->hot, segment->ivf, &segment->first_codes, error);
     if (status)
         dp_error_prefix(error, "%s", segment->ivf_key.text);
-    segment->ivf_version = ivf->version;
     return status;
+}
+
+/* Opens the .ivf with the head that the round has read. */
+static enum dp_status open_read_ivf(struct opening *o, size_t i)
+{
+    struct segment *segment = o->snapshot->segments[i].segment;
+    const struct store_read_req *ivf = round_answer(&o->round, o->asked[i].ivf);
+    enum dp_status status = snapshot_check_read(ivf, segment->hot.ivf_size, &o->call->error);
+    if (status)
+        return status;
+    if (checksum64(ivf->bytes.span) != segment->hot.ivf_head_checksum)
+        return call_fail(o->call, DP_CORRUPT, "%s: the checksum of its head does not fit", segment->ivf_key.text);
+    return parse_ivf(o, segment, ivf->bytes.span);
+}
+
+/* Opens the .ivf with the head that the hot part has. */
+static enum dp_status open_packed_ivf(struct opening *o, size_t i)
+{
+    struct segment *segment = o->snapshot->segments[i].segment;
+    enum index_metric metric = o->snapshot->manifest.vectors.metric;
+    struct buffer head;
+    buffer_init(&head, (size_t)segment->hot.ivf_head);
+    enum dp_status status =
+        ivf_head_unpack(o->call, &segment->hot, metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2, &head);
+    if (status)
+        dp_error_prefix(&o->call->error, "%s", segment->dpr_key.text);
+    else
+        status = parse_ivf(o, segment, buffer_span(&head));
+    buffer_deinit(&head);
+    return status;
+}
+
+static enum dp_status open_ivf(struct opening *o, size_t i)
+{
+    const struct manifest_segment *listed = &o->snapshot->manifest.segments[i];
+    if (listed->vectors == 0)
+        return DP_OK;
+    return listed->centroids ? open_packed_ivf(o, i) : open_read_ivf(o, i);
 }
 
 static enum dp_status open_segment(struct opening *o, size_t i)
@@ -247,7 +284,7 @@ static enum dp_status open_segment(struct opening *o, size_t i)
         return status;
     }
     segment->dpr_version = dpr->version;
-    return listed->vectors ? open_ivf(o, i) : DP_OK;
+    return open_ivf(o, i);
 }
 
 static enum dp_status open_deleted(struct opening *o, size_t i)

@@ -23,7 +23,7 @@ struct segment {
     struct first_codes *first_codes; /* NULL: the segment has none */
     struct text_index *words;        /* in hot.arena; NULL: the segment has no text index */
     struct object_key ivf_key, dpr_key;
-    struct store_version ivf_version, dpr_version; /* versions that later reads must still find */
+    struct store_version dpr_version; /* the version that later reads must still find */
 };
 
 /* The deleted rows of a segment. Snapshots share them. */

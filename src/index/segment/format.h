@@ -26,6 +26,7 @@ enum {
     SEGMENT_HOT_MAX = 4 * 1024 * 1024,
     SEGMENT_SECTIONS_MAX = 64,
     SEGMENT_DICTIONARY_MAX = 32 * 1024,
+    SEGMENT_CENTROIDS_MAX = 2 * 1024 * 1024,
     SEGMENT_BLOCK_MAX = 64 * 1024,    /* bytes of a document block before compression */
     SEGMENT_ID_BLOCK_MAX = 16 * 1024, /* bytes of an id block */
 

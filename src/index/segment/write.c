@@ -25,6 +25,7 @@
  * DFRM    := u64 bytes of all documents, (varint rows, varint bytes in DOCS)*   one for each frame of DOCS; 0 rows: it
  *            holds more of the document before
  * DICT    := the zstd dictionary of DOCS        optional, at most 32 KiB
+ * CENT    := the head of the .ivf, packed       optional, at most 2 MiB (ivf_head.h)
  * IBLK    := (u64 checksum, u32 bytes, u32 entries, u8 len, first key)*        one for each id block
  *
  * The checksum of an id block or list is the XXH3-64 of its bytes.
@@ -449,6 +450,7 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
         listed->hot_len = hot.len;
         listed->ivf_size = lists->ivf_size;
         listed->ivf_head = lists->ivf_head;
+        listed->centroids = w->sections[SECTION_CENTROIDS].there;
     }
     buffer_deinit(&list);
     buffer_deinit(&frames);
