@@ -168,7 +168,7 @@ static enum dp_status compact_namespace(struct namespace_run *run)
     enum dp_status status = fold_namespace(run, &folded);
     if (status)
         return status;
-    while (one.inputs) {
+    while (index_merge_again(&one)) {
         status = index_merge(&run->call, run->store, run->name, &options, &one);
         if (status)
             return status;

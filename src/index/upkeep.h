@@ -36,7 +36,7 @@ struct index_merge_options {
     struct team *team; /* clusters the vectors; or NULL */
     const struct index_clock *clock;
     const struct ulid *node; /* claims further merges for this node; NULL: no claim */
-    /* Makes as few segments as possible. False: merges only what the tiers ask for (index/fold/choose.h). */
+    /* Makes as few segments as possible, and writes segments anew whose text index is not of the present schema. False: merges only what the tiers ask for (index/fold/choose.h). */
     bool everything;
     bool idle; /* the namespace rests: merges small segments, too, so that three are left */
 };
@@ -47,8 +47,15 @@ struct index_merge_result {
     uint64_t bytes;           /* bytes that the merge wrote */
 };
 
+/* Returns whether another merge may find something to do after this one. A merge of rows that fill several segments gives as
+ * many as it took. */
+static inline bool index_merge_again(const struct index_merge_result *result)
+{
+    return result->inputs == 1 || result->outputs < result->inputs;
+}
+
 /* Merges segments once: the rows of some listed segments go into new ones, without the deleted rows and with new lists.
- * Call it again until result->inputs is 0. `options` may be NULL. DP_NOT_FOUND: there is no namespace; DP_CONFLICT:
+ * Call it again while index_merge_again(). `options` may be NULL. DP_NOT_FOUND: there is no namespace; DP_CONFLICT:
  * other merges were first each time. */
 enum dp_status index_merge(struct call *call, struct store *store, struct span name,
                            const struct index_merge_options *options, struct index_merge_result *result);

@@ -48,7 +48,7 @@ static enum dp_status merge_segments(struct compaction *c)
         if (status != DP_OK || !backlog.merge_due)
             return status;
     }
-    while (status == DP_OK && merged.inputs > 0) {
+    while (status == DP_OK && index_merge_again(&merged)) {
         status = index_merge(c->call, c->service->store, c->name, &options, &merged);
         if (status == DP_OK)
             c->result->inputs += merged.inputs;

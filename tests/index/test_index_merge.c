@@ -6,6 +6,7 @@
 
 #include "index/fold/choose.h"
 #include "index/segment/format.h"
+#include "index/segment/key_filter.h"
 #include "index/upkeep.h"
 
 enum { ALL_LISTS = 100000 };
@@ -364,6 +365,25 @@ static void test_index_the_choice_follows_the_tiers(void **state)
     free(m.segments);
 }
 
+/* Optional sections are not in the way of a merge: the output gets those for which it has room. Documents are. */
+static void test_index_the_choice_counts_required_sections(void **state)
+{
+    (void)state;
+    size_t chosen[3];
+    struct manifest m = {.segments = segments_of(3, 100 * 1000), .vectors.dim = 24, .segment_count = 3};
+    for (size_t i = 0; i < 3; i++) {
+        m.segments[i].hot_len = SEGMENT_HOT_MAX - 100;
+        m.segments[i].dpr_size = m.segments[i].vectors * segment_vector_len(24) + (30 << 20);
+    }
+    assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
+    m.segments[1].rows = SEGMENT_ROWS_MAX - 200 * 1000; /* the filter of ids is full */
+    m.segments[1].dpr_size += UINT64_C(300) << 20;
+    assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
+    m.segments[1].dpr_size += UINT64_C(100) << 20;
+    assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 2);
+    free(m.segments);
+}
+
 /* No choice exceeds one segment, and repeated choices come to an end. */
 static void test_index_the_choice_fits_one_segment_and_ends(void **state)
 {
@@ -388,7 +408,10 @@ static void test_index_the_choice_fits_one_segment_and_ends(void **state)
                 sum.dpr_size += s->dpr_size;
             }
             assert_true(count > 1);
-            assert_true(sum.rows <= SEGMENT_ROWS_MAX && sum.hot_len <= SEGMENT_HOT_MAX);
+            assert_true(sum.rows <= SEGMENT_ROWS_MAX);
+            /* The filter of ids is all that a hot part must have of 2 bytes a row. */
+            assert_true(key_filter_len(sum.rows) <= SEGMENT_HOT_MAX);
+            sum.hot_len = sum.hot_len < SEGMENT_HOT_MAX ? sum.hot_len : SEGMENT_HOT_MAX;
             size_t kept = 0, at = 0;
             for (size_t i = 0; i < m.segment_count; i++) {
                 if (at < count && chosen[at] == i)
@@ -432,6 +455,7 @@ int main(void)
                                         world_close),
         cmocka_unit_test_setup_teardown(test_index_nothing_to_merge_costs_one_read, world_in_memory, world_close),
         cmocka_unit_test(test_index_the_choice_follows_the_tiers),
+        cmocka_unit_test(test_index_the_choice_counts_required_sections),
         cmocka_unit_test(test_index_the_choice_fits_one_segment_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -499,6 +499,60 @@ static void test_index_words_come_back_by_a_repair(void **state)
     free(dpr.bytes);
 }
 
+/* Gives an attribute full-text search with these settings. */
+static enum dp_status set_full_text(void *context, struct schema *schema, struct arena *arena,
+                                    struct dp_error *error)
+{
+    const struct index_vectors none = {0};
+    struct schema_changes changes;
+    return schema_declare(schema, &none, arena, span_str(context), &changes, error);
+}
+
+static void alter(struct world *w, char *json)
+{
+    const struct index_alteration change = {.edit_schema = set_full_text, .context = json};
+    assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &change), DP_OK);
+}
+
+/* Merges as a compaction does. Returns how many merges had something to do. */
+static size_t compact(struct world *w)
+{
+    const struct index_merge_options options = {.everything = true};
+    struct index_merge_result result = {.inputs = 1};
+    size_t merges = 0;
+    while (index_merge_again(&result)) {
+        assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &result), DP_OK);
+        merges += result.inputs > 0;
+        world_reset(w);
+    }
+    return merges;
+}
+
+/* An older namespace gets its text index by a compaction, and a namespace with other settings than before a new one. */
+static void test_index_words_come_by_a_compaction(void **state)
+{
+    struct world *w = *state;
+    load_rows(w, "rows", 0, 100, 0);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_null(reader->current->base->segments[0].segment->words);
+    index_close(reader);
+    assert_int_equal(compact(w), 0);
+    alter(w, "{\"text\":{\"type\":\"string\",\"full_text_search\":true}}");
+    assert_string_equal(verify(w, "rows"), "");
+    assert_int_equal(compact(w), 1);
+    check_namespace(w, "rows", 1);
+    assert_int_equal(compact(w), 0);
+    alter(w, "{\"text\":{\"type\":\"string\",\"full_text_search\":{\"case_sensitive\":true}}}");
+    assert_string_equal(verify(w, "rows"), "");
+    assert_int_equal(compact(w), 1);
+    check_namespace(w, "rows", 1);
+    alter(w, "{\"other\":{\"type\":\"string\",\"full_text_search\":true}}");
+    load_rows(w, "rows", 100, 150, 0);
+    assert_int_equal(compact(w), 1);
+    check_namespace(w, "rows", 1);
+    assert_int_equal(compact(w), 0);
+}
+
 static enum dp_status load_five_rows(struct world *w)
 {
     const struct index_vectors vectors = fixture_vectors(w);
@@ -585,6 +639,7 @@ int main(void)
         IN_MEMORY(test_index_words_are_verified),
         IN_MEMORY(test_index_words_of_frequent_terms_are_verified),
         IN_MEMORY(test_index_words_come_back_by_a_repair),
+        IN_MEMORY(test_index_words_come_by_a_compaction),
         IN_MEMORY(test_index_words_survive_failed_allocations),
     };
     return test_run(tests);

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 
 #include "index/segment/format.h"
+#include "index/segment/key_filter.h"
 
 /* These limits bound the total bytes of a merge's inputs, so that one segment can hold the output. segment_is_full() in
- * load/rows.c has limits of its own. The hot part of the output is smaller than the hot parts of the inputs together,
- * because its filter, lists and blocks are fuller. Documents compress about eightfold at most. */
+ * load/rows.c has limits of its own. Documents compress about eightfold at most. */
 static const uint64_t hot_bytes_max = 3 * 1024 * 1024, vector_bytes_max = UINT64_C(2) << 30,
                       document_bytes_max = UINT64_C(512) << 20;
+
+/* The filter of ids and, for each document or id block, an entry of the hot part; the rest is lists and fixed parts. */
+enum { BLOCK_STORED = 512, HOT_FIXED = 64 * 1024 };
 
 static uint64_t live_rows(const struct manifest_segment *s)
 {
@@ -45,6 +48,14 @@ static int compare_positions(const void *a, const void *b)
     return *left < *right ? -1 : *left > *right;
 }
 
+/* Returns about how many bytes of the output's hot part are no optional sections, for inputs with so many rows, bytes of the
+ * hot parts, and bytes beside the vectors. Optional sections do not count: the output gets those for which it has room. */
+static uint64_t required_hot(uint64_t rows, uint64_t hot, uint64_t stored)
+{
+    const uint64_t estimate = key_filter_len(rows) + stored / BLOCK_STORED + HOT_FIXED;
+    return hot < estimate ? hot : estimate; /* the hot part of the output is smaller than those of the inputs */
+}
+
 /* Keeps the smallest ones of the `count` positions, as many as fit one segment and at most `most`. */
 static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t count, size_t most)
 {
@@ -58,8 +69,8 @@ static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t c
         hot += s->hot_len;
         vectors += vector_bytes;
         documents += s->dpr_size > vector_bytes ? s->dpr_size - vector_bytes : 0;
-        if (kept && (rows > SEGMENT_ROWS_MAX || hot > hot_bytes_max || vectors > vector_bytes_max ||
-                     documents > document_bytes_max))
+        if (kept && (rows > SEGMENT_ROWS_MAX || required_hot(rows, hot, documents) > hot_bytes_max ||
+                     vectors > vector_bytes_max || documents > document_bytes_max))
             break;
     }
     qsort(positions, kept, sizeof *positions, compare_positions);

@@ -20,6 +20,7 @@
 #include "index/fold/backlog.h"
 #include "index/fold/choose.h"
 #include "index/fold/row_scan.h"
+#include "index/fold/unindexed.h"
 #include "index/load/load.h"
 #include "index/load/row_change.h"
 
@@ -309,6 +310,13 @@ static enum dp_status choose_inputs(struct call *call, struct merge *m, enum mer
     if (!chosen || !*inputs)
         return call_nomem(call, "a merge");
     *count = merge_choose(&m->seen, effort, chosen);
+    if (*count == 0 && effort == MERGE_ALL) {
+        bool found;
+        enum dp_status status = find_unindexed(call, m->store, m->name, &m->seen, chosen, &found);
+        if (status)
+            return status;
+        *count = found;
+    }
     for (size_t i = 0; i < *count; i++)
         (*inputs)[i] = m->seen.segments[chosen[i]];
     return DP_OK;

@@ -393,6 +393,8 @@ static void forget_rows(struct index_loader *l)
     l->waiting.count = 0;
     l->waiting.vector_count = 0;
     l->waiting.window_rows = 0;
+    l->waiting.key_bytes = 0;
+    l->waiting.key_longest = 0;
     spill_clear(&l->waiting.vectors);
     spill_clear(&l->waiting.documents);
 }

@@ -27,6 +27,8 @@ struct waiting_rows {
     size_t count, room;
     uint64_t vector_count;
     uint64_t window_rows;   /* rows with more than one vector */
+    uint64_t key_bytes;     /* of all id keys */
+    size_t key_longest;     /* bytes of the longest one */
     struct spill vectors;   /* float[vector_count][dim] */
     struct spill documents; /* documents, one after another */
 };
