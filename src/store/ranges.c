@@ -91,14 +91,23 @@ static int compare_wants(const void *left, const void *right)
     return order;
 }
 
+/* Returns whether two plain wants are of one object and one version. */
+static bool wants_agree(const struct range_want *a, const struct range_want *b)
+{
+    return want_is_plain(a) && want_is_plain(b) && span_equal(a->req->key, b->req->key) &&
+           compare_pins(pin_of(a), pin_of(b)) == 0;
+}
+
 /* Returns whether `w` may join the group. */
 static bool group_joins(const struct range_plan *plan, const struct range_group *g, const struct range_want *w)
 {
-    const struct range_want *first = &g->wants[0];
-    const uint64_t gap = plan->limits->merge_gap, most = plan->limits->split_at, end = g->offset + g->len;
-    if (gap == UINT64_MAX || !want_is_plain(first) || !want_is_plain(w) ||
-        !span_equal(first->req->key, w->req->key) || compare_pins(pin_of(first), pin_of(w)) != 0)
+    const uint64_t most = plan->limits->split_at, end = g->offset + g->len;
+    const bool sparse = w->req->sparse && w[-1].req->sparse;
+    uint64_t gap = plan->limits->merge_gap;
+    if (gap == UINT64_MAX || !wants_agree(&g->wants[0], w))
         return false;
+    if (sparse && gap > RANGES_SPARSE_GAP)
+        gap = RANGES_SPARSE_GAP;
     if (w->req->offset > end && w->req->offset - end > gap)
         return false;
     uint64_t w_end = w->req->offset + (uint64_t)w->req->len;

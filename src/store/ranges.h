@@ -4,6 +4,9 @@
  * out in one round. Their bytes arrive in one block that the batch's requests share. The caller's `fetch` sends
  * the requests, so this code does not know HTTP.
  *
+ * Two sparse ranges merge over gaps of at most RANGES_SPARSE_GAP bytes. They are small and many, so with gaps of merge_gap
+ * between them a batch would read more gaps than ranges.
+ *
  * Versions never mix: the parts of a split range must all have one version, and are fetched again otherwise (a
  * pinned read returns DP_STALE instead). Before it reads a range of more than RANGES_BLIND_MAX bytes, ranges_read
  * looks up the object's size in a separate round, so that a damaged length does not make it allocate that much
@@ -17,6 +20,7 @@
 enum {
     RANGES_MERGE_GAP = 64 << 10,
     RANGES_SPLIT_AT = 8 << 20,
+    RANGES_SPARSE_GAP = 8 << 10,
     RANGES_BLIND_MAX = 64 << 20,
     RANGES_TO_END_MAX = 1 << 30 /* maximum bytes of a fetch to the object's end */
 };

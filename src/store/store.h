@@ -48,7 +48,9 @@ struct store_read_req {
     /* Without `pinned`: nobody ever overwrites the object, so a cache may keep its ranges, and answer with them. */
     bool immutable;
     bool if_changed; /* with `pinned`: return DP_OK and no bytes when unchanged */
-    bool clip;       /* cut a range at the object's end; false: a range past the end is DP_INVALID */
+    /* One of many small ranges that lie apart: a remote store reads smaller gaps beside it (store/ranges.h). */
+    bool sparse;
+    bool clip; /* cut a range at the object's end; false: a range past the end is DP_INVALID */
     /* out */
     enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
     struct dp_error error;

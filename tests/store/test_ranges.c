@@ -252,6 +252,40 @@ static void test_ranges_limits_of_options(void **state)
     assert_int_equal(range_limits_of(&bad, &f->limits, &error), DP_INVALID);
 }
 
+/* Reads `count` sparse ranges of 10 bytes: `wide` of the gaps are `wider` bytes, the others, behind them, `narrow`. Checks how
+ * many requests the store gets. */
+static void expect_sparse(struct fixture *f, size_t count, size_t wide, uint64_t wider, uint64_t narrow,
+                          size_t requests)
+{
+    enum { LEN = 10 };
+    uint64_t at = 0;
+    struct store_read_req *reqs = calloc(count, sizeof *reqs);
+    uint8_t *bytes = calloc(1, count * (wider + LEN));
+    for (size_t i = 0; i < count; i++) {
+        reqs[i] = range("large", at, LEN);
+        reqs[i].sparse = true;
+        at += LEN + (i < wide ? wider : narrow);
+    }
+    put(f, "large", span_of(bytes, count * (wider + LEN)));
+    assert_int_equal(read_all(f, reqs, count), DP_OK);
+    assert_int_equal(f->asked_count, requests);
+    assert_int_equal(f->rounds, 1);
+    store_read_release(reqs, count);
+    free(reqs);
+    free(bytes);
+}
+
+static void test_ranges_that_are_sparse_merge_over_small_gaps(void **state)
+{
+    struct fixture *f = *state;
+    f->limits = (struct range_limits){RANGES_MERGE_GAP, RANGES_SPLIT_AT};
+    expect_sparse(f, 40, 20, RANGES_SPARSE_GAP + 1, RANGES_SPARSE_GAP, 21);
+    f->limits.merge_gap = 5;
+    expect_sparse(f, 4, 2, 6, 5, 3);
+    f->limits.merge_gap = UINT64_MAX;
+    expect_sparse(f, 4, 2, 1, 0, 4);
+}
+
 static uint32_t next_random(uint32_t *seed)
 {
     *seed = *seed * 1664525u + 1013904223u;
@@ -520,6 +554,7 @@ int main(void)
         CASE(test_ranges_split_when_long),
         CASE(test_ranges_neither_merge_nor_split_when_told),
         CASE(test_ranges_limits_of_options),
+        CASE(test_ranges_that_are_sparse_merge_over_small_gaps),
         CASE(test_ranges_deliver_the_asked_bytes),
         CASE(test_ranges_to_the_end),
         CASE(test_ranges_past_the_end),
