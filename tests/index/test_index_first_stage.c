@@ -82,6 +82,29 @@ static void test_index_first_stage_reads_few_bytes_in_two_rounds(void **state)
     index_close(reader);
 }
 
+/* One budget of rows holds for all segments: a query reads a part of their codes, and finds the nearest rows. */
+static void test_index_first_stage_shares_a_budget_over_segments(void **state)
+{
+    enum { WIDE = 1024, EACH = 2600, SEGMENTS = 3 };
+    struct world *w = wide_world(state, INDEX_COSINE);
+    w->dim = WIDE;
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        fixture_must_load(w, "rows", i * EACH, (i + 1) * EACH, 0);
+    const struct expected e = {SEGMENTS * EACH, 0, 0, 0, 0};
+    struct index_reader *reader = fixture_open(w, "rows");
+    world_reset(w);
+    double recall = fixture_check_answers(w, reader, &e, QUERIES, K, 0);
+    const uint64_t codes = (uint64_t)SEGMENTS * EACH * (WIDE / 8 + 8);
+    const uint64_t vectors = UINT64_C(80) * segment_vector_len(WIDE);
+    const uint64_t bytes = w->call.cost.bytes / QUERIES;
+    printf("recall %.3f, %" PRIu64 " bytes, all codes have %" PRIu64 "\n", recall, bytes, codes);
+    assert_true(recall >= 0.95);
+    assert_int_equal(w->call.cost.rounds, 2 * QUERIES);
+    /* The budget is 5.4 / sqrt(2 sqrt(7800)) * 3^0.2 = 51 % of the codes; the last list may exceed it. */
+    assert_in_range(bytes, codes / 2 + vectors, codes * 55 / 100 + vectors + (32 << 10));
+    index_close(reader);
+}
+
 static void test_index_first_stage_is_for_segments_with_many_vectors(void **state)
 {
     struct world *w = wide_world(state, INDEX_COSINE);
@@ -163,6 +186,7 @@ int main(void)
         IN_MEMORY(test_index_first_stage_finds_the_nearest_rows_by_distance),
         IN_MEMORY(test_index_first_stage_finds_rows_with_windows),
         IN_MEMORY(test_index_first_stage_reads_few_bytes_in_two_rounds),
+        IN_MEMORY(test_index_first_stage_shares_a_budget_over_segments),
         IN_MEMORY(test_index_first_stage_is_for_segments_with_many_vectors),
         IN_MEMORY(test_index_first_stage_notices_changed_codes),
     };

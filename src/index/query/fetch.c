@@ -17,7 +17,8 @@ static size_t ask_dpr(struct round *round, const struct segment *segment, uint64
     const struct store_read_req req = {.key = object_key_span(&segment->dpr_key),
                                        .offset = offset,
                                        .len = (int64_t)len,
-                                       .pinned = &segment->dpr_version};
+                                       .pinned = &segment->dpr_version,
+                                       .sparse = true};
     return round_ask(round, &req);
 }
 

@@ -1,8 +1,8 @@
 /* query/score.c: the first half of a query: finds the candidates.
  *
- * In each segment, it reads, verifies and scans the nprobe lists nearest to the query: their codes of one bit, if the
- * segment has such codes and the query does not set nprobe; else those of the .ivf. Codes of one bit say less, so
- * more rows are candidates then. The scan skips rows that are
+ * It reads, verifies and scans the lists that probe.c chooses: their codes of one bit, if the segment has such codes
+ * and the query does not set nprobe; else those of the .ivf. Codes of one bit say less, so more rows are candidates
+ * then. The scan skips rows that are
  * deleted or that the log has replaced. It may find a row with several windows several times; the row's best window counts. When such duplicates
  * took the places of other rows, it scans the lists, which are in memory, again with more room.
  *
@@ -12,44 +12,27 @@
 #include "index/query/query.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "faiss/probe.h"
+#include "index/query/probe.h"
 #include "os/clock.h"
 
 enum {
     OVERSAMPLE = 2,       /* candidates for each row of the answer */
     OVERSAMPLE_MORE = 10, /* candidates that a query has beyond these */
-    /* With codes of one bit: FIRST_FACTOR candidates for each row of the answer, and FIRST_MORE beyond these; but no
-     * more than OVERSAMPLE and FIRST_MOST, and at least FIRST_LEAST. */
-    FIRST_FACTOR = 8,
+    /* With codes of one bit: FIRST_FACTOR candidates for each row of the answer, or FIRST_FACTOR_NARROW for vectors of fewer
+     * than FIRST_WIDE dimensions, whose estimates have larger errors, and FIRST_MORE beyond these; but no more than OVERSAMPLE
+     * and FIRST_MOST. For an answer of FIRST_ROWS rows and fewer as many as for FIRST_ROWS. */
+    FIRST_FACTOR = 6,
+    FIRST_FACTOR_NARROW = 8,
+    FIRST_WIDE = 256,
     FIRST_MORE = 20,
     FIRST_MOST = 620,
-    FIRST_LEAST = 100,
-    FIRST_WHOLE = 1 << 20, /* if a segment's codes of one bit have at most this many bytes, a query reads all */
-    ROOM_FACTOR = 4,       /* candidates in memory for each final candidate */
-    /* Vectors of live rows that a segment's probed lists should hold for each row of the answer. */
-    PROBED_FACTOR = 4
-};
-static const double NPROBE_ROOTS = 4.5;
-
-uint32_t query_default_nprobe(uint32_t nlist)
-{
-    /* The more lists there are, the smaller the share of lists that a query must read: 4.5 square roots. */
-    double nprobe = ceil(NPROBE_ROOTS * sqrt((double)nlist));
-    return nprobe < (double)nlist ? (uint32_t)nprobe : nlist;
-}
-
-/* Probed lists of one segment: all of them, or the part that one round reads. */
-struct probe {
-    uint32_t *lists; /* [count] */
-    size_t *reads;   /* [count]: handles of the reads of the lists */
-    size_t count;
-    bool hidden; /* the segment does not count, so it has no probed list */
-    bool first;  /* the query reads codes of one bit */
+    FIRST_ROWS = 10,
+    ROOM_FACTOR = 4 /* candidates in memory for each final candidate */
 };
 
 /* A place among all probed lists: a segment, and a position in its probe.lists. */
@@ -70,44 +53,6 @@ struct scoring {
     bool split; /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
-/* Returns how many vectors a segment's probed lists must hold. If the lists hold the same share of deleted rows as the
- * whole segment, PROBED_FACTOR vectors of live rows are left for each row of the answer. */
-static double needed_vectors(const struct manifest_segment *listed, uint32_t top_k)
-{
-    double live = (double)(listed->rows - listed->deleted_rows);
-    return live > 0 ? (double)PROBED_FACTOR * top_k * (double)listed->rows / live : 0;
-}
-
-/* Chooses the lists of segment i. If the query gives nprobe, chooses that many. Else begins with the default number, and
- * doubles it until the lists hold needed_vectors() vectors or all lists are chosen. */
-static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe *probe)
-{
-    const struct segment *segment = run->snapshot->segments[i].segment;
-    const double needed = needed_vectors(&run->snapshot->manifest.segments[i], run->query->top_k);
-    uint32_t nlist = segment->hot.nlist;
-    uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
-    probe->first = segment->first_codes && !run->query->nprobe;
-    if (probe->first)
-        nprobe += nprobe / 2; /* lists are cheap, and the codes lose some recall themselves */
-    if (probe->first && segment_section(&segment->hot, SECTION_FIRST_CODES)->len <= FIRST_WHOLE)
-        nprobe = nlist;
-    for (;; nprobe *= 2) {
-        uint64_t held = 0;
-        nprobe = nprobe < nlist ? nprobe : nlist;
-        probe->lists = arena_array(run->call->arena, nprobe, sizeof *probe->lists);
-        if (!probe->lists)
-            return call_nomem(run->call, "a query");
-        enum dp_status status =
-            faiss_ivf_probe(segment->ivf, run->vector, nprobe, probe->lists, &probe->count, &run->call->error);
-        if (status)
-            return status;
-        for (size_t p = 0; p < probe->count; p++)
-            held += faiss_ivf_list_range(segment->ivf, probe->lists[p]).count;
-        if (run->query->nprobe || nprobe == nlist || (double)held >= needed)
-            return DP_OK;
-    }
-}
-
 /* Notes which segments do not count now, because their load is not attached. */
 static void note_hidden(struct scoring *sc)
 {
@@ -127,28 +72,14 @@ static enum dp_status plan_probes(struct scoring *sc)
     if (!sc->probes)
         return call_nomem(run->call, "a query");
     note_hidden(sc);
-    for (size_t i = 0; i < s->manifest.segment_count; i++) {
-        const struct segment *segment = s->segments[i].segment;
-        struct probe *probe = &sc->probes[i];
-        if (!segment->ivf || probe->hidden)
-            continue; /* no row has a vector, or no row counts */
-        enum dp_status status = choose_lists(run, i, probe);
-        if (status)
-            return status;
+    enum dp_status status = probe_choose(run, sc->probes);
+    for (size_t i = 0; i < s->manifest.segment_count && status == DP_OK; i++) {
+        const struct probe *probe = &sc->probes[i];
+        for (size_t p = 0; p < probe->count; p++)
+            sc->entries += faiss_ivf_list_range(s->segments[i].segment->ivf, probe->lists[p]).count;
         sc->first = sc->first || probe->first;
-        probe->reads = arena_array(run->call->arena, probe->count, sizeof *probe->reads);
-        if (!probe->reads)
-            return call_nomem(run->call, "a query");
-        size_t kept = 0;
-        for (size_t p = 0; p < probe->count; p++) {
-            struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[p]);
-            sc->entries += range.count;
-            if (range.len)
-                probe->lists[kept++] = probe->lists[p];
-        }
-        probe->count = kept;
     }
-    return DP_OK;
+    return status;
 }
 
 /* Returns the range of a probed list. */
@@ -160,7 +91,8 @@ static struct store_read_req list_request(const struct segment *segment, const s
         return (struct store_read_req){.key = object_key_span(&segment->dpr_key),
                                        .offset = offsets[list],
                                        .len = (int64_t)(offsets[list + 1] - offsets[list]),
-                                       .pinned = &segment->dpr_version};
+                                       .pinned = &segment->dpr_version,
+                                       .sparse = true};
     }
     struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, list);
     return (struct store_read_req){.key = object_key_span(&segment->ivf_key),
@@ -397,9 +329,10 @@ static enum dp_status make_candidate_room(struct scoring *sc)
     const size_t k = run->query->top_k;
     sc->want = k * OVERSAMPLE + OVERSAMPLE_MORE;
     if (sc->first) {
-        size_t many = k * FIRST_FACTOR + FIRST_MORE, most = k * OVERSAMPLE + FIRST_MOST;
-        many = many < most ? many : most;
-        sc->want = many > FIRST_LEAST ? many : FIRST_LEAST;
+        size_t rows = k > FIRST_ROWS ? k : FIRST_ROWS;
+        size_t factor = run->query->dim < FIRST_WIDE ? FIRST_FACTOR_NARROW : FIRST_FACTOR;
+        size_t many = rows * factor + FIRST_MORE, most = rows * OVERSAMPLE + FIRST_MOST;
+        sc->want = many < most ? many : most;
     }
     sc->room = sc->want * ROOM_FACTOR;
     if (sc->room > sc->entries)

@@ -1,0 +1,23 @@
+/* index/query/probe.h: chooses the lists that a query reads. */
+#ifndef INDEX_PROBE_H
+#define INDEX_PROBE_H
+
+#include "index/query/query.h"
+
+/* Probed lists of one segment: all of them, or the part that one round reads. None is empty. */
+struct probe {
+    uint32_t *lists; /* [count], the nearest first */
+    size_t *reads;   /* [count]: handles of the reads of the lists */
+    size_t count;
+    bool hidden; /* the segment does not count, so it has no probed list */
+    bool first;  /* the query reads codes of one bit */
+};
+
+/* Chooses the lists of all segments: sets all of probes[segments] but `hidden`, which the caller has set.
+ *
+ *   codes of one bit, unless the query gives nprobe: one budget of vectors for all segments that have such codes. The
+ *             nearest lists of them all share it. If the codes are few bytes, all of them
+ *   else      for each segment as many lists as the query gives, or query_default_nprobe() */
+enum dp_status probe_choose(struct query_run *run, struct probe *probes);
+
+#endif
