@@ -175,7 +175,12 @@ static bool is_of_live(const struct collection *c, const struct parsed_name *obj
            ulid_equal(&c->manifest.incarnation, &object->incarnation);
 }
 
-/* Returns whether the latest manifest has let the object go. */
+/* Returns whether the latest manifest has let the object go.
+ *
+ * The horizon covers each object found that the manifest did not need when plan_swap() looked. An object above it was needed
+ * then, and had not been needed before the listing: so a swap listed it, and another took it away since. An object is listed by
+ * one swap only, so nobody will list it again, and it could go as well. The test of the horizon makes a rule of what follows from
+ * the others. */
 static bool is_let_go(const struct collection *c, const struct parsed_name *object)
 {
     if (!c->exists)
