@@ -22,6 +22,8 @@ enum transfer_field {
     HEAD_FIELDS
 };
 
+enum { FINGERPRINT_LEN = 64 };
+
 static const char *const head_names[HEAD_FIELDS] = {"dipper_export", "namespace",   "rows",  "distance_metric",
                                                     "model",         "fingerprint", "schema"};
 
@@ -110,6 +112,31 @@ static enum dp_status declare_schema(struct head_parse *p, struct dp_error *erro
     return status;
 }
 
+static bool is_fingerprint(struct span text)
+{
+    bool is = text.len == FINGERPRINT_LEN;
+    for (size_t i = 0; i < text.len && is; i++)
+        is = (text.data[i] >= '0' && text.data[i] <= '9') || (text.data[i] >= 'a' && text.data[i] <= 'f');
+    return is;
+}
+
+/* Checks that the head names a model as an export does: with its fingerprint, and only where rows have vectors. */
+static enum dp_status check_model(const struct head_parse *p, struct dp_error *error)
+{
+    const struct index_vectors *v = &p->head->vectors;
+    if (!p->seen[HEAD_MODEL] && !p->seen[HEAD_FINGERPRINT])
+        return DP_OK;
+    if (v->model.len == 0 || !is_fingerprint(v->fingerprint))
+        return dp_fail(
+            error, DP_INVALID,
+            "the head must have both \"model\" and \"fingerprint\", %d hexadecimal digits in lower case, or "
+            "neither",
+            FINGERPRINT_LEN);
+    if (v->dim == 0)
+        return dp_fail(error, DP_INVALID, "the head names a model, but the schema has no \"vector\"");
+    return DP_OK;
+}
+
 enum dp_status transfer_parse_head(struct span line, struct arena *arena, struct transfer_head *head,
                                    struct dp_error *error)
 {
@@ -128,7 +155,8 @@ enum dp_status transfer_parse_head(struct span line, struct arena *arena, struct
     if (!p.seen[HEAD_SCHEMA] || !p.seen[HEAD_METRIC])
         return dp_fail(error, DP_INVALID, "the head lacks \"%s\"",
                        p.seen[HEAD_SCHEMA] ? "distance_metric" : "schema");
-    return declare_schema(&p, error);
+    enum dp_status status = declare_schema(&p, error);
+    return status == DP_OK ? check_model(&p, error) : status;
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 """`dipper namespace export` and `import`: a namespace as a file, whole, and back."""
 import base64
 import json
+import re
 import struct
 
 import pytest
@@ -97,6 +98,9 @@ def test_a_file_made_by_hand_is_imported(run, rows, tmp_path):
     (lambda text: text.replace('"dipper_export":1', '"dipper_export":2'), "line 1: this version reads exports"),
     (lambda text: text.replace('"n":2', '"n":"two"'), "line 3: id 2: attribute \"n\" has type int"),
     (lambda text: text.replace('1,"vector":"', '1,"vector":"AAAA', 1), "must be base 64 of 384"),
+    (lambda text: text.replace('"model":"all-MiniLM-L6-v2",', ""), "must have both"),
+    (lambda text: re.sub('"fingerprint":"[^"]*",', "", text), "must have both"),
+    (lambda text: re.sub('"fingerprint":"[^"]*"', '"fingerprint":"mine"', text), "must have both"),
     (lambda text: "", "the file is empty"),
 ])
 def test_a_damaged_file_makes_no_namespace(run, rows, tmp_path, change, complaint):
