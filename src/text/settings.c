@@ -5,8 +5,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/buffer.h"
-#include "base/checksum.h"
 #include "base/json.h"
 #include "text/stop_words.h"
 
@@ -106,8 +104,14 @@ enum dp_status text_settings_parse(struct span option, struct text_settings *out
     return status;
 }
 
-/* Appends the stems of the language's stop words: they show which stemmer is linked. */
-static void put_stems(struct buffer *out, enum text_language language)
+/* Adds a byte to a hash by FNV-1a, which needs no memory: a failed allocation must not look like other settings. */
+static uint64_t hash_byte(uint64_t hash, uint8_t byte)
+{
+    return (hash ^ byte) * UINT64_C(0x100000001b3);
+}
+
+/* Adds the stems of the language's stop words: they show which stemmer is linked. */
+static uint64_t hash_stems(uint64_t hash, enum text_language language)
 {
     struct sb_stemmer *stemmer = sb_stemmer_new(languages[language], NULL);
     const struct stop_words *probes =
@@ -115,27 +119,22 @@ static void put_stems(struct buffer *out, enum text_language language)
     for (size_t i = 0; i < probes->count && stemmer; i++) {
         const char *word = probes->words[i];
         const sb_symbol *stem = sb_stemmer_stem(stemmer, (const sb_symbol *)word, (int)strlen(word));
-        if (stem)
-            buffer_append(out, span_of(stem, (size_t)sb_stemmer_length(stemmer)));
-        buffer_u8(out, 0);
+        for (int c = 0; stem && c < sb_stemmer_length(stemmer); c++)
+            hash = hash_byte(hash, stem[c]);
+        hash = hash_byte(hash, 0);
     }
     sb_stemmer_delete(stemmer);
+    return hash;
 }
 
 uint64_t text_settings_hash(const struct text_settings *s)
 {
-    struct buffer bytes;
-    buffer_init(&bytes, OPTION_ARENA_MAX);
-    buffer_u8(&bytes,
-              1); /* the version of the analysis itself: it changes when analyzer.c cuts texts differently */
-    buffer_u8(&bytes, (uint8_t)s->tokenizer);
-    buffer_u8(&bytes, (uint8_t)(s->stemming || s->remove_stopwords ? s->language : 0));
-    buffer_u8(&bytes,
-              (uint8_t)(s->stemming | s->remove_stopwords << 1 | s->case_sensitive << 2 | s->ascii_folding << 3));
-    buffer_u8(&bytes, (uint8_t)s->max_token_length);
-    if (s->stemming)
-        put_stems(&bytes, s->language);
-    uint64_t hash = checksum64(buffer_span(&bytes));
-    buffer_deinit(&bytes);
-    return hash;
+    /* the version of the analysis itself: it changes when analyzer.c cuts texts differently */
+    uint64_t hash = hash_byte(UINT64_C(0xcbf29ce484222325), 1);
+    hash = hash_byte(hash, (uint8_t)s->tokenizer);
+    hash = hash_byte(hash, (uint8_t)(s->stemming || s->remove_stopwords ? s->language : 0));
+    hash = hash_byte(
+        hash, (uint8_t)(s->stemming | s->remove_stopwords << 1 | s->case_sensitive << 2 | s->ascii_folding << 3));
+    hash = hash_byte(hash, (uint8_t)s->max_token_length);
+    return s->stemming ? hash_stems(hash, s->language) : hash;
 }
