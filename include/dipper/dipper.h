@@ -322,6 +322,25 @@ struct dp_namespace_options {
     bool create;
 };
 
+/* What orders the rows of an answer. */
+enum dp_rank {
+    DP_RANK_DEFAULT = 0, /* by meaning */
+    DP_RANK_MEANING = 1, /* the distance to the text's vector, or to the vector */
+    /* BM25 of the attribute "text", whose schema must say "full_text_search". Rows without any of the words are left out. A
+     * row's dist is its score, and larger is better. Needs a text, but no model. */
+    DP_RANK_WORDS = 2,
+    /* Both rankings, fused. A row's dist is its score, and larger is better. Needs a text. */
+    DP_RANK_HYBRID = 3
+};
+
+/* How DP_RANK_HYBRID makes one ranking of two. */
+enum dp_fusion {
+    DP_FUSION_RRF = 0, /* by the ranks: the sum of 1 / (60 + rank) */
+    /* By the scores, each from 0 to 1: the cosine, and BM25 as a share of the largest. A row that only one ranking has gets 0
+     * for the other. */
+    DP_FUSION_CONVEX = 1
+};
+
 /* A query of a namespace: a text with its model, or a vector. */
 struct dp_query {
     size_t size;
@@ -332,10 +351,16 @@ struct dp_query {
     const float *vector;    /* float vector[dim] */
     size_t dim;
     size_t k; /* rows to find, at least 1 */
+    enum dp_rank rank;
+    enum dp_fusion fusion;
+    double
+        words_share; /* share of the words in a hybrid score, below 1; 0: 0.5 with DP_FUSION_RRF, 0.3 with DP_FUSION_CONVEX */
+    /* A filter as JSON, as in docs/http-api.md: "[\"year\", \"Gt\", 2000]". Only rows that match are found. NULL: none. */
+    const char *filters;
 };
 
-/* Finds the rows nearest to a text or a vector. Further errors: DP_INVALID (neither text nor vector, or a text
- * while neither the query nor the namespace has a model). */
+/* Finds the rows nearest to a text or a vector, or those with its words. Further errors: DP_INVALID (neither text nor vector, a
+ * text while neither the query nor the namespace has a model, a filter, an attribute "text" without words). */
 DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct dp_query *query,
                                          struct dp_results **out, struct dp_error *error);
 

@@ -10,6 +10,9 @@ from ._forms import Cost, Path, place, vectors, whole, yes_or_no
 from .embedder import Embedder
 from .errors import UnsupportedError
 
+_RANKS = {None: 0, "meaning": 1, "words": 2, "hybrid": 3}
+_FUSIONS = {"rrf": 0, "convex": 1}
+
 Filter = Sequence[Any]  # ("year", "Gt", 2000), ("And", [filter, filter]), …
 
 
@@ -17,7 +20,8 @@ class Row(NamedTuple):
     """A row of an answer."""
 
     id: Union[int, str]
-    dist: Optional[float]  # 1 - cosine, or the squared distance; None in the order of an attribute
+    # 1 - cosine, or the squared distance; None in the order of an attribute; a score, largest first, by words and by both
+    dist: Optional[float]
     attributes: Dict[str, Any]
 
 
@@ -230,31 +234,47 @@ class Namespace:
         filters: Optional[Filter] = None,
         order: Optional[Tuple[str, str]] = None,
         exact: bool = False,
+        rank: Optional[str] = None,
+        fusion: str = "rrf",
+        words_share: Optional[float] = None,
         timeout: Optional[float] = None,
     ) -> Rows:
         """Finds the k rows nearest to a text, or to a vector float32[d]. The query sees every load and every write that ended
         before it began.
 
-        filters  only rows that match: ("year", "Gt", 2000), ("And", [filter, filter]), ("Not", filter), …
-        order    in place of `what`: ("year", "desc"), or "asc"
-        exact    compare every vector
-        With any of these the query looks at every row, and the namespace may have at most 1,000,000 rows.
+        filters      only rows that match: ("year", "Gt", 2000), ("And", [filter, filter]), ("Not", filter), …
+        order        in place of `what`: ("year", "desc"), or "asc"
+        exact        compare every vector
+        rank         "meaning" (default): by distance; "words": by BM25 of the attribute "text", which needs full_text_search;
+                     "hybrid": both rankings, fused. By words and by both, `what` is a text, and Row.dist is a score
+        fusion       of "hybrid": "rrf" counts ranks, "convex" counts scores
+        words_share  of "hybrid": the words' share of the score, between 0 and 1; None: 0.5 by ranks, 0.3 by scores
+        With filters, order, exact or words the query looks at every row, and the namespace may have at most 1,000,000 rows.
         """
         k = whole(k, "k", 1)
         if what is None and order is None:
             raise TypeError("what is None: give a text, a vector, or an order")
         if what is not None and order is not None:
             raise TypeError("what and order are both given: give one of them")
+        if rank not in _RANKS:
+            raise ValueError(f"rank is {rank!r}: it must be 'meaning', 'words' or 'hybrid'")
+        if fusion not in _FUSIONS:
+            raise ValueError(f"fusion is {fusion!r}: it must be 'rrf' or 'convex'")
         if what is not None and not isinstance(what, str):
             what = _one_vector(what)
-        if filters is None and order is None and not yes_or_no(exact, "exact"):
-            model = self.embedder._handle if isinstance(what, str) else None
-            found, cost = self._open(timeout).query(model, what, k, timeout)
+        words = rank in ("words", "hybrid")
+        if words and (not isinstance(what, str) or yes_or_no(exact, "exact")):
+            raise TypeError(f"rank={rank!r} is for a text, without order and exact")
+        if words or (filters is None and order is None and not yes_or_no(exact, "exact")):
+            model = self.embedder._handle if isinstance(what, str) and rank != "words" else None
+            share = 0.0 if words_share is None else _share(words_share)
+            found, cost = self._open(timeout).query(model, what, k, _RANKS[rank], _FUSIONS[fusion], share,
+                                                    _rows.printed(filters) if filters else None, timeout)
             return _answer((Row(id, dist, json.loads(attributes)) for id, dist, attributes in found), cost)
-        rank: Any = order
+        by: Any = order
         if what is not None:
-            rank = ("vector", "kNN" if exact else "ANN", ("Embed", what) if isinstance(what, str) else _rows.encoded(what))
-        body = _rows.printed({"rank_by": rank, "filters": filters or None, "top_k": k, "exclude_attributes": ["vector"]})
+            by = ("vector", "kNN" if exact else "ANN", ("Embed", what) if isinstance(what, str) else _rows.encoded(what))
+        body = _rows.printed({"rank_by": by, "filters": filters or None, "top_k": k, "exclude_attributes": ["vector"]})
         said = json.loads(self._open(timeout, embeds=isinstance(what, str)).ask(body, timeout))
         spent = said["performance"]
         return _answer((Row(row.pop("id"), row.pop("$dist", None), row) for row in said["rows"]),
@@ -292,6 +312,14 @@ class Namespace:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+def _share(number):
+    """A share between 0 and 1, as a float."""
+    share = float(number)
+    if not 0 < share < 1:
+        raise ValueError(f"words_share is {number!r}: it must be between 0 and 1")
+    return share
 
 
 def _embeds(schema):

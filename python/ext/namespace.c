@@ -129,34 +129,48 @@ static PyObject *py_namespace_run_query(struct namespace_object *self, struct dp
     return answer;
 }
 
-/* query(model | None, str | float32[dim], k, timeout) */
+/* Reads what is asked for, and how: args[1] to args[6] of query(). */
+static bool read_query(PyObject *const *args, struct dp_query *query, struct array *vector)
+{
+    Py_ssize_t length;
+    size_t rank, fusion;
+
+    if (!size_argument(args[2], "k", &query->k) || !size_argument(args[3], "rank", &rank) ||
+        !size_argument(args[4], "fusion", &fusion))
+        return false;
+    query->rank = (enum dp_rank)rank;
+    query->fusion = (enum dp_fusion)fusion;
+    query->words_share = PyFloat_AsDouble(args[5]);
+    if (PyErr_Occurred() || (args[6] != Py_None && !text_argument(args[6], "filters", &query->filters)))
+        return false;
+    if (PyUnicode_Check(args[1])) {
+        query->text = PyUnicode_AsUTF8AndSize(args[1], &length);
+        query->text_len = (size_t)length;
+        return query->text != NULL;
+    }
+    if (!array_borrow(vector, args[1], sizeof(float), false, false, "the vector"))
+        return false;
+    query->vector = vector->data;
+    query->dim = vector->count;
+    return true;
+}
+
+/* query(model | None, str | float32[dim], k, rank, fusion, words_share, filters | None, timeout) */
 static PyObject *py_namespace_query(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct namespace_object *self = (struct namespace_object *)object;
     struct dp_query query = {.size = sizeof query};
     struct array vector = {.held = false};
     PyObject *answer = NULL;
-    Py_ssize_t length;
 
-    if (!has_arguments(given, 4, "query") || !size_argument(args[2], "k", &query.k))
+    if (!has_arguments(given, 8, "query"))
         return NULL;
-    if (PyUnicode_Check(args[1])) {
-        query.text = PyUnicode_AsUTF8AndSize(args[1], &length);
-        query.text_len = (size_t)length;
-        if (!query.text)
-            return NULL;
-    } else {
-        if (!array_borrow(&vector, args[1], sizeof(float), false, false, "the vector"))
-            return NULL;
-        query.vector = vector.data;
-        query.dim = vector.count;
-    }
-    if (handle_enter(&self->handle, "this namespace")) {
+    if (read_query(args, &query, &vector) && handle_enter(&self->handle, "this namespace")) {
         bool needs_model = args[0] != Py_None;
         if (needs_model)
             query.model = model_enter(args[0]);
         if (!needs_model || query.model)
-            answer = py_namespace_run_query(self, &query, args[3]);
+            answer = py_namespace_run_query(self, &query, args[7]);
         if (query.model)
             model_leave(args[0]);
         if (handle_leave(&self->handle))

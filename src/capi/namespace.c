@@ -18,6 +18,7 @@
 #include "capi/runtime.h"
 #include "os/clock.h"
 #include "service/ingest.h"
+#include "service/search.h"
 #include "service/store_settings.h"
 
 /* ---- loading ---------------------------------------------------------------------------------------- */
@@ -199,15 +200,48 @@ static enum dp_status prepare_query(struct call *call, const struct dp_namespace
 {
     struct service_model model;
 
+    if (asked->rank < DP_RANK_DEFAULT || asked->rank > DP_RANK_HYBRID || asked->fusion < DP_FUSION_RRF ||
+        asked->fusion > DP_FUSION_CONVEX)
+        return call_fail(call, DP_INVALID, "rank %d or fusion %d is unknown", (int)asked->rank,
+                         (int)asked->fusion);
+    if (!asked->text && (asked->rank == DP_RANK_WORDS || asked->rank == DP_RANK_HYBRID))
+        return call_fail(call, DP_INVALID, "a query by words needs a text");
+    if (asked->filters)
+        request->filters = span_str(asked->filters);
+    if (asked->text)
+        request->text = asked->text_len ? span_of(asked->text, asked->text_len) : span_str(asked->text);
+    if (asked->rank == DP_RANK_WORDS)
+        return DP_OK;
     if (asked->text && asked->model)
         return embed_query_text(call, asked, &request->rows);
     if (asked->text && !service_model(ns->service, &model))
         return call_fail(call, DP_INVALID, "a query by text needs a model to embed it");
     if (!asked->text && !asked->vector)
         return call_fail(call, DP_INVALID, "there is nothing to search for: neither text nor vector");
-    if (asked->text)
-        request->text = asked->text_len ? span_of(asked->text, asked->text_len) : span_str(asked->text);
     return DP_OK;
+}
+
+/* Searches, and copies the rows. */
+static enum dp_status run_search(struct dp_results *results, struct dp_namespace *ns, const struct dp_query *asked,
+                                 struct query_request *request)
+{
+    static const enum search_rank ranks[] = {[DP_RANK_DEFAULT] = SEARCH_DEFAULT,
+                                             [DP_RANK_MEANING] = SEARCH_MEANING,
+                                             [DP_RANK_WORDS] = SEARCH_WORDS,
+                                             [DP_RANK_HYBRID] = SEARCH_HYBRID};
+    struct call *call = &results->c.call;
+    struct query_response response;
+    enum dp_status status = prepare_query(call, ns, asked, request);
+    if (status)
+        return status;
+    const struct search_options how = {.rank = ranks[asked->rank],
+                                       .fusion = asked->fusion == DP_FUSION_CONVEX ? FUSION_CONVEX : FUSION_RRF,
+                                       .words_share = asked->words_share};
+    status = service_search(call, ns->service, request, &how, &response);
+    if (status)
+        return status;
+    results->answer = response.answer;
+    return copy_rows(results);
 }
 
 static enum dp_status search_namespace(struct dp_namespace *ns, const struct dp_query *asked,
@@ -219,21 +253,12 @@ static enum dp_status search_namespace(struct dp_namespace *ns, const struct dp_
                                              .top_k = asked->k > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->k,
                                              .all_attributes = true}};
     struct dp_results *results = mem_calloc(1, sizeof *results);
-    struct call *call = results ? &results->c.call : NULL;
-    struct query_response response;
     int64_t began_ns = os_now_ns();
-    enum dp_status status = DP_OK;
 
     if (!results)
         return dp_fail_nomem(error, "the results");
     capi_begin(&results->c, &asked->limits, CAPI_ROWS_ARENA_MAX);
-    status = prepare_query(call, ns, asked, &request);
-    if (status == DP_OK)
-        status = service_query(call, ns->service, &request, &response);
-    if (status == DP_OK) {
-        results->answer = response.answer;
-        status = copy_rows(results);
-    }
+    enum dp_status status = run_search(results, ns, asked, &request);
     results->ms = (double)(os_now_ns() - began_ns) * 1e-6;
     if (status == DP_OK) {
         capi_unlimit(&results->c);

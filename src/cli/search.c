@@ -16,16 +16,16 @@
 
 enum { ARENA_MAX = 256 << 20, QUERY_MAX = 1 << 20, OUTPUT_MAX = 256 << 20, SHOWN_WIDTH = 100 };
 
-struct search_options {
-    const char *queries, *rank;
-    uint64_t k, nprobe;
+struct search_given {
+    const char *queries, *rank, *fusion;
+    uint64_t k, nprobe, words_percent;
     bool json;
 };
 
 struct search_run {
     struct service *service;
     const struct query_request *query; /* search_words adds the text */
-    enum search_rank rank;
+    struct search_options how;
     bool json;
     struct buffer output;
 };
@@ -84,7 +84,7 @@ static void append_shown(struct buffer *out, struct span text)
 static void write_rows_text(struct search_run *run, struct call *call, struct span words,
                             const struct query_response *response)
 {
-    const bool scored = run->rank != SEARCH_MEANING;
+    const bool scored = run->how.rank != SEARCH_MEANING;
     const bool cosine = !scored && response->answer.metric == INDEX_COSINE;
     struct buffer *out = &run->output;
 
@@ -104,7 +104,7 @@ static void write_rows_text(struct search_run *run, struct call *call, struct sp
             else
                 json_skip(&r);
         }
-        buffer_printf(out, "%3zu. %.*f  ", i + 1, run->rank == SEARCH_HYBRID ? 5 : 3,
+        buffer_printf(out, "%3zu. %.*f  ", i + 1, run->how.rank == SEARCH_HYBRID ? 5 : 3,
                       cosine ? 1 - (double)hit->dist : (double)hit->dist);
         if (hit->id.is_string)
             append_shown(out, hit->id.text);
@@ -130,7 +130,7 @@ static enum dp_status search_words(struct search_run *run, struct span words, st
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
-    status = service_search(&call, run->service, &request, run->rank, &response);
+    status = service_search(&call, run->service, &request, &run->how, &response);
     if (status == DP_OK) {
         if (run->json)
             status = write_rows_json(run, &call, &response);
@@ -172,15 +172,18 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
 
 static int run_search(const struct cli_args *args)
 {
-    const struct search_options *given = args->options;
+    const struct search_given *given = args->options;
     struct query_request query = {.rows.all_attributes = true,
                                   .namespace = span_str(args->position_count > 0 ? args->positions[0] : ""),
                                   .rows.top_k = (uint32_t)given->k,
                                   .rows.nprobe = (uint32_t)given->nprobe};
     struct search_run run = {.query = &query, .json = given->json};
     struct dp_error error = {0};
-    if (!search_rank_parse(given->rank, &run.rank))
+    if (!search_rank_parse(given->rank, &run.how.rank))
         return cli_usage(args, "--rank is '%s', not meaning, words or hybrid", given->rank);
+    if (!search_fusion_parse(given->fusion, &run.how.fusion))
+        return cli_usage(args, "--fusion is '%s', not rrf or convex", given->fusion);
+    run.how.words_share = (double)given->words_percent / 100;
     if (!given->queries && args->position_count > 2)
         return cli_usage(args, "too many arguments: put the words of the query in quotes");
     if (args->position_count != (given->queries ? 1 : 2))
@@ -198,17 +201,21 @@ static int run_search(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {"queries", CLI_TEXT, offsetof(struct search_options, queries), "FILE",
+    {"queries", CLI_TEXT, offsetof(struct search_given, queries), "FILE",
      .help = "one query per line (\"-\": standard input)"},
-    {"top-k", CLI_NUMBER, offsetof(struct search_options, k), "N", .min = 1, .max = INDEX_TOP_K_MAX, .letter = 'k',
+    {"top-k", CLI_NUMBER, offsetof(struct search_given, k), "N", .min = 1, .max = INDEX_TOP_K_MAX, .letter = 'k',
      .help = "how many rows (default: 10)"},
-    {"nprobe", CLI_NUMBER, offsetof(struct search_options, nprobe), "N", .max = UINT32_MAX,
+    {"nprobe", CLI_NUMBER, offsetof(struct search_given, nprobe), "N", .max = UINT32_MAX,
      .help = "how many lists to scan (default: by the size of the namespace)"},
-    {"rank", CLI_TEXT, offsetof(struct search_options, rank), "HOW",
+    {"rank", CLI_TEXT, offsetof(struct search_given, rank), "HOW",
      .help = "meaning (default), words (BM25) or hybrid (both)"},
-    {"json", CLI_FLAG, offsetof(struct search_options, json), .help = "one JSON line per query"},
+    {"fusion", CLI_TEXT, offsetof(struct search_given, fusion), "HOW",
+     .help = "how hybrid fuses: rrf (default; by ranks) or convex (by scores)"},
+    {"words-share", CLI_NUMBER, offsetof(struct search_given, words_percent), "PERCENT", .min = 1, .max = 99,
+     .help = "share of the words in a hybrid score (default: rrf 50, convex 30)"},
+    {"json", CLI_FLAG, offsetof(struct search_given, json), .help = "one JSON line per query"},
 };
-static const struct search_options defaults = {.rank = "meaning", .k = 10};
+static const struct search_given defaults = {.rank = "meaning", .fusion = "rrf", .k = 10};
 
 const struct cli_command cli_search_command = {
     .name = "search",

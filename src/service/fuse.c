@@ -39,7 +39,8 @@ static enum dp_status add_lane(struct call *call, const struct fuse_lane *from, 
             return status;
         if (!existing)
             rows[(*count)++] = (struct fuse_row){.fused = {.hit = from->hits[i], .lane = lane}, .key = copy};
-        rows[*place].fused.score += from->weight / (rank_constant + (double)(i + 1));
+        rows[*place].fused.score +=
+            from->scores ? from->weight * from->scores[i] : from->weight / (rank_constant + (double)(i + 1));
     }
     return DP_OK;
 }

@@ -1,7 +1,7 @@
-/* service/fuse.h: makes one ranking of several by reciprocal rank fusion.
+/* service/fuse.h: makes one ranking of several, by reciprocal rank fusion or by a convex combination of scores.
  *
- * A row scores Σ weight / (rank_constant + rank) over the lanes that have it, where the first row of a lane has rank 1.
- * The largest score comes first; id keys order rows of equal score.
+ * A row scores Σ weight / (rank_constant + rank) over the lanes that have it, where the first row of a lane has rank 1. A
+ * lane with scores gives weight · score in place of that. The largest sum comes first; id keys order rows of equal sums.
  */
 #ifndef SERVICE_FUSE_H
 #define SERVICE_FUSE_H
@@ -14,7 +14,8 @@ enum { FUSE_LANES_MAX = 16, FUSE_RANK_CONSTANT = 60 };
 struct fuse_lane {
     const struct index_hit *hits;
     size_t count;
-    double weight; /* more than 0 */
+    double weight;        /* more than 0 */
+    const double *scores; /* [count]; NULL: the ranks count */
 };
 
 struct fused_hit {

@@ -8,17 +8,39 @@
 
 enum { SCORE_ROOM = 64 * 1024 };
 
-bool search_rank_parse(const char *name, enum search_rank *out)
+static const double SHARE_OF_RANKS = 0.5, SHARE_OF_SCORES = 0.3;
+
+/* Finds a name among `count` names, some of which may be NULL. */
+static bool find_name(const char *const *names, size_t count, const char *name, size_t *out)
 {
-    static const char *const names[] = {
-        [SEARCH_MEANING] = "meaning", [SEARCH_WORDS] = "words", [SEARCH_HYBRID] = "hybrid"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (enum search_rank)i;
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] && strcmp(name, names[i]) == 0) {
+            *out = i;
             return true;
         }
     }
     return false;
+}
+
+bool search_rank_parse(const char *name, enum search_rank *out)
+{
+    static const char *const names[] = {
+        [SEARCH_MEANING] = "meaning", [SEARCH_WORDS] = "words", [SEARCH_HYBRID] = "hybrid"};
+    size_t found;
+    if (!find_name(names, sizeof names / sizeof *names, name, &found))
+        return false;
+    *out = (enum search_rank)found;
+    return true;
+}
+
+bool search_fusion_parse(const char *name, enum search_fusion *out)
+{
+    static const char *const names[] = {[FUSION_RRF] = "rrf", [FUSION_CONVEX] = "convex"};
+    size_t found;
+    if (!find_name(names, sizeof names / sizeof *names, name, &found))
+        return false;
+    *out = (enum search_fusion)found;
+    return true;
 }
 
 /* Makes `request` a query for the words of its text. */
@@ -36,6 +58,8 @@ static enum dp_status rank_by_words(struct call *call, struct query_request *req
     enum dp_status status = buffer_check(&json, "the words of the query", &call->error);
     request->rank = QUERY_SCORED;
     request->rows.nprobe = 0;
+    request->rows.vector = NULL;
+    request->rows.dim = 0;
     if (status == DP_OK) {
         request->score = arena_copy(call->arena, buffer_span(&json));
         if (!request->score.data)
@@ -45,17 +69,50 @@ static enum dp_status rank_by_words(struct call *call, struct query_request *req
     return status;
 }
 
-/* Puts the fused rows of both answers in place of those of *response. */
-static enum dp_status fuse(struct call *call, const struct query_response *answers, size_t limit,
-                           struct query_response *response)
+/* Returns the score of a hit by meaning, from 0 to 1. */
+static double meaning_score(const struct index_answer *answer, size_t i)
 {
+    const double dist = (double)answer->hits[i].dist, last = (double)answer->hits[answer->count - 1].dist;
+    if (answer->metric == INDEX_COSINE)
+        return dist < 1 ? 1 - dist : 0;
+    return last > 0 ? 1 - dist / last : 1;
+}
+
+/* Gives both lanes scores. lanes[0] is by meaning, lanes[1] by words. */
+static enum dp_status score_lanes(struct call *call, const struct query_response *answers, struct fuse_lane *lanes)
+{
+    for (size_t lane = 0; lane < 2; lane++) {
+        const struct index_answer *answer = &answers[lane].answer;
+        double *scores = arena_array(call->arena, answer->count + 1, sizeof *scores);
+        if (!scores)
+            return call_nomem(call, "the rows of a search");
+        for (size_t i = 0; i < answer->count; i++)
+            scores[i] =
+                lane == 0 ? meaning_score(answer, i) : (double)answer->hits[i].dist / (double)answer->hits[0].dist;
+        lanes[lane].scores = scores;
+    }
+    return DP_OK;
+}
+
+/* Puts the fused rows of both answers in place of those of *response. */
+static enum dp_status fuse(struct call *call, const struct query_response *answers,
+                           const struct search_options *options, size_t limit, struct query_response *response)
+{
+    const bool by_scores = options->fusion == FUSION_CONVEX;
+    const double share = options->words_share > 0 ? options->words_share
+                         : by_scores              ? SHARE_OF_SCORES
+                                                  : SHARE_OF_RANKS;
+    /* By ranks, the weights of equal shares are 1, as in the other interfaces. */
+    const double weights[2] = {by_scores ? 1 - share : 2 * (1 - share), by_scores ? share : 2 * share};
     struct fuse_lane lanes[2];
     struct fused_hit *fused;
     size_t count;
     for (size_t i = 0; i < 2; i++)
-        lanes[i] =
-            (struct fuse_lane){.hits = answers[i].answer.hits, .count = answers[i].answer.count, .weight = 1};
-    enum dp_status status = fuse_lanes(call, lanes, 2, FUSE_RANK_CONSTANT, limit, &fused, &count);
+        lanes[i] = (struct fuse_lane){
+            .hits = answers[i].answer.hits, .count = answers[i].answer.count, .weight = weights[i]};
+    enum dp_status status = by_scores ? score_lanes(call, answers, lanes) : DP_OK;
+    if (status == DP_OK)
+        status = fuse_lanes(call, lanes, 2, FUSE_RANK_CONSTANT, limit, &fused, &count);
     if (status)
         return status;
     struct index_hit *hits = arena_array(call->arena, count + 1, sizeof *hits);
@@ -69,17 +126,20 @@ static enum dp_status fuse(struct call *call, const struct query_response *answe
 }
 
 enum dp_status service_search(struct call *call, struct service *s, const struct query_request *request,
-                              enum search_rank rank, struct query_response *response)
+                              const struct search_options *options, struct query_response *response)
 {
     struct query_request lanes[2] = {*request, *request};
     struct query_response answers[2];
     uint32_t limit = request->rows.top_k;
-    if (rank == SEARCH_MEANING)
+    if (!(options->words_share >= 0 && options->words_share < 1))
+        return call_fail(call, DP_INVALID, "the words' share of the score is %g: it must be between 0 and 1",
+                         options->words_share);
+    if (options->rank == SEARCH_DEFAULT || options->rank == SEARCH_MEANING)
         return service_query(call, s, request, response);
     enum dp_status status = rank_by_words(call, &lanes[1]);
     if (status)
         return status;
-    if (rank == SEARCH_WORDS)
+    if (options->rank == SEARCH_WORDS)
         return service_query(call, s, &lanes[1], response);
     if (limit > 0 && limit < SEARCH_LANE_ROWS) {
         lanes[0].rows.top_k = SEARCH_LANE_ROWS;
@@ -89,5 +149,5 @@ enum dp_status service_search(struct call *call, struct service *s, const struct
     if (status)
         return status;
     *response = answers[0];
-    return fuse(call, answers, limit, response);
+    return fuse(call, answers, options, limit, response);
 }

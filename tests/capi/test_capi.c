@@ -397,6 +397,59 @@ static void test_capi_loading_a_silent_pipe_ends_with_the_call(void **state)
     end_world(&w);
 }
 
+/* Searches, and returns the first row's number, or 0 if there is no row; *dist: its dist. */
+static uint64_t find_first(struct dp_namespace *ns, const struct dp_query *query, float *dist)
+{
+    struct dp_results *found;
+    struct dp_error error;
+    if (dp_namespace_query(ns, query, &found, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    uint64_t id = dp_results_count(found) ? strtoull(dp_results_id(found, 0), NULL, 10) : 0;
+    *dist = dp_results_dist(found, 0);
+    dp_results_free(found);
+    return id;
+}
+
+static void test_capi_ranks_by_words_and_by_both(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(2);
+    struct dp_namespace *ns;
+    struct dp_results *found;
+    struct dp_error error;
+    float dist;
+    index_rows(&w, "{\"id\": 1, \"text\": \"salt\", \"n\": 1}\n{\"id\": 2, \"text\": \"cat cat\", \"n\": 2}\n"
+                   "{\"id\": 3, \"text\": \"cat sail\", \"n\": 3}\n");
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, &error), DP_OK);
+    struct dp_query query = {.size = sizeof query, .text = "sail", .k = 3, .rank = DP_RANK_WORDS};
+    assert_int_equal(find_first(ns, &query, &dist), 3); /* without a model */
+    assert_true(dist > 0);
+    query.text = "wind";
+    assert_int_equal(find_first(ns, &query, &dist), 0);
+    query.text = "cat";
+    query.filters = "[\"n\", \"Gt\", 2]";
+    assert_int_equal(find_first(ns, &query, &dist), 3);
+    query.rank = DP_RANK_HYBRID;
+    query.model = w.model;
+    assert_int_equal(find_first(ns, &query, &dist), 3);
+    assert_true(fabsf(dist - 2.0f / 61) < 1e-6f);
+    query.fusion = DP_FUSION_CONVEX;
+    query.words_share = 0.9;
+    assert_int_equal(find_first(ns, &query, &dist), 3);
+    assert_true(dist >= 0.9f && dist <= 1.0f);
+    query.words_share = 1.5;
+    assert_int_equal(dp_namespace_query(ns, &query, &found, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "between 0 and 1"));
+    query = (struct dp_query){.size = sizeof query, .vector = &dist, .dim = 1, .k = 1, .rank = DP_RANK_WORDS};
+    assert_int_equal(dp_namespace_query(ns, &query, &found, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "needs a text"));
+    query.rank = (enum dp_rank)4;
+    assert_int_equal(dp_namespace_query(ns, &query, &found, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "unknown"));
+    dp_namespace_close(ns);
+    end_world(&w);
+}
+
 static void test_capi_loading_and_searching_keep_to_their_limits(void **state)
 {
     (void)state;
@@ -702,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_capi_embedding_keeps_to_its_limits),
         cmocka_unit_test(test_capi_embeds_texts_by_length),
         cmocka_unit_test(test_capi_loading_a_silent_pipe_ends_with_the_call),
+        cmocka_unit_test(test_capi_ranks_by_words_and_by_both),
         cmocka_unit_test(test_capi_loading_and_searching_keep_to_their_limits),
         cmocka_unit_test(test_capi_loads_and_finds),
         cmocka_unit_test(test_capi_search_sees_later_loads),

@@ -144,6 +144,11 @@ def test_search_ranks_by_words_by_meaning_or_by_both(run, rows, tmp_path):
     fused = {i: sum(1 / (61 + lane.index(i)) for lane in places if i in lane) for i in places[0]}
     assert both == [(i, pytest.approx(fused[i], rel=1e-6)) for i in sorted(fused, key=lambda i: (-fused[i], i))]
     assert found("--rank", "hybrid", "-k", "2") == both[:2]
+    cosine, best = {i: max(0, 1 - dist) for i, dist in meaning}, words[0][1]
+    for options, share in (((), 0.3), (("--words-share", "90"), 0.9)):
+        by_scores = {i: (1 - share) * cosine[i] + share * dict(words).get(i, 0) / best for i in cosine}
+        assert found("--rank", "hybrid", "--fusion", "convex", *options) == [
+            (i, pytest.approx(by_scores[i], abs=1e-6)) for i in sorted(by_scores, key=lambda i: -by_scores[i])]
     assert "(score, id, text)" in run("search", "pets", "kitten", "--root", tmp_path / "pets", "--rank", "words").stdout
 
 
@@ -151,6 +156,8 @@ def test_search_ranks_by_words_by_meaning_or_by_both(run, rows, tmp_path):
 def test_search_refuses_another_rank(run, bucket, how):
     done = run("search", "n", "kitten", "--root", bucket, "--rank", how, status=2)
     assert f"--rank is '{how}'" in done.stderr and "meaning" in done.stderr
+    done = run("search", "n", "kitten", "--root", bucket, "--fusion", how, status=2)
+    assert f"--fusion is '{how}'" in done.stderr and "convex" in done.stderr
 
 
 @pytest.mark.parametrize("arguments, says", [

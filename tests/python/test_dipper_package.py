@@ -502,6 +502,35 @@ def test_a_namespace_loads_and_finds(dipper, embedder, tmp_path):
     assert notes.query("bread", 1)[0].id in (3, "two")  # opened anew
 
 
+def test_a_namespace_ranks_by_words_and_by_both(dipper, embedder, tmp_path):
+    notes = dipper.Namespace(tmp_path, "notes", embedder=embedder)
+    notes.load([{"id": 1, "text": "A kitten sleeps", "n": 1}, {"id": 2, "text": "The cat and the kitten", "n": 2},
+                {"id": 3, "text": "Young cats play", "n": 3}, {"id": 4, "text": "Flour and water", "n": 4}])
+
+    def ids(**how):
+        return [row.id for row in notes.query("kitten", **how)]
+
+    words, meaning, both = ids(rank="words"), ids(rank="meaning"), notes.query("kitten", rank="hybrid")
+    assert words == [1, 2] and sorted(meaning) == [1, 2, 3, 4] and ids() == meaning
+    places = [[row.id for row in both], words, meaning]
+    scores = {i: sum(1 / (61 + lane.index(i)) for lane in (words, meaning) if i in lane) for i in meaning}
+    assert places[0] == sorted(meaning, key=lambda i: (-scores[i], i))
+    assert all(abs(row.dist - scores[row.id]) < 1e-6 for row in both)
+    assert ids(rank="words", filters=("n", "Gt", 1)) == [2]
+    assert set(ids(rank="hybrid", filters=("n", "In", [1, 3]))) == {1, 3}
+    convex = notes.query("kitten", 4, rank="hybrid", fusion="convex", words_share=0.9)
+    assert [row.id for row in convex][:2] == [1, 2] and 0.9 < convex[0].dist <= 1
+    words_alone = dipper.Namespace(tmp_path, "notes", embedder=None)
+    assert [row.id for row in words_alone.query("flour", rank="words")] == [4] and words_alone._embedder is None
+    for how, message in (({"rank": "best"}, "rank is 'best'"), ({"fusion": "sum"}, "fusion is 'sum'"),
+                         ({"rank": "hybrid", "words_share": 1}, "words_share is 1")):
+        with pytest.raises(ValueError, match=message):
+            notes.query("kitten", **how)
+    for what, how in ((np.zeros(384), {"rank": "hybrid"}), ("kitten", {"rank": "words", "exact": True})):
+        with pytest.raises(TypeError, match="is for a text"):
+            notes.query(what, **how)
+
+
 def test_a_namespace_takes_vectors(dipper, embedder, tmp_path):
     notes = dipper.Namespace(tmp_path, "v", embedder=embedder)
     x = np.eye(8, dtype="f4")

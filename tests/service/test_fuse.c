@@ -13,7 +13,7 @@ static void test_fuse_adds_the_ranks_up(void **state)
     (void)state;
     const struct index_hit words[] = {hit_of(1), hit_of(2), hit_of(3)};
     const struct index_hit meaning[] = {hit_of(3), hit_of(4)};
-    const struct fuse_lane lanes[] = {{words, 3, 1}, {meaning, 2, 2}};
+    const struct fuse_lane lanes[] = {{words, 3, 1, NULL}, {meaning, 2, 2, NULL}};
     struct arena arena;
     struct call call;
     struct fused_hit *hits;
@@ -32,12 +32,35 @@ static void test_fuse_adds_the_ranks_up(void **state)
     arena_deinit(&arena);
 }
 
+static void test_fuse_adds_the_scores_up(void **state)
+{
+    (void)state;
+    const struct index_hit words[] = {hit_of(1), hit_of(2)}, meaning[] = {hit_of(3), hit_of(1)};
+    static const double words_scores[] = {1, 0.5}, meaning_scores[] = {0.75, 0.25};
+    const struct fuse_lane lanes[] = {{meaning, 2, 0.7, meaning_scores}, {words, 2, 0.3, words_scores}};
+    static const uint64_t order[] = {3, 1, 2};
+    static const double scores[] = {0.7 * 0.75, 0.7 * 0.25 + 0.3, 0.3 * 0.5};
+    struct arena arena;
+    struct call call;
+    struct fused_hit *hits;
+    size_t count;
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    assert_int_equal(fuse_lanes(&call, lanes, 2, 60, 10, &hits, &count), DP_OK);
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(hits[i].hit.id.number, order[i]);
+        assert_true(hits[i].score == scores[i]);
+    }
+    arena_deinit(&arena);
+}
+
 static void test_fuse_orders_ties_by_id(void **state)
 {
     (void)state;
     const struct index_hit words[] = {hit_of(9), hit_of(5)};
     const struct index_hit meaning[] = {hit_of(2), hit_of(7)};
-    const struct fuse_lane lanes[] = {{words, 2, 1}, {NULL, 0, 1}, {meaning, 2, 1}};
+    const struct fuse_lane lanes[] = {{words, 2, 1, NULL}, {NULL, 0, 1, NULL}, {meaning, 2, 1, NULL}};
     static const uint64_t order[] = {2, 9, 5, 7};
     struct arena arena;
     struct call call;
@@ -58,6 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fuse_adds_the_ranks_up),
+        cmocka_unit_test(test_fuse_adds_the_scores_up),
         cmocka_unit_test(test_fuse_orders_ties_by_id),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL));

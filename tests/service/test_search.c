@@ -1,12 +1,21 @@
 /* test_search.c: searches by words, by meaning and by both. */
 #include "service_fixture.h"
 
+#include <math.h>
+
 #include "service/search.h"
 
 static struct query_request question(const char *text)
 {
     return (struct query_request){
         .namespace = span_str("things"), .text = span_str(text), .rows = {.top_k = 2, .all_attributes = true}};
+}
+
+static enum dp_status search(struct call *call, struct service *s, const struct query_request *request,
+                             enum search_rank rank, struct query_response *response)
+{
+    const struct search_options how = {.rank = rank};
+    return service_search(call, s, request, &how, response);
 }
 
 /* Searches a namespace that this service has not opened before; *rounds: those of the store. */
@@ -16,7 +25,7 @@ static struct query_response search_cold(const char *root, const struct query_re
     struct service *s = fixture_service(root, true);
     struct query_response response;
     struct call *call = fixture_call();
-    if (service_search(call, s, request, rank, &response) != DP_OK)
+    if (search(call, s, request, rank, &response) != DP_OK)
         fail_msg("%s", call->error.message);
     *rounds = call->cost.rounds;
     service_free(s);
@@ -31,14 +40,69 @@ static void test_service_searches_by_words_and_by_both(void **state)
     struct query_request request = question("pepper");
     struct query_response found;
     struct call *call = fixture_call();
-    assert_int_equal(service_search(call, s, &request, SEARCH_WORDS, &found), DP_OK);
+    assert_int_equal(search(call, s, &request, SEARCH_WORDS, &found), DP_OK);
     assert_int_equal(found.answer.count, 1); /* rows without the word are left out */
     assert_int_equal(found.answer.hits[0].id.number, 3);
     assert_true(found.answer.hits[0].dist > 0);
     call = fixture_call();
-    assert_int_equal(service_search(call, s, &request, SEARCH_HYBRID, &found), DP_OK);
+    assert_int_equal(search(call, s, &request, SEARCH_HYBRID, &found), DP_OK);
     assert_int_equal(found.answer.count, 2);
     assert_int_equal(found.answer.hits[0].id.number, 3);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_fuses_by_scores(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct query_request request = question("pepper");
+    struct search_options how = {.rank = SEARCH_HYBRID, .fusion = FUSION_CONVEX, .words_share = 0.25};
+    struct query_response meaning, found;
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    request.rows.top_k = 3;
+    assert_int_equal(search(call, s, &request, SEARCH_DEFAULT, &meaning), DP_OK);
+    assert_int_equal(service_search(call, s, &request, &how, &found), DP_OK);
+    assert_int_equal(found.answer.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct index_hit *hit = &found.answer.hits[i];
+        for (size_t m = 0; m < 3; m++) {
+            if (!span_equal(hit->attributes, meaning.answer.hits[m].attributes))
+                continue;
+            double cosine = 1 - (double)meaning.answer.hits[m].dist;
+            double score =
+                0.75 * (cosine > 0 ? cosine : 0) + (hit->id.number == 3 && !hit->id.is_string ? 0.25 : 0);
+            assert_true(fabs((double)hit->dist - score) < 1e-6);
+        }
+        assert_true(i == 0 || hit->dist <= found.answer.hits[i - 1].dist);
+    }
+    static const double wrong[] = {-0.1, 1, 2};
+    for (size_t i = 0; i < 3; i++) {
+        how.words_share = wrong[i];
+        assert_int_equal(service_search(call, s, &request, &how, &found), DP_INVALID);
+        dp_error_clear(&call->error);
+    }
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_weighs_the_words(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    const struct query_request request = question("pepper");
+    struct search_options how = {.rank = SEARCH_HYBRID};
+    struct query_response equal, heavy;
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    assert_int_equal(service_search(call, s, &request, &how, &equal), DP_OK);
+    how.words_share = 0.75;
+    assert_int_equal(service_search(call, s, &request, &how, &heavy), DP_OK);
+    assert_int_equal(heavy.answer.hits[0].id.number, 3); /* the first row by both */
+    assert_true(fabs((double)equal.answer.hits[0].dist - 2.0 / 61) < 1e-6);
+    assert_true(fabs((double)heavy.answer.hits[0].dist - 2.0 / 61) < 1e-6);
+    assert_true(fabs((double)heavy.answer.hits[1].dist - 0.5 / 62) < 1e-6);
     fixture_call_end();
     service_free(s);
 }
@@ -108,6 +172,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_service_searches_by_words_and_by_both),
+        cmocka_unit_test(test_service_fuses_by_scores),
+        cmocka_unit_test(test_service_weighs_the_words),
         cmocka_unit_test(test_service_searches_by_both_in_the_rounds_of_one),
         cmocka_unit_test(test_service_answers_queries_in_the_rounds_of_one),
         cmocka_unit_test(test_service_reports_the_first_query_that_fails),
