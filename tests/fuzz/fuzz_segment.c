@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "index/segment/deleted.h"
 #include "index/segment/ivf_head.h"
+#include "index/segment/key_filter.h"
 #include "index/segment/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -48,6 +49,10 @@ static void mend_hot(uint8_t *bytes, size_t size, struct manifest_segment *liste
         uint8_t *entry = bytes + SEGMENT_HOT_FIXED + i * SEGMENT_TABLE_ENTRY;
         uint64_t offset = read_u64(entry + 8), len = read_u64(entry + 16);
         struct span section;
+        if (memcmp(entry, section_types[SECTION_FILTER], SECTION_TYPE_LEN) == 0 && offset < HOT_OFFSET) {
+            write_u64(entry + 8, HOT_OFFSET - key_filter_len(listed->rows)); /* before the hot part */
+            write_u64(entry + 16, key_filter_len(listed->rows));
+        }
         if (memcmp(entry, section_types[SECTION_LISTS], SECTION_TYPE_LEN) == 0 && offset >= HOT_OFFSET &&
             span_sub(span_of(bytes, size), offset - HOT_OFFSET, len, &section) && section.len >= 16) {
             listed->ivf_size = read_u64(section.data);

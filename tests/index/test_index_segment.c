@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "index/id.h"
+#include "index/segment/key_filter.h"
 #include "index/segment/write.h"
 
 enum { ROWS = 3, SEGMENT_DIM = 2, PIECES = 3, PIECE_LEN = 1000 };
@@ -84,6 +85,13 @@ static struct span hot_bytes(const struct written *s)
     return span_of(s->bytes.data + s->listed.hot_offset, s->listed.hot_len);
 }
 
+/* Returns the filter of ids and the hot part. */
+static struct span opening_bytes(const struct written *s)
+{
+    const struct opening_range range = segment_opening_range(&s->listed, true);
+    return span_of(s->bytes.data + range.offset, (size_t)range.len);
+}
+
 static void check_cold(const struct written *s, const struct segment_hot *hot, enum section_kind kind,
                        uint64_t len, uint8_t first)
 {
@@ -123,6 +131,37 @@ static void test_segment_needs_no_optional_section(void **state)
     assert_int_equal(segment_parse_hot(hot_bytes(&s), &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
     assert_int_equal(hot.id_count, 1);
     segment_hot_deinit(&hot);
+}
+
+static void test_segment_opens_with_and_without_its_filter_of_ids(void **state)
+{
+    struct world *w = *state;
+    struct written s = {0};
+    struct segment_hot hot;
+    struct id_key key;
+    write_segment(w, false, &s);
+    struct span all = arena_copy(&w->arena, opening_bytes(&s));
+    const size_t filter = all.len - (size_t)s.listed.hot_len;
+    assert_int_equal(filter, KEY_FILTER_BLOCK);
+    assert_int_equal(segment_parse_hot(all, &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
+    assert_int_equal(hot.filter.len, filter);
+    assert_int_equal(id_encode((struct index_id){.number = 2}, &key, &w->call.error), DP_OK);
+    assert_true(key_filter_maybe(hot.filter, id_key_span(&key)));
+    segment_hot_deinit(&hot);
+    assert_int_equal(segment_parse_hot(hot_bytes(&s), &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
+    assert_int_equal(hot.filter.len, 0);
+    segment_hot_deinit(&hot);
+    for (size_t at = 0; at < filter; at++) {
+        uint8_t *byte = (uint8_t *)(uintptr_t)all.data + at;
+        *byte ^= 1;
+        assert_int_equal(segment_parse_hot(all, &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_CORRUPT);
+        *byte ^= 1;
+        const struct span cut = span_of(all.data + at + 1, all.len - at - 1);
+        assert_int_equal(segment_parse_hot(cut, &s.listed, SEGMENT_DIM, &hot, &w->call.error),
+                         at + 1 == filter ? DP_OK : DP_CORRUPT);
+        if (at + 1 == filter)
+            segment_hot_deinit(&hot);
+    }
 }
 
 static void test_segment_finds_every_changed_byte_of_its_hot_part(void **state)
@@ -253,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_segment_has_the_optional_sections_that_were_written),
         IN_MEMORY(test_segment_needs_no_optional_section),
+        IN_MEMORY(test_segment_opens_with_and_without_its_filter_of_ids),
         IN_MEMORY(test_segment_documents_lie_in_frames_with_a_dictionary),
         IN_MEMORY(test_segment_notices_a_frame_at_the_wrong_place),
         IN_MEMORY(test_segment_finds_every_changed_byte_of_its_hot_part),

@@ -43,8 +43,9 @@ struct asked_parts {
 static struct asked_parts ask_parts(struct round *round, const struct scanned_segment *s)
 {
     struct asked_parts asked = {0};
+    const struct opening_range range = segment_opening_range(&s->listed, true);
     const struct store_read_req hot = {
-        .key = object_key_span(&s->dpr_key), .offset = s->listed.hot_offset, .len = (int64_t)s->listed.hot_len};
+        .key = object_key_span(&s->dpr_key), .offset = range.offset, .len = (int64_t)range.len};
     asked.hot = round_ask(round, &hot);
     if (!s->listed.has_deleted)
         return asked;
@@ -109,7 +110,7 @@ static enum dp_status open_some(struct round *round, struct row_scan *scan, stru
     size_t begin = *at;
     while (*at < scan->count) {
         const struct manifest_segment *listed = &scan->segments[*at].listed;
-        if (!round_takes(round, listed->hot_len + listed->deleted_size, 2))
+        if (!round_takes(round, segment_opening_range(listed, true).len + listed->deleted_size, 2))
             break;
         asked[*at] = ask_parts(round, &scan->segments[*at]);
         ++*at;

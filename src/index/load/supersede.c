@@ -27,8 +27,8 @@ enum dp_status supersede_find(struct call *call, const struct segment_place *pla
     *rows = (struct row_set){0};
     const struct object_home home = manifest_home(place->manifest, place->name, place->listed->owner);
     key_of_dpr(&key, home.name, home.incarnation, &place->listed->id);
-    struct store_read_req req = {
-        .key = object_key_span(&key), .offset = place->listed->hot_offset, .len = (int64_t)place->listed->hot_len};
+    const struct opening_range range = segment_opening_range(place->listed, true);
+    struct store_read_req req = {.key = object_key_span(&key), .offset = range.offset, .len = (int64_t)range.len};
     enum dp_status status = judge_read(call, &key, store_read(call, place->store, &req, 1));
     if (status)
         return status;

@@ -105,7 +105,7 @@ static enum dp_status search_segment(struct id_searching *s, size_t segment)
     const struct searched_segment *at = &s->segments[segment];
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < s->key_count && status == DP_OK && !s->full; i++) {
-        if (!key_filter_maybe(at->hot->filter, s->keys[i]))
+        if (at->hot->filter.len && !key_filter_maybe(at->hot->filter, s->keys[i]))
             continue;
         size_t block = segment_id_block_of(at->hot, s->keys[i]);
         if (block == at->hot->id_count)

@@ -119,14 +119,23 @@ struct opening {
     struct snapshot_log *log;    /* or NULL */
 };
 
-/* Shares the segment and the deleted rows with the older snapshot `before` (or NULL), as far as it has them. */
+/* Returns whether readers look up many ids: the log has rows that may replace those of segments. */
+static bool needs_filters(const struct snapshot *s)
+{
+    return s->manifest.features & MANIFEST_FEATURE_LOG;
+}
+
+/* Shares the segment and the deleted rows with the older snapshot `before` (or NULL), as far as it has them. `filter`: only a
+ * segment that was opened with its filter of ids. */
 static void share_segment(struct snapshot_segment *to, const struct manifest_segment *listed,
-                          const struct snapshot *before)
+                          const struct snapshot *before, bool filter)
 {
     for (size_t i = 0; before && i < before->manifest.segment_count; i++) {
         const struct manifest_segment *old = &before->manifest.segments[i];
         if (!ulid_equal(&old->id, &listed->id))
             continue;
+        if (filter && before->segments[i].segment->hot.filter.len == 0)
+            return;
         to->segment = before->segments[i].segment;
         atomic_fetch_add(&to->segment->references, 1);
         if (listed->has_deleted && old->has_deleted && ulid_equal(&old->deletion, &listed->deletion)) {
@@ -162,7 +171,8 @@ static enum dp_status ask_new_segment(struct opening *o, const struct manifest_s
     key_of_dpr(&segment->dpr_key, home.name, home.incarnation, &listed->id);
     to->segment = segment;
     asked->opens = true;
-    asked->dpr = ask_object(o, &segment->dpr_key, listed->hot_offset, listed->hot_len);
+    const struct opening_range range = segment_opening_range(listed, needs_filters(o->snapshot));
+    asked->dpr = ask_object(o, &segment->dpr_key, range.offset, range.len);
     if (head_to_read(listed))
         asked->ivf = ask_object(o, &segment->ivf_key, 0, head_to_read(listed));
     return DP_OK;
@@ -192,9 +202,10 @@ static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
     const struct manifest_segment *listed = &s->manifest.segments[i];
     struct snapshot_segment *to = &s->segments[i];
     if (!to->segment && o->before && ulid_equal(&o->before->manifest.incarnation, &s->manifest.incarnation))
-        share_segment(to, listed, o->before);
+        share_segment(to, listed, o->before, needs_filters(s));
     bool opens = !to->segment, deletes = listed->has_deleted && !to->deleted;
-    uint64_t bytes = (opens ? listed->hot_len + head_to_read(listed) : 0) + (deletes ? listed->deleted_size : 0);
+    uint64_t bytes = (opens ? segment_opening_range(listed, needs_filters(s)).len + head_to_read(listed) : 0) +
+                     (deletes ? listed->deleted_size : 0);
     *full = (opens || deletes) && !round_takes(&o->round, bytes, (opens ? 2 : 0) + (deletes ? 1 : 0));
     if (*full)
         return DP_OK;

@@ -17,6 +17,7 @@ enum { ARENA_MAX = 128 * 1024 * 1024 };
 
 /* The state of one segment_parse_hot(). */
 struct hot_parser {
+    struct span front; /* bytes read before the hot part, for the filter of ids; may be empty */
     struct span bytes; /* the hot part */
     const struct manifest_segment *listed;
     struct segment_hot *out;
@@ -27,6 +28,12 @@ struct hot_parser {
 static enum dp_status fail_corrupt(struct hot_parser *p, const char *what)
 {
     return dp_fail(p->error, DP_CORRUPT, "%s", what);
+}
+
+/* Returns whether it is the filter, and lies before the hot part. In older segments it lies in the hot part. */
+static bool is_before_hot(const struct hot_parser *p, enum section_kind kind, const struct segment_section *s)
+{
+    return kind == SECTION_FILTER && s->offset < p->listed->hot_offset;
 }
 
 static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
@@ -45,7 +52,7 @@ static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
                        section_types[kind], version, SECTION_VERSION);
     if (p->sections[kind].there)
         return dp_fail(p->error, DP_CORRUPT, "section %s occurs twice", section_types[kind]);
-    if (section_is_hot(kind)) {
+    if (section_is_hot(kind) && !is_before_hot(p, kind, &s)) {
         uint64_t base = p->listed->hot_offset;
         if (s.offset < base || !span_sub(p->bytes, s.offset - base, s.len, &s.bytes) ||
             checksum64(s.bytes) != s.checksum)
@@ -101,6 +108,22 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
     return DP_OK;
 }
 
+/* Finds the bytes of the filter of ids. Leaves them empty if they lie before the hot part and were not read. */
+static enum dp_status find_filter(struct hot_parser *p, struct span *filter)
+{
+    const struct segment_section *s = &p->sections[SECTION_FILTER];
+    *filter = s->bytes;
+    if (!is_before_hot(p, SECTION_FILTER, s))
+        return DP_OK;
+    if (s->offset + s->len != p->listed->hot_offset || s->len != key_filter_len(p->out->rows))
+        return fail_corrupt(p, "section FILT does not lie before the hot part");
+    if (p->front.len == 0)
+        return DP_OK;
+    if (!span_sub(p->front, p->front.len - s->len, s->len, filter) || checksum64(*filter) != s->checksum)
+        return fail_corrupt(p, "the checksum of section FILT does not fit");
+    return DP_OK;
+}
+
 static enum dp_status parse_vectors_and_filter(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
@@ -108,9 +131,15 @@ static enum dp_status parse_vectors_and_filter(struct hot_parser *p)
     if (vectors->len != out->vectors * segment_vector_len(out->dim)) /* manifest_check bounds the product */
         return fail_corrupt(p, "section VECS has the wrong length");
     out->vectors_offset = vectors->offset;
-    struct span filter = p->sections[SECTION_FILTER].bytes;
-    if (filter.len == 0 || filter.len % KEY_FILTER_BLOCK != 0)
+    struct span filter;
+    enum dp_status status = find_filter(p, &filter);
+    if (status)
+        return status;
+    const uint64_t len = p->sections[SECTION_FILTER].len;
+    if (len == 0 || len % KEY_FILTER_BLOCK != 0)
         return fail_corrupt(p, "section FILT has the wrong length");
+    if (filter.len == 0)
+        return DP_OK;
     out->filter = arena_copy(&out->arena, filter);
     return out->filter.data ? DP_OK : dp_fail_nomem(p->error, "a segment's filter");
 }
@@ -298,14 +327,24 @@ const struct segment_section *segment_section(const struct segment_hot *hot, enu
     return hot->sections[kind].there ? &hot->sections[kind] : NULL;
 }
 
+struct opening_range segment_opening_range(const struct manifest_segment *listed, bool filter)
+{
+    uint64_t before = filter ? key_filter_len(listed->rows) : 0;
+    before = before < listed->hot_offset ? before : listed->hot_offset;
+    return (struct opening_range){listed->hot_offset - before, before + listed->hot_len};
+}
+
 enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segment *listed, uint32_t dim,
                                  struct segment_hot *out, struct dp_error *error)
 {
     *out = (struct segment_hot){0};
     arena_init(&out->arena, ARENA_MAX);
-    struct hot_parser p = {.bytes = bytes, .listed = listed, .out = out, .error = error};
-    enum dp_status status =
-        bytes.len == listed->hot_len ? DP_OK : fail_corrupt(&p, "the hot part has the wrong length");
+    struct hot_parser p = {.listed = listed, .out = out, .error = error};
+    if (bytes.len && bytes.len >= listed->hot_len) {
+        p.front = span_of(bytes.data, bytes.len - (size_t)listed->hot_len);
+        p.bytes = span_of(bytes.data + p.front.len, (size_t)listed->hot_len);
+    }
+    enum dp_status status = p.bytes.data ? DP_OK : fail_corrupt(&p, "the hot part has the wrong length");
     if (status == DP_OK)
         status = parse_table(&p, dim);
     if (status == DP_OK)

@@ -3,7 +3,7 @@
 
 #include "base/checksum.h"
 
-enum { BITS_PER_KEY = 10, LEN_MAX = 2 * 1024 * 1024 };
+enum { BITS_PER_KEY = 10 };
 
 static const uint32_t salts[8] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
                                   0x705495c7U, 0x2df1424bU, 0x9efc4947U, 0x5c6bfb31U};
@@ -11,8 +11,7 @@ static const uint32_t salts[8] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b72
 size_t key_filter_len(uint64_t n)
 {
     uint64_t blocks = (n * BITS_PER_KEY / 8 + KEY_FILTER_BLOCK - 1) / KEY_FILTER_BLOCK;
-    uint64_t most = LEN_MAX / KEY_FILTER_BLOCK;
-    return (size_t)(blocks == 0 ? 1 : blocks > most ? most : blocks) * KEY_FILTER_BLOCK;
+    return (size_t)(blocks ? blocks : 1) * KEY_FILTER_BLOCK;
 }
 
 /* The byte and bit of word `i` in the key's block. */

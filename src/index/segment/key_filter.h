@@ -11,8 +11,7 @@
 
 enum { KEY_FILTER_BLOCK = 32 };
 
-/* Returns the bytes of a filter for n keys: ten bits for each key, at most 2 MiB. With fewer bits for each key, a
- * filter answers "maybe" more often. */
+/* Returns the bytes of a filter for n keys: ten bits for each key. */
 size_t key_filter_len(uint64_t n);
 /* Adds a key to `filter` of len bytes, which are zero before the first key. len is a positive multiple of
  * KEY_FILTER_BLOCK. */

@@ -56,7 +56,7 @@ struct segment_hot {
     uint32_t dim;
     uint64_t rows, vectors, size;                   /* size: bytes of the .dpr object */
     uint64_t vectors_offset;                        /* where the first vector begins in the .dpr object */
-    struct span filter;                             /* for key_filter_maybe() */
+    struct span filter;                             /* for key_filter_maybe(); len 0: its bytes were not read */
     uint64_t ivf_size, ivf_head, ivf_head_checksum; /* bytes of the .ivf object and of its head */
     uint32_t nlist;
     uint32_t *list_rows;        /* [nlist]: rows of each list; row numbers rise list by list */
@@ -72,8 +72,14 @@ struct segment_hot {
     struct segment_section sections[SECTION_KINDS]; /* the optional ones; see segment_section() */
 };
 
-/* Initialises *out from the hot part of the segment that `listed` lists. Fails with DP_CORRUPT, DP_UNSUPPORTED or
- * DP_NOMEM; then there is nothing to free. */
+/* The bytes that open a segment: the end of its .dpr object. */
+struct opening_range {
+    uint64_t offset, len;
+};
+/* Returns the range of the hot part, with the filter of ids if it is wanted. */
+struct opening_range segment_opening_range(const struct manifest_segment *listed, bool filter);
+/* Initialises *out from the bytes of an opening range of the segment that `listed` lists. Fails with DP_CORRUPT,
+ * DP_UNSUPPORTED or DP_NOMEM; then there is nothing to free. */
 enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segment *listed, uint32_t dim,
                                  struct segment_hot *out, struct dp_error *error);
 void segment_hot_deinit(struct segment_hot *hot);

@@ -1,6 +1,6 @@
 /* segment/write.c: writes a .dpr object. This is its grammar; all numbers are little endian:
  *
- * object  := head VECS DOCS IDXS optional* hot  without bytes between the parts
+ * object  := head VECS DOCS IDXS optional* FILT hot    without bytes between the parts
  * head    := "DPRSEG1\n" u32 format (2) u32 0
  *
  * VECS    := vector*                            full precision, in row order; windows of a row side by side
@@ -11,14 +11,15 @@
  * IDXS    := id block*                          sorted by key; each of at most 16 KiB
  *   block := (u8 len, id key, u32 row)*
  *
+ * FILT    := block of 32 bytes*                 tells which ids the segment may hold (key_filter.h)
+ *
  * hot     := fixed table u64 checksum section*  at most 4 MiB; the checksum covers fixed and table
  * fixed   := "DPRHOT1\n" u32 format (2) u32 sections, ULID (26 bytes) u16 0, u32 dim u32 0,
  *            u64 rows u64 vectors u64 object size
  * table   := (char[4] type, u32 version (1), u64 offset, u64 length, u64 checksum)*
- *            offset: in the object; checksum: XXH3-64 of a hot section; 0 for VECS, DOCS and IDXS, because their
+ *            offset: in the object; checksum: XXH3-64 of FILT or a hot section; 0 for VECS, DOCS and IDXS, because their
  *            vectors and blocks have checksums; of an optional section, hot or cold, that of all its bytes
  *
- * FILT    := block of 32 bytes*                 tells which ids the segment may hold (key_filter.h)
  * LIST    := u64 .ivf size, u64 .ivf head length, u64 checksum of that head, u32 nlist, u32 0,
  *            (u64 checksum of the list's bytes, u32 rows that it owns)[nlist]
  * WIND    := (varint row - row before, varint vectors - 1; 0 for a row without vector)*  rows with none or several
@@ -307,8 +308,8 @@ enum dp_status segment_add_section(struct call *call, struct segment_writer *w, 
 size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist)
 {
     size_t used = SEGMENT_HOT_FIXED + (size_t)SECTION_KINDS * SEGMENT_TABLE_ENTRY + FORMAT_CHECKSUM_LEN +
-                  LIST_FIXED + (size_t)nlist * LIST_ENTRY + w->filter_len + w->windows.len + FRAME_TABLE_FIXED +
-                  w->frames.len + w->id_index.len + (w->ids_end ? 0 : ID_ENTRY_MAX);
+                  LIST_FIXED + (size_t)nlist * LIST_ENTRY + w->windows.len + FRAME_TABLE_FIXED + w->frames.len +
+                  w->id_index.len + (w->ids_end ? 0 : ID_ENTRY_MAX);
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
         used += w->sections[kind].bytes.len;
     return used < SEGMENT_HOT_MAX ? SEGMENT_HOT_MAX - used : 0;
@@ -395,11 +396,12 @@ static struct span section_bytes(const struct buffer *bytes)
 static enum dp_status put_sections(struct call *call, const struct segment_writer *w, const struct buffer *lists,
                                    const struct buffer *frames, struct buffer *hot)
 {
+    const struct span filter = span_of(w->filter, w->filter_len);
     struct written_section sections[SECTION_KINDS] = {
         {SECTION_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN, 0},
         {SECTION_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at, 0},
         {SECTION_IDS, {0}, w->ids_at, w->ids_end - w->ids_at, 0},
-        {SECTION_FILTER, span_of(w->filter, w->filter_len), 0, 0, 0},
+        {SECTION_FILTER, {0}, w->object.size - filter.len, filter.len, checksum64(filter)},
         {SECTION_LISTS, section_bytes(lists), 0, 0, 0},
         {SECTION_WINDOWS, section_bytes(&w->windows), 0, 0, 0},
         {SECTION_FRAMES, section_bytes(frames), 0, 0, 0},
@@ -425,6 +427,8 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
     buffer_init(&frames, INDEX_MAX);
     buffer_init(&hot, INDEX_MAX);
     enum dp_status status = close_cold(call, w);
+    if (status == DP_OK)
+        status = object_write(call, &w->object, span_of(w->filter, w->filter_len));
     uint64_t hot_offset = w->object.size;
     if (status == DP_OK)
         status = put_lists(call, lists, &list);

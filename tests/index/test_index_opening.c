@@ -1,10 +1,15 @@
-/* test_index_centroids.c: the hot part of a segment has the head of its .ivf, so that opening reads no .ivf. */
-#include "index_fixture.h"
+/* test_index_opening.c: what opening a segment reads: its hot part, which has the head of the .ivf; and the filter of ids, if
+ * the namespace has a log.
+ */
+#include "log_fixture.h"
 
 #include <stdlib.h>
 
+#include "index/id.h"
+#include "index/query/lookup.h"
 #include "index/query/reader.h"
 #include "index/segment/ivf_head.h"
+#include "index/segment/key_filter.h"
 
 enum { DIM = 64, ROWS = 3000, SMALL = 40 };
 
@@ -100,6 +105,49 @@ static void test_index_refuses_centroids_that_do_not_fit(void **state)
     index_close(reader);
 }
 
+/* Looks up row 7 of the fixture, and an id that no row has. */
+static void check_lookup(struct world *w, struct index_reader *reader)
+{
+    struct id_key keys[2];
+    struct found_row found[2];
+    struct view_position at;
+    char text[32];
+    assert_int_equal(id_encode(fixture_id(7, text), &keys[0], &w->call.error), DP_OK);
+    assert_int_equal(id_encode((struct index_id){.text = span_str("zzz")}, &keys[1], &w->call.error), DP_OK);
+    const struct span sorted[2] = {id_key_span(&keys[0]), id_key_span(&keys[1])};
+    struct view *view = reader_view(reader);
+    assert_int_equal(index_lookup(&w->call, view, sorted, 2, LOOKUP_DOCUMENTS, found, &at), DP_OK);
+    assert_int_equal(found[0].where, ROW_SEGMENT);
+    assert_int_equal(found[1].where, ROW_NONE);
+    view_release(view);
+}
+
+static void test_index_opens_the_filter_of_ids_once_there_is_a_log(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    w->metric = INDEX_EUCLIDEAN_SQUARED;
+    struct index_reader *reader = load_and_open(w, ROWS);
+    const struct manifest_segment *listed = &reader->current->base->manifest.segments[0];
+    assert_int_equal(first_segment(reader)->hot.filter.len, 0);
+    assert_true(w->call.cost.bytes >= listed->hot_len);
+    assert_true(w->call.cost.bytes < listed->hot_len + key_filter_len(ROWS));
+    check_lookup(w, reader);
+    struct expected e = {ROWS, 0, 0, 0, 0};
+    fixture_check_answers(w, reader, &e, 5, 10, 0);
+    log_init(&log, w, "rows");
+    log_entry(&log);
+    for (uint64_t row = 20; row < 60; row++)
+        log_row(&log, row, 1);
+    log_put(&log);
+    e = (struct expected){ROWS, 0, 20, 60, 1};
+    fixture_check_answers(w, reader, &e, 5, 10, 0);
+    assert_int_equal(first_segment(reader)->hot.filter.len, key_filter_len(ROWS));
+    check_lookup(w, reader);
+    log_deinit(&log);
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -108,6 +156,7 @@ int main(void)
         IN_MEMORY(test_index_opens_a_segment_without_its_ivf),
         IN_MEMORY(test_index_opens_a_segment_of_one_list_without_its_ivf),
         IN_MEMORY(test_index_refuses_centroids_that_do_not_fit),
+        IN_MEMORY(test_index_opens_the_filter_of_ids_once_there_is_a_log),
     };
     return test_run(tests);
 }
