@@ -13,6 +13,7 @@
 #include "cli/namespace.h"
 #include "filter/attribute.h"
 #include "index/upkeep.h"
+#include "service/full_text.h"
 
 enum { ARENA_MAX = 1 << 30, OUTPUT_MAX = 256 << 20, NAMES_PAGE = 1000, PAUSE_MS = 100 };
 
@@ -147,14 +148,16 @@ static enum dp_status remove_namespace(struct namespace_run *run)
 
 /* ---- compact, gc ----------------------------------------------------------------------------------------- */
 
-/* Folds the log of the namespace. */
-static enum dp_status fold_namespace(struct namespace_run *run, struct index_fold_result *result)
+/* Folds the log of the namespace. *declared: its attribute "text" has got full-text search. */
+static enum dp_status fold_namespace(struct namespace_run *run, struct index_fold_result *result, bool *declared)
 {
     const struct index_fold_options options = {.team = service_team(run->service)};
     struct index_reader *reader = NULL;
     enum dp_status status = index_open(&run->call, run->store, run->name, &reader);
     if (status == DP_OK)
         status = index_fold(&run->call, reader, &options, result);
+    if (status == DP_OK)
+        status = service_declare_full_text(&run->call, run->store, run->name, reader, declared);
     index_close(reader);
     return status;
 }
@@ -165,7 +168,8 @@ static enum dp_status compact_namespace(struct namespace_run *run)
     const struct index_merge_options options = {.team = service_team(run->service), .everything = true};
     struct index_merge_result sum = {0}, one = {.inputs = 1};
     uint64_t merges = 0;
-    enum dp_status status = fold_namespace(run, &folded);
+    bool declared = false;
+    enum dp_status status = fold_namespace(run, &folded, &declared);
     if (status)
         return status;
     while (index_merge_again(&one)) {
@@ -179,6 +183,7 @@ static enum dp_status compact_namespace(struct namespace_run *run)
     }
     if (run->options->json) {
         json_field_u64(&run->json, "folded_entries", folded.entries);
+        json_field_bool(&run->json, "full_text_search", declared);
         json_field_u64(&run->json, "merges", merges);
         json_field_u64(&run->json, "inputs", sum.inputs);
         json_field_u64(&run->json, "outputs", sum.outputs);
@@ -187,6 +192,8 @@ static enum dp_status compact_namespace(struct namespace_run *run)
     }
     if (folded.entries)
         buffer_printf(&run->out, "%.*s: folded %" PRIu64 " log entries\n", SPAN_FMT(run->name), folded.entries);
+    if (declared)
+        buffer_printf(&run->out, "%.*s: \"text\" has full-text search now\n", SPAN_FMT(run->name));
     if (merges)
         buffer_printf(&run->out, "%.*s: merged %" PRIu64 " segments into %" PRIu64 ", %" PRIu64 " rows\n",
                       SPAN_FMT(run->name), sum.inputs, sum.outputs, sum.rows);
@@ -410,7 +417,9 @@ const struct cli_command cli_namespace_command = {
                "a thing only 15 minutes after the\n"
                "namespace has let it go, because a reader may still use it, and an object that no manifest lists\n"
                "only after a day, because a load may still be at work. `dipper serve` and `dipper index-worker`\n"
-               "do both in the background.\n",
+               "do both in the background. `compact` also gives \"text\" full-text search, if `dipper index` of "
+               "an older\n"
+               "version has made the namespace, and writes the segments anew that lack their text index.\n",
     .settings = CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

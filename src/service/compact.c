@@ -2,6 +2,7 @@
 #include "service/compact.h"
 
 #include "os/gate.h"
+#include "service/full_text.h"
 #include "service/service_impl.h"
 #include "service/upkeep.h"
 
@@ -89,6 +90,8 @@ enum dp_status service_compact(struct call *call, struct service *s, struct span
     if (status != DP_OK)
         return status;
     status = fold_log(&c);
+    if (status == DP_OK && !options->when_due && !options->fold_only)
+        status = service_declare_full_text(call, s->store, namespace, c.slot->reader, &result->declared);
     if (status == DP_OK && !options->fold_only)
         status = merge_segments(&c);
     if (status == DP_OK && !options->fold_only)

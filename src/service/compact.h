@@ -10,7 +10,7 @@
 
 struct compact_options {
     /* Does only what is due by the measures of service/upkeep.h, and asks the store nothing to find that out. False:
-     * folds the whole log, and merges into as few segments as possible. */
+     * folds the whole log, gives older namespaces full-text search, and merges into as few segments as possible. */
     bool when_due;
     unsigned times; /* with when_due: folds only a log of this many times the due size; 0: 1 */
     bool fold_only; /* neither merges nor collects */
@@ -24,6 +24,7 @@ struct compact_result {
     uint64_t inputs;  /* segments that merges replaced */
     uint64_t removed; /* log entries and objects that were removed */
     uint64_t waiting; /* objects that a later call may remove */
+    bool declared;    /* the attribute "text" has full-text search now (service/full_text.h) */
 };
 
 /* Fails as index_fold, index_merge and index_collect do, after which *result says what was done before. DP_NOT_FOUND:

@@ -18,6 +18,7 @@
 #include "os/gate.h"
 #include "os/pipeline.h"
 #include "os/thread.h"
+#include "service/full_text.h"
 #include "service/ingest_batch.h"
 
 enum { READ, EMBED, LOAD, STAGES };
@@ -108,7 +109,7 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
     enum dp_status status =
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
     if (status == DP_OK)
-        index_load_full_text(in->loader, span_str("text"));
+        index_load_full_text(in->loader, span_str(FULL_TEXT_ATTRIBUTE));
     in->load.call.patient = status == DP_OK; /* the store has answered, and embedded rows are worth a wait */
     if (status != DP_INVALID && status != DP_UNSUPPORTED)
         return status; /* the store's failure, not a row's */

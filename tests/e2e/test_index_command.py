@@ -307,6 +307,23 @@ def schema_of(run, name, bucket):
     return json.loads(run("namespace", "info", name, "--root", bucket, "--json").stdout)["schema"]
 
 
+def test_compact_gives_the_text_of_an_older_namespace_full_text_search(run, rows, dipper, tmp_path):
+    bucket = tmp_path / "bucket"
+    run("index", "n", rows(*ANIMALS), "--root", bucket)
+    with serving(dipper, bucket) as url:
+        write(url, "n", {"schema": {"text": {"type": "string", "full_text_search": False}}})
+        write(url, "own", {"distance_metric": "cosine_distance",
+                           "upsert_rows": [{"id": 1, "vector": [1, 0], "text": "without a model"}]})
+    assert not schema_of(run, "n", bucket)["text"].get("full_text_search")
+    assert json.loads(run("ns", "compact", "own", "--root", bucket, "--json").stdout)["full_text_search"] is False
+    assert '"text" has full-text search now' in run("ns", "compact", "n", "--root", bucket).stdout
+    assert schema_of(run, "n", bucket)["text"]["full_text_search"]
+    assert "nothing to merge" in run("ns", "compact", "n", "--root", bucket).stdout
+    assert "0 faults" in run("ns", "verify", "n", "--root", bucket).stdout
+    (found,) = json.loads(run("search", "n", "barks", "--rank", "words", "--root", bucket, "--json").stdout)["rows"]
+    assert found["id"] == 2
+
+
 def test_a_new_text_is_declared_for_full_text_search(run, rows, dipper, tmp_path):
     bucket = tmp_path / "bucket"
     run("index", "n", rows(*ANIMALS), "--root", bucket)
