@@ -305,3 +305,13 @@ bool filter_match(const struct filter *filter, const struct filter_row *row, con
     find_values(filter, incoming, &news);
     return match_node(&m, filter->root) && watch->status == DP_OK;
 }
+
+bool filter_node_match(const struct filter *filter, const struct filter_node *node, const struct filter_row *row,
+                       struct filter_watch *watch)
+{
+    struct slot_values values, news;
+    const struct matching m = {filter, &values, &news, watch};
+    find_values(filter, row, &values);
+    find_values(filter, NULL, &news);
+    return match_node(&m, node) && watch->status == DP_OK;
+}

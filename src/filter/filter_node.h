@@ -59,4 +59,8 @@ struct filter {
     size_t slot_count, node_count;
 };
 
+/* Returns whether the row matches one node of the filter; watch as of filter_match(). */
+bool filter_node_match(const struct filter *filter, const struct filter_node *node, const struct filter_row *row,
+                       struct filter_watch *watch);
+
 #endif

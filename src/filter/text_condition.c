@@ -178,3 +178,8 @@ bool text_condition_match(const struct text_condition *c, struct span value, str
     }
     return false;
 }
+
+bool text_condition_is_of_elements(const struct text_condition *c)
+{
+    return c->kind < TEXT_ALL_TOKENS;
+}
