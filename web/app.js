@@ -8,6 +8,7 @@
 const WAIT_MS = 300; // from the last key press to the query
 const ANSWERS = 30, ANSWER_MS = 60000; // kept answers, and for how long
 const STEPS = [10, 25, 50, 100]; // results shown at first, and after each press of "More results"
+const VALUES = 12, EXAMPLES = 4; // values of an attribute to choose from, and examples, at most
 const HEADINGS = ["title", "name", "package"]; // a row's heading is the first of these attributes that it has
 
 const byId = (id) => document.getElementById(id);
@@ -15,11 +16,15 @@ const form = byId("search"), words = byId("words"), picker = byId("namespace"), 
 const results = byId("results"), cost = byId("cost"), figures = byId("figures"), stages = byId("stages"), more = byId("more");
 const about = byId("about"), heard = byId("heard"), code = byId("code"), legend = byId("legend");
 const keyform = byId("keyform"), key = byId("key");
+const narrow = byId("narrow"), ranks = byId("ranks"), attribute = byId("attribute"), examples = byId("examples");
+const chosenList = byId("chosen"), valueList = byId("values");
 const KEY = "dipper-key"; // in this tab's sessionStorage: gone with the tab
 
 const answers = new Answers(ANSWERS, ANSWER_MS);
 let facts = null; // promise of the namespace's metadata, or of null
 
+let chosen = []; // [[attribute, value], …]: the filter
+let rank = null; // the ranking that the user chose, or null
 let inFlight = null; // AbortController of the request in progress
 let timer = 0;
 let step = 0;
@@ -67,8 +72,8 @@ function valueOf(value) {
   return document.createTextNode(text);
 }
 
-function showScore(dist, metric) {
-  const { label, value, text } = scoreOf(dist, metric);
+function showScore(dist, metric, by) {
+  const { label, value, text } = scoreOf(dist, metric, by);
   const score = element("span", undefined, "score");
   if (label === "similarity") {
     const meter = element("meter");
@@ -94,15 +99,23 @@ function moreLike(text) {
   return button;
 }
 
-function showRow(row, metric) {
+/* The text, with the words of the search marked unless meaning alone ranks. */
+function markedText(text, by) {
+  const shown = element("p");
+  const parts = by === "meaning" ? [[text, false]] : markParts(text, words.value);
+  shown.append(...parts.map(([part, marked]) => (marked ? element("mark", part) : part)));
+  return shown;
+}
+
+function showRow(row, metric, by) {
   const item = element("li");
   item.dir = "auto";
   const heading = HEADINGS.find((name) => typeof row[name] === "string") ?? null;
   const top = element("div", undefined, "top");
   top.append(element("h2", heading ? row[heading] : String(row.id)));
-  top.append(showScore(row.$dist, metric));
+  top.append(showScore(row.$dist, metric, by));
   item.append(top);
-  if (typeof row.text === "string") item.append(element("p", row.text));
+  if (typeof row.text === "string") item.append(markedText(row.text, by));
   const attributes = element("dl");
   for (const [name, value] of Object.entries(row)) {
     if (name === "$dist" || name === "text" || name === heading || value === null || value === "") continue;
@@ -165,17 +178,19 @@ async function search() {
   inFlight?.abort();
   const namespace = picker.value, text = words.value.trim(), limit = STEPS[step];
   remember(text);
+  examples.hidden = Boolean(text) || !examples.childElementCount;
   if (!text || !namespace) {
     clear();
     if (namespace) say(isCounted() ? "Press Enter to search." : "Results come as you type.");
     return;
   }
   const mine = (inFlight = new AbortController());
-  const request = { rank_by: ["vector", "ANN", ["Embed", text]], limit, include_attributes: true };
-  const question = JSON.stringify([namespace, text, limit]);
   results.classList.add("stale");
   try {
-    const known = facts;
+    const known = await facts;
+    if (mine.signal.aborted) return;
+    const by = rankNow(known), request = queryOf(by, text, limit, filterOf(chosen, known));
+    const question = JSON.stringify([namespace, request]);
     let answer = answers.get(question, Date.now());
     answer ??= answers.put(question, await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/query`, {
       method: "POST",
@@ -183,15 +198,14 @@ async function search() {
       body: JSON.stringify(request),
       signal: mine.signal,
     }), Date.now());
-    const metric = (await known)?.distance_metric;
     if (mine.signal.aborted) return;
-    const far = isFar(answer.rows, metric);
-    say(far ? "Nothing close. These rows are the nearest." : answer.rows.length ? "" : "No rows found.");
-    heard.textContent = answer.rows.length ? plural(answer.rows.length, "result") : "";
+    const metric = known?.distance_metric, rows = rowsOf(answer), far = by === "meaning" && isFar(rows, metric);
+    say(far ? "Nothing close. These rows are the nearest." : rows.length ? "" : "No rows found.");
+    heard.textContent = rows.length ? plural(rows.length, "result") : "";
     results.classList.toggle("far", far);
-    results.replaceChildren(...answer.rows.map((row) => showRow(row, metric)));
+    results.replaceChildren(...rows.map((row) => showRow(row, metric, by)));
     results.classList.remove("stale");
-    more.hidden = answer.rows.length < limit || step === STEPS.length - 1;
+    more.hidden = rows.length < limit || step === STEPS.length - 1;
     showCost(answer.performance);
     showCode(namespace, request);
   } catch (error) {
@@ -206,8 +220,124 @@ function remember(text) {
   const state = new URLSearchParams();
   if (picker.value) state.set("ns", picker.value);
   if (text) state.set("q", text);
+  if (rank) state.set("rank", rank);
+  for (const pair of chosen) state.append("filter", JSON.stringify(pair));
   history.replaceState(null, "", state.size ? `/?${state}` : "/");
   document.title = text ? `${text} – Dipper` : "Dipper";
+}
+
+/* ---- ranking and filters */
+
+/* The ranking of the next query: the chosen one, if the namespace has it. */
+function rankNow(known) {
+  const ranked = ranksOf(known);
+  return ranked.includes(rank) ? rank : ranked[0];
+}
+
+/* Sends a request that the user did not type; null on failure. `what` shows in the server's log. */
+async function askAside(namespace, what, request) {
+  try {
+    return await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/query?for=${what}`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
+  } catch {
+    return null;
+  }
+}
+
+function button(text, className, press) {
+  const made = element("button", text, className);
+  made.type = "button";
+  made.addEventListener("click", press);
+  return made;
+}
+
+/* Changes the filter, and asks again. */
+function choose(pairs) {
+  chosen = pairs;
+  step = 0;
+  showChosen();
+  showValues();
+  search();
+}
+
+const isSame = ([name, value]) => ([other, second]) => name === other && value === second;
+const without = (pair) => chosen.filter((other) => !isSame(pair)(other));
+
+/* Each chosen value as a button that takes it away. */
+function showChosen() {
+  chosenList.replaceChildren(...chosen.map((pair) => {
+    const item = element("li"), [name, value] = pair;
+    const made = button(`${name}: ${value ?? "none"} ×`, "chosen", () => choose(without(pair)));
+    made.setAttribute("aria-label", `Remove the filter ${name}: ${value ?? "none"}`);
+    item.append(made);
+    return item;
+  }));
+}
+
+/* The most frequent values of the chosen attribute, among the rows that the filters of the other attributes let through. */
+async function showValues() {
+  const namespace = picker.value, name = attribute.value, known = await facts;
+  if (!name) return valueList.replaceChildren();
+  const others = chosen.filter(([other]) => other !== name);
+  const answer = await askAside(namespace, "counts", countsOf(name, filterOf(others, known), known));
+  if (picker.value !== namespace || attribute.value !== name) return undefined;
+  const values = answer ? topValues(answer, name, VALUES) : [];
+  if (!values) return valueList.replaceChildren(element("li", `more than ${VALUES_MAX.toLocaleString()} values`));
+  return valueList.replaceChildren(...values.map(([value, count]) => {
+    const item = element("li"), pair = [name, value], on = chosen.some(isSame(pair));
+    const made = button(String(value ?? "none"), "value", () => choose(on ? without(pair) : [...chosen, pair]));
+    made.setAttribute("aria-pressed", String(on));
+    made.append(" ", element("small", count.toLocaleString()));
+    item.append(made);
+    return item;
+  }));
+}
+
+/* Shows the rankings and attributes that the namespace has. */
+function showTools(known) {
+  const ranked = ranksOf(known), names = facetsOf(known);
+  ranks.hidden = ranked.length < 2;
+  for (const radio of ranks.querySelectorAll("input")) radio.checked = radio.value === rankNow(known);
+  attribute.replaceChildren(new Option("Filter by…", ""), ...names.map((name) => new Option(name, name)));
+  attribute.parentElement.hidden = names.length === 0;
+  chosen = chosen.filter(([name]) => names.includes(name));
+  attribute.value = chosen[0]?.[0] ?? "";
+  narrow.hidden = ranks.hidden && names.length === 0;
+  showChosen();
+  showValues();
+}
+
+/* Questions drawn from rows that lie in some direction. They embed no text, but a server that counts queries gets none. */
+async function showExamples(known) {
+  const namespace = picker.value, size = known?.dimensions;
+  examples.replaceChildren();
+  examples.hidden = true;
+  if (!size || isCounted()) return;
+  const vector = Array.from({ length: size }, (_, i) => Math.sin(i + namespace.length));
+  const answer = await askAside(namespace, "examples", { rank_by: ["vector", "ANN", vector], limit: 20, include_attributes: ["text"] });
+  if (!answer || picker.value !== namespace) return;
+  const texts = new Set(answer.rows.map((row) => exampleOf(row.text ?? "")).filter(Boolean));
+  examples.append(...[...texts].slice(0, EXAMPLES).map((text) => {
+    const item = element("li");
+    item.append(button(text, "example", () => {
+      words.value = text;
+      step = 0;
+      search();
+    }));
+    return item;
+  }));
+  examples.hidden = words.value.trim() !== "" || !examples.childElementCount;
+}
+
+/* Learns what the chosen namespace has. */
+function enter() {
+  const namespace = picker.value;
+  facts = describe();
+  facts.then((known) => {
+    if (picker.value !== namespace) return;
+    showTools(known);
+    showExamples(known);
+  });
 }
 
 async function allNamespaces() {
@@ -249,6 +379,8 @@ async function namesOrNamed(named) {
 async function start() {
   const wanted = new URLSearchParams(location.search);
   words.value = wanted.get("q") ?? "";
+  rank = wanted.get("rank");
+  chosen = wanted.getAll("filter").map(pairOf).filter(Boolean);
   say("");
   try {
     const named = wanted.get("ns");
@@ -270,8 +402,18 @@ async function start() {
     say(error.message, true);
     return;
   }
-  facts = describe();
+  enter();
   search();
+}
+
+/* A filter of the address: ["attribute", value]; null if it is something else. */
+function pairOf(text) {
+  try {
+    const pair = JSON.parse(text);
+    return Array.isArray(pair) && pair.length === 2 && typeof pair[0] === "string" ? pair : null;
+  } catch {
+    return null;
+  }
 }
 
 /* While the server counts queries, typing alone must not send one. */
@@ -313,9 +455,17 @@ form.addEventListener("submit", (event) => {
 words.addEventListener("input", later);
 picker.addEventListener("change", () => {
   step = 0;
-  facts = describe();
+  chosen = [];
+  enter();
   search();
 });
+narrow.addEventListener("submit", (event) => event.preventDefault());
+ranks.addEventListener("change", (event) => {
+  rank = event.target.value;
+  step = 0;
+  search();
+});
+attribute.addEventListener("change", showValues);
 more.addEventListener("click", () => {
   step = Math.min(step + 1, STEPS.length - 1);
   search();

@@ -39,8 +39,9 @@ function timeShares(performance) {
   return times.filter(({ ms }) => ms > 0).map(({ name, ms }) => ({ name, ms, share: ms / sum }));
 }
 
-/* A row's score, as the command line shows it: the similarity for the cosine metric, else the distance. */
-function scoreOf(dist, metric) {
+/* A row's score, as the command line shows it: by meaning the similarity for the cosine metric, or else the distance. */
+function scoreOf(dist, metric, rank = "meaning") {
+  if (rank !== "meaning") return { label: "score", value: dist, text: dist.toFixed(rank === "hybrid" ? 5 : 3) };
   const similar = metric === "cosine_distance";
   const value = similar ? 1 - dist : dist;
   return { label: similar ? "similarity" : "distance", value, text: value.toFixed(3) };
@@ -57,6 +58,86 @@ function likeText(text) {
   return line.length <= 400 ? line : line.slice(0, 400).replace(/\s+\S*$/, "").replace(/[\ud800-\udbff]$/, "");
 }
 
+/* The words of the search in a text: [[part, whether it is such a word], …]. Words of one letter and a few that are everywhere do not
+ * count. */
+const EVERYWHERE = new Set(("an and are as at be by do for from how in is it my of on or that the this to what when where which " +
+  "who why with").split(" "));
+function markParts(text, search) {
+  const letters = /[\p{L}\p{N}]+/gu;
+  const wanted = new Set((search.toLowerCase().match(letters) ?? []).filter((word) => word.length > 1 && !EVERYWHERE.has(word)));
+  const parts = [];
+  let end = 0;
+  for (const { 0: word, index } of text.matchAll(letters)) {
+    if (!wanted.has(word.toLowerCase())) continue;
+    if (index > end) parts.push([text.slice(end, index), false]);
+    parts.push([word, true]);
+    end = index + word.length;
+  }
+  if (end < text.length) parts.push([text.slice(end), false]);
+  return parts;
+}
+
+/* A question that rows with this text answer: its first clause, at most 60 characters; "" if it has no such. */
+function exampleOf(text) {
+  const clause = text.trim().split(/[.,;:!?()\n\u3002\uff0c]/, 1)[0].trim();
+  const short = clause.length <= 60 ? clause : clause.slice(0, 60).replace(/\s+\S*$/, "");
+  return /\s/.test(short) && short.length <= 60 ? short : "";
+}
+
+/* The rankings that a namespace has, from its metadata; the first is the usual one. */
+function ranksOf(facts) {
+  const words = Boolean(facts?.schema?.text?.full_text_search), meaning = !facts || facts.dimensions > 0;
+  return words && meaning ? ["meaning", "words", "hybrid"] : words ? ["words"] : ["meaning"];
+}
+
+/* The names of the attributes whose values one may choose from. */
+function facetsOf(facts) {
+  const kinds = ["string", "[]string", "bool", "int", "uint"];
+  const fits = ([name, { type, filterable }]) => kinds.includes(type) && filterable !== false && name !== "id";
+  return Object.entries(facts?.schema ?? {}).filter(fits).map(([name]) => name);
+}
+
+/* The filter of chosen values: [[name, value], …]. Rows match one of the values of each attribute. */
+function filterOf(chosen, facts) {
+  const of = (name) => chosen.filter(([other]) => other === name).map(([, value]) => value);
+  const one = (name) => {
+    const operator = String(facts?.schema?.[name]?.type).startsWith("[]") ? "Contains" : "Eq";
+    const any = of(name).map((value) => [name, value === null ? "Eq" : operator, value]);
+    return any.length > 1 ? ["Or", any] : any[0];
+  };
+  const all = [...new Set(chosen.map(([name]) => name))].map(one);
+  return all.length > 1 ? ["And", all] : all[0];
+}
+
+/* The request for the rows that are best by this ranking. Both rankings are fused as `dipper search` does it. */
+function queryOf(rank, text, limit, filter) {
+  const rest = { exclude_attributes: ["vector"], ...(filter ? { filters: filter } : {}) };
+  const meaning = { rank_by: ["vector", "ANN", ["Embed", text]] }, words = { rank_by: ["text", "BM25", text] };
+  if (rank !== "hybrid") return { ...(rank === "words" ? words : meaning), limit, ...rest };
+  const least = Math.max(limit, 50);
+  return { queries: [{ ...meaning, limit: least, ...rest }, { ...words, limit: least, ...rest }], rerank_by: ["RRF"], limit };
+}
+
+/* The request that counts the rows of each value of an attribute, of at most VALUES_MAX values. */
+const VALUES_MAX = 1000;
+function countsOf(name, filter, facts) {
+  const many = String(facts?.schema?.[name]?.type).startsWith("[]");
+  return { aggregate_by: { rows: ["Count"] }, group_by: [many ? { value: ["ForEachUnique", name] } : name], limit: VALUES_MAX,
+    ...(filter ? { filters: filter } : {}) };
+}
+
+/* The most frequent values of the answer to such a request: [[value, rows], …]; null: there may be more than VALUES_MAX. */
+function topValues(answer, name, most) {
+  if (answer.aggregation_groups.length >= VALUES_MAX) return null;
+  const values = answer.aggregation_groups.map((group) => [group[name in group ? name : "value"], group.rows]);
+  return values.sort((a, b) => b[1] - a[1]).slice(0, most);
+}
+
+/* The rows of an answer to one query or to fused ones. */
+function rowsOf(answer) {
+  return answer.rows ?? answer.results[0].rows;
+}
+
 /* Prints a query as a program has it: form "curl", "python" or "json". `counted`: the server asks for a key. */
 function asCode(form, origin, namespace, request, counted) {
   const url = `${origin}/v2/namespaces/${encodeURIComponent(namespace)}/query`, body = JSON.stringify(request);
@@ -71,7 +152,7 @@ function asCode(form, origin, namespace, request, counted) {
 query = json.loads(${JSON.stringify(body)})
 request = urllib.request.Request("${url}", json.dumps(query).encode(),
                                  {"Content-Type": "application/json"${key}})
-for row in json.load(urllib.request.urlopen(request))["rows"]:
+for row in json.load(urllib.request.urlopen(request))${request.queries ? '["results"][0]' : ""}["rows"]:
     print(row["$dist"], row["id"])`;
 }
 

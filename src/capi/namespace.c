@@ -200,8 +200,7 @@ static enum dp_status prepare_query(struct call *call, const struct dp_namespace
 {
     struct service_model model;
 
-    if (asked->rank < DP_RANK_DEFAULT || asked->rank > DP_RANK_HYBRID || asked->fusion < DP_FUSION_RRF ||
-        asked->fusion > DP_FUSION_CONVEX)
+    if ((unsigned)asked->rank > DP_RANK_HYBRID || (unsigned)asked->fusion > DP_FUSION_CONVEX)
         return call_fail(call, DP_INVALID, "rank %d or fusion %d is unknown", (int)asked->rank,
                          (int)asked->fusion);
     if (!asked->text && (asked->rank == DP_RANK_WORDS || asked->rank == DP_RANK_HYBRID))

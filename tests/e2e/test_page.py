@@ -202,6 +202,50 @@ def test_page_says_when_nothing_is_close_and_offers_more_like_a_row(url, browser
     assert browser.value("legend.textContent").startswith("tokenize")
 
 
+def test_page_ranks_by_words_and_by_both(url, browser):
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=what+fills+my+disk")
+    browser.wait("document.querySelector('#results h2')?.textContent")
+    assert browser.value("document.querySelectorAll('#results mark').length") == 0
+    browser.value("document.querySelector('[value=words]').click()")
+    assert browser.wait("/^score \\d/.test(document.querySelector('#results .score').textContent) && results.childElementCount") == 1
+    assert browser.value("[...document.querySelectorAll('#results mark')].map((mark) => mark.textContent)") == ["disk", "fills", "disk"]
+    browser.value("document.querySelector('[value=hybrid]').click()")
+    assert browser.wait("results.childElementCount > 1 && document.querySelector('#results h2').textContent") == "ncdu"
+    assert "rank=hybrid" in browser.value("location.search")
+    assert browser.value("document.querySelector('#results .score').textContent") == "score 0.03279"  # first by both
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=disk&rank=words")
+    assert browser.wait("document.querySelector('#results mark')?.textContent") == "disk"
+    assert browser.value("document.querySelector('[value=words]').checked") is True
+
+
+def test_page_filters_by_attributes_with_counts(url, browser):
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=look+at+the+network")
+    browser.wait("document.querySelector('#results h2')?.textContent")
+    names = "[...document.querySelectorAll('#attribute option')].map((option) => option.value)"
+    assert browser.value(names) == ["", "title", "section", "size", "homepage", "tags", "free"]
+    browser.value("attribute.value = 'section'; attribute.dispatchEvent(new Event('change'))")
+    shown = "[...document.querySelectorAll('#values button')].map((button) => button.textContent)"
+    assert browser.wait(f"{shown}.length && {shown}")[0] == "net 2"
+    browser.value("document.querySelector('#values button').click()")
+    assert browser.wait("!results.classList.contains('stale') && results.childElementCount") == 2
+    assert sorted(browser.value("[...document.querySelectorAll('#results h2')].map((h) => h.textContent)")) == ["nmap", "rsync"]
+    browser.call("Page.reload")  # the address has the filter
+    assert browser.wait("results.childElementCount") == 2
+    assert browser.value("document.querySelector('#chosen button').textContent") == "section: net ×"
+    browser.value("document.querySelector('#chosen button').click()")
+    assert browser.wait("!results.classList.contains('stale') && results.childElementCount > 2")
+    assert "filter" not in browser.value("location.search")
+
+
+def test_page_offers_examples_from_the_namespace(url, browser):
+    browser.call("Page.navigate", url=f"{url}/?ns=orchestra")
+    text = browser.wait("!examples.hidden && document.querySelector('#examples button').textContent")
+    assert re.fullmatch("the (violin|oboe|timpani) of the orchestra", text)
+    browser.value("document.querySelector('#examples button').click()")
+    assert browser.wait("document.querySelector('#results p')?.textContent") == text
+    assert browser.value("words.value") == text and browser.value("examples.hidden") is True
+
+
 def test_page_hides_the_cost_of_the_last_query(url, browser):
     browser.call("Page.navigate", url=f"{url}/?ns=packages&q=what+fills+my+disk")
     browser.wait("document.querySelector('#results h2')?.textContent")

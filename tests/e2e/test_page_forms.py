@@ -50,6 +50,8 @@ def test_the_score_equals_that_of_the_command_line(value):
     assert value("scoreOf(0.4814, 'cosine_distance')") == {"label": "similarity", "value": 1 - 0.4814, "text": "0.519"}
     assert value("scoreOf(3.25, 'euclidean_squared')") == {"label": "distance", "value": 3.25, "text": "3.250"}
     assert value("scoreOf(3.25, undefined)")["label"] == "distance"
+    assert value("scoreOf(0.0163934, 'cosine_distance', 'hybrid')") == {"label": "score", "value": 0.0163934, "text": "0.01639"}
+    assert value("scoreOf(4.5, 'cosine_distance', 'words')")["text"] == "4.500"
 
 
 def test_a_query_is_printed_as_programs_have_it(value, tmp_path):
@@ -68,6 +70,56 @@ def test_a_query_is_printed_as_programs_have_it(value, tmp_path):
         exec(code.split("request =")[0], scope)  # pylint: disable=exec-used
         assert scope["query"] == request
         compile(code, "query.py", "exec")
+
+
+FACTS = {"dimensions": 3, "schema": {
+    "vector": {"type": "[3]f32"}, "text": {"type": "string", "filterable": False, "full_text_search": True},
+    "section": {"type": "string", "filterable": True}, "tags": {"type": "[]string"}, "at": {"type": "datetime"}}}
+
+
+def test_the_page_knows_what_a_namespace_can_do(value):
+    facts = json.dumps(FACTS)
+    assert value(f"ranksOf({facts})") == ["meaning", "words", "hybrid"]
+    assert value("[ranksOf(null), ranksOf({dimensions: 3, schema: {}}), "
+                 "ranksOf({dimensions: 0, schema: {text: {full_text_search: {}}}})]") == [["meaning"], ["meaning"], ["words"]]
+    assert value(f"facetsOf({facts})") == ["section", "tags"] and value("facetsOf(null)") == []
+
+
+def test_a_query_ranks_by_meaning_by_words_or_by_both(value):
+    meaning, words = value("queryOf('meaning', 'x', 10)"), value("queryOf('words', 'x', 10, ['a', 'Eq', 1])")
+    assert meaning == {"rank_by": ["vector", "ANN", ["Embed", "x"]], "limit": 10, "exclude_attributes": ["vector"]}
+    assert words == {"rank_by": ["text", "BM25", "x"], "limit": 10, "exclude_attributes": ["vector"], "filters": ["a", "Eq", 1]}
+    both = value("queryOf('hybrid', 'x', 10, ['a', 'Eq', 1])")
+    assert [query["limit"] for query in both["queries"]] == [50, 50] and (both["limit"], both["rerank_by"]) == (10, ["RRF"])
+    assert [query["filters"] for query in both["queries"]] == [["a", "Eq", 1]] * 2
+    assert '["results"][0]["rows"]' in value("asCode('python', 'http://h', 'n', queryOf('hybrid', 'x', 10))")
+    assert value("[rowsOf({rows: [1]}), rowsOf({results: [{rows: [2]}]})]") == [[1], [2]]
+
+
+def test_chosen_values_make_a_filter(value):
+    facts = json.dumps(FACTS)
+    for chosen, filters in (([], None), ([["section", "net"]], ["section", "Eq", "net"]),
+                            ([["section", "net"], ["tags", "a"], ["section", None]],
+                             ["And", [["Or", [["section", "Eq", "net"], ["section", "Eq", None]]], ["tags", "Contains", "a"]]])):
+        assert value(f"filterOf({json.dumps(chosen)}, {facts}) ?? null") == filters
+    assert value(f"countsOf('section', undefined, {facts})") == {
+        "aggregate_by": {"rows": ["Count"]}, "group_by": ["section"], "limit": 1000}
+    assert value(f"countsOf('tags', ['a', 'Eq', 1], {facts})")["group_by"] == [{"value": ["ForEachUnique", "tags"]}]
+    groups = {"aggregation_groups": [{"value": "a", "rows": 1}, {"value": None, "rows": 7}, {"value": "c", "rows": 3}]}
+    assert value(f"topValues({json.dumps(groups)}, 'tags', 2)") == [[None, 7], ["c", 3]]
+    assert value("topValues({aggregation_groups: Array(1000).fill({a: 1, rows: 1})}, 'a', 2)") is None
+
+
+def test_the_words_of_a_search_are_marked(value):
+    assert value("markParts('The disk, a DISK: diskette', 'what fills the disk')") == [
+        ["The ", False], ["disk", True], [", a ", False], ["DISK", True], [": diskette", False]]
+    assert value("markParts('Größe 猫', 'GRÖSSE größe 猫')") == [["Größe", True], [" 猫", False]]
+    assert value("[markParts('', 'a'), markParts('a b', '')]") == [[], [["a b", False]]]
+
+
+def test_examples_are_first_clauses(value):
+    assert value("[exampleOf(' find files quickly, and more '), exampleOf('word'), exampleOf('')]") == ["find files quickly", "", ""]
+    assert len(value("exampleOf('word '.repeat(50))")) <= 60
 
 
 def test_rows_that_are_not_close_are_told(value):
