@@ -376,10 +376,10 @@ static void test_index_the_choice_counts_required_sections(void **state)
         m.segments[i].dpr_size = m.segments[i].vectors * segment_vector_len(24) + (30 << 20);
     }
     assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
-    m.segments[1].rows = SEGMENT_ROWS_MAX - 200 * 1000; /* the filter of ids is full */
+    m.segments[1].rows = SEGMENT_ROWS_MAX - 200 * 1000;
     m.segments[1].dpr_size += UINT64_C(300) << 20;
     assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
-    m.segments[1].dpr_size += UINT64_C(100) << 20;
+    m.segments[1].dpr_size += UINT64_C(200) << 20;
     assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 2);
     free(m.segments);
 }

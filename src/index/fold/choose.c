@@ -4,14 +4,13 @@
 #include <stdlib.h>
 
 #include "index/segment/format.h"
-#include "index/segment/key_filter.h"
 
 /* These limits bound the total bytes of a merge's inputs, so that one segment can hold the output. segment_is_full() in
  * load/rows.c has limits of its own. Documents compress about eightfold at most. */
 static const uint64_t hot_bytes_max = 3 * 1024 * 1024, vector_bytes_max = UINT64_C(2) << 30,
                       document_bytes_max = UINT64_C(512) << 20;
 
-/* The filter of ids and, for each document or id block, an entry of the hot part; the rest is lists and fixed parts. */
+/* For each document or id block, an entry of the hot part; the rest is lists and fixed parts. */
 enum { BLOCK_STORED = 512, HOT_FIXED = 64 * 1024 };
 
 static uint64_t live_rows(const struct manifest_segment *s)
@@ -48,11 +47,11 @@ static int compare_positions(const void *a, const void *b)
     return *left < *right ? -1 : *left > *right;
 }
 
-/* Returns about how many bytes of the output's hot part are no optional sections, for inputs with so many rows, bytes of the
+/* Returns about how many bytes of the output's hot part are no optional sections, for inputs with so many bytes of
  * hot parts, and bytes beside the vectors. Optional sections do not count: the output gets those for which it has room. */
-static uint64_t required_hot(uint64_t rows, uint64_t hot, uint64_t stored)
+static uint64_t required_hot(uint64_t hot, uint64_t stored)
 {
-    const uint64_t estimate = key_filter_len(rows) + stored / BLOCK_STORED + HOT_FIXED;
+    const uint64_t estimate = stored / BLOCK_STORED + HOT_FIXED;
     return hot < estimate ? hot : estimate; /* the hot part of the output is smaller than those of the inputs */
 }
 
@@ -69,7 +68,7 @@ static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t c
         hot += s->hot_len;
         vectors += vector_bytes;
         documents += s->dpr_size > vector_bytes ? s->dpr_size - vector_bytes : 0;
-        if (kept && (rows > SEGMENT_ROWS_MAX || required_hot(rows, hot, documents) > hot_bytes_max ||
+        if (kept && (rows > SEGMENT_ROWS_MAX || required_hot(hot, documents) > hot_bytes_max ||
                      vectors > vector_bytes_max || documents > document_bytes_max))
             break;
     }
