@@ -4,7 +4,7 @@
  * are narrower than those of x, so eight bits give finer steps (docs/internals/faiss.md has the measured recall).
  * The ranges cover every vector, so encoding clamps no code.
  *
- * Lists are numbered in an order of proximity (vector/list_order.h). Centroids are rounded to eight bits for each
+ * Lists are numbered in an order of proximity (vector/list_order.h). Centroids are rounded to few bits for each
  * dimension (vector/centroid_codes.h) before the codec is trained, so that the codes tell them exactly.
  */
 #include "vector/ivf_build.h"

@@ -4,16 +4,48 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 
-enum { FORM_LEN = 1 };
-enum head_form { HEAD_WHOLE, HEAD_CODED };
+/* The first byte of the section: HEAD_WHOLE, or the bits of a code. */
+enum { FORM_LEN = 1, HEAD_WHOLE = 0 };
+
+static uint64_t codes_len(uint64_t count, unsigned bits)
+{
+    return bits == CENTROID_FEW_BITS ? (count + 1) / 2 : count;
+}
 
 /* Returns the bytes of the coded form; 0 when they are too many for a section. */
-static uint64_t coded_len(uint64_t nlist, uint64_t dim)
+static uint64_t coded_len(uint64_t nlist, uint64_t dim, unsigned bits)
 {
     const uint64_t codes_max = SEGMENT_HOT_MAX;
-    if (dim > codes_max || nlist > codes_max || nlist * dim > codes_max)
+    if (dim > codes_max || nlist > codes_max || codes_len(nlist * dim, bits) > codes_max)
         return 0;
-    return FORM_LEN + 4 * dim * sizeof(float) + nlist * sizeof(uint32_t) + nlist * dim;
+    return FORM_LEN + 4 * dim * sizeof(float) + nlist * sizeof(uint32_t) + codes_len(nlist * dim, bits);
+}
+
+static void put_codes(const struct centroid_codes *centroids, struct buffer *out)
+{
+    const size_t count = centroids->count * centroids->dim, len = (size_t)codes_len(count, centroids->bits);
+    uint8_t *to = buffer_reserve(out, len);
+    if (!to)
+        return;
+    for (size_t i = 0; i < len; i++) {
+        if (centroids->bits == CENTROID_MORE_BITS)
+            to[i] = centroids->codes[i];
+        else
+            to[i] = (uint8_t)(centroids->codes[2 * i] |
+                              (2 * i + 1 < count ? centroids->codes[2 * i + 1] << CENTROID_FEW_BITS : 0));
+    }
+    out->len += len;
+}
+
+/* Unpacks `count` codes. */
+static void read_codes(const uint8_t *from, size_t count, unsigned bits, uint8_t *codes)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bits == CENTROID_MORE_BITS)
+            codes[i] = from[i];
+        else
+            codes[i] = i % 2 ? from[i / 2] >> CENTROID_FEW_BITS : from[i / 2] & ((1 << CENTROID_FEW_BITS) - 1);
+    }
 }
 
 static enum dp_status append_head(struct call *call, void *context, struct span bytes)
@@ -33,18 +65,18 @@ enum dp_status ivf_head_pack(struct call *call, const struct faiss_ivf_spec *spe
                              const struct centroid_codes *centroids, struct buffer *out)
 {
     const size_t floats = centroids->dim * sizeof(float);
-    uint64_t coded = coded_len(spec->nlist, spec->codec.dim);
+    uint64_t coded = coded_len(spec->nlist, spec->codec.dim, centroids->bits);
     if (coded == 0 || coded >= FORM_LEN + faiss_ivf_head_bytes(spec)) {
         buffer_u8(out, HEAD_WHOLE);
         return put_head(call, spec, out);
     }
-    buffer_u8(out, HEAD_CODED);
+    buffer_u8(out, (uint8_t)centroids->bits);
     buffer_append(out, span_of(centroids->least, floats));
     buffer_append(out, span_of(centroids->step, floats));
     buffer_append(out, span_of(spec->codec.trained, 2 * floats));
     for (size_t i = 0; i < spec->nlist; i++)
         buffer_u32(out, (uint32_t)spec->list_sizes[i]);
-    buffer_append(out, span_of(centroids->codes, centroids->count * centroids->dim));
+    put_codes(centroids, out);
     return buffer_check(out, "the centroids of a segment", &call->error);
 }
 
@@ -53,7 +85,7 @@ struct head_arrays {
     float *ranges; /* [4][dim]: least, step, trained */
     uint64_t *list_sizes;
     float *centroids;
-    uint8_t *codes; /* owned; the section's bytes are const */
+    uint8_t *codes; /* [nlist][dim] */
 };
 
 static void free_arrays(struct head_arrays *arrays)
@@ -65,8 +97,8 @@ static void free_arrays(struct head_arrays *arrays)
 }
 
 /* Reads the coded form. `bytes` has the right length. */
-static enum dp_status read_coded(struct call *call, const struct segment_hot *hot, struct span bytes,
-                                 struct head_arrays *out)
+static enum dp_status read_coded(struct call *call, const struct segment_hot *hot, unsigned bits,
+                                 struct span bytes, struct head_arrays *out)
 {
     const size_t dim = hot->dim, ranges = 4 * dim * sizeof(float), codes = (size_t)hot->nlist * dim;
     struct cursor at = cursor_over(bytes);
@@ -79,21 +111,25 @@ static enum dp_status read_coded(struct call *call, const struct segment_hot *ho
     memcpy(out->ranges, cursor_bytes(&at, ranges).data, ranges);
     for (uint32_t i = 0; i < hot->nlist; i++)
         out->list_sizes[i] = cursor_u32(&at);
-    memcpy(out->codes, at.rest.data, codes);
-    const struct centroid_codes centroids = {
-        .count = hot->nlist, .dim = dim, .least = out->ranges, .step = out->ranges + dim, .codes = out->codes};
+    read_codes(at.rest.data, codes, bits, out->codes);
+    const struct centroid_codes centroids = {.count = hot->nlist,
+                                             .dim = dim,
+                                             .bits = bits,
+                                             .least = out->ranges,
+                                             .step = out->ranges + dim,
+                                             .codes = out->codes};
     centroid_codes_decode(&centroids, out->centroids);
     return DP_OK;
 }
 
 static enum dp_status unpack_coded(struct call *call, const struct segment_hot *hot, enum vector_metric metric,
-                                   struct span bytes, struct buffer *out)
+                                   unsigned bits, struct span bytes, struct buffer *out)
 {
     const size_t dim = hot->dim;
     struct head_arrays arrays = {0};
-    if (dim == 0 || FORM_LEN + bytes.len != coded_len(hot->nlist, dim))
+    if (dim == 0 || FORM_LEN + bytes.len != coded_len(hot->nlist, dim, bits))
         return call_fail(call, DP_CORRUPT, "section CENT has the wrong length");
-    enum dp_status status = read_coded(call, hot, bytes, &arrays);
+    enum dp_status status = read_coded(call, hot, bits, bytes, &arrays);
     if (status == DP_OK) {
         const struct faiss_ivf_spec spec = {.codec = {.kind = IVF_SQ8,
                                                       .metric = metric,
@@ -119,10 +155,10 @@ enum dp_status ivf_head_unpack(struct call *call, const struct segment_hot *hot,
     struct cursor at = cursor_over(section ? section->bytes : (struct span){0});
     uint8_t form = cursor_u8(&at);
     enum dp_status status = DP_OK;
-    if (at.failed || form > HEAD_CODED)
+    if (at.failed || (form != HEAD_WHOLE && form != CENTROID_FEW_BITS && form != CENTROID_MORE_BITS))
         return call_fail(call, DP_CORRUPT, "section CENT is missing or malformed");
-    if (form == HEAD_CODED)
-        status = unpack_coded(call, hot, metric, at.rest, out);
+    if (form != HEAD_WHOLE)
+        status = unpack_coded(call, hot, metric, form, at.rest, out);
     else
         status = append_head(call, out, at.rest);
     if (status == DP_OK && (out->len != hot->ivf_head || checksum64(buffer_span(out)) != hot->ivf_head_checksum))

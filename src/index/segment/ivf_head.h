@@ -2,11 +2,12 @@
  * reads one object.
  *
  * section := u8 0, the bytes of the head
- *          | u8 1, f32 least[dim], f32 step[dim], f32 trained[2][dim], u32 vectors[nlist], u8 codes[nlist][dim]
+ *          | u8 4 or 8, f32 least[dim], f32 step[dim], f32 trained[2][dim], u32 vectors[nlist], codes[nlist][dim]
  *
  * The writer takes the shorter form, which is the first one for a list or two of many dimensions. The second one has the
  * centroids as vector/centroid_codes.h, the ranges of the codes in the lists (vector/sq8.h), and how many vectors each list
- * has. The head follows from these, byte by byte; LIST has its checksum.
+ * has. Its u8 says how many bits a code has; of two codes in a byte, the first is in the lower half. The head follows from all
+ * this, byte by byte; LIST has its checksum.
  */
 #ifndef INDEX_IVF_HEAD_H
 #define INDEX_IVF_HEAD_H
