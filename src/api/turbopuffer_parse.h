@@ -18,6 +18,7 @@ struct query_parse {
 };
 
 void turbopuffer_take_rank_by(struct query_parse *p);
+void turbopuffer_take_compute(struct query_parse *p);
 void turbopuffer_take_aggregate_by(struct query_parse *p);
 void turbopuffer_take_group_by(struct query_parse *p);
 

@@ -1,7 +1,7 @@
 /* turbopuffer_query.c: reads the body of a turbopuffer v2 query.
  *
  * Known: rank_by ["vector", "ANN" or "kNN", X], where X is an array of numbers, base 64 of little-endian float32, or
- * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"] or a score; aggregate_by and group_by; filters; top_k or limit; offset; include_attributes or
+ * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"] or a score; aggregate_by and group_by; compute_attributes; filters; top_k or limit; offset; include_attributes or
  * exclude_attributes; consistency; distance_metric; vector_encoding; queries; beside them rerank_by ["RRF"]. The rest of turbopuffer's query language is
  * refused by name. Filters stay raw JSON until the namespace's schema is known. null means "not given". Without rank_by, the
  * rows that a filter chooses are ordered by id.
@@ -251,7 +251,7 @@ static const struct {
     {"queries", take_queries, IN_ROOT_OF_MANY, NULL},
     {"aggregate_by", turbopuffer_take_aggregate_by, IN_ONE | IN_NESTED, NULL},
     {"group_by", turbopuffer_take_group_by, IN_ONE | IN_NESTED, NULL},
-    {"compute_attributes", NULL, 0, "leave it out"},
+    {"compute_attributes", turbopuffer_take_compute, IN_ONE | IN_NESTED, NULL},
     {"rerank_by", take_rerank, IN_ROOT_OF_MANY, NULL},
     {"vector", NULL, 0, "give the vector in rank_by: [\"vector\", \"ANN\", [numbers]]"},
 };
@@ -302,7 +302,8 @@ static void check_fusion(struct query_parse *p, uint64_t given)
 /* Checks the fields of a query whose answer has aggregates in place of rows. */
 static void check_aggregates(struct query_parse *p, uint64_t given)
 {
-    static const char *const excluded[] = {"rank_by", "include_attributes", "exclude_attributes", "offset"};
+    static const char *const excluded[] = {"rank_by", "include_attributes", "exclude_attributes",
+                                           "compute_attributes", "offset"};
     if (!is_given(given, "aggregate_by"))
         body_refuse(p->body, DP_INVALID, "group_by needs aggregate_by");
     for (size_t i = 0; i < sizeof excluded / sizeof *excluded; i++)

@@ -39,6 +39,9 @@ void rank_free(struct rank *rank); /* NULL is fine */
 /* From now on the end of the call ends the match of a filter, and so the score of a row. */
 void rank_set_call(struct rank *rank, struct call *call);
 
+/* Gives token number `number` that BM25s look for in the attribute. Returns false if there are no more. */
+bool rank_token(const struct rank *rank, struct span attribute, size_t number, struct span *text, bool *prefix);
+
 /* Whether rank_count() is needed: the expression has a BM25. */
 bool rank_counts(const struct rank *rank);
 /* Forgets all counts. */

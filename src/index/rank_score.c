@@ -27,6 +27,19 @@ void rank_set_call(struct rank *rank, struct call *call)
     rank->call = call;
 }
 
+bool rank_token(const struct rank *rank, struct span attribute, size_t number, struct span *text, bool *prefix)
+{
+    for (size_t i = 0; i < rank->text_count; i++) {
+        const struct rank_text *of = &rank->texts[i];
+        if (!span_equal(of->attribute->name, attribute) || number >= of->count)
+            continue;
+        *text = of->tokens[number].text;
+        *prefix = of->tokens[number].prefix;
+        return true;
+    }
+    return false;
+}
+
 bool rank_counts(const struct rank *rank)
 {
     return rank->text_count > 0;

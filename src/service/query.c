@@ -2,6 +2,7 @@
 #include "os/clock.h"
 #include "os/gate.h"
 #include "os/lanes.h"
+#include "service/compute.h"
 #include "service/query_scan.h"
 #include "service/service_impl.h"
 
@@ -125,6 +126,8 @@ static enum dp_status prepare_lane(struct call *call, struct query_lanes *all, s
     lane->model = request->rows.vector ? NULL : served_model_retain(all->service->model);
     enum dp_status status =
         check_metric(call, all->slot->reader, request, may_be_stale(all->slot, request, os_now_ns()));
+    if (status == DP_OK && request->compute_count)
+        status = compute_widen(call, request, &lane->query);
     return status == DP_OK ? find_vector(call, all->service, lane->model, request, &lane->query) : status;
 }
 
@@ -141,6 +144,8 @@ static enum dp_status run_lane(struct call *call, void *ctx, size_t i)
     int64_t now = os_now_ns();
     query.eventual = i >= LANES_AT_ONCE || may_be_stale(slot, request, now);
     enum dp_status status = search_slot(call, slot, request, &query, response);
+    if (status == DP_OK && request->compute_count)
+        status = compute_hits(call, slot->reader, request, &response->answer);
     if (status == DP_OK && !query.eventual) {
         atomic_store(&slot->fresh_ns, now);
         atomic_store(&slot->alive_ns, now);
@@ -148,7 +153,7 @@ static enum dp_status run_lane(struct call *call, void *ctx, size_t i)
     if (all->opened)
         response->answer.from_cache = false;
     response->dim = query.dim;
-    if (status == DP_OK && query.with_vectors && (!query_has_vector(request) || query_near(request).len)) {
+    if (status == DP_OK && request->rows.with_vectors && (!query_has_vector(request) || query_near(request).len)) {
         status = index_vectors_of(call, slot->reader, &vectors);
         response->dim = status == DP_OK ? vectors.dim : 0;
     }

@@ -156,6 +156,13 @@ struct query_order {
 };
 enum { QUERY_ORDERS_MAX = 8 };
 
+/* A value that is computed for each row of the answer: its label, and a score expression (index/rank.h), a VectorDist or a
+ * Highlight (service/compute.h) as JSON. */
+struct query_compute {
+    struct span label, expression;
+};
+enum { QUERY_COMPUTES_MAX = 256 };
+
 struct query_request {
     struct span namespace;
     struct index_query rows; /* vector NULL: the service embeds `text` */
@@ -170,6 +177,9 @@ struct query_request {
     const struct span *per; /* [per_count]: the answer has at most per_limit rows of each tuple of values */
     size_t per_count;
     uint32_t per_limit;
+    const struct query_compute
+        *computes; /* [compute_count]: what each row of the answer has beside its attributes */
+    size_t compute_count;
     const struct aggregate_request *aggregate; /* of QUERY_AGGREGATED; service/aggregate.h */
     struct span filters;                       /* a filter as JSON; empty: none */
     bool with_vectors;                         /* the answer has the rows' vectors */
