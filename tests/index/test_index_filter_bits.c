@@ -5,11 +5,15 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "filter/filter.h"
+#include "index/clock.h"
 #include "index/query/filter_bits.h"
 #include "index/query/reader.h"
+#include "index/segment/format.h"
+#include "index/upkeep.h"
 
 enum { ROWS = 700, NEWER_FROM = 500, NEWER_TO = 900, WRITTEN = 60, DELETED = 25, FILTERS = 120 };
 
@@ -227,17 +231,162 @@ static void check_filter(struct world *w, struct index_reader *reader, const cha
     view_release(view);
 }
 
+static void check_filters(struct world *w, struct index_reader *reader, size_t count)
+{
+    uint64_t seed = 7;
+    char text[4096];
+    check_filter(w, reader, NULL);
+    for (size_t i = 0; i < count; i++) {
+        print_filter(&seed, 0, text, sizeof text);
+        check_filter(w, reader, text);
+    }
+}
+
 static void test_index_filter_bits_are_the_rows_that_match(void **state)
 {
     struct world *w = *state;
     struct index_reader *reader = make_rows(w);
-    uint64_t seed = 7;
-    char text[4096];
-    check_filter(w, reader, NULL);
-    for (size_t i = 0; i < FILTERS; i++) {
-        print_filter(&seed, 0, text, sizeof text);
-        check_filter(w, reader, text);
+    check_filters(w, reader, FILTERS);
+    index_close(reader);
+}
+
+/* What is read does not depend on how much a round may read. */
+static void test_index_filter_bits_come_in_rounds(void **state)
+{
+    static const uint64_t rounds[] = {1, 70000, 140000};
+    struct world *w = *state;
+    struct index_reader *reader;
+    index_close(make_rows(w));
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        assert_int_equal(
+            reader_open(&w->call, w->store, span_str("rows"), rounds[i], &index_system_clock, &reader), DP_OK);
+        check_filters(w, reader, FILTERS / 6);
+        index_close(reader);
     }
+}
+
+/* Folds and merges write columns, too. */
+static void test_index_filter_bits_hold_after_a_fold_and_a_merge(void **state)
+{
+    struct world *w = *state;
+    struct index_fold_result folded;
+    struct index_merge_result merged;
+    const struct index_merge_options options = {.everything = true};
+    struct index_reader *reader = make_rows(w);
+    assert_int_equal(index_fold(&w->call, reader, NULL, &folded), DP_OK);
+    index_close(reader);
+    reader = fixture_open(w, "rows");
+    check_filters(w, reader, FILTERS / 4);
+    index_close(reader);
+    assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &merged), DP_OK);
+    reader = fixture_open(w, "rows");
+    check_filters(w, reader, FILTERS / 4);
+    index_close(reader);
+}
+
+/* ---- what is read ---------------------------------------------------------------------------------------- */
+
+enum { MANY = 9000 };
+
+/* Returns the bytes that the sets of a filter cost. *rounds: the rounds. */
+static uint64_t bytes_of(struct world *w, struct index_reader *reader, const char *text, uint64_t *rounds)
+{
+    struct index_scan scan = {.query.top_k = 1, .match = match_row};
+    struct filter *filter;
+    struct filter_bits bits;
+    struct live_rows live;
+    struct schema schema;
+    world_reset(w);
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    assert_int_equal(filter_parse(&w->arena, span_str(text), &schema, false, &filter, &w->call.error), DP_OK);
+    scan.match_ctx = filter;
+    scan.filter = filter;
+    struct view *view = reader_view(reader);
+    assert_int_equal(live_rows_take_all(&w->call, view, &live), DP_OK);
+    if (filter_bits_make(&w->call, &live, &scan, &bits) != DP_OK)
+        fail_msg("%s: %s", text, w->call.error.message);
+    printf("%s: %" PRIu64 " rows, %" PRIu64 " rounds, %" PRIu64 " bytes\n", text, bits.total,
+           (uint64_t)w->call.cost.rounds, (uint64_t)w->call.cost.bytes);
+    filter_bits_deinit(&bits);
+    live_rows_deinit(&live);
+    view_release(view);
+    *rounds = w->call.cost.rounds;
+    return w->call.cost.bytes;
+}
+
+static void test_index_filter_bits_read_columns_alone(void **state)
+{
+    struct world *w = *state;
+    uint64_t rounds;
+    load_rows(w, 0, MANY, 0);
+    struct index_reader *reader = fixture_open(w, "rows");
+    /* Numbers of 7 bits and the bits of rows without a value, in three pages. */
+    assert_in_range(bytes_of(w, reader, "[\"n\",\"Lt\",-35]", &rounds), MANY, MANY + 200);
+    assert_int_equal(rounds, 1);
+    /* Codes of 3 bits, and a dictionary of six places. */
+    assert_in_range(bytes_of(w, reader, "[\"place\",\"Glob\",\"d*\"]", &rounds), MANY / 2, MANY / 2 + 300);
+    assert_int_equal(rounds, 1);
+    /* Hashes of 32 bits for names, and the document of the row. */
+    assert_in_range(bytes_of(w, reader, "[\"name\",\"Eq\",\"row 77\"]", &rounds), 4 * MANY, 4 * MANY + 5000);
+    assert_int_equal(rounds, 2);
+    /* The summary says that there is no such number. */
+    assert_int_equal(bytes_of(w, reader, "[\"n\",\"Gt\",1000]", &rounds), 0);
+    assert_int_equal(rounds, 0);
+    index_close(reader);
+}
+
+/* Changes a byte of the section of columns. */
+static void damage_columns(struct world *w, uint64_t share)
+{
+    struct store_listing page;
+    assert_int_equal(store_list(&w->call, w->store, span_str(""), span_str(""), false, 1000, &page), DP_OK);
+    for (size_t i = 0; i < page.count; i++) {
+        struct store_read_req req = {.key = page.entries[i].key, .len = STORE_TO_END};
+        if (req.key.len < 4 || memcmp(req.key.data + req.key.len - 4, ".dpr", 4) != 0)
+            continue;
+        assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
+        const size_t len = req.bytes.span.len;
+        uint8_t *bytes = malloc(len);
+        memcpy(bytes, req.bytes.span.data, len);
+        store_read_release(&req, 1);
+        for (size_t at = len - SEGMENT_TABLE_ENTRY; at > 0; at--) {
+            uint64_t place[2];
+            memcpy(place, bytes + at + 8, sizeof place);
+            if (memcmp(bytes + at, "ACOL\1\0\0\0", 8) == 0 && place[0] < at) {
+                bytes[place[0] + place[1] * share / 100] ^= 1;
+                break;
+            }
+        }
+        struct store_put put = {.key = req.key, .body = span_of(bytes, len)};
+        assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
+        free(bytes);
+    }
+}
+
+static void test_index_filter_bits_notice_a_changed_column(void **state)
+{
+    struct world *w = *state;
+    struct index_scan scan = {.query.top_k = 1, .match = match_row, .order_by = span_str("id")};
+    struct filter_bits bits;
+    struct live_rows live;
+    struct schema schema;
+    struct filter *filter;
+    load_rows(w, 0, 50, 0);
+    damage_columns(w, 2);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    assert_int_equal(
+        filter_parse(&w->arena, span_str("[\"name\",\"Eq\",\"x\"]"), &schema, false, &filter, &w->call.error),
+        DP_OK);
+    scan.match_ctx = filter;
+    scan.filter = filter;
+    struct view *view = reader_view(reader);
+    assert_int_equal(live_rows_take_all(&w->call, view, &live), DP_OK);
+    assert_int_equal(filter_bits_make(&w->call, &live, &scan, &bits), DP_CORRUPT);
+    assert_non_null(strstr(w->call.error.message, ".dpr: the checksum of a column"));
+    filter_bits_deinit(&bits);
+    live_rows_deinit(&live);
+    view_release(view);
     index_close(reader);
 }
 
@@ -247,6 +396,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_index_filter_bits_are_the_rows_that_match),
+        IN_MEMORY(test_index_filter_bits_come_in_rounds),
+        IN_MEMORY(test_index_filter_bits_hold_after_a_fold_and_a_merge),
+        IN_MEMORY(test_index_filter_bits_read_columns_alone),
+        IN_MEMORY(test_index_filter_bits_notice_a_changed_column),
     };
     return test_run(tests);
 }

@@ -1,8 +1,23 @@
-/* filter_bits.c: makes the sets of rows that match a filter, by reading the documents of all rows. */
+/* filter_bits.c: makes the sets of rows that match a filter.
+ *
+ *   1. read the columns that the filter needs, where segments have them (column_read.c);
+ *   2. read the documents of rows about which the columns cannot decide. If they are many, read those of the whole segment, as
+ *      for a segment without columns.
+ */
 #include "index/query/filter_bits.h"
 
 #include "base/alloc.h"
 #include "base/array.h"
+#include "index/query/column_read.h"
+#include "index/query/reader.h"
+
+enum {
+    /* If more than OPEN_MIN rows of a segment, and more than one of OPEN_PART, need their documents, all documents of the
+     * segment are read. */
+    OPEN_MIN = 64,
+    OPEN_PART = 16,
+    OPEN_BYTES = 8 * 1024 /* about the bytes that the document of one row brings with it */
+};
 
 /* The state of one filter_bits_make(). */
 struct bits_maker {
@@ -10,6 +25,9 @@ struct bits_maker {
     const struct live_rows *live;
     const struct index_scan *scan;
     struct filter_bits *out;
+    bool *wanted;             /* [segment_count]: whose documents are all read */
+    struct fetch_place *open; /* [open_count]: rows whose documents decide, in order */
+    size_t open_count, open_room;
 };
 
 static uint64_t rows_of(const struct bits_maker *m, size_t segment)
@@ -65,30 +83,117 @@ static enum dp_status take_all_rows(struct bits_maker *m)
     return status;
 }
 
-/* Reads the documents of all rows. */
+/* ---- columns ------------------------------------------------------------------------------------------- */
+
+static enum dp_status add_open(struct bits_maker *m, struct fetch_place place)
+{
+    struct fetch_place *open = array_reserve(m->open, m->open_count, &m->open_room, sizeof *open, 256);
+    if (!open)
+        return call_nomem(m->call, "rows that match");
+    m->open = open;
+    m->open[m->open_count++] = place;
+    return DP_OK;
+}
+
+/* For columns_match: takes the rows of a page that match or may match. */
+static enum dp_status take_column_bits(void *context, size_t segment, size_t page, const struct column_bits *bits)
+{
+    struct bits_maker *m = context;
+    enum dp_status status = DP_OK;
+    for (size_t word = 0; word < COLUMN_PAGE_WORDS; word++) {
+        for (uint64_t left = bits->maybe[word]; left && status == DP_OK; left &= left - 1) {
+            const unsigned bit = (unsigned)__builtin_ctzll(left);
+            const uint64_t row = (uint64_t)page * COLUMN_PAGE_ROWS + word * 64 + bit;
+            const struct fetch_place place = {(uint32_t)segment, (uint32_t)row};
+            if (!live_rows_have(m->live, segment, row))
+                continue;
+            status = bits->yes[word] >> bit & 1 ? add_place(m, place) : add_open(m, place);
+        }
+    }
+    return status;
+}
+
+/* Forgets what columns told about a segment. */
+static void forget_segment(struct bits_maker *m, size_t segment)
+{
+    mem_free(m->out->segments[segment]);
+    m->out->segments[segment] = NULL;
+    m->out->total -= m->out->matches[segment];
+    m->out->matches[segment] = 0;
+}
+
+/* If the documents of many rows of a segment decide, reads those of all its rows. */
+static void walk_open_segments(struct bits_maker *m)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->open_count;) {
+        const size_t begin = i, segment = m->open[i].segment;
+        while (i < m->open_count && m->open[i].segment == segment)
+            i++;
+        m->wanted[segment] = i - begin > OPEN_MIN && i - begin > rows_of(m, segment) / OPEN_PART;
+        if (m->wanted[segment]) {
+            forget_segment(m, segment);
+        } else {
+            memmove(m->open + kept, m->open + begin, (i - begin) * sizeof *m->open);
+            kept += i - begin;
+        }
+    }
+    m->open_count = kept;
+}
+
+/* ---- documents ----------------------------------------------------------------------------------------- */
+
+/* For fetch_rows: a row that columns left open. */
+static enum dp_status take_open(void *context, size_t i, const struct fetched_row *row)
+{
+    struct bits_maker *m = context;
+    return bits_match(m, row->key, row->document) ? add_place(m, m->open[i]) : DP_OK;
+}
+
+/* Reads the documents of the rows that columns left open, and of the segments without columns. */
 static enum dp_status scan_documents(struct bits_maker *m)
 {
+    const struct index_reader *reader = m->live->view->reader;
     const struct snapshot *base = m->live->view->base;
-    uint64_t bytes = 0;
-    bool *wanted = mem_calloc(m->out->segment_count + 1, sizeof *wanted);
-    if (!wanted)
+    uint64_t rows = m->open_count + m->live->tail_count, bytes = m->open_count * (uint64_t)OPEN_BYTES;
+    for (size_t i = 0; i < m->out->segment_count; i++) {
+        bytes += m->wanted[i] ? base->segments[i].segment->hot.document_bytes : 0;
+        rows += m->wanted[i] ? rows_of(m, i) - m->live->masks[i].count : 0;
+    }
+    enum dp_status status = live_rows_check(m->call, rows, bytes);
+    if (status == DP_OK)
+        status = live_rows_walk_some(m->call, m->live, m->wanted, take_bit, m);
+    if (status == DP_OK)
+        status = fetch_rows(m->call, reader->store, reader->round_bytes, base, m->open, m->open_count,
+                            FETCH_DOCUMENTS, take_open, m);
+    return status;
+}
+
+static enum dp_status match_segments(struct bits_maker *m)
+{
+    enum dp_status status = DP_OK;
+    m->wanted = mem_calloc(m->out->segment_count + 1, sizeof *m->wanted);
+    if (!m->wanted)
         return call_nomem(m->call, "rows that match");
     for (size_t i = 0; i < m->out->segment_count; i++) {
         const struct row_set *mask = &m->live->masks[i];
-        wanted[i] = !mask->bits || mask->count < mask->rows;
-        bytes += wanted[i] ? base->segments[i].segment->hot.document_bytes : 0;
+        m->wanted[i] = !mask->bits || mask->count < mask->rows;
     }
-    enum dp_status status = live_rows_check(m->call, m->live->rows, bytes);
-    if (status == DP_OK)
-        status = live_rows_walk_some(m->call, m->live, wanted, take_bit, m);
-    mem_free(wanted);
+    if (m->scan->filter)
+        status = columns_match(m->call, m->live, m->scan->filter, m->wanted, take_column_bits, m);
+    if (status == DP_OK) {
+        walk_open_segments(m);
+        status = scan_documents(m);
+    }
+    mem_free(m->wanted);
+    mem_free(m->open);
     return status;
 }
 
 enum dp_status filter_bits_make(struct call *call, const struct live_rows *live, const struct index_scan *scan,
                                 struct filter_bits *out)
 {
-    struct bits_maker m = {call, live, scan, out};
+    struct bits_maker m = {.call = call, .live = live, .scan = scan, .out = out};
     const size_t segments = live->view->base->manifest.segment_count;
     *out = (struct filter_bits){.segment_count = segments,
                                 .segments = mem_calloc(segments + 1, sizeof *out->segments),
@@ -97,7 +202,7 @@ enum dp_status filter_bits_make(struct call *call, const struct live_rows *live,
     if (!out->segments || !out->matches || !out->tail)
         return call_nomem(call, "rows that match");
     match_tail(&m);
-    return scan->match ? scan_documents(&m) : take_all_rows(&m);
+    return scan->match ? match_segments(&m) : take_all_rows(&m);
 }
 
 void filter_bits_deinit(struct filter_bits *bits)
