@@ -11,6 +11,7 @@
 enum {
     FACTORS_LEN = 8,  /* bytes of f and g */
     BITS = 8,         /* dimensions of a byte */
+    LANES = 4,        /* signs that are flipped at once */
     WIDE = 64,        /* more dimensions than this are padded to a multiple of it */
     ENTRIES = 16,     /* of the table of four dimensions */
     BLOCK_MAX = 1024, /* dimensions of a Hadamard transform */
@@ -39,16 +40,76 @@ size_t first_stage_scratch(const struct first_stage *stage)
 
 /* ---- rotation ---------------------------------------------------------------------------------------- */
 
-/* Replaces y by H y, unscaled; H is the Walsh-Hadamard matrix of size n. */
+/* Does the first three steps of a Walsh-Hadamard transform, within eight components. */
+static void mix_eight(float *y)
+{
+    float a0 = y[0] + y[1], a1 = y[0] - y[1], a2 = y[2] + y[3], a3 = y[2] - y[3];
+    float a4 = y[4] + y[5], a5 = y[4] - y[5], a6 = y[6] + y[7], a7 = y[6] - y[7];
+    float b0 = a0 + a2, b1 = a1 + a3, b2 = a0 - a2, b3 = a1 - a3;
+    float b4 = a4 + a6, b5 = a5 + a7, b6 = a4 - a6, b7 = a5 - a7;
+    y[0] = b0 + b4;
+    y[1] = b1 + b5;
+    y[2] = b2 + b6;
+    y[3] = b3 + b7;
+    y[4] = b0 - b4;
+    y[5] = b1 - b5;
+    y[6] = b2 - b6;
+    y[7] = b3 - b7;
+}
+
+/* Does two steps at once, on the quarters of 4 * step components. */
+static void mix_quarters(float *y, size_t step)
+{
+    float *restrict first = y, *restrict second = y + step, *restrict third = y + 2 * step,
+                    *restrict fourth = y + 3 * step;
+    for (size_t j = 0; j < step; j++) {
+        float a = first[j] + second[j], b = first[j] - second[j];
+        float c = third[j] + fourth[j], d = third[j] - fourth[j];
+        first[j] = a + c;
+        second[j] = b + d;
+        third[j] = a - c;
+        fourth[j] = b - d;
+    }
+}
+
+static void mix_halves(float *y, size_t step)
+{
+    float *restrict first = y, *restrict second = y + step;
+    for (size_t j = 0; j < step; j++) {
+        float a = first[j], b = second[j];
+        first[j] = a + b;
+        second[j] = a - b;
+    }
+}
+
+/* Replaces y by H y, unscaled; H is the Walsh-Hadamard matrix of size n, which is at least BITS. */
 static void walsh_hadamard(float *y, size_t n)
 {
-    for (size_t step = 1; step < n; step *= 2)
-        for (size_t i = 0; i < n; i += 2 * step)
-            for (size_t j = i; j < i + step; j++) {
-                float a = y[j], b = y[j + step];
-                y[j] = a + b;
-                y[j + step] = a - b;
-            }
+    size_t step = BITS;
+    for (size_t i = 0; i < n; i += BITS)
+        mix_eight(y + i);
+    for (; 2 * step < n; step *= 4)
+        for (size_t i = 0; i < n; i += 4 * step)
+            mix_quarters(y + i, step);
+    if (step < n)
+        mix_halves(y, step);
+}
+
+/* Flips the signs of y by random bits, four at a time. */
+static void flip_signs(float *y, size_t n, uint64_t *state)
+{
+    static const float flips[ENTRIES][LANES] = {
+        {1, 1, 1, 1},   {-1, 1, 1, 1},   {1, -1, 1, 1},   {-1, -1, 1, 1},  {1, 1, -1, 1},  {-1, 1, -1, 1},
+        {1, -1, -1, 1}, {-1, -1, -1, 1}, {1, 1, 1, -1},   {-1, 1, 1, -1},  {1, -1, 1, -1}, {-1, -1, 1, -1},
+        {1, 1, -1, -1}, {-1, 1, -1, -1}, {1, -1, -1, -1}, {-1, -1, -1, -1}};
+    uint64_t signs = 0;
+    for (size_t i = 0; i < n; i += LANES, signs >>= LANES) {
+        if (i % 64 == 0)
+            signs = splitmix64_next(state);
+        const float *flip = flips[signs & 15];
+        for (size_t k = 0; k < LANES; k++)
+            y[i + k] *= flip[k];
+    }
 }
 
 /* Rotates x float[dim] into y float[padded]. Each round flips signs, mixes each block, and deals the blocks out, so
@@ -56,26 +117,24 @@ static void walsh_hadamard(float *y, size_t n)
 static void rotate(const struct first_stage *stage, const float *x, float *y, float *other)
 {
     size_t block = stage->block, blocks = stage->padded / block;
-    uint64_t state = ROTATION_SEED, signs = 0;
+    uint64_t state = ROTATION_SEED;
+    float *from = y, *to = other;
     memset(y, 0, stage->padded * sizeof *y);
     memcpy(y, x, stage->dim * sizeof *y);
     for (int round = 0; round < ROTATION_ROUNDS; round++) {
-        for (size_t i = 0; i < stage->padded; i++, signs >>= 1) {
-            if (i % 64 == 0)
-                signs = splitmix64_next(&state);
-            if ((signs & 1) != 0)
-                y[i] = -y[i];
-        }
+        flip_signs(from, stage->padded, &state);
         for (size_t b = 0; b < blocks; b++)
-            walsh_hadamard(y + b * block, block);
-        memcpy(other, y, stage->padded * sizeof *y);
-        for (size_t b = 0; b < blocks; b++)
-            for (size_t i = 0; i < block; i++)
-                y[i * blocks + b] = other[b * block + i];
+            walsh_hadamard(from + b * block, block);
+        for (size_t i = 0; i < block; i++)
+            for (size_t b = 0; b < blocks; b++)
+                to[i * blocks + b] = from[b * block + i];
+        float *dealt = to;
+        to = from;
+        from = dealt;
     }
     float scale = 1.0f / ((float)block * sqrtf((float)block));
     for (size_t i = 0; i < stage->padded; i++)
-        y[i] *= scale;
+        y[i] = from[i] * scale;
 }
 
 /* ---- codes ------------------------------------------------------------------------------------------- */
