@@ -445,3 +445,53 @@ def test_fuzzy_agrees_with_its_rule(tool):
     for line, want, have in zip(lines[1 + len(texts):], wanted, out.splitlines(), strict=True):
         assert have == want, f"{line}\nwanted {want}\nfound  {have}"
     assert 500 < "".join(wanted).count("1") < 5000
+
+
+TEXT_OPERATORS = {"Glob": ["*"], "NotGlob": ["*"], "IGlob": ["*"], "NotIGlob": ["*"], "Regex": [""], "ContainsAllTokens": ["aaa"],
+                  "ContainsAnyToken": ["aaa"], "ContainsTokenSequence": ["aaa"],
+                  "Fuzzy": ["aaa", {"max_edit_distance": [{"min_query_chars": 3, "distance": 0}]}]}
+
+
+@pytest.mark.parametrize("kind", TYPES + ["id", "missing"])
+def test_each_operator_of_each_type(tool, kind):
+    """Which operators a type takes, and what they say of a row with a value and of one without."""
+    rng = random.Random(kind)
+    array, item = kind.startswith("[]"), kind.removeprefix("[]")
+    texts = item == "string"
+    options = {"filterable": True} | ({"regex": True, "glob": True, "fuzzy": True, "full_text_search": True} if texts else {})
+    schema = {} if kind in ("id", "missing") else {"x": {"type": kind, **options}}
+    name = "id" if kind == "id" else "x"
+    one = ["aaa", '"aaa"'] if texts else [7, "7"] if kind in ("id", "missing") else list(make(rng, item))
+    value = f"[{one[1]}]" if array else one[1]
+    full = "{}" if not schema else f'{{"x": {value}}}'
+    lines = [json.dumps({"schema": {"id": "uint"} | schema}), f'{{"id": 7, "row": {full}}}', '{"id": 8, "row": {}}']
+    wanted = []
+
+    def expect(op, operand, answer):
+        lines.append(f'{{"filter": ["{name}", "{op}", {operand}]}}')
+        wanted.append((lines[-1], answer))
+    has = "1" if schema or kind == "id" else "0"
+    known = bool(schema) or kind == "id"
+    expect("Eq", value, has + "0")
+    expect("NotEq", value, str(1 - int(has)) + "1")
+    expect("Eq", "null", "11" if not known else "00" if kind == "id" else "01")
+    expect("NotEq", "null", "00" if not known else "11" if kind == "id" else "10")
+    expect("In", f"[{one[1]}]", has + "0")
+    expect("NotIn", f"[{one[1]}]", str(1 - int(has)) + "1")
+    for op, answer in (("Lt", "0" if known else "1"), ("Lte", "1"), ("Gt", "0"), ("Gte", has)):
+        null = "1" if op in ("Lt", "Lte") else "0"
+        null = {"Lt": "0", "Lte": "0", "Gt": "1", "Gte": "1"}[op] if kind == "id" else null
+        expect(op, one[1], "error" if array else answer + null)
+        expect("Any" + op, one[1], answer + "0" if array else "error" if known else "00")
+    for op in ("Contains", "ContainsAny"):
+        operand = one[1] if op == "Contains" else f"[{one[1]}]"
+        expect(op, operand, "10" if array else "error" if known else "00")
+        expect("Not" + op, operand, "01" if array else "error" if known else "11")
+    for op, operands in TEXT_OPERATORS.items():
+        found = "01" if op.startswith("Not") else "10"
+        found = found if known else ("11" if op.startswith("Not") else "00")
+        expect(op, json.dumps(operands)[1:-1], found if texts or not known else "error")
+        expect(op, "7", "error")
+    out = subprocess.run([tool], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+    for (line, want), have in zip(wanted, out.splitlines(), strict=True):
+        assert have.startswith("error: ") if want == "error" else have == want, f"{line}\nwanted {want}\nfound  {have}"
