@@ -75,4 +75,8 @@ struct rank {
     struct call *call;    /* whose end ends the match of a filter; NULL: none */
 };
 
+/* As rank_score(), for a part of the expression. */
+enum dp_status rank_score_part(struct rank *rank, const struct rank_node *part, struct span key,
+                               struct span document, double *out, struct dp_error *error);
+
 #endif

@@ -195,8 +195,8 @@ static double score_node(const struct rank_row *row, const struct rank_node *nod
     }
 }
 
-enum dp_status rank_score(struct rank *rank, struct span key, struct span document, double *out,
-                          struct dp_error *error)
+enum dp_status rank_score_part(struct rank *rank, const struct rank_node *part, struct span key,
+                               struct span document, double *out, struct dp_error *error)
 {
     struct filter_watch watch = {.call = rank->call};
     const struct rank_row row = {rank, {.id = key, .document = document}, &watch};
@@ -205,7 +205,13 @@ enum dp_status rank_score(struct rank *rank, struct span key, struct span docume
         if (status)
             return status;
     }
-    const double score = score_node(&row, rank->root);
+    const double score = score_node(&row, part);
     *out = score > 0 ? score : 0; /* also for NaN */
     return watch.status == DP_NOMEM ? dp_fail_nomem(error, "a filter") : watch.status;
+}
+
+enum dp_status rank_score(struct rank *rank, struct span key, struct span document, double *out,
+                          struct dp_error *error)
+{
+    return rank_score_part(rank, rank->root, key, document, out, error);
 }

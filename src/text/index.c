@@ -141,6 +141,37 @@ struct term_place text_index_find(const struct text_index *index, uint32_t colum
     return (struct term_place){TEXT_IN_BLOCK, n - 1, &index->blocks[n - 1]};
 }
 
+/* Returns how many pieces have a key that is before `prefix`, or begins with it. */
+static uint32_t pieces_through(const struct text_piece *pieces, uint32_t count, struct span prefix)
+{
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct span key = pieces[middle].key;
+        if (span_compare(span_of(key.data, key.len < prefix.len ? key.len : prefix.len), prefix) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct term_range text_index_range(const struct text_index *index, uint32_t column, struct span prefix)
+{
+    struct term_range range;
+    struct term_key key;
+    term_key_set(&key, column, prefix);
+    const struct span from = term_key_span(&key);
+    range.frequent = pieces_up_to(index->frequent, index->frequent_count, from);
+    if (range.frequent && span_equal(index->frequent[range.frequent - 1].key, from))
+        range.frequent--;
+    range.frequent_count = pieces_through(index->frequent, index->frequent_count, from) - range.frequent;
+    range.block = pieces_up_to(index->blocks, index->block_count, from);
+    range.block -= range.block > 0; /* the block before may end with such terms */
+    range.block_count = pieces_through(index->blocks, index->block_count, from) - range.block;
+    return range;
+}
+
 /* ---- pieces ------------------------------------------------------------------------------------------ */
 
 /* Checks the checksum of a piece. *body: the bytes behind it. */
@@ -202,4 +233,55 @@ enum dp_status term_place_open(struct arena *arena, const struct text_index *ind
         status = damaged(error, "a block of terms");
     *found = status == DP_OK && order == 0;
     return *found ? postings_open(arena, r.list, r.df, index->rows, codes, out, error) : status;
+}
+
+/* ---- prefixes ---------------------------------------------------------------------------------------- */
+
+/* Adds the rows of a list to the set. */
+static enum dp_status add_rows(struct arena *arena, const struct text_index *index, struct span list, uint32_t df,
+                               const uint8_t *codes, uint64_t *set, struct dp_error *error)
+{
+    struct postings postings;
+    struct postings_run run;
+    enum dp_status status = postings_open(arena, list, df, index->rows, codes, &postings, error);
+    for (uint32_t b = 0; status == DP_OK && b < postings.block_count; b++) {
+        if (!postings_decode(&postings, b, &run))
+            return damaged(error, "the postings of a term");
+        for (uint32_t i = 0; i < run.count; i++)
+            set[run.rows[i] / 64] |= UINT64_C(1) << (run.rows[i] % 64);
+    }
+    return status;
+}
+
+/* Adds the rows of the terms of a block that begin with `key`. */
+static enum dp_status add_block(struct arena *arena, const struct text_index *index, struct span bytes,
+                                uint32_t number, struct span key, const uint8_t *codes, uint64_t *set,
+                                struct dp_error *error)
+{
+    struct text_block_reader r;
+    enum dp_status status = text_block_begin(&r, bytes, number, error);
+    while (status == DP_OK && text_block_next(&r)) {
+        if (span_starts_with(span_of(r.key, r.key_len), key))
+            status = add_rows(arena, index, r.list, r.df, codes, set, error);
+    }
+    return status == DP_OK && r.rest.failed ? damaged(error, "a block of terms") : status;
+}
+
+enum dp_status term_range_rows(struct arena *arena, const struct text_index *index, const struct term_range *range,
+                               const struct span *blocks, const struct span *frequent, uint32_t column,
+                               struct span prefix, uint64_t *set, struct dp_error *error)
+{
+    const uint8_t *codes = index->codes ? index->codes + (size_t)column * index->rows : NULL;
+    struct term_key key;
+    enum dp_status status = DP_OK;
+    term_key_set(&key, column, prefix);
+    for (uint32_t i = 0; i < range->block_count && status == DP_OK; i++)
+        status = add_block(arena, index, blocks[i], range->block + i, term_key_span(&key), codes, set, error);
+    for (uint32_t i = 0; i < range->frequent_count && status == DP_OK; i++) {
+        struct span list;
+        status = open_piece(frequent[i], range->frequent + i, &list, error);
+        if (status == DP_OK)
+            status = add_rows(arena, index, list, index->frequent[range->frequent + i].df, codes, set, error);
+    }
+    return status;
 }

@@ -25,7 +25,8 @@
 enum {
     TEXT_BLOCK_MIN = 4 * 1024,         /* bytes of a block of terms, about, in a small index */
     TEXT_BLOCK_WANTED_MAX = 64 * 1024, /* and in a large one */
-    TEXT_PIECE_SUM = 8                 /* bytes of a checksum */
+    TEXT_PIECE_SUM = 8,                /* bytes of a checksum */
+    TERM_PREFIX_MAX = 238              /* of a longer token, a key has these bytes and a checksum (term_key.h) */
 };
 
 struct text_index_column {
@@ -64,11 +65,23 @@ enum dp_status text_index_open(struct arena *arena, uint32_t rows, struct span t
 /* Returns the column of an attribute that was analysed by these settings, or -1. */
 int64_t text_index_column(const struct text_index *index, uint32_t attribute, uint64_t settings);
 struct term_place text_index_find(const struct text_index *index, uint32_t column, struct span token);
+/* The pieces that have all terms of a column that begin with a prefix. */
+struct term_range {
+    uint32_t block, block_count;       /* the first block, and how many; they may have other terms, too */
+    uint32_t frequent, frequent_count; /* the first frequent term, and how many */
+};
+/* A prefix has at most TERM_PREFIX_MAX bytes: all terms that it begins have it in their keys. */
+struct term_range text_index_range(const struct text_index *index, uint32_t column, struct span prefix);
 /* Opens the postings of a token in the bytes of its piece. *found: whether the term is there; without it the index has
  * no row with the token. The bytes must live as long as the list. */
 enum dp_status term_place_open(struct arena *arena, const struct text_index *index, const struct term_place *place,
                                struct span bytes, uint32_t column, struct span token, bool *found,
                                struct postings *out, struct dp_error *error);
+/* Adds to `set`, a bit for each row of the index, the rows of all terms of the range that begin with the prefix.
+ * `bytes`: those of the blocks, and those of the frequent terms. */
+enum dp_status term_range_rows(struct arena *arena, const struct text_index *index, const struct term_range *range,
+                               const struct span *blocks, const struct span *frequent, uint32_t column,
+                               struct span prefix, uint64_t *set, struct dp_error *error);
 uint64_t text_piece_checksum(struct span bytes, uint64_t number);
 
 /* The terms of a block, one after another. */

@@ -25,6 +25,7 @@
 #include "index/query/live.h"
 #include "index/query/nearest.h"
 #include "index/query/ranking.h"
+#include "index/query/words.h"
 #include "index/rank.h"
 #include "index/schema_options.h"
 #include "vector/distance.h"
@@ -533,9 +534,12 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out)
 {
-    struct view *view = reader_view(reader), *next;
-    enum dp_status status = DP_OK;
     struct scan_request request = {scan, out};
+    bool answered;
+    enum dp_status status = words_query(call, reader, scan, &answered, out);
+    if (status != DP_OK || answered)
+        return status;
+    struct view *view = reader_view(reader), *next;
     *out = (struct index_answer){0};
     if (!scan->query.eventual) {
         status = view_refresh(call, reader, view, &next);
