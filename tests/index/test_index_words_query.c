@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/splitmix.h"
+#include "filter/document.h"
 #include "index/query/reader.h"
 #include "index/rank.h"
 #include "index/schema_declare.h"
@@ -205,6 +206,21 @@ static void compare(struct world *w, struct index_reader *reader, const char *ex
     }
 }
 
+/* A filter: rows with an odd number. */
+static bool is_odd(void *ctx, struct span key, struct span document)
+{
+    struct span value;
+    (void)ctx, (void)key;
+    return document_find(document, span_str("row"), &value) && (value.data[value.len - 1] - '0') % 2;
+}
+
+/* A filter: no row. */
+static bool is_none(void *ctx, struct span key, struct span document)
+{
+    (void)ctx, (void)key, (void)document;
+    return false;
+}
+
 static void compare_many(struct world *w, struct index_reader *reader, uint64_t seed)
 {
     static const uint32_t tops[] = {1, 3, 10, 100, 3000};
@@ -212,7 +228,10 @@ static void compare_many(struct world *w, struct index_reader *reader, uint64_t 
         char text[QUERY_MAX];
         draw_query(text, &seed);
         const struct index_scan like = {
-            .query = {.top_k = tops[i % 5], .all_attributes = i % 2, .eventual = i % 3 == 0}};
+            .query = {.top_k = tops[i % 5], .all_attributes = i % 2, .eventual = i % 3 == 0},
+            .match = i % 7 == 1         ? is_odd
+                     : i == QUERIES - 1 ? is_none
+                                        : NULL};
         compare(w, reader, text, &like);
         world_reset(w);
     }

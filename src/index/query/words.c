@@ -144,7 +144,7 @@ enum dp_status words_answer(struct words_search *w, struct index_answer *out)
 
 /* What words_query() was asked for. */
 struct words_request {
-    struct rank *rank;
+    const struct index_scan *scan;
     bool answered;
 };
 
@@ -176,7 +176,7 @@ static enum dp_status run_words(struct query_run *run, struct index_answer *out)
     request->answered = false;
     enum dp_status status = query_check(run->call, run->query, &run->snapshot->manifest);
     if (status == DP_OK)
-        status = words_begin(run, request->rank, &w);
+        status = words_begin(run, request->scan, &w);
     if (status == DP_OK && w)
         status = read_pieces(run, w);
     const int64_t begun = os_now_ns();
@@ -192,9 +192,9 @@ static enum dp_status run_words(struct query_run *run, struct index_answer *out)
 enum dp_status words_query(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                            bool *answered, struct index_answer *out)
 {
-    struct words_request request = {.rank = scan->rank};
+    struct words_request request = {.scan = scan};
     *answered = false;
-    if (!scan->rank || scan->match || scan->group || scan->visit)
+    if (!scan->rank || scan->group || scan->visit)
         return DP_OK;
     enum dp_status status = query_over_views(call, reader, &scan->query, run_words, &request, out);
     *answered = request.answered;

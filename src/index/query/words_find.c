@@ -1,6 +1,6 @@
 /* words_find.c: finds the best rows in the pieces that were read, and in the tail.
  *
- *   1. copy which rows live;
+ *   1. copy which rows live, and with a filter, find those that match;
  *   2. count: in how many live rows each token is, and how long these rows are;
  *   3. search the postings of each segment (text/maxscore.h), then score the rows of the tail.
  *
@@ -28,6 +28,23 @@ static bool has_live_rows(const struct words_search *w, size_t segment)
 {
     const struct row_set *mask = &w->live.masks[segment];
     return !w->hidden[segment] && (!mask->bits || mask->count < mask->rows);
+}
+
+/* Returns a bit for each row of a segment that may be in the answer; NULL: all may. */
+static const uint64_t *allowed_rows(const struct words_search *w, size_t segment)
+{
+    return w->scan->match ? w->bits.segments[segment] : w->allowed[segment];
+}
+
+/* Returns whether a row of a segment may be in the answer. */
+static bool may_answer(const struct words_search *w, size_t segment)
+{
+    return has_live_rows(w, segment) && (!w->scan->match || w->bits.segments[segment]);
+}
+
+static bool record_matches(const struct words_search *w, const struct wal_record *record)
+{
+    return !w->scan->match || w->scan->match(w->scan->match_ctx, record->key, record->document);
 }
 
 /* ---- which rows live ------------------------------------------------------------------------------------ */
@@ -226,7 +243,7 @@ static enum dp_status count_tail(struct words_search *w)
     enum dp_status status = matches ? DP_OK : call_nomem(w->run->call, "a search of words");
     for (size_t i = 0; i < w->live.tail_count && status == DP_OK; i++) {
         status = rank_count(w->rank, w->live.tail[i]->document, &w->run->call->error);
-        if (status == DP_OK && row_has_token(w->rank))
+        if (status == DP_OK && row_has_token(w->rank) && record_matches(w, w->live.tail[i]))
             matches[w->match_count++] = (uint32_t)i;
         if (status == DP_OK && i % 256 == 0)
             status = call_check(w->run->call);
@@ -280,7 +297,7 @@ static enum dp_status search_segment(struct words_search *w, size_t segment, str
                                  .largest = w->form.largest,
                                  .source = (uint32_t)segment,
                                  .rows = words_segment(w, segment)->words->rows,
-                                 .allowed = w->allowed[segment]};
+                                 .allowed = allowed_rows(w, segment)};
     for (size_t g = 0; g < w->form.count; g++)
         search.count += w->form.groups[g].node->term_count;
     struct text_clause *clauses = arena_array(scratch, search.count + 1, sizeof *clauses);
@@ -321,7 +338,7 @@ static enum dp_status search_all(struct words_search *w, size_t ties)
     arena_init(&scratch, SCRATCH_MAX);
     enum dp_status status = text_top_init(&w->top, &w->arena, w->run->query->top_k, ties, &w->run->call->error);
     for (size_t s = 0; s < w->segment_count && status == DP_OK; s++) {
-        if (has_live_rows(w, s))
+        if (may_answer(w, s))
             status = search_segment(w, s, &scratch);
         arena_reset(&scratch);
     }
@@ -338,7 +355,10 @@ enum dp_status words_find(struct words_search *w, bool *found)
         w->run->outcome = QUERY_LOAD_CAME;
     if (status != DP_OK || !same)
         return status;
-    status = count_all(w);
+    if (w->scan->match)
+        status = filter_bits_make(w->run->call, &w->live, w->scan, &w->bits);
+    if (status == DP_OK)
+        status = count_all(w);
     for (size_t ties = TIES_FIRST; status == DP_OK && ties <= WORDS_TIES_MAX; ties *= TIES_FACTOR) {
         status = search_all(w, ties);
         if (status != DP_OK || !w->top.ties_lost)

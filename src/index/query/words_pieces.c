@@ -190,19 +190,22 @@ static enum dp_status plan_search(struct words_search *w, bool *fits)
     return status;
 }
 
-enum dp_status words_begin(struct query_run *run, struct rank *rank, struct words_search **out)
+enum dp_status words_begin(struct query_run *run, const struct index_scan *scan, struct words_search **out)
 {
     struct rank_words form;
     bool fits;
     *out = NULL;
-    enum dp_status status = rank_words_find(rank, &form, &fits, &run->call->error);
-    if (status != DP_OK || !fits || !terms_fit(&form, rank))
+    enum dp_status status = rank_words_find(scan->rank, &form, &fits, &run->call->error);
+    if (status != DP_OK || !fits || !terms_fit(&form, scan->rank))
         return status;
     struct words_search *w = mem_calloc(1, sizeof *w);
     if (!w)
         return call_nomem(run->call, "a search of words");
-    *w = (struct words_search){
-        .run = run, .rank = rank, .form = form, .segment_count = run->snapshot->manifest.segment_count};
+    *w = (struct words_search){.run = run,
+                               .scan = scan,
+                               .rank = scan->rank,
+                               .form = form,
+                               .segment_count = run->snapshot->manifest.segment_count};
     arena_init(&w->arena, ARENA_MAX);
     status = plan_search(w, &fits);
     if (status == DP_OK && fits)
@@ -218,6 +221,7 @@ void words_free(struct words_search *w)
         return;
     for (size_t i = 0; i < w->taken; i++)
         store_read_release(&w->pieces[i].answer, 1);
+    filter_bits_deinit(&w->bits);
     if (w->live.view)
         live_rows_deinit(&w->live);
     mem_free(w->pieces);

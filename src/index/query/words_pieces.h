@@ -2,7 +2,7 @@
 #ifndef INDEX_QUERY_WORDS_PIECES_H
 #define INDEX_QUERY_WORDS_PIECES_H
 
-#include "index/query/live.h"
+#include "index/query/filter_bits.h"
 #include "index/query/query.h"
 #include "index/rank_words.h"
 #include "text/index.h"
@@ -33,6 +33,7 @@ struct words_token {
 /* A search over one view. One owner thread. */
 struct words_search {
     struct query_run *run;
+    const struct index_scan *scan; /* its rank, and its filter if it has one */
     struct rank *rank;
     struct rank_words form;
     size_t segment_count, token_count; /* tokens of all texts of the rank */
@@ -46,6 +47,7 @@ struct words_search {
     size_t asked, taken; /* pieces that were asked for, and those that are here */
     struct arena arena;  /* what is above but the pieces; open lists */
     struct live_rows live;
+    struct filter_bits bits; /* with a filter: the rows that match */
     uint64_t **allowed;      /* [segments]: a bit for each row that lives; NULL: all do */
     const uint32_t *matches; /* [match_count]: rows of the tail that have a token */
     size_t match_count;
@@ -57,10 +59,10 @@ static inline const struct segment *words_segment(const struct words_search *w, 
     return w->run->snapshot->segments[i].segment;
 }
 
-/* Begins a search for the best rows of run->view by `rank`, as many as run->query says. *out is NULL if a scan must answer:
+/* Begins a search for the best rows of run->view by scan->rank that match scan's filter, as many as run->query says. *out is NULL if a scan must answer:
  * the expression has other parts than BM25 and what rank_words.h names, or a segment has no index of an
  * attribute by its present settings, or the pieces have too many bytes. The caller frees *out. */
-enum dp_status words_begin(struct query_run *run, struct rank *rank, struct words_search **out);
+enum dp_status words_begin(struct query_run *run, const struct index_scan *scan, struct words_search **out);
 void words_free(struct words_search *w); /* NULL is fine */
 
 /* Asks the round for pieces until it is full. Returns whether it asked for all that are left. */
