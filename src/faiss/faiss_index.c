@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "faiss/batch.h"
+#include "faiss/ids.h"
 #include "faiss/refine.h"
 #include "faiss/search.h"
 #include "faiss/store_file.h"
@@ -101,6 +102,16 @@ uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list)
 {
     return faiss_ivf_info(index->ivf).flat ? faiss_ivf_info(index->ivf).ntotal
                                            : faiss_ivf_list_range(index->ivf, list).count;
+}
+
+struct span faiss_index_version(const struct faiss_index *index)
+{
+    return index->reader.version;
+}
+
+enum dp_status faiss_index_ids(struct call *call, const struct faiss_index *index, int64_t *ids)
+{
+    return faiss_ivf_ids(call, index->ivf, &index->reader, ids);
 }
 
 uint64_t faiss_index_fingerprint(const struct faiss_index *index)

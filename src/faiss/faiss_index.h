@@ -41,6 +41,11 @@ uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list);
  * their reads. */
 size_t faiss_index_together(const struct faiss_index *index, size_t k);
 
+/* Returns the version of the file, as its store tells it; empty: it tells none. Valid as long as the index. */
+struct span faiss_index_version(const struct faiss_index *index);
+/* Reads the ids of all vectors that searches can find (faiss/ids.h). ids: out, int64[info.listed]. */
+enum dp_status faiss_index_ids(struct call *call, const struct faiss_index *index, int64_t *ids);
+
 /* Returns a checksum of centroids and list sizes, which tells the file from others of equal size. */
 uint64_t faiss_index_fingerprint(const struct faiss_index *index);
 

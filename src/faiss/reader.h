@@ -26,7 +26,9 @@ struct faiss_reader {
     void (*free)(void *ctx);
     void *ctx;
     const char *name; /* the file's name, for errors; NULL: "FAISS file" */
-    bool in_memory;   /* reads cost nothing, so the search scans list by list for several queries together */
+    struct span
+        version;    /* the version of the file, as its owner tells it; empty: it tells none. Valid until `free` */
+    bool in_memory; /* reads cost nothing, so the search scans list by list for several queries together */
 };
 
 #endif

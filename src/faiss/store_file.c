@@ -106,6 +106,7 @@ enum dp_status faiss_store_reader(struct call *call, struct store *store, bool o
                                  .ctx = file,
                                  .name = (const char *)(text + key.len)};
     enum dp_status status = read_object_head(call, file, first_bytes, &out->size);
+    out->version = span_of(file->version.token, file->version.len);
     if (status == DP_OK)
         return DP_OK;
     free_store_file(file);

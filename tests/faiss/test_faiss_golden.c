@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "faiss/ids.h"
+
 struct answers {
     struct cursor c;
     uint32_t queries, d, k, searches;
@@ -104,6 +106,42 @@ static void search_as_faiss_did(struct call *call, const struct faiss_ivf *ivf, 
     free(query);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* The ids of a file are those that a search of all lists finds. */
+static void check_ids(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
+                      const struct memory_file *file)
+{
+    const struct faiss_ivf_info info = faiss_ivf_info(ivf);
+    const size_t n = (size_t)info.listed;
+    float *query = calloc(info.dim_in, sizeof *query);
+    int64_t *ids = calloc(n + 1, sizeof *ids), *found = calloc(n + 1, sizeof *found);
+    struct topk top;
+    assert_true(query && ids && found);
+    for (size_t i = 0; i < info.dim_in; i++)
+        query[i] = 0.1f + (float)i;
+    assert_int_equal(faiss_ivf_ids(call, ivf, reader, ids), DP_OK);
+    assert_int_equal(file->unreleased, 0);
+    if (!info.refined && n) { /* there, hits are numbers */
+        assert_int_equal(topk_init(&top, n, vector_larger_is_better(info.codec->metric), NULL), DP_OK);
+        assert_int_equal(faiss_ivf_search(call, ivf, reader, query, (size_t)info.nlist, NULL, &top), DP_OK);
+        assert_int_equal(top.count, n);
+        for (size_t i = 0; i < n; i++)
+            found[i] = top.hits[i].id;
+        qsort(ids, n, sizeof *ids, compare_ids);
+        qsort(found, n, sizeof *found, compare_ids);
+        assert_memory_equal(ids, found, n * sizeof *ids);
+        topk_deinit(&top);
+    }
+    free(query);
+    free(ids);
+    free(found);
+}
+
 /* Opens a golden file in at most `rounds` rounds, and searches it as FAISS did. */
 static struct faiss_ivf_info check_kind(const char *name, const char *fourcc, size_t rounds)
 {
@@ -127,6 +165,7 @@ static struct faiss_ivf_info check_kind(const char *name, const char *fourcc, si
         search_as_faiss_did(&call, ivf, &file, &a, cursor_u32(&a.c));
     assert_false(a.c.failed);
     assert_int_equal(a.c.rest.len, 0);
+    check_ids(&call, ivf, &reader, &file);
     faiss_ivf_free(ivf);
     arena_deinit(&arena);
     info.codec = NULL;
