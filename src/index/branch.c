@@ -30,6 +30,7 @@ struct taken_source {
     uint32_t features;
     bool read_only;
     struct index_vectors vectors;
+    struct index_external external;
     struct schema schema;
     struct manifest_segment *segments;
     size_t segment_count;
@@ -189,10 +190,14 @@ static enum dp_status take_source(struct call *call, struct branching *b, const 
 {
     struct taken_source *t = &b->taken;
     arena_reset(&b->arena);
-    *t = (struct taken_source){.features = m->features, .read_only = m->read_only, .vectors = m->vectors};
+    *t = (struct taken_source){
+        .features = m->features, .read_only = m->read_only, .vectors = m->vectors, .external = m->external};
     t->vectors.model = arena_copy(&b->arena, m->vectors.model);
     t->vectors.fingerprint = arena_copy(&b->arena, m->vectors.fingerprint);
-    if (!t->vectors.model.data || !t->vectors.fingerprint.data)
+    t->external.url = arena_copy(&b->arena, m->external.url);
+    t->external.version = arena_copy(&b->arena, m->external.version);
+    if (!t->vectors.model.data || !t->vectors.fingerprint.data || !t->external.url.data ||
+        !t->external.version.data)
         return call_nomem(call, "a branch");
     enum dp_status status = schema_copy(&m->schema, &b->arena, &t->schema, &call->error);
     if (status == DP_OK)
@@ -418,6 +423,7 @@ static enum dp_status apply_branch(struct call *call, void *context, struct mani
     m->features = t->features;
     m->read_only = t->read_only;
     m->vectors = t->vectors;
+    m->external = t->external;
     m->schema = t->schema;
     m->segments = t->segments;
     m->segment_count = t->segment_count;

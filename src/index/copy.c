@@ -96,14 +96,21 @@ static enum dp_status try_copy(struct call *call, struct index_reader *reader, s
     return status;
 }
 
-/* Makes the copy read-only if the source is. */
+/* Makes the copy read-only if the source is. A FAISS file that has the source's vectors has those of the copy, too. */
 static enum dp_status inherit_settings(struct call *call, struct index_reader *reader,
                                        const struct namespace_copy *c)
 {
-    const struct index_alteration change = {.sets_read_only = true, .read_only = true};
+    struct index_alteration change = {.sets_read_only = true};
+    struct index_external external;
     struct index_stats stats;
     enum dp_status status = index_stats(call, reader, &stats);
-    return status == DP_OK && stats.read_only ? index_alter(call, c->to, c->name, &change) : status;
+    if (status == DP_OK)
+        status = index_external_of(call, reader, &external);
+    if (status != DP_OK || (!stats.read_only && external.url.len == 0))
+        return status;
+    change.read_only = stats.read_only;
+    change.external = external.url.len ? &external : NULL;
+    return index_alter(call, c->to, c->name, &change);
 }
 
 enum dp_status index_copy(struct call *call, struct store *from, struct span source, struct store *to,

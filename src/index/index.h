@@ -16,6 +16,7 @@ enum {
     INDEX_NAME_MAX = 128,
     INDEX_ID_MAX = 128,
     INDEX_DIM_MAX = 16384,
+    INDEX_URL_MAX = 2048, /* bytes of the URL of a FAISS file */
     INDEX_TOP_K_MAX = 10000,
     INDEX_WINDOWS_MAX = 4096,            /* maximum vectors of one row */
     INDEX_DOCUMENT_MAX = 8 * 1024 * 1024 /* maximum bytes of one row's attributes as JSON */
@@ -46,6 +47,17 @@ struct index_vectors {
     struct span fingerprint; /* of that model, hexadecimal; the reader refuses a query of another model */
 };
 
+/* A FAISS file that has the vectors of a namespace whose own rows bring none. The vector of a row has the row's id. The
+ * namespace knows the file's URL and its version; the file stays where it is, and nobody changes it. */
+struct index_external {
+    struct span url;     /* without credentials; empty: the namespace has no such file */
+    struct span version; /* of the file, as its store tells it; empty: the store knows no versions */
+    uint64_t size;       /* bytes of the file */
+    uint64_t vectors;
+    uint32_t dim;
+    enum index_metric metric; /* INDEX_COSINE stands for inner products: a distance is 1 - product */
+};
+
 /* ---- lives ------------------------------------------------------------------------------------------ */
 
 struct schema; /* index/schema.h */
@@ -68,6 +80,8 @@ struct index_alteration {
     bool read_only;
     /* The kind of vectors that rows will bring, as in index_create, or NULL. */
     const struct index_vectors *vectors;
+    /* The file that has the vectors from now on, or NULL. */
+    const struct index_external *external;
     /* Edits the schema, with memory of `arena`; or NULL. index_alter() may call it again, with a newer schema. */
     enum dp_status (*edit_schema)(void *context, struct schema *schema, struct arena *arena,
                                   struct dp_error *error);
@@ -157,6 +171,8 @@ struct index_stats {
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out);
 /* Gives the kind of vectors alone, whose spans are in the call's arena. Never reads from the store, as index_stats() may. */
 enum dp_status index_vectors_of(struct call *call, struct index_reader *reader, struct index_vectors *out);
+/* Gives the file that has the vectors, whose spans are in the call's arena. Never reads from the store. */
+enum dp_status index_external_of(struct call *call, struct index_reader *reader, struct index_external *out);
 /* Gives the schema as a JSON object {"attribute": {"type": "string"}, …} in turbopuffer's shape, in the call's
  * arena. */
 enum dp_status index_schema_json(struct call *call, struct index_reader *reader, struct span *out);
@@ -198,6 +214,14 @@ struct index_answer {
 };
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
+/* Returns the nprobe for a file of nlist lists: enough for recall@10 >= 0.95 on embeddings of text. */
+uint32_t index_default_nprobe(uint32_t nlist);
+
+/* Finds the rows with the integer ids ids[count], which ascend: found[i] tells whether there is such a row now, and hits[i]
+ * (NULL: only found is wanted) gets its id and the attributes that `what` includes. Fails with DP_NOMEM, DP_CORRUPT or as
+ * the store. */
+enum dp_status index_rows(struct call *call, struct index_reader *reader, const uint64_t *ids, size_t count,
+                          const struct index_query *what, bool *found, struct index_hit *hits);
 
 struct rank;   /* index/rank.h */
 struct filter; /* filter/filter.h */

@@ -79,6 +79,8 @@ static enum dp_status join_vectors(struct call *call, struct span name, struct m
 {
     if (v->dim == 0)
         return DP_OK;
+    if (m->external.url.len)
+        return manifest_fail_external(m, name, &call->error);
     if (m->vectors.dim == 0) {
         m->vectors = *v;
         return DP_OK;
@@ -207,11 +209,24 @@ struct life_alteration {
     const struct index_alteration *change;
 };
 
+static enum dp_status set_external(struct call *call, struct span name, struct manifest *m,
+                                   const struct index_external *x)
+{
+    if (m->vectors.dim)
+        return call_fail(call, DP_INVALID, "namespace \"%.*s\" has vectors already: choose a new name",
+                         SPAN_FMT(name));
+    m->external = *x;
+    m->features |= MANIFEST_FEATURE_EXTERNAL | MANIFEST_FEATURE_LOG;
+    return DP_OK;
+}
+
 static enum dp_status alter_manifest(struct call *call, void *context, struct manifest *m)
 {
     const struct life_alteration *a = context;
     const struct index_alteration *change = a->change;
     enum dp_status status = change->vectors ? join_vectors(call, a->name, m, change->vectors) : DP_OK;
+    if (status == DP_OK && change->external)
+        status = set_external(call, a->name, m, change->external);
     if (status == DP_OK && change->edit_schema)
         status = change->edit_schema(change->context, &m->schema, &m->arena, &call->error);
     return status;

@@ -685,9 +685,62 @@ static void test_index_manifest_tells_the_time_of_the_store(void **state)
     manifest_deinit(&m);
 }
 
+/* The manifest of a namespace whose vectors are in a FAISS file. */
+static const struct index_external their_file = {.size = 12345, .vectors = 600, .dim = 16, .metric = INDEX_COSINE};
+
+static void attach(struct manifest *m)
+{
+    m->vectors = (struct index_vectors){.dim = 0};
+    m->segment_count = m->pending_count = 0; /* theirs have vectors */
+    m->features = MANIFEST_FEATURE_LOG | MANIFEST_FEATURE_EXTERNAL;
+    m->external = their_file;
+    m->external.url = span_str("s3://their/vectors.index");
+    m->external.version = span_str("\"etag\"");
+}
+
+static enum dp_status write_and_parse(const struct manifest *m, struct manifest *back, struct dp_error *error)
+{
+    struct buffer text;
+    buffer_init(&text, MANIFEST_BYTES_MAX);
+    assert_int_equal(manifest_write(m, &text, error), DP_OK);
+    enum dp_status status = manifest_parse(buffer_span(&text), back, error);
+    buffer_deinit(&text);
+    return status;
+}
+
+static void test_index_manifest_names_the_file_that_has_the_vectors(void **state)
+{
+    struct manifest m, back;
+    struct dp_error error = {0};
+    (void)state;
+    fill(&m);
+    attach(&m);
+    assert_int_equal(write_and_parse(&m, &back, &error), DP_OK);
+    assert_true(span_equal_str(back.external.url, "s3://their/vectors.index"));
+    assert_true(span_equal_str(back.external.version, "\"etag\""));
+    assert_int_equal(back.external.size, their_file.size);
+    assert_int_equal(back.external.vectors, their_file.vectors);
+    assert_int_equal(back.external.dim, their_file.dim);
+    assert_int_equal(back.external.metric, their_file.metric);
+    manifest_end_life(&back);
+    assert_int_equal(back.external.url.len, 0);
+    manifest_deinit(&back);
+
+    m.vectors.dim = 16; /* two places for vectors */
+    assert_int_equal(write_and_parse(&m, &back, &error), DP_CORRUPT);
+    attach(&m);
+    m.external.dim = 0;
+    assert_int_equal(write_and_parse(&m, &back, &error), DP_CORRUPT);
+    attach(&m);
+    m.features = MANIFEST_FEATURE_LOG; /* an older program would not notice the file */
+    assert_int_equal(write_and_parse(&m, &back, &error), DP_CORRUPT);
+    manifest_deinit(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_index_manifest_names_the_file_that_has_the_vectors),
         cmocka_unit_test(test_index_manifest_comes_back),
         cmocka_unit_test(test_index_manifest_of_newer_versions_is_refused),
         cmocka_unit_test(test_index_manifest_whose_numbers_do_not_fit_is_refused),

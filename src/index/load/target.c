@@ -15,6 +15,8 @@ enum {
 
 enum dp_status target_check_vectors(const struct load_target *t, const struct manifest *m, struct dp_error *error)
 {
+    if (m->external.url.len && t->vectors.dim)
+        return manifest_fail_external(m, t->name, error);
     if (m->vectors.dim == 0 && (m->features & MANIFEST_FEATURE_LOG))
         return DP_OK; /* no row has brought a vector yet */
     if (m->vectors.dim != t->vectors.dim)

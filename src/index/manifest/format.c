@@ -15,13 +15,16 @@ const char *const manifest_top_fields[TOP_FIELDS] = {
     [TOP_PINS] = "pins",           [TOP_READ_ONLY] = "read_only",       [TOP_NUM_SHARDS] = "num_shards",
     [TOP_VECTOR] = "vector",       [TOP_ID_TYPE] = "id_type",           [TOP_SCHEMA] = "schema",
     [TOP_SEGMENTS] = "segments",   [TOP_PENDING] = "pending",           [TOP_OWNERS] = "owners",
-    [TOP_KEYS] = "keys",
+    [TOP_KEYS] = "keys",           [TOP_EXTERNAL] = "external",
 };
+const char *const manifest_external_fields[] = {
+    [EXTERNAL_URL] = "url",         [EXTERNAL_VERSION] = "version", [EXTERNAL_SIZE] = "size",
+    [EXTERNAL_VECTORS] = "vectors", [EXTERNAL_DIM] = "dim",         [EXTERNAL_METRIC] = "metric"};
 const char *const manifest_keys_fields[] = {[KEYS_ID] = "id", [KEYS_SIZE] = "size", [KEYS_COUNT] = "count"};
 const char *const manifest_state_names[] = {[NAMESPACE_LIVE] = "live", [NAMESPACE_DELETED] = "deleted"};
 const char *const manifest_claim_kinds[] = {
     [CLAIM_FOLD] = "fold", [CLAIM_MERGE] = "merge", [CLAIM_COLLECT] = "gc"};
-const char *const manifest_feature_names[] = {"log"};
+const char *const manifest_feature_names[] = {"log", "external"};
 const char *const manifest_claim_fields[] = {
     [CLAIM_FIELD_KIND] = "kind", [CLAIM_FIELD_NODE] = "node", [CLAIM_FIELD_UNTIL] = "until_ms"};
 const char *const manifest_pending_fields[] = {

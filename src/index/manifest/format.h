@@ -45,12 +45,22 @@ enum top_field {
     TOP_SEGMENTS,
     TOP_PENDING,
     TOP_KEYS,
+    TOP_EXTERNAL,
     TOP_FIELDS
 };
 enum writer_field { WRITER_ID, WRITER_SEQUENCE, WRITER_AT, WRITER_FIELDS };
 enum claim_field { CLAIM_FIELD_KIND, CLAIM_FIELD_NODE, CLAIM_FIELD_UNTIL, CLAIM_FIELDS };
 enum pin_field { PIN_ID, PIN_INCARNATION, PIN_SIZE, PIN_BRANCH, PIN_BRANCH_INCARNATION, PIN_FIELDS };
 enum keys_field { KEYS_ID, KEYS_SIZE, KEYS_COUNT, KEYS_FIELDS };
+enum external_field {
+    EXTERNAL_URL,
+    EXTERNAL_VERSION,
+    EXTERNAL_SIZE,
+    EXTERNAL_VECTORS,
+    EXTERNAL_DIM,
+    EXTERNAL_METRIC,
+    EXTERNAL_FIELDS
+};
 enum owner_field { OWNER_NAME, OWNER_INCARNATION, OWNER_FIELDS };
 enum pending_field { PENDING_LOAD, PENDING_AT, PENDING_SEGMENTS, PENDING_FIELDS };
 enum vector_field {
@@ -94,6 +104,7 @@ extern const char *const manifest_pin_fields[PIN_FIELDS];
 extern const char *const manifest_owner_fields[OWNER_FIELDS];
 extern const char *const manifest_vector_fields[VECTOR_FIELDS];
 extern const char *const manifest_keys_fields[KEYS_FIELDS];
+extern const char *const manifest_external_fields[EXTERNAL_FIELDS];
 extern const char *const manifest_attribute_fields[ATTRIBUTE_FIELDS];
 extern const char *const manifest_segment_fields[SEGMENT_FIELDS];
 extern const char *const manifest_ivf_fields[IVF_FIELDS];
@@ -104,14 +115,14 @@ extern const char *const manifest_deleted_fields[DELETED_FIELDS];
 #define TOP_OPTIONAL                                                                                           \
     (1u << TOP_STATE | 1u << TOP_WAL_GONE | 1u << TOP_WAL_CHAIN | 1u << TOP_CLAIMS | 1u << TOP_PINS |          \
      1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING | 1u << TOP_WRITERS_GONE | 1u << TOP_OWNERS | \
-     1u << TOP_KEYS)
+     1u << TOP_KEYS | 1u << TOP_EXTERNAL)
 /* As TOP_OPTIONAL, for a segment. */
 #define SEGMENT_OPTIONAL (1u << SEGMENT_DELETED | 1u << SEGMENT_OWNER | 1u << SEGMENT_CENTROIDS)
 
 extern const char *const manifest_state_names[NAMESPACE_STATES];
 extern const char *const manifest_claim_kinds[CLAIM_KINDS];
 /* Names of features; bit i of manifest.features is number i. */
-enum { MANIFEST_FEATURES = 1 };
+enum { MANIFEST_FEATURES = 2 };
 extern const char *const manifest_feature_names[MANIFEST_FEATURES];
 
 /* Returns "cosine_distance" or "euclidean_squared". */

@@ -31,6 +31,7 @@ static void forget_life(struct manifest *m)
     m->read_only = false;
     memset(m->claims, 0, sizeof m->claims);
     m->vectors = (struct index_vectors){0};
+    m->external = (struct index_external){0};
     m->schema = (struct schema){0};
     m->segment_count = 0;
     m->pending_count = 0;
@@ -227,6 +228,23 @@ static enum dp_status check_log(const struct manifest *m, struct dp_error *error
     return DP_OK;
 }
 
+enum dp_status manifest_fail_external(const struct manifest *m, struct span name, struct dp_error *error)
+{
+    return dp_fail(error, DP_INVALID,
+                   "rows of namespace \"%.*s\" cannot bring vectors: the FAISS file %.*s has its vectors",
+                   SPAN_FMT(name), SPAN_FMT(m->external.url));
+}
+
+static enum dp_status check_external(const struct manifest *m, struct dp_error *error)
+{
+    const struct index_external *x = &m->external;
+    if (!(m->features & MANIFEST_FEATURE_EXTERNAL) != !x->url.len)
+        return dp_fail(error, DP_CORRUPT, "\"external\" and the feature of this name do not agree");
+    if (x->url.len && (m->vectors.dim || x->dim == 0 || x->dim > INDEX_DIM_MAX || m->state != NAMESPACE_LIVE))
+        return dp_fail(error, DP_CORRUPT, "\"external\" does not fit the rest");
+    return DP_OK;
+}
+
 enum dp_status manifest_check(const struct manifest *m, struct dp_error *error)
 {
     uint64_t rows = 0;
@@ -240,6 +258,8 @@ enum dp_status manifest_check(const struct manifest *m, struct dp_error *error)
         (m->segment_count || m->pending_count || m->schema.count || m->owner_count))
         return dp_fail(error, DP_CORRUPT, "the namespace is deleted, but has segments or a schema");
     enum dp_status status = check_log(m, error);
+    if (status == DP_OK)
+        status = check_external(m, error);
     if (status == DP_OK)
         status = check_branches(m, error);
     if (status == DP_OK)

@@ -94,7 +94,10 @@ enum namespace_state {
 };
 
 /* Features that a program must know to read or change the namespace; bits of manifest.features. */
-enum manifest_feature { MANIFEST_FEATURE_LOG = 1 }; /* it takes writes through its log; loads use the log, too */
+enum manifest_feature {
+    MANIFEST_FEATURE_LOG = 1,     /* it takes writes through its log; loads use the log, too */
+    MANIFEST_FEATURE_EXTERNAL = 2 /* a FAISS file has its vectors */
+};
 
 /* A manifest in memory. */
 struct manifest {
@@ -111,10 +114,11 @@ struct manifest {
     uint64_t wal_gone;              /* log entries up to this number may have been deleted; ≤ wal_floor */
     uint64_t wal_chain;             /* hash of log entry wal_floor; for wal_floor 0 wal_chain_start() */
     struct manifest_claim claims[CLAIM_KINDS];
-    bool read_only;               /* the namespace takes no writes */
-    struct ulid horizon;          /* objects made before it may be gone; a commit adds later ones only */
-    uint32_t num_shards;          /* always 1 */
-    struct index_vectors vectors; /* dim 0: no row has brought a vector yet */
+    bool read_only;                 /* the namespace takes no writes */
+    struct ulid horizon;            /* objects made before it may be gone; a commit adds later ones only */
+    uint32_t num_shards;            /* always 1 */
+    struct index_vectors vectors;   /* dim 0: no row has brought a vector yet */
+    struct index_external external; /* of MANIFEST_FEATURE_EXTERNAL; then no row may bring a vector */
     struct schema schema;
     struct manifest_segment *segments; /* [segment_count], ascending by id */
     size_t segment_count;
@@ -166,6 +170,9 @@ enum dp_status manifest_add_writer(struct manifest *m, const struct ulid *writer
 /* Returns whether `m` still has the writers of all swaps after swap number `sequence`, but for those whose writer has
  * swapped again. If so, a writer that has made one of these swaps, and none after it, is in `m`. */
 bool manifest_covers(const struct manifest *m, uint64_t sequence);
+
+/* Fails with DP_INVALID: rows of this namespace cannot bring vectors, because a FAISS file has them. */
+enum dp_status manifest_fail_external(const struct manifest *m, struct span name, struct dp_error *error);
 
 /* ---- objects (manifest/objects.c) ---------------------------------------------------------------------- */
 

@@ -168,6 +168,16 @@ static void read_element(struct manifest_parser *p)
         json_reject(&p->r, DP_UNSUPPORTED, "unknown element \"%.*s\"", SPAN_FMT(text));
 }
 
+/* Returns the metric of this name. Rejects an unknown name. */
+static enum index_metric metric_of(struct manifest_parser *p, struct span name)
+{
+    if (span_equal_str(name, manifest_metric_name(INDEX_EUCLIDEAN_SQUARED)))
+        return INDEX_EUCLIDEAN_SQUARED;
+    if (!span_equal_str(name, manifest_metric_name(INDEX_COSINE)))
+        json_reject(&p->r, DP_UNSUPPORTED, "unknown metric \"%.*s\"", SPAN_FMT(name));
+    return INDEX_COSINE;
+}
+
 static void read_vector_spec(struct manifest_parser *p)
 {
     struct span key, metric = {0};
@@ -195,12 +205,34 @@ static void read_vector_spec(struct manifest_parser *p)
         json_reject(&p->r, DP_CORRUPT, "dim %" PRIu64 " is outside 0..%d", dim, INDEX_DIM_MAX);
     else
         p->m->vectors.dim = (uint32_t)dim;
-    if (span_equal_str(metric, manifest_metric_name(INDEX_COSINE)))
-        p->m->vectors.metric = INDEX_COSINE;
-    else if (span_equal_str(metric, manifest_metric_name(INDEX_EUCLIDEAN_SQUARED)))
-        p->m->vectors.metric = INDEX_EUCLIDEAN_SQUARED;
-    else
-        json_reject(&p->r, DP_UNSUPPORTED, "unknown metric \"%.*s\"", SPAN_FMT(metric));
+    p->m->vectors.metric = metric_of(p, metric);
+}
+
+static void read_external(struct manifest_parser *p)
+{
+    struct index_external *x = &p->m->external;
+    struct span key, metric = {0};
+    uint64_t dim = 0;
+    unsigned seen = 0;
+    json_enter_object(&p->r);
+    while (json_next_key(&p->r, p->arena, &key)) {
+        switch (parser_field(p, key, manifest_external_fields, EXTERNAL_FIELDS, &seen)) {
+        case EXTERNAL_URL: x->url = parser_short_text(p, INDEX_URL_MAX); break;
+        case EXTERNAL_VERSION: x->version = parser_short_text(p, STORE_VERSION_MAX); break;
+        case EXTERNAL_SIZE: x->size = parser_number(p); break;
+        case EXTERNAL_VECTORS: x->vectors = parser_number(p); break;
+        case EXTERNAL_DIM: dim = parser_number(p); break;
+        case EXTERNAL_METRIC: metric = parser_short_text(p, 64); break;
+        default: return;
+        }
+    }
+    parser_all_seen(p, manifest_external_fields, EXTERNAL_FIELDS, seen, 0);
+    if (json_failed(&p->r))
+        return;
+    if (dim == 0 || dim > INDEX_DIM_MAX || x->url.len == 0)
+        json_reject(&p->r, DP_CORRUPT, "the external file has no URL, or %" PRIu64 " dimensions", dim);
+    x->dim = (uint32_t)dim;
+    x->metric = metric_of(p, metric);
 }
 
 static void read_attribute(struct manifest_parser *p)
@@ -478,6 +510,7 @@ static void read_top_value(struct manifest_parser *p, enum top_field field, stru
     case TOP_SEGMENTS: read_segments(p, &m->segments, &m->segment_count); break;
     case TOP_PENDING: read_pending(p); break;
     case TOP_KEYS: read_keys(p); break;
+    case TOP_EXTERNAL: read_external(p); break;
     case TOP_FIELDS: break;
     }
 }

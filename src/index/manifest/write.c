@@ -4,7 +4,7 @@
  *   "format": "dipper-namespace",
  *   "version": 2,
  *   "state": "live",                     or "deleted": a tombstone, without schema, segments and pending loads
- *   "features": [],                      names of features ("log"); a parser refuses a manifest with an unknown one
+ *   "features": [],                      names of features ("log", "external"); a parser refuses a manifest with an unknown one
  *   "sequence": 3,                       swaps so far
  *   "incarnation": ULID,                 one life of the namespace; folder of its objects
  *   "writers": [                         writers and their latest swaps, newest last; at most 256
@@ -47,6 +47,8 @@
  *     {"load": ULID, "at_ms": 1700000000000, "segments": […]}, …     segments as above
  *   ],
  *   "keys": {"id": ULID, "size": 121, "count": 1},               only with a .keys object (wal/write_key.h)
+ *   "external": {"url": "s3://…", "version": "…", "size": 1, "vectors": 1, "dim": 384,
+ *                "metric": "cosine_distance"},                 only if a FAISS file has the vectors
  *   "checksum": "0123456789abcdef"
  * }
  *
@@ -332,6 +334,24 @@ static void put_keys(struct buffer *out, const struct manifest_keys *keys)
     buffer_append_str(out, "}");
 }
 
+static void put_external(struct buffer *out, const struct index_external *x)
+{
+    const char *const *fields = manifest_external_fields;
+    put_field(out, fields, EXTERNAL_URL);
+    put_text(out, x->url);
+    put_field(out, fields, EXTERNAL_VERSION);
+    put_text(out, x->version);
+    put_field(out, fields, EXTERNAL_SIZE);
+    put_number(out, x->size);
+    put_field(out, fields, EXTERNAL_VECTORS);
+    put_number(out, x->vectors);
+    put_field(out, fields, EXTERNAL_DIM);
+    put_number(out, x->dim);
+    put_field(out, fields, EXTERNAL_METRIC);
+    put_text(out, span_str(manifest_metric_name(x->metric)));
+    buffer_append_str(out, "}");
+}
+
 static void put_value(struct buffer *out, const struct manifest *m, enum top_field field)
 {
     switch (field) {
@@ -360,6 +380,7 @@ static void put_value(struct buffer *out, const struct manifest *m, enum top_fie
     case TOP_SEGMENTS: put_segments(out, m->segments, m->segment_count); break;
     case TOP_PENDING: put_pending(out, m); break;
     case TOP_KEYS: put_keys(out, &m->keys); break;
+    case TOP_EXTERNAL: put_external(out, &m->external); break;
     case TOP_FIELDS: break;
     }
 }
@@ -369,7 +390,8 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
     size_t start = out->len;
     for (enum top_field field = 0; field < TOP_FIELDS; field++) {
         if ((field == TOP_ID_TYPE && m->schema.id_kind == ID_ANY) ||
-            (field == TOP_OWNERS && m->owner_count == 0) || (field == TOP_KEYS && m->keys.size == 0))
+            (field == TOP_OWNERS && m->owner_count == 0) || (field == TOP_KEYS && m->keys.size == 0) ||
+            (field == TOP_EXTERNAL && m->external.url.len == 0))
             continue;
         put_top(out, field);
         put_value(out, m, field);

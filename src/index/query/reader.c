@@ -231,6 +231,16 @@ enum dp_status index_vectors_of(struct call *call, struct index_reader *reader, 
     return out->model.data && out->fingerprint.data ? DP_OK : call_nomem(call, "a namespace's numbers");
 }
 
+enum dp_status index_external_of(struct call *call, struct index_reader *reader, struct index_external *out)
+{
+    struct view *view = reader_view(reader);
+    *out = view->base->manifest.external;
+    out->url = arena_copy(call->arena, out->url);
+    out->version = arena_copy(call->arena, out->version);
+    view_release(view);
+    return out->url.data && out->version.data ? DP_OK : call_nomem(call, "a namespace's numbers");
+}
+
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out)
 {
     struct view *view = reader_view(reader);
