@@ -1,4 +1,4 @@
-/* faiss.c: the options and verbs of `dipper faiss info|search|build|calibrate`, for FAISS files where they lie. */
+/* faiss.c: the options and verbs of `dipper faiss info|search|build|calibrate|attach`, for FAISS files where they lie. */
 #include "cli/faiss.h"
 
 #include "cli/commands.h"
@@ -36,8 +36,11 @@ static const struct cli_option options[] = {
     {"memory", CLI_NUMBER, offsetof(struct faiss_options, memory_mb), "MB", .min = 1, .max = UINT32_MAX,
      .help = "build: memory for the sample and for lists being written (default: 1024)"},
     {"no-recall", CLI_FLAG, offsetof(struct faiss_options, no_recall), .help = "build: do not measure recall"},
+    {"rows", CLI_TEXT, offsetof(struct faiss_options, rows), "FILE",
+     .help = "attach: JSON lines {\"id\": …, \"text\": …, …attributes}, one for each vector (default: the "
+             "namespace's own rows)"},
     {"json", CLI_FLAG, offsetof(struct faiss_options, json),
-     .help = "info, build, calibrate: one JSON object; search: one JSON line per query"},
+     .help = "info, build, calibrate, attach: one JSON object; search: one JSON line per query"},
 };
 static const struct faiss_options defaults = {.k = 10};
 
@@ -48,11 +51,13 @@ static const struct cli_verb verbs[] = {
     {"build", "URL --vectors FILE", "make an IVF file of vectors", 1, 1, cli_faiss_build},
     {"calibrate", "URL --queries FILE", "measure recall by nprobe with queries of yours", 1, 1,
      cli_faiss_calibrate},
+    {"attach", "NAMESPACE URL --rows FILE.jsonl", "search the file's vectors with texts, attributes and filters",
+     2, 2, cli_faiss_attach},
 };
 
 const struct cli_command cli_faiss_command = {
     .name = "faiss",
-    .summary = "show, search, build or calibrate FAISS files",
+    .summary = "show, search, build or calibrate FAISS files, or attach one to a namespace",
     .details =
         "URL is a path, file://, s3:// or http(s)://. A search reads the file's head and the lists that\n"
         "it scans; of a flat file, which has no lists, all vectors. With --merge-gap none each list is\n"
@@ -61,7 +66,12 @@ const struct cli_command cli_faiss_command = {
         "\n"
         "`build` makes a file that stock FAISS opens, whole or not at all, from any number of vectors. It\n"
         "also measures the recall of each nprobe, and writes it to URL.recall.json for `search --recall`.\n"
-        "`calibrate` does that for an existing file; it compares with a search of all lists.\n",
+        "`calibrate` does that for an existing file; it compares with a search of all lists.\n"
+        "\n"
+        "`attach` puts the rows into NAMESPACE, without vectors, and notes there that the file has them: row\n"
+        "7 belongs to the vector with id 7. Searches of the namespace then read the file where it lies, if\n"
+        "--allow-index-url permits its URL. After the file has been replaced they fail, until it is\n"
+        "attached again.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

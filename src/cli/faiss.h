@@ -26,6 +26,8 @@ struct faiss_options {
     const char *metric;  /* "l2", "inner_product" or "ip", "cosine"; NULL: l2 */
     uint64_t seed, memory_mb;
     bool no_recall;
+    /* attach */
+    const char *rows; /* a JSON-lines file; NULL: the namespace has its rows */
 };
 
 /* Prints a description of the file at the URL, and the cost of opening it. */
@@ -36,6 +38,8 @@ int cli_faiss_search(const struct cli_args *args);
 int cli_faiss_build(const struct cli_args *args);
 /* Measures the recall of each nprobe in an existing file, and writes the table beside it. */
 int cli_faiss_calibrate(const struct cli_args *args);
+/* Joins the vectors of a FAISS file to the rows of a namespace, and prints how many fit. */
+int cli_faiss_attach(const struct cli_args *args);
 
 /* Reads a whole file of vectors. The caller frees it with vector_file_deinit. */
 enum dp_status cli_faiss_vectors(const char *path, struct vector_file *out, struct dp_error *error);

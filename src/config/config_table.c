@@ -262,9 +262,9 @@ const struct setting SETTINGS[] = {
 
     {.name = "server.allow_index_url", .flag = "--allow-index-url", .meta = "URLS",
      .variables = {"DIPPER_ALLOW_INDEX_URL"}, TO(allow_index_url),
-     .section = SECTION_SERVER, .type = SETTING_TEXT, .secret_in_url = true, .max = RULES_BYTES,
-     .initial = "", .initial_help = "none, no client may name a URL",
-     .help = "FAISS files that clients may open by POST /v1/indexes: URLs, separated by blanks, each with all below it "
+     .section = SECTION_STORE, .type = SETTING_TEXT, .secret_in_url = true, .max = RULES_BYTES,
+     .initial = "", .initial_help = "none, no client or namespace may name a URL",
+     .help = "FAISS files that clients may open by POST /v1/indexes, and namespaces by `faiss attach`: URLs, separated by blanks, each with all below it "
              "(https://host/path, s3://bucket/prefix, file:///folder; a * may begin a host or end a path). A host's name must "
              "resolve to a public address, unless private+ precedes its URL."},
     {.name = "server.max_indexes", .flag = "--max-indexes", .meta = "N", .variables = {"DIPPER_MAX_INDEXES"},

@@ -246,6 +246,24 @@ static enum dp_status check_index_name(struct call *call, struct span name)
 static enum dp_status describe_index(struct call *call, const struct open_index *slot,
                                      struct index_description *out);
 
+static enum dp_status permit_url(struct call *call, struct indexes *x, struct span url, struct url_permit *out)
+{
+    if (url_rules_count(x->rules) == 0)
+        return call_fail(call, DP_DENIED,
+                         "this program opens no URLs for others: its operator can permit URLs with "
+                         "--allow-index-url");
+    return url_rules_check(x->rules, url, call->arena, out, &call->error);
+}
+
+enum dp_status indexes_open_url(struct call *call, struct indexes *x, struct span url, struct faiss_index **out)
+{
+    const struct index_source source = {.url = url};
+    struct url_permit permit;
+    *out = NULL;
+    enum dp_status status = permit_url(call, x, url, &permit);
+    return status == DP_OK ? open_index_file(call, x, &source, &permit, out) : status;
+}
+
 enum dp_status service_index_open(struct call *call, struct service *s, const struct index_source *source,
                                   struct index_description *out)
 {
@@ -255,12 +273,8 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
     enum dp_status status = check_index_name(call, source->name);
     if (status == DP_OK)
         status = gate_enter(call, GATE_WRITE, source->name);
-    if (status == DP_OK && url_rules_count(x->rules) == 0)
-        status = call_fail(call, DP_DENIED,
-                           "this server opens no URLs: its operator can permit URLs with "
-                           "--allow-index-url");
     if (status == DP_OK)
-        status = url_rules_check(x->rules, source->url, call->arena, &permit, &call->error);
+        status = permit_url(call, x, source->url, &permit);
     if (status == DP_OK)
         status = reserve_name(call, x, source, &slot);
     if (status != DP_OK)

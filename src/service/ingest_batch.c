@@ -104,6 +104,8 @@ static enum dp_status take_row_line(struct ingest_reader *r, struct ingest_batch
     row->line = r->in->number;
     *w = (struct row_windows){.count = 1};
     enum dp_status status = ingest_row_parse(kept, &b->arena, &r->scratch, row, &r->call->error);
+    if (status == DP_OK && !row->text.data && !row->vector)
+        status = call_fail(r->call, DP_INVALID, "\"text\" (or \"vector\") is missing");
     if (status == DP_OK && !r->kind->known)
         status = learn_kind(r, row);
     if (status == DP_OK)

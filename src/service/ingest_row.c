@@ -154,8 +154,6 @@ enum dp_status ingest_row_parse(struct span line, struct arena *arena, struct bu
         return json_error(&p.r, error);
     if (!p.has_id)
         return dp_fail(error, DP_INVALID, "\"id\" is missing");
-    if (!row->text.data && !row->vector)
-        return dp_fail(error, DP_INVALID, "\"text\" (or \"vector\") is missing");
     json_end_object(&p.w);
     if (buffer_check(scratch, "the attributes of a row", error) != DP_OK)
         return error->status;

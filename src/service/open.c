@@ -216,6 +216,8 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
     if (status == DP_OK && (what & OPEN_SERVER)) {
         serve_clients(config, &options);
         status = share_stores(config, &store, error);
+    }
+    if (status == DP_OK && ((what & OPEN_SERVER) || *config->allow_index_url)) {
         indexes.store = store;
         indexes.schemes = &schemes;
         options.indexes = &indexes;

@@ -23,7 +23,12 @@ static enum dp_status check_seen_metric(struct call *call, struct index_reader *
     struct index_vectors vectors;
     if (!request->check_metric)
         return DP_OK;
+    struct index_external external;
     enum dp_status status = index_vectors_of(call, reader, &vectors);
+    if (status == DP_OK && vectors.dim == 0)
+        status = index_external_of(call, reader, &external);
+    if (status == DP_OK && vectors.dim == 0 && external.url.len)
+        vectors.metric = external.metric;
     if (status == DP_OK && vectors.metric != request->metric)
         status = call_fail(call, DP_INVALID, "distance_metric differs from that of the namespace, which is %s",
                            vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
@@ -80,14 +85,37 @@ static enum dp_status find_vector(struct call *call, struct service *s, struct s
     return !query_has_vector(request) || request->rows.vector ? DP_OK : embed_query(call, s, m, request, query);
 }
 
-/* Refreshes the slot's state unless the query is eventual, and runs the query over it. */
-static enum dp_status search_slot(struct call *call, struct reader_slot *slot, const struct query_request *request,
-                                  const struct index_query *query, struct query_response *response)
+/* Finds the FAISS file that has the namespace's vectors, if the query is for vectors. Refreshes the state first, unless the
+ * query is eventual, if there may be such a file. */
+static enum dp_status find_external(struct call *call, struct index_reader *reader,
+                                    const struct query_request *request, bool eventual, struct index_external *out)
 {
+    struct index_vectors vectors;
+    *out = (struct index_external){.dim = 0};
+    if (!query_has_vector(request))
+        return DP_OK;
+    enum dp_status status = index_vectors_of(call, reader, &vectors);
+    if (status != DP_OK || vectors.dim)
+        return status;
+    status = eventual ? DP_OK : index_refresh(call, reader);
+    return status == DP_OK ? index_external_of(call, reader, out) : status;
+}
+
+/* Refreshes the slot's state unless the query is eventual, and runs the query over it. */
+static enum dp_status search_slot(struct call *call, struct service *s, struct reader_slot *slot,
+                                  const struct query_request *request, const struct index_query *query,
+                                  struct query_response *response)
+{
+    struct index_external external;
+    enum dp_status status = find_external(call, slot->reader, request, query->eventual, &external);
+    if (status != DP_OK)
+        return status;
+    if (external_concerns(request, &external))
+        return external_query(call, s, slot->reader, &external, request, query, response);
     if (!query_needs_scan(request))
         return index_query(call, slot->reader, query, &response->answer);
     /* The filter needs the newest types, so refresh the state before parsing it. */
-    enum dp_status status = query->eventual ? DP_OK : index_refresh(call, slot->reader);
+    status = query->eventual ? DP_OK : index_refresh(call, slot->reader);
     struct index_query settled = *query;
     struct query_request found = *request;
     settled.eventual = true;
@@ -143,7 +171,7 @@ static enum dp_status run_lane(struct call *call, void *ctx, size_t i)
     struct index_vectors vectors;
     int64_t now = os_now_ns();
     query.eventual = i >= LANES_AT_ONCE || may_be_stale(slot, request, now);
-    enum dp_status status = search_slot(call, slot, request, &query, response);
+    enum dp_status status = search_slot(call, all->service, slot, request, &query, response);
     if (status == DP_OK && request->compute_count)
         status = compute_hits(call, slot->reader, request, &response->answer);
     if (status == DP_OK && !query.eventual) {

@@ -3,6 +3,7 @@
 #define SERVICE_IMPL_H
 
 #include "embed/redis_cache.h"
+#include "service/external.h"
 #include "service/indexes.h"
 #include "service/known_names.h"
 #include "service/large_writes.h"
@@ -35,6 +36,7 @@ struct service {
     struct known_names known_names;
     struct large_writes large_writes;
     struct indexes indexes;
+    struct external_files external_files;
     struct upkeep *upkeep; /* NULL: none */
 };
 

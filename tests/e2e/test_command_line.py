@@ -20,7 +20,7 @@ def test_help_names_every_command(run):
     assert run(status=2).stderr == help_text
 
 
-@pytest.mark.parametrize("command, verbs", [("faiss", ["info", "search", "build", "calibrate"]), ("key", ["create", "list", "revoke"]),
+@pytest.mark.parametrize("command, verbs", [("faiss", ["info", "search", "build", "calibrate", "attach"]), ("key", ["create", "list", "revoke"]),
                                             ("namespace", ["list", "info", "rm", "verify", "export", "import",
                                                            "branch", "cp", "compact", "gc"]),
                                             ("model", ["info", "list", "check", "pack"]), ("bench", ["embed", "peak"])])

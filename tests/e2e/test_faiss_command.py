@@ -222,5 +222,6 @@ def test_commands_of_the_guide_run_as_written(run, source, file, test_data, tmp_
     queries = golden(test_data, FILE)[0]
     write_npy(tmp_path / "cwd" / "queries.npy", queries)
     write_npy(tmp_path / "cwd" / "vectors.npy", [[x + i % 7 for x in queries[i % len(queries)]] for i in range(300)])
+    (tmp_path / "cwd" / "products.jsonl").write_text('{"id": 7, "text": "a warm coat", "price": 3}\n')
     for command in commands:
         assert run(*command.split()).stdout
