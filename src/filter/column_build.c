@@ -49,23 +49,6 @@ void column_builder_deinit(struct column_builder *b)
 
 /* ---- texts ----------------------------------------------------------------------------------------------- */
 
-/* Gives the characters of a JSON string. Returns false if the value is no string. */
-static bool text_of(struct column_builder *b, struct span value, struct span *out)
-{
-    const struct scalar s = scalar_of_json(ATTRIBUTE_STRING, value);
-    if (s.kind != SCALAR_TEXT)
-        return false;
-    *out = s.text;
-    if (!s.escaped)
-        return true;
-    struct text_bytes t = text_bytes_of(s.text, true);
-    buffer_clear(&b->unescaped);
-    for (int byte = text_next_byte(&t); byte >= 0; byte = text_next_byte(&t))
-        buffer_u8(&b->unescaped, (uint8_t)byte);
-    *out = buffer_span(&b->unescaped);
-    return true;
-}
-
 /* Adds a text to the dictionary. *key is its code. */
 static enum dp_status add_entry(struct column_dictionary *d, struct span text, uint64_t *key,
                                 struct dp_error *error)
@@ -187,7 +170,7 @@ static enum dp_status find_key(struct column_builder *b, struct span value, uint
         *odd = !column_key_of(attribute_item_type(b->column.type), value, key);
         return DP_OK;
     }
-    *odd = !text_of(b, value, &text);
+    *odd = !column_text_of(value, &b->unescaped, &text);
     if (*odd)
         return DP_OK;
     enum dp_status status = buffer_check(&b->unescaped, "a text", error);

@@ -4,6 +4,7 @@
 #include <float.h>
 
 #include "base/checksum.h"
+#include "filter/document.h"
 
 #define SIGN (UINT64_C(1) << 63)
 
@@ -114,4 +115,20 @@ void column_key_range(enum attribute_type item, uint64_t *least, uint64_t *great
 uint32_t column_hash(struct span text)
 {
     return (uint32_t)checksum64(text);
+}
+
+bool column_text_of(struct span value, struct buffer *unescaped, struct span *out)
+{
+    const struct scalar s = scalar_of_json(ATTRIBUTE_STRING, value);
+    if (s.kind != SCALAR_TEXT)
+        return false;
+    *out = s.text;
+    if (!s.escaped)
+        return true;
+    struct text_bytes t = text_bytes_of(s.text, true);
+    buffer_clear(unescaped);
+    for (int byte = text_next_byte(&t); byte >= 0; byte = text_next_byte(&t))
+        buffer_u8(unescaped, (uint8_t)byte);
+    *out = buffer_span(unescaped);
+    return true;
 }

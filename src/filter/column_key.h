@@ -2,6 +2,7 @@
 #ifndef FILTER_COLUMN_KEY_H
 #define FILTER_COLUMN_KEY_H
 
+#include "base/buffer.h"
 #include "filter/datetime.h"
 #include "filter/scalar.h"
 
@@ -24,6 +25,9 @@ struct scalar column_scalar(enum attribute_type item, enum attribute_type shown,
                             struct column_text *text);
 /* Gives the least and the greatest key of a type that is no text. */
 void column_key_range(enum attribute_type item, uint64_t *least, uint64_t *greatest);
+/* Gives the characters of a JSON string, which may lie in `unescaped`. Returns false if the value is no string. The caller
+ * checks the buffer. */
+bool column_text_of(struct span value, struct buffer *unescaped, struct span *out);
 /* Returns the 32 bits of a text's hash that keys have. */
 uint32_t column_hash(struct span text);
 

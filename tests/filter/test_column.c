@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "filter/column_build.h"
+#include "filter/column_check.h"
 #include "filter/column_key.h"
 #include "filter/column_match.h"
 #include "filter/datetime.h"
@@ -400,6 +401,42 @@ static void test_column_damage_is_an_error_or_harmless(void **state)
     free_table(t);
 }
 
+/* Compares a column with the documents of a table. Returns how many rows differ. */
+static size_t compare_column(const struct table *t, size_t number, const struct table *rows)
+{
+    const struct attribute_column *c = &t->columns.columns[number];
+    struct column_check check;
+    struct dp_error error = {0};
+    size_t differ = 0;
+    const struct span dictionary = c->dictionary.len ? piece_of(t, &c->dictionary) : (struct span){0};
+    assert_int_equal(column_check_init(&check, c, dictionary, &error), DP_OK);
+    for (size_t row = 0; row < ROWS; row++) {
+        const size_t page = row / COLUMN_PAGE_ROWS;
+        if (row % COLUMN_PAGE_ROWS == 0)
+            assert_int_equal(
+                column_check_page(&check, piece_of(t, &c->pages[page]), column_page_rows(ROWS, page), &error),
+                DP_OK);
+        differ += !column_check_row(&check, value_of(rows->documents[row], c->name));
+    }
+    assert_true(column_check_end(&check));
+    column_check_deinit(&check);
+    return differ;
+}
+
+static void test_column_check_tells_other_documents(void **state)
+{
+    struct table *t = make_table(6), *other = make_table(7);
+    (void)state;
+    for (size_t i = 0; i < COLUMNS; i++) {
+        const bool rising = span_equal_str(attributes[i].name, "rising"); /* every table has the same */
+        assert_int_equal(compare_column(t, i, t), 0);
+        if (!rising)
+            assert_true(compare_column(t, i, other) > ROWS / 4);
+    }
+    free_table(t);
+    free_table(other);
+}
+
 /* The summaries of 4 million rows with 50 attributes leave room in a hot part of 4 MiB. */
 static void test_column_summary_is_small(void **state)
 {
@@ -429,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_column_decides_without_documents),
         cmocka_unit_test(test_column_summary_leaves_out_pages),
         cmocka_unit_test(test_column_damage_is_an_error_or_harmless),
+        cmocka_unit_test(test_column_check_tells_other_documents),
         cmocka_unit_test(test_column_summary_is_small),
     };
     return test_run(tests);

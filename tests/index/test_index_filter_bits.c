@@ -10,10 +10,12 @@
 
 #include "filter/filter.h"
 #include "index/clock.h"
+#include "index/fold/verify_columns.h"
 #include "index/query/filter_bits.h"
 #include "index/query/reader.h"
 #include "index/segment/format.h"
 #include "index/upkeep.h"
+#include "index/verify.h"
 
 enum { ROWS = 700, NEWER_FROM = 500, NEWER_TO = 900, WRITTEN = 60, DELETED = 25, FILTERS = 120 };
 
@@ -390,6 +392,69 @@ static void test_index_filter_bits_notice_a_changed_column(void **state)
     index_close(reader);
 }
 
+/* ---- verification ---------------------------------------------------------------------------------------- */
+
+static void no_fault(void *context, const char *object, const char *message)
+{
+    (void)context;
+    fail_msg("%s: %s", object, message);
+}
+
+/* The walk of a segment that is compared with its columns; row `odd` gets another document. */
+struct verifying {
+    struct world *w;
+    struct columns_check check;
+    uint32_t odd;
+    const char *document;
+};
+
+static enum dp_status verify_row(void *context, const struct live_row *row)
+{
+    struct verifying *v = context;
+    struct span document = row->place.row == v->odd ? span_str(v->document) : row->document;
+    return columns_check_row(&v->w->call, &v->check, row->place.row, document);
+}
+
+/* Compares the columns with the documents, of which one is another. */
+static enum dp_status verify_with(struct world *w, struct index_reader *reader, uint32_t odd, const char *document)
+{
+    struct verifying v = {.w = w, .odd = odd, .document = document};
+    struct view *view = reader_view(reader);
+    const struct segment *segment = view->base->segments[0].segment;
+    struct live_rows live;
+    world_reset(w);
+    assert_int_equal(live_rows_take_all(&w->call, view, &live), DP_OK);
+    enum dp_status status =
+        columns_check_begin(&w->call, &v.check, w->store, &segment->hot, object_key_span(&segment->dpr_key));
+    if (status == DP_OK)
+        status = live_rows_walk(&w->call, &live, verify_row, &v);
+    if (status == DP_OK)
+        status = columns_check_end(&w->call, &v.check);
+    columns_check_deinit(&v.check);
+    live_rows_deinit(&live);
+    view_release(view);
+    return status;
+}
+
+static void test_index_columns_are_verified(void **state)
+{
+    static const char *const others[] = {
+        "{\"name\":\"row 9999\"}", "{\"name\":null}",    "{\"n\":5000}",    "{\"place\":\"nowhere\"}",
+        "{\"tags\":[\"alps\"]}",   "{\"nums\":[1,2,8]}", "{\"new one\":1}", "{\"ok\":7}",
+    };
+    struct world *w = *state;
+    struct index_verify_result result;
+    load_rows(w, 0, ROWS, 0);
+    assert_int_equal(index_verify(&w->call, w->store, span_str("rows"), no_fault, NULL, &result), DP_OK);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(verify_with(w, reader, UINT32_MAX, NULL), DP_OK);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(verify_with(w, reader, 300, others[i]), DP_CORRUPT);
+        assert_non_null(strstr(w->call.error.message, "column"));
+    }
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -400,6 +465,7 @@ int main(void)
         IN_MEMORY(test_index_filter_bits_hold_after_a_fold_and_a_merge),
         IN_MEMORY(test_index_filter_bits_read_columns_alone),
         IN_MEMORY(test_index_filter_bits_notice_a_changed_column),
+        IN_MEMORY(test_index_columns_are_verified),
     };
     return test_run(tests);
 }

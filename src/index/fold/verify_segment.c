@@ -2,8 +2,8 @@
  *
  *   1. a scan of all rows verifies the hot part, the .del object, documents and vectors (row_scan.c);
  *   2. each id of the id blocks must belong to the row with that id, each row have one id, and the filter know it;
- *   3. each optional section outside the hot part must have its checksum, and the text index the tokens of the
- *      documents (verify_words.c);
+ *   3. each optional section outside the hot part must have its checksum, the text index the tokens of the
+ *      documents (verify_words.c), and the columns their values (verify_columns.c);
  *   4. the head of the .ivf must be the one in the hot part, if that has it;
  *   5. each list of the .ivf must have its checksum, and each row as many entries as it has vectors.
  */
@@ -15,6 +15,7 @@
 #include "base/array.h"
 #include "base/checksum.h"
 #include "faiss/ivf.h"
+#include "index/fold/verify_columns.h"
 #include "index/fold/verify_words.h"
 #include "index/id.h"
 #include "index/query/snapshot.h"
@@ -31,6 +32,7 @@ struct segment_check {
     struct object_key ivf_key, dpr_key;
     struct round round;
     struct words_check words;
+    struct columns_check columns;
 };
 
 static struct scanned_segment *scanned(const struct segment_check *c)
@@ -49,6 +51,8 @@ static enum dp_status check_scanned_row(struct call *call, void *context, const 
     c->keys[row->row] = checksum64(row->key);
     c->entries[row->row] = row->windows;
     enum dp_status status = words_check_row(call, &c->words, row->row, row->document);
+    if (status == DP_OK)
+        status = columns_check_row(call, &c->columns, row->row, row->document);
     if (status != DP_OK || row->deleted)
         return status;
     v->result->rows++;
@@ -310,7 +314,11 @@ static bool begin_scan(struct call *call, struct segment_check *c, const struct 
     if (*status == DP_OK)
         *status = words_check_begin(call, &c->words, &scanned(c)->hot, &v->manifest.schema);
     if (*status == DP_OK)
+        *status = columns_check_begin(call, &c->columns, v->store, &scanned(c)->hot, object_key_span(&c->dpr_key));
+    if (*status == DP_OK)
         *status = row_scan_run(call, &c->scan, check_scanned_row, c);
+    if (*status == DP_OK)
+        *status = columns_check_end(call, &c->columns);
     if (*status == DP_OK)
         return true;
     *status = verify_fault(call, v, c->dpr_key.text);
@@ -343,6 +351,7 @@ enum dp_status verify_segment(struct call *call, struct verification *v, const s
             status = verify_fault(call, v, c.ivf_key.text);
     }
     words_check_deinit(&c.words);
+    columns_check_deinit(&c.columns);
     round_deinit(&c.round);
     row_scan_deinit(&c.scan);
     mem_free(c.keys);

@@ -198,7 +198,7 @@ enum dp_status filter_bits_make(struct call *call, const struct live_rows *live,
     *out = (struct filter_bits){.segment_count = segments,
                                 .segments = mem_calloc(segments + 1, sizeof *out->segments),
                                 .matches = mem_calloc(segments + 1, sizeof *out->matches),
-                                .tail = mem_calloc(live->tail_count + 1, sizeof *out->tail)};
+                                .tail = mem_calloc(live->tail_count + 1, sizeof(struct wal_record *))};
     if (!out->segments || !out->matches || !out->tail)
         return call_nomem(call, "rows that match");
     match_tail(&m);
