@@ -134,9 +134,13 @@ static bool lower_word(struct text_analyzer *a, struct span word, struct span *o
     if (word.len > TEXT_TOKEN_MAX * 3)
         return false;
     while (at < end) {
-        struct text_char c = text_char_at(at, end);
         if (len + 4 > sizeof a->lowered)
             return false;
+        if (*at < 0x80) {
+            a->lowered[len++] = (uint8_t)unicode_lower(*at++);
+            continue;
+        }
+        struct text_char c = text_char_at(at, end);
         len += utf8_encode(unicode_lower(c.scalar), a->lowered + len);
         at += c.len;
     }

@@ -50,14 +50,40 @@ const char *unicode_fold(uint32_t c)
     return NULL;
 }
 
-struct text_char text_char_at(const uint8_t *at, const uint8_t *end)
+struct text_char text_long_char_at(const uint8_t *at, const uint8_t *end)
 {
     size_t len = utf8_length(at, end);
     uint32_t c;
     if (len == 0)
         return (struct text_char){0xfffd, (uint32_t)utf8_bad_length(at, end), WORD_OTHER};
     utf8_decode(at, &c);
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-        return (struct text_char){c, 1, WORD_ALETTER | WORD_ALPHANUMERIC};
     return (struct text_char){c, (uint32_t)len, unicode_word_kind(c)};
 }
+
+#define DIGIT  (WORD_NUMERIC | WORD_ALPHANUMERIC)
+#define DIGITS DIGIT, DIGIT, DIGIT, DIGIT, DIGIT
+#define LETTER (WORD_ALETTER | WORD_ALPHANUMERIC)
+#define LETTERS \
+    LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER
+
+/* tests/text/test_analyzer.c compares this table with the generated one. */
+const uint8_t ascii_kinds[128] = {
+    ['\n'] = WORD_LF,
+    ['\v'] = WORD_NEWLINE,
+    ['\f'] = WORD_NEWLINE,
+    ['\r'] = WORD_CR,
+    [' '] = WORD_SEG_SPACE,
+    ['"'] = WORD_DOUBLE_QUOTE,
+    ['\''] = WORD_SINGLE_QUOTE,
+    [','] = WORD_MID_NUM,
+    ['.'] = WORD_MID_NUM_LET,
+    ['0'] = DIGITS,
+    DIGITS,
+    [':'] = WORD_MID_LETTER,
+    [';'] = WORD_MID_NUM,
+    ['A'] = LETTERS,
+    LETTERS,
+    ['_'] = WORD_EXTEND_NUM_LET,
+    ['a'] = LETTERS,
+    LETTERS,
+};

@@ -70,7 +70,15 @@ struct text_char {
     uint32_t len;
     uint8_t kind;
 };
+extern const uint8_t ascii_kinds[128]; /* unicode_word_kind() of each character of ASCII */
+/* Reads the character at `at`, which lies before `end` and is not of ASCII. */
+struct text_char text_long_char_at(const uint8_t *at, const uint8_t *end);
 /* Reads the character at `at`, which lies before `end`. */
-struct text_char text_char_at(const uint8_t *at, const uint8_t *end);
+static inline struct text_char text_char_at(const uint8_t *at, const uint8_t *end)
+{
+    if (*at < 0x80)
+        return (struct text_char){*at, 1, ascii_kinds[*at]};
+    return text_long_char_at(at, end);
+}
 
 #endif

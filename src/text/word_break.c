@@ -115,8 +115,38 @@ static bool is_joined(const struct word_walk *w, struct text_char c)
            joined_otherwise(w, next);
 }
 
+/* Returns the end of a segment that begins with a character of ASCII, where the next few characters alone tell; else NULL. */
+static const uint8_t *plain_end(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t first = *at < 0x80 ? ascii_kinds[*at] : WORD_CR;
+    const bool word = first & WORD_ALPHANUMERIC;
+    if (!word && first != WORD_OTHER && first != WORD_SEG_SPACE)
+        return NULL;
+    for (at++; word && at < end && *at < 0x80 && (ascii_kinds[*at] & WORD_ALPHANUMERIC);)
+        at++;
+    if (at == end)
+        return at;
+    if (*at >= 0x80)
+        return NULL;
+    switch (ascii_kinds[*at] & WORD_CLASS) {
+    case WORD_OTHER:
+    case WORD_CR:
+    case WORD_LF:
+    case WORD_NEWLINE:
+    case WORD_DOUBLE_QUOTE: return at;
+    case WORD_SEG_SPACE: return first == WORD_SEG_SPACE ? NULL : at;
+    case WORD_EXTEND_NUM_LET: return word ? NULL : at;
+    default: break;
+    }
+    /* A letter or a digit, or a character that joins two of them. */
+    return !word || at + 1 == end || (at[1] < 0x80 && !(ascii_kinds[at[1]] & WORD_ALPHANUMERIC)) ? at : NULL;
+}
+
 struct word_segment word_segment_at(const uint8_t *at, const uint8_t *end)
 {
+    const uint8_t *plain = plain_end(at, end);
+    if (plain) /* digits and letters hold the same */
+        return (struct word_segment){plain, ascii_kinds[*at] & WORD_ALPHANUMERIC};
     struct text_char c = text_char_at(at, end);
     enum word_break_class first = class_of(c);
     struct word_walk w = {.at = at + c.len,

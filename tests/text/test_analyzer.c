@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "text/analyzer.h"
+#include "text/unicode.h"
 #include "text/word_break.h"
 
 static FILE *open_data(const char *name)
@@ -96,6 +97,13 @@ static void check_tokens(const char *option, const char *text, const char *expec
 {
     struct tokens t = tokens_of(option, text);
     assert_string_equal(t.text, expected);
+}
+
+static void test_the_kinds_of_ascii_are_those_of_the_table(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c < 128; c++)
+        assert_int_equal(ascii_kinds[c], unicode_word_kind(c));
 }
 
 static void test_stems_are_those_of_snowball(void **state)
@@ -217,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words_end_where_the_standard_says),
+        cmocka_unit_test(test_the_kinds_of_ascii_are_those_of_the_table),
         cmocka_unit_test(test_stems_are_those_of_snowball),
         cmocka_unit_test(test_each_tokenizer_cuts_as_documented),
         cmocka_unit_test(test_the_settings_change_tokens),
