@@ -1,5 +1,5 @@
 /* turbopuffer_explain.c: POST …/explain_query says how a query would run; POST …/_debug/recall measures the recall
- * of queries. */
+ * of queries. A query by distance with a filter is run to explain it: only then is it known how many rows match. */
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_query.h"
 #include "base/json.h"
@@ -8,8 +8,36 @@
 
 /* ---- plans -------------------------------------------------------------------------------------------- */
 
+/* Whether the plan depends on how many rows match. */
+static bool is_planned(const struct query_request *q)
+{
+    return q->rank == QUERY_NEAREST && q->filters.len && !q->per_count &&
+           span_equal_str(q->rank_attribute, "vector");
+}
+
+/* Says which rule a query with a filter has used, and the numbers that decided. */
+static void explain_plan(struct buffer *text, const struct index_plan *plan, const struct index_stats *stats)
+{
+    const unsigned long long kb = 1000, exact = (plan->exact_bytes + kb - 1) / kb,
+                             lists = (plan->list_bytes + kb - 1) / kb;
+    buffer_printf(text, "find the rows that match the filter: %llu of %llu; ", (unsigned long long)plan->matches,
+                  (unsigned long long)stats->rows);
+    if (plan->rule == INDEX_RULE_LISTS)
+        buffer_printf(
+            text,
+            "read the %llu lists nearest to the vector of %llu, about %llu matches and %llu kB (all matches: "
+            "%llu kB); rank the best matches again by exact distance",
+            (unsigned long long)plan->lists, (unsigned long long)plan->all_lists, (unsigned long long)plan->listed,
+            lists, exact);
+    else if (plan->all_lists)
+        buffer_printf(text, "rank all of them by exact distance, about %llu kB (the nearest lists: %llu kB)",
+                      exact, lists);
+    else
+        buffer_append_str(text, "rank all of them by exact distance");
+}
+
 static void explain_query(struct buffer *text, const struct turbopuffer_query *query,
-                          const struct index_stats *stats)
+                          const struct index_stats *stats, const struct index_plan *plan)
 {
     const struct query_request *q = &query->query;
     const unsigned long long rows = stats->rows, log = stats->unindexed_rows, segments = stats->segments;
@@ -19,6 +47,8 @@ static void explain_query(struct buffer *text, const struct turbopuffer_query *q
                       "in each of %llu segments, read the lists nearest to the vector; read all %llu rows of the "
                       "log; rank the best rows again by exact distance",
                       segments, log);
+    else if (is_planned(q))
+        explain_plan(text, plan, stats);
     else if (q->rank == QUERY_AGGREGATED)
         buffer_printf(text, "look at all %llu rows%s; count and add up", rows,
                       q->filters.len ? " and keep those that pass the filter" : "");
@@ -57,16 +87,22 @@ void turbopuffer_explain(struct call *call, const struct api_context *api, const
         return;
     }
     buffer_init(&text, 1 << 16);
-    for (size_t i = 0; i < all.count; i++) {
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < all.count && status == DP_OK; i++) {
+        struct query_response planned = {.dim = 0};
+        all.queries[i].query.namespace = http->args[0];
+        if (is_planned(&all.queries[i].query))
+            status = service_query(call, api->service, &all.queries[i].query, &planned);
         if (i)
             buffer_append_str(&text, "\n");
-        explain_query(&text, &all.queries[i], &info.stats);
+        explain_query(&text, &all.queries[i], &info.stats, &planned.answer.plan);
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
     json_field_span(&w, "plan_text", buffer_span(&text));
     json_end_object(&w);
-    enum dp_status status = buffer_check(&text, "a plan", &call->error);
+    if (status == DP_OK)
+        status = buffer_check(&text, "a plan", &call->error);
     buffer_deinit(&text);
     if (status == DP_OK)
         turbopuffer_finish(call, response);

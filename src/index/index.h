@@ -204,6 +204,23 @@ struct index_hit {
     const float *vector;    /* float[dim], in the call's arena; NULL unless the query includes it */
 };
 
+/* How a query by distance with a filter finds its rows, once it knows which rows match. */
+enum index_rule {
+    INDEX_RULE_NONE,  /* the query has no filter, or something else orders the rows */
+    INDEX_RULE_EXACT, /* reads the vectors of all rows that match */
+    INDEX_RULE_LISTS  /* reads the codes of the lists near to the vector, and considers the rows that match */
+};
+
+/* The rule, and the numbers that decided. */
+struct index_plan {
+    enum index_rule rule;
+    uint64_t matches;     /* rows that match */
+    uint64_t exact_bytes; /* what INDEX_RULE_EXACT reads, about; each range counts 8 KiB more */
+    uint64_t list_bytes;  /* what INDEX_RULE_LISTS reads, with the vectors of its candidates */
+    uint64_t lists, all_lists,
+        listed; /* lists that it reads; lists of all segments; matches in the lists that it reads, about */
+};
+
 struct index_answer {
     struct index_hit *hits; /* in the call's arena; in ascending order of dist, then of id */
     size_t count;
@@ -211,6 +228,7 @@ struct index_answer {
     uint64_t approx_rows;     /* rows of the namespace */
     uint64_t exhaustive_rows; /* rows that the query looked at one by one: those of the log, or all */
     bool from_cache;          /* whether the hot parts of all segments were in memory */
+    struct index_plan plan;   /* of index_scan() */
 };
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
@@ -232,6 +250,7 @@ typedef enum dp_status index_bytes_fn(void *ctx, struct span key, struct span do
 /* A query that looks at every row: it answers the rows that match, by exact distance or in the order of an attribute. */
 struct index_scan {
     struct index_query query; /* top_k, eventual, and what to include; `vector` NULL: order by an attribute */
+    bool exact; /* by distance: the answer has the nearest rows of all that match, none of the others */
     /* Name of the vector attribute that is compared with the query's vector; empty: "vector". Rows without a value, or
      * with one that has no distance, are left out. */
     struct span near;
@@ -261,7 +280,8 @@ struct index_scan {
     void (*begin)(void *visit_ctx); /* called before the first row: a scan may begin again */
     void *visit_ctx;
 };
-/* Fails with DP_INVALID, and names the limit, for a namespace of more than 1,000,000 rows or, unless only distances of
+/* With `match`, a vector and neither `near` nor a group, the answer is approximate unless `exact` is set, but has min(top_k, rows
+ * that match and have a vector) rows. Fails with DP_INVALID, and names the limit, for a namespace of more than 1,000,000 rows or, unless only distances of
  * "vector" matter, 256 MiB of attributes. Hits in the order of an attribute have no distance. */
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out);

@@ -229,7 +229,7 @@ static enum dp_status set_groups(struct call *call, const struct query_request *
 enum dp_status query_scan(struct call *call, struct index_reader *reader, const struct query_request *request,
                           const struct index_query *query, struct query_response *out)
 {
-    struct index_scan scan = {.query = *query, .near = query_near(request)};
+    struct index_scan scan = {.query = *query, .exact = request->rank == QUERY_EXACT, .near = query_near(request)};
     struct scan_tools tools = {.rank = NULL};
     enum dp_status status = index_schema(call, reader, &tools.schema);
     arena_init(&tools.orders.scratch, TUPLE_SCRATCH_MAX);

@@ -54,7 +54,7 @@ static enum dp_status measure_query(struct call *call, struct index_reader *read
                                     const struct recall_request *request, uint32_t dim, struct recall_query *q)
 {
     const struct index_query query = {.vector = q->vector, .dim = dim, .top_k = request->top_k, .eventual = true};
-    struct query_request exact = {.rank = QUERY_EXACT, .filters = request->filters};
+    struct query_request exact = {.rank = QUERY_EXACT, .filters = request->filters}, filtered = exact;
     struct query_response response;
     enum dp_status status = query_scan(call, reader, &exact, &query, &response);
     if (status != DP_OK)
@@ -62,8 +62,10 @@ static enum dp_status measure_query(struct call *call, struct index_reader *read
     q->exact = response.answer;
     if (request->filters.len == 0)
         return index_query(call, reader, &query, &q->found);
-    q->found = q->exact; /* queries with filters are exact */
-    return DP_OK;
+    filtered.rank = QUERY_NEAREST;
+    status = query_scan(call, reader, &filtered, &query, &response);
+    q->found = response.answer;
+    return status;
 }
 
 static enum dp_status measure_recall(struct call *call, struct index_reader *reader,

@@ -249,7 +249,7 @@ enum dp_status first_query_init(struct first_query *query, const struct first_st
                                 struct dp_error *error)
 {
     float *y;
-    *query = (struct first_query){.stage = *stage, .vector = vector};
+    *query = (struct first_query){.stage = *stage, .vector = vector, .length = vector_length(vector, stage->dim)};
     lay_out(query, &y);
     if (!workspace_allocate(&query->memory))
         return dp_fail_nomem(error, "a query");
@@ -335,4 +335,19 @@ enum dp_status first_stage_scan(const struct first_query *query, const struct fi
         }
     }
     return DP_OK;
+}
+
+/* The code f s of a residual r' has the error f s - r', which is orthogonal to r' and √(π/2 - 1) |r'| long. The query is about
+ * as long in this direction as in any other: |q| / √dim. And f is about √(π/2) |r'| / √dim. */
+double first_stage_errors(const struct first_query *query, const struct first_list *list, struct span bytes)
+{
+    const double error_of_f = 0.602; /* √((π/2 - 1) / (π/2)) */
+    const uint8_t *from = bytes.data + list->count * query->stage.pairs;
+    double sum = 0;
+    for (size_t v = 0; v < list->count; v++, from += FACTORS_LEN) {
+        float f;
+        memcpy(&f, from, sizeof f);
+        sum += f;
+    }
+    return sum * error_of_f * query->length * (query->stage.metric == VECTOR_L2 ? 2 : 1);
 }

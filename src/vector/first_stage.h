@@ -62,6 +62,7 @@ struct first_query {
     uint8_t *lut;        /* [2 pairs][16]: sums of four components that a nibble selects, rounded */
     float least, step;   /* the selected components sum up to least + step * (sum of entries) */
     float total;         /* the sum of all rotated components */
+    float length;        /* of the vector */
     struct workspace memory;
 };
 /* Fails with DP_NOMEM; then there is nothing to free. */
@@ -73,5 +74,7 @@ void first_query_deinit(struct first_query *query);
 enum dp_status first_stage_scan(const struct first_query *query, const struct first_list *list,
                                 const float *centroid, struct span bytes, const struct id_filter *filter,
                                 struct topk *top, struct dp_error *error);
+/* Returns the sum of the standard deviations of the list's estimates, about. `bytes`: as first_stage_scan() took them. */
+double first_stage_errors(const struct first_query *query, const struct first_list *list, struct span bytes);
 
 #endif

@@ -344,6 +344,11 @@ static void test_turbopuffer_explains_queries(void **state)
          "look at all 3 rows and keep those that pass the filter; order them by \\\"kind\\\", the largest first; "
          "answer 2 "
          "rows after the first 1\"}"},
+        {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",4]}",
+         "find the rows that match the filter: 1 of 3; rank all of them by exact distance, about 1 kB (the "
+         "nearest lists: 1 kB); answer 10 rows"},
+        {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",77]}",
+         "match the filter: 0 of 3; rank all of them by exact distance; answer"},
         {"{\"queries\":[{\"rank_by\":[\"vector\",\"kNN\",[1]]},{\"rank_by\":[\"id\",\"asc\"]}]}",
          "look at all 3 rows; rank them by exact distance; answer 10 rows\\nlook at"},
     };

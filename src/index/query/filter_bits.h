@@ -17,6 +17,7 @@
 
 #include "index/index.h"
 #include "index/query/live.h"
+#include "vector/id_filter.h"
 
 /* The rows that match. It is valid as long as the view. One owner thread; others may read it. */
 struct filter_bits {
@@ -41,6 +42,13 @@ static inline bool filter_bits_has(const struct filter_bits *bits, size_t segmen
 {
     const uint64_t *words = bits->segments[segment];
     return words && (words[row / 64] >> (row % 64) & 1) != 0;
+}
+
+/* Returns a set of the matches of a segment with `rows` rows, of which the first has id 0; it belongs to `bits`. */
+static inline struct id_set filter_bits_ids(const struct filter_bits *bits, size_t segment, uint64_t rows)
+{
+    const uint64_t *words = bits->segments[segment];
+    return id_set_of_bits(span_of(words, words ? (size_t)(rows / 64 + 1) * sizeof *words : 0));
 }
 
 /* Returns how many of the rows [first, first + count) of a segment match. */

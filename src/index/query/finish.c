@@ -5,7 +5,7 @@
  * Ids break ties of distance. So it decompresses only the documents of the best top_k rows and of all rows at
  * the top_k-th distance.
  *
- * When these reads exceed the bytes of a round (index/round.h), rounds of vectors come first, as many as needed.
+ * When these reads exceed the bytes of a round (index/round.h), or the candidates are many, rounds of vectors come first, as many as needed.
  * Then come rounds with only the documents that it decompresses. It decompresses one run of documents after
  * another into one arena, and copies the ids and attributes of the answer out of it.
  */
@@ -21,7 +21,11 @@
 #include "index/schema_row.h"
 #include "os/clock.h"
 
-enum { RUN_ARENA_MAX = 64 * 1024 * 1024 };
+enum {
+    RUN_ARENA_MAX = 64 * 1024 * 1024,
+    WHOLE_ROWS =
+        620 /* a round reads the documents of twice top_k and as many more candidates beside their vectors */
+};
 
 /* A candidate, its ranges, and its exact distance, id and attributes. A row of the tail has a record instead of
  * ranges. */
@@ -104,7 +108,8 @@ static enum dp_status plan_reads(struct finish *f)
         f->rows[f->count + i] =
             (struct fetched){.record = hit->record, .dist = hit->dist, .key = hit->record->key};
     }
-    f->whole = bytes <= f->round.bytes_max && ranges <= (f->round.bytes_max - bytes) / ROUND_GAP;
+    f->whole = bytes <= f->round.bytes_max && ranges <= (f->round.bytes_max - bytes) / ROUND_GAP &&
+               f->count <= (size_t)run->query->top_k * 2 + WHOLE_ROWS;
     return DP_OK;
 }
 

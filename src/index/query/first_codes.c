@@ -14,15 +14,19 @@ static uint64_t rows_without_vector(const struct segment_hot *hot)
     return rows;
 }
 
+uint64_t list_own_rows(const struct segment_hot *hot, uint32_t list)
+{
+    uint64_t own = hot->list_rows[list], without = list == hot->nlist - 1 ? rows_without_vector(hot) : 0;
+    return own >= without ? own - without : own;
+}
+
 /* Sets the lists and offsets. Returns false if they do not fit the section. */
 static bool place_lists(struct first_codes *codes, const struct segment_hot *hot, const struct faiss_ivf *ivf,
                         const struct segment_section *section)
 {
-    uint64_t at = section->offset, row = 0, without = rows_without_vector(hot);
+    uint64_t at = section->offset, row = 0;
     for (uint32_t i = 0; i < hot->nlist; i++) {
-        uint64_t count = faiss_ivf_list_range(ivf, i).count, own = hot->list_rows[i];
-        if (i == hot->nlist - 1 && own >= without)
-            own -= without;
+        uint64_t count = faiss_ivf_list_range(ivf, i).count, own = list_own_rows(hot, i);
         if (own > count || row + own > hot->rows || count > hot->vectors)
             return false;
         codes->lists[i] = (struct first_list){(size_t)count, (size_t)own, (uint32_t)row};

@@ -6,10 +6,13 @@
 
 #include "base/alloc.h"
 #include "faiss/probe.h"
+#include "index/query/filter_bits.h"
 #include "vector/distance.h"
 
 enum {
-    FIRST_WHOLE = 1 << 20, /* if all codes of one bit have at most this many bytes, a query reads all */
+    /* If the codes have at most this many bytes together, a query reads all: those of one bit; with a filter. */
+    FIRST_WHOLE = 1 << 20,
+    ALLOWED_WHOLE = 4 << 20,
     /* Vectors of live rows that the probed lists should hold for each row of the answer. */
     PROBED_FACTOR = 4
 };
@@ -25,21 +28,25 @@ uint32_t query_default_nprobe(uint32_t nlist)
     return nprobe < (double)nlist ? (uint32_t)nprobe : nlist;
 }
 
-/* The shape of the choice among the lists of all segments with codes of one bit. */
-struct probe_pool {
-    struct query_run *run;
-    struct probe *probes;
-    struct pooled_list *lists; /* [count] */
-    size_t count;
-    double vectors, squares; /* of the segments: the sum, and the sum of squares */
-    uint64_t bytes;          /* of their codes */
-};
-
 /* A list that may be chosen. */
 struct pooled_list {
     float far; /* smaller is nearer */
     uint32_t segment, list;
-    double vectors, live; /* in the list; an estimate of how many of these are of live rows */
+    double weight,
+        sure; /* vectors that count against the budget; how many rows of these are surely found, about */
+    uint64_t bytes;
+};
+
+/* The choice among the lists of several segments. */
+struct probe_pool {
+    struct query_run *run;
+    struct probe *probes;
+    bool *pooled;              /* [segments]: whether its lists are in the pool */
+    struct pooled_list *lists; /* [count] */
+    size_t count;
+    double vectors, squares; /* of the segments: the sum, and the sum of squares */
+    double weight;           /* of all lists */
+    uint64_t bytes;          /* of all lists */
 };
 
 static const struct segment *segment_at(const struct query_run *run, size_t i)
@@ -93,7 +100,24 @@ static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe
     }
 }
 
-/* ---- codes of one bit --------------------------------------------------------------------------------- */
+/* ---- one budget for several segments ------------------------------------------------------------------- */
+
+struct store_read_req probe_request(const struct segment *segment, bool first, uint32_t list)
+{
+    if (first) {
+        const uint64_t *offsets = segment->first_codes->offsets;
+        return (struct store_read_req){.key = object_key_span(&segment->dpr_key),
+                                       .offset = offsets[list],
+                                       .len = (int64_t)(offsets[list + 1] - offsets[list]),
+                                       .pinned = &segment->dpr_version,
+                                       .sparse = true};
+    }
+    struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, list);
+    return (struct store_read_req){.key = object_key_span(&segment->ivf_key),
+                                   .offset = range.offset,
+                                   .len = (int64_t)range.len,
+                                   .immutable = true};
+}
 
 static int nearest_first(const void *a, const void *b)
 {
@@ -105,7 +129,23 @@ static int nearest_first(const void *a, const void *b)
     return (left->list > right->list) - (left->list < right->list);
 }
 
-/* Adds the lists of segment i to the pool, unless they are empty. */
+/* Sets the weight of a list whose rows begin at number `row`. Without a filter all of its vectors count. With one, the rows of
+ * the list that match do, and of its vectors of other rows the share of the segment's rows that match. */
+static void weigh_list(const struct query_run *run, struct pooled_list *list, uint64_t row)
+{
+    const struct segment *segment = segment_at(run, list->segment);
+    const double vectors = (double)faiss_ivf_list_range(segment->ivf, list->list).count;
+    list->weight = vectors;
+    list->sure = vectors * live_share(run, list->segment);
+    if (!run->allowed)
+        return;
+    const uint64_t own = list_own_rows(&segment->hot, list->list);
+    const double share = (double)run->allowed->matches[list->segment] / (double)segment->hot.rows;
+    list->sure = (double)filter_bits_count(run->allowed, list->segment, row, own);
+    list->weight = list->sure + (vectors > (double)own ? (vectors - (double)own) * share : 0);
+}
+
+/* Adds the lists of segment i to the pool, unless they are of no weight. */
 static void pool_lists(struct probe_pool *pool, size_t i)
 {
     enum { BLOCK = 64 };
@@ -114,52 +154,68 @@ static void pool_lists(struct probe_pool *pool, size_t i)
     const float *centroids = faiss_ivf_centroids(segment->ivf);
     const bool cosine = run->snapshot->manifest.vectors.metric == INDEX_COSINE;
     const size_t dim = segment->hot.dim, nlist = segment->hot.nlist;
-    const double live = live_share(run, i);
     float scores[BLOCK];
+    uint64_t row = 0;
     for (size_t begin = 0; begin < nlist; begin += BLOCK) {
         size_t count = nlist - begin < BLOCK ? nlist - begin : BLOCK;
         distance_rows(cosine ? VECTOR_INNER_PRODUCT : VECTOR_L2, run->vector, centroids + begin * dim, count, dim,
                       scores);
         for (size_t l = 0; l < count; l++) {
-            const uint32_t list = (uint32_t)(begin + l);
-            const double vectors = (double)segment->first_codes->lists[list].count;
-            if (vectors > 0)
-                pool->lists[pool->count++] = (struct pooled_list){cosine ? -scores[l] : scores[l], (uint32_t)i,
-                                                                  list, vectors, vectors * live};
+            struct pooled_list list = {
+                .far = cosine ? -scores[l] : scores[l], .segment = (uint32_t)i, .list = (uint32_t)(begin + l)};
+            weigh_list(run, &list, row);
+            row += segment->hot.list_rows[list.list];
+            if (!(list.weight > 0))
+                continue;
+            list.bytes = (uint64_t)probe_request(segment, pool->probes[i].first, list.list).len;
+            pool->weight += list.weight;
+            pool->bytes += list.bytes;
+            pool->lists[pool->count++] = list;
         }
     }
+    pool->vectors += (double)segment->hot.vectors;
+    pool->squares += (double)segment->hot.vectors * (double)segment->hot.vectors;
 }
 
-/* Returns how many vectors the query scans.
+/* Returns the weight that the query scans.
  *
  * In one segment of N vectors this is FIRST_ROOTS square roots of the 2 √N lists. Rows that are spread over S segments of
  * equal size are in fewer lists for their number, so the query scans S^SPREAD_POWER times as many. (With segments of
- * several sizes, S is their effective number.) docs/internals/segment.md has the figures. */
+ * several sizes, S is their effective number.) The nearest of few matches lie farther from the query than the nearest
+ * of all rows: where one of F rows matches, the query scans F^SPREAD_POWER times as large a share of the matches.
+ * docs/internals/segment.md has the figures. */
 static double pool_budget(const struct probe_pool *pool)
 {
-    double segments = pool->vectors * pool->vectors / pool->squares;
-    double share = FIRST_ROOTS / sqrt(2 * sqrt(pool->vectors)) * pow(segments, SPREAD_POWER);
-    return pool->bytes <= FIRST_WHOLE || share >= 1 ? pool->vectors : share * pool->vectors;
+    const struct query_run *run = pool->run;
+    const double segments = pool->vectors * pool->vectors / pool->squares, factor = pool->vectors / pool->weight;
+    const double share =
+        FIRST_ROOTS / sqrt(2 * sqrt(pool->vectors)) * pow(segments * (factor > 1 ? factor : 1), SPREAD_POWER);
+    const uint64_t set = run->view->reader->whole_bytes, whole = run->allowed ? ALLOWED_WHOLE : FIRST_WHOLE;
+    const bool fits = pool->bytes <= (set ? set : whole);
+    return fits || share >= 1 ? HUGE_VAL : share * pool->weight;
 }
 
-/* Chooses the nearest lists of the pool, until they hold the budget, and enough vectors of live rows. */
-static enum dp_status choose_pooled(struct probe_pool *pool)
+/* Chooses the nearest lists of the pool, until they hold the budget, and surely enough rows. */
+static enum dp_status choose_pooled(struct probe_pool *pool, struct probe_numbers *out)
 {
     struct query_run *run = pool->run;
     const double budget = pool_budget(pool), needed = (double)PROBED_FACTOR * run->query->top_k;
-    double vectors = 0, live = 0;
+    double weight = 0, sure = 0;
     size_t chosen = 0;
     enum dp_status status = DP_OK;
     qsort(pool->lists, pool->count, sizeof *pool->lists, nearest_first);
-    for (; chosen < pool->count && (vectors < budget || live < needed); chosen++) {
+    for (; chosen < pool->count && (weight < budget || sure < needed); chosen++) {
         const struct pooled_list *list = &pool->lists[chosen];
-        vectors += list->vectors;
-        live += list->live;
+        weight += list->weight;
+        sure += list->sure;
+        out->bytes += list->bytes;
         pool->probes[list->segment].count++;
     }
+    out->lists = chosen;
+    out->matches = (uint64_t)sure;
     for (size_t i = 0; i < run->snapshot->manifest.segment_count && status == DP_OK; i++) {
         struct probe *probe = &pool->probes[i];
-        if (!probe->first)
+        if (!pool->pooled[i])
             continue;
         status = make_lists(run, probe, probe->count);
         probe->count = 0;
@@ -171,41 +227,44 @@ static enum dp_status choose_pooled(struct probe_pool *pool)
     return status;
 }
 
-/* Chooses among the lists of all segments that have codes of one bit. */
-static enum dp_status choose_first(struct query_run *run, struct probe *probes)
+/* Chooses among the lists of the segments that are marked as pooled. */
+static enum dp_status choose_together(struct probe_pool *pool, struct probe_numbers *out)
 {
+    struct query_run *run = pool->run;
     const size_t segments = run->snapshot->manifest.segment_count;
-    struct probe_pool pool = {.run = run, .probes = probes};
-    size_t lists = 0;
     for (size_t i = 0; i < segments; i++)
-        lists += probes[i].first ? segment_at(run, i)->hot.nlist : 0;
-    if (lists == 0)
+        out->all_lists += pool->pooled[i] ? segment_at(run, i)->hot.nlist : 0;
+    if (out->all_lists == 0)
         return DP_OK;
-    pool.lists = arena_array(run->call->arena, lists, sizeof *pool.lists);
-    if (!pool.lists)
+    pool->lists = arena_array(run->call->arena, (size_t)out->all_lists, sizeof *pool->lists);
+    if (!pool->lists)
         return call_nomem(run->call, "a query");
     for (size_t i = 0; i < segments; i++) {
-        if (!probes[i].first)
-            continue;
-        const struct segment_hot *hot = &segment_at(run, i)->hot;
-        pool.vectors += (double)hot->vectors;
-        pool.squares += (double)hot->vectors * (double)hot->vectors;
-        pool.bytes += segment_section(hot, SECTION_FIRST_CODES)->len;
-        pool_lists(&pool, i);
+        if (pool->pooled[i])
+            pool_lists(pool, i);
     }
-    return choose_pooled(&pool);
+    return choose_pooled(pool, out);
 }
 
-enum dp_status probe_choose(struct query_run *run, struct probe *probes)
+enum dp_status probe_choose(struct query_run *run, struct probe *probes, struct probe_numbers *out)
 {
-    enum dp_status status = DP_OK;
-    for (size_t i = 0; i < run->snapshot->manifest.segment_count && status == DP_OK; i++) {
+    const size_t segments = run->snapshot->manifest.segment_count;
+    struct probe_numbers numbers = {0};
+    struct probe_pool pool = {
+        .run = run, .probes = probes, .pooled = arena_calloc(run->call->arena, segments + 1, sizeof *pool.pooled)};
+    enum dp_status status = pool.pooled ? DP_OK : call_nomem(run->call, "a query");
+    for (size_t i = 0; i < segments && status == DP_OK; i++) {
         const struct segment *segment = segment_at(run, i);
         if (!segment->ivf || probes[i].hidden)
             continue; /* no row has a vector, or no row counts */
         probes[i].first = segment->first_codes && !run->query->nprobe;
-        if (!probes[i].first)
+        pool.pooled[i] = probes[i].first || run->allowed;
+        if (!pool.pooled[i])
             status = choose_lists(run, i, &probes[i]);
     }
-    return status == DP_OK ? choose_first(run, probes) : status;
+    if (status == DP_OK)
+        status = choose_together(&pool, &numbers);
+    if (out)
+        *out = numbers;
+    return status;
 }

@@ -34,6 +34,10 @@ struct query_run {
     const float *vector;             /* float[dim]; for cosine its length is 1 */
     uint64_t round_bytes;            /* maximum bytes of a round; 0: ROUND_BYTES_MAX */
     bool check_current;              /* whether the first round also asks if the view is current */
+    /* NULL, or the rows that may be answers, which live_rows_take() and a filter have chosen. Then nothing else that the view
+     * knows of its rows counts, and query_score() finds min(top_k, all of them) rows at least, if these have vectors. */
+    const struct filter_bits *allowed;
+    struct probe *probes; /* NULL, or the lists that query_score() reads (index/query/probe.h) */
 
     struct candidate *candidates; /* set by query_score: best first */
     size_t candidate_count;
@@ -87,6 +91,8 @@ enum dp_status query_make_hit(struct query_run *run, struct span key, struct spa
  * docs/internals/segment.md has the figures. */
 uint32_t query_default_nprobe(uint32_t nlist);
 
+/* Returns how many candidates a query needs. `first`: it reads codes of one bit (index/query/first_codes.h). */
+size_t query_want(const struct index_query *query, bool first);
 /* Finds the candidates: reads the probed lists of all segments, in one round or several, and scores them. Searches the
  * tail exactly. With check_current, the first round also asks whether the view is current, and entries that the view
  * lacks are read and applied before anything is scored. */

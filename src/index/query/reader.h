@@ -21,6 +21,7 @@ struct index_reader {
     struct store *store;
     struct span name;     /* owned */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX (index/round.h) */
+    uint64_t whole_bytes; /* codes of at most this many bytes are read whole; 0: as index/query/probe.c says */
     uint64_t log_end;     /* it reads no log entry after this one: behind it the log is damaged; 0: no end */
     const struct index_clock *clock;
     pthread_mutex_t lock; /* guards `current`, and `seen` of each view's snapshot */

@@ -21,6 +21,8 @@
 #include "filter/document.h"
 #include "filter/vector_value.h"
 #include "index/query/exact.h"
+#include "index/query/filter_bits.h"
+#include "index/query/filtered.h"
 #include "index/query/group.h"
 #include "index/query/live.h"
 #include "index/query/nearest.h"
@@ -212,21 +214,65 @@ static enum dp_status answer_nearest(struct scan_run *s, struct index_answer *ou
     return query_finish(run, out);
 }
 
-static enum dp_status scan_by_distance(struct scan_run *s, struct index_answer *out)
+/* Answers by the exact distances of the rows that were kept. */
+static enum dp_status answer_kept(struct scan_run *s, struct index_answer *out)
 {
     const struct index_reader *reader = s->live.view->reader;
-    enum dp_status status = query_prepare(&s->run, s->metric);
-    if (status == DP_OK)
-        status = nearest_init(&s->nearest, s->scan->group ? (size_t)s->live.rows + 1 : s->scan->query.top_k,
-                              &s->call->error);
-    if (status == DP_OK)
-        status = s->scan->match || s->scan->group ? live_rows_walk(s->call, &s->live, take_match, s) : keep_all(s);
+    enum dp_status status = nearest_init(
+        &s->nearest, s->scan->group ? (size_t)s->live.rows + 1 : s->scan->query.top_k, &s->call->error);
     if (status == DP_OK)
         status = fetch_rows(s->call, reader->store, reader->round_bytes, s->run.snapshot, s->places,
                             s->place_count, FETCH_VECTORS, measure_place, s);
     if (status == DP_OK)
         status = measure_records(s);
     return status == DP_OK ? answer_nearest(s, out) : status;
+}
+
+/* Keeps the rows that match. */
+static enum dp_status keep_matches(struct scan_run *s, const struct filter_bits *bits)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < bits->segment_count; i++) {
+        const uint64_t rows = s->run.snapshot->segments[i].segment->hot.rows;
+        for (uint64_t row = 0; status == DP_OK && filter_bits_next(bits, i, rows, &row); row++)
+            status = keep_place(s, (struct fetch_place){(uint32_t)i, (uint32_t)row}, 0);
+    }
+    for (size_t i = 0; i < bits->tail_count && status == DP_OK; i++)
+        status = keep_record(s, bits->tail[i], 0);
+    return status;
+}
+
+/* Finds the rows that match, and then the nearest of these. */
+static enum dp_status scan_filtered(struct scan_run *s, struct index_answer *out)
+{
+    struct filter_bits bits;
+    struct query_run *run = &s->run;
+    enum dp_status status = filter_bits_make(s->call, &s->live, s->scan, &bits);
+    run->allowed = &bits;
+    if (status == DP_OK)
+        status = filtered_plan(run, s->scan->exact, &out->plan);
+    if (status == DP_OK && out->plan.rule == INDEX_RULE_LISTS) {
+        status = query_score(run);
+        if (status == DP_OK)
+            status = query_finish(run, out);
+    } else if (status == DP_OK) {
+        status = keep_matches(s, &bits);
+        if (status == DP_OK)
+            status = answer_kept(s, out);
+    }
+    run->allowed = NULL;
+    filter_bits_deinit(&bits);
+    return status;
+}
+
+static enum dp_status scan_by_distance(struct scan_run *s, struct index_answer *out)
+{
+    enum dp_status status = query_prepare(&s->run, s->metric);
+    if (status == DP_OK && s->scan->match && !s->scan->group)
+        return scan_filtered(s, out);
+    if (status == DP_OK)
+        status = s->scan->group ? live_rows_walk(s->call, &s->live, take_match, s) : keep_all(s);
+    return status == DP_OK ? answer_kept(s, out) : status;
 }
 
 /* ---- by an attribute ----------------------------------------------------------------------------------- */
@@ -511,12 +557,14 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
     enum dp_status status = query_check(call, scan->near.len ? &count : &scan->query, &view->base->manifest);
     if (status == DP_OK)
         status = find_near(&s);
+    bool filtered = scan->match && !scan->group && !scan->visit && scan->query.vector && !scan->near.len;
     if (status == DP_OK)
-        status = live_rows_take(call, view, documents, &s.live);
+        status =
+            filtered ? live_rows_take_all(call, view, &s.live) : live_rows_take(call, view, documents, &s.live);
     if (status == DP_OK)
         status = run_scan(&s, out);
     out->approx_rows = s.live.rows;
-    out->exhaustive_rows = s.live.rows;
+    out->exhaustive_rows = out->plan.rule == INDEX_RULE_LISTS ? s.live.tail_count : s.live.rows;
     if (s.live.view)
         live_rows_deinit(&s.live);
     nearest_deinit(&s.nearest);

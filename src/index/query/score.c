@@ -12,11 +12,14 @@
 #include "index/query/query.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "faiss/probe.h"
+#include "index/query/exact.h"
+#include "index/query/filter_bits.h"
 #include "index/query/probe.h"
 #include "os/clock.h"
 
@@ -32,7 +35,8 @@ enum {
     FIRST_MORE = 20,
     FIRST_MOST = 620,
     FIRST_ROWS = 10,
-    ROOM_FACTOR = 4 /* candidates in memory for each final candidate */
+    ALLOWED_VECTORS = 4 << 20, /* with a filter: maximum bytes of the vectors of the candidates */
+    ROOM_FACTOR = 4            /* candidates in memory for each final candidate */
 };
 
 /* A place among all probed lists: a segment, and a position in its probe.lists. */
@@ -50,6 +54,8 @@ struct scoring {
     size_t attached;   /* loads that were attached when the lists were chosen */
     struct view_question question;
     bool first; /* the query reads codes of one bit */
+    /* With run->allowed: how many vectors have estimated scores, and the sum of the estimates' standard deviations. */
+    double estimates, errors;
     bool split; /* several rounds read the lists of one segment: a row may be a candidate twice */
 };
 
@@ -68,11 +74,15 @@ static enum dp_status plan_probes(struct scoring *sc)
 {
     struct query_run *run = sc->run;
     const struct snapshot *s = run->snapshot;
-    sc->probes = arena_calloc(run->call->arena, s->manifest.segment_count + 1, sizeof *sc->probes);
+    enum dp_status status = DP_OK;
+    sc->probes = run->probes ? run->probes
+                             : arena_calloc(run->call->arena, s->manifest.segment_count + 1, sizeof *sc->probes);
     if (!sc->probes)
         return call_nomem(run->call, "a query");
-    note_hidden(sc);
-    enum dp_status status = probe_choose(run, sc->probes);
+    if (!run->allowed)
+        note_hidden(sc);
+    if (!run->probes)
+        status = probe_choose(run, sc->probes, NULL);
     for (size_t i = 0; i < s->manifest.segment_count && status == DP_OK; i++) {
         const struct probe *probe = &sc->probes[i];
         for (size_t p = 0; p < probe->count; p++)
@@ -80,25 +90,6 @@ static enum dp_status plan_probes(struct scoring *sc)
         sc->first = sc->first || probe->first;
     }
     return status;
-}
-
-/* Returns the range of a probed list. */
-static struct store_read_req list_request(const struct segment *segment, const struct probe *probe, size_t p)
-{
-    uint32_t list = probe->lists[p];
-    if (probe->first) {
-        const uint64_t *offsets = segment->first_codes->offsets;
-        return (struct store_read_req){.key = object_key_span(&segment->dpr_key),
-                                       .offset = offsets[list],
-                                       .len = (int64_t)(offsets[list + 1] - offsets[list]),
-                                       .pinned = &segment->dpr_version,
-                                       .sparse = true};
-    }
-    struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, list);
-    return (struct store_read_req){.key = object_key_span(&segment->ivf_key),
-                                   .offset = range.offset,
-                                   .len = (int64_t)range.len,
-                                   .immutable = true};
 }
 
 /* Asks for the lists from *at on until the round is full. Moves *at behind the last one. */
@@ -109,7 +100,7 @@ static void ask_lists(struct scoring *sc, struct probe_place *at)
         const struct segment *segment = s->segments[at->segment].segment;
         const struct probe *probe = &sc->probes[at->segment];
         for (; at->list < probe->count; at->list++) {
-            const struct store_read_req req = list_request(segment, probe, at->list);
+            const struct store_read_req req = probe_request(segment, probe->first, probe->lists[at->list]);
             if (!round_takes(&sc->round, (uint64_t)req.len, 1))
                 return;
             probe->reads[at->list] = round_ask(&sc->round, &req);
@@ -189,6 +180,11 @@ static enum dp_status scan_first_codes(struct scoring *sc, const struct segment 
                                   span_of(bytes.data, bytes.len - FORMAT_CHECKSUM_LEN), filter, top, &call->error);
         if (status == DP_OK)
             status = call_check(call);
+        if (status == DP_OK && sc->run->allowed) {
+            sc->errors += first_stage_errors(&query, &codes->lists[list],
+                                             span_of(bytes.data, bytes.len - FORMAT_CHECKSUM_LEN));
+            sc->estimates += (double)codes->lists[list].count;
+        }
     }
     first_query_deinit(&query);
     return status;
@@ -224,9 +220,11 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
 {
     struct query_run *run = sc->run;
     const struct segment *segment = run->snapshot->segments[i].segment;
-    const struct row_set *mask = view_mask(run->view, i);
+    const struct row_set *mask = run->allowed ? NULL : view_mask(run->view, i);
     struct id_filter filter = {0};
     uint64_t entries = 0;
+    if (run->allowed)
+        filter = (struct id_filter){.keeps = true, .keep = filter_bits_ids(run->allowed, i, segment->hot.rows)};
     if (mask)
         filter.skip = id_set_of_bits(span_of(mask->bits, (size_t)((mask->rows + 7) / 8)));
     for (size_t p = 0; p < probe->count; p++)
@@ -238,7 +236,7 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
             room = (size_t)entries;
         enum dp_status status = topk_init(&top, room, larger, &run->call->error);
         if (status == DP_OK)
-            status = scan_lists(sc, segment, probe, mask ? &filter : NULL, &top);
+            status = scan_lists(sc, segment, probe, mask || run->allowed ? &filter : NULL, &top);
         size_t count = status ? 0 : top.count;
         if (count && segment->hot.window_count) {
             bool full = count == room;
@@ -321,18 +319,43 @@ static void choose_candidates(struct scoring *sc)
         run->candidate_count = sc->want;
 }
 
+size_t query_want(const struct index_query *query, bool first)
+{
+    const size_t rows = first && query->top_k < FIRST_ROWS ? FIRST_ROWS : query->top_k;
+    const size_t factor = query->dim < FIRST_WIDE ? FIRST_FACTOR_NARROW : FIRST_FACTOR;
+    const size_t many = rows * factor + FIRST_MORE, most = rows * OVERSAMPLE + FIRST_MOST;
+    return !first ? rows * OVERSAMPLE + OVERSAMPLE_MORE : many < most ? many : most;
+}
+
+/* Among the rows that a filter lets pass, the nearest ones may be far from the query, where many have almost the same
+ * score. Keeps query_want() candidates, and all others whose estimates lie within ERRORS_KEPT standard deviations of the
+ * one at place top_k. The candidates are in order. */
+static void trim_candidates(struct scoring *sc)
+{
+    static const double ERRORS_KEPT = 4.5;
+    struct query_run *run = sc->run;
+    const struct candidate *c = run->candidates;
+    const size_t least = query_want(run->query, sc->first), k = run->query->top_k;
+    const double error = sc->estimates > 0 ? sc->errors / sc->estimates : 0;
+    if (run->candidate_count <= least || run->candidate_count <= k)
+        return;
+    size_t kept = least > k ? least : k;
+    while (kept < run->candidate_count &&
+           fabs((double)c[kept].score - (double)c[k - 1].score) <= ERRORS_KEPT * error)
+        kept++;
+    run->candidate_count = kept;
+}
+
 /* Allocates room for ROOM_FACTOR times the final candidates, or for all vectors of the lists if those are
  * fewer. */
 static enum dp_status make_candidate_room(struct scoring *sc)
 {
     struct query_run *run = sc->run;
-    const size_t k = run->query->top_k;
-    sc->want = k * OVERSAMPLE + OVERSAMPLE_MORE;
-    if (sc->first) {
-        size_t rows = k > FIRST_ROWS ? k : FIRST_ROWS;
-        size_t factor = run->query->dim < FIRST_WIDE ? FIRST_FACTOR_NARROW : FIRST_FACTOR;
-        size_t many = rows * factor + FIRST_MORE, most = rows * OVERSAMPLE + FIRST_MOST;
-        sc->want = many < most ? many : most;
+    sc->want = query_want(run->query, sc->first);
+    if (run->allowed && sc->first) {
+        const size_t most = ALLOWED_VECTORS / segment_vector_len(run->query->dim);
+        const size_t usual = run->query->top_k * OVERSAMPLE + FIRST_MOST;
+        sc->want = most > usual ? most : usual; /* trim_candidates() drops those that are not needed */
     }
     sc->room = sc->want * ROOM_FACTOR;
     if (sc->room > sc->entries)
@@ -379,6 +402,38 @@ static void drop_masked(struct query_run *run)
     run->candidate_count = kept;
 }
 
+/* Measures the rows of the tail that may be answers. */
+static enum dp_status measure_allowed(struct query_run *run)
+{
+    const struct filter_bits *allowed = run->allowed;
+    const struct index_vectors *vectors = &run->snapshot->manifest.vectors;
+    run->tail_hits = arena_array(run->call->arena, allowed->tail_count + 1, sizeof *run->tail_hits);
+    run->tail_count = 0;
+    if (!run->tail_hits)
+        return call_nomem(run->call, "a query");
+    for (size_t i = 0; i < allowed->tail_count; i++) {
+        const struct wal_record *record = allowed->tail[i];
+        if (record->windows)
+            run->tail_hits[run->tail_count++] =
+                (struct tail_hit){record, exact_distance(vectors->metric, run->vector, record->vectors,
+                                                         record->windows, vectors->dim)};
+    }
+    return DP_OK;
+}
+
+static enum dp_status search_tail(struct query_run *run)
+{
+    const struct tail_search search = {.metric = run->snapshot->manifest.vectors.metric,
+                                       .query = run->vector,
+                                       .dim = run->query->dim,
+                                       .top_k = run->query->top_k,
+                                       .team = run->query->team};
+    if (run->allowed)
+        return measure_allowed(run);
+    drop_masked(run);
+    return tail_scan(run->call, &run->view->locked.tail, &search, &run->tail_hits, &run->tail_count);
+}
+
 /* Scores a round of lists, up to but not including `end`. The last round also searches the tail, so that the
  * candidates and the tail's rows are those of one moment. */
 static enum dp_status score_view(struct scoring *sc, struct probe_place begin, struct probe_place end)
@@ -386,17 +441,10 @@ static enum dp_status score_view(struct scoring *sc, struct probe_place begin, s
     struct query_run *run = sc->run;
     view_lock(run->view);
     enum dp_status status = score_round(sc, begin, end);
-    if (run->view->locked.attached != sc->attached)
+    if (!run->allowed && run->view->locked.attached != sc->attached)
         run->outcome = QUERY_LOAD_CAME; /* its lists were not chosen */
-    else if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count) {
-        drop_masked(run);
-        const struct tail_search search = {.metric = run->snapshot->manifest.vectors.metric,
-                                           .query = run->vector,
-                                           .dim = run->query->dim,
-                                           .top_k = run->query->top_k,
-                                           .team = run->query->team};
-        status = tail_scan(run->call, &run->view->locked.tail, &search, &run->tail_hits, &run->tail_count);
-    }
+    else if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count)
+        status = search_tail(run);
     view_unlock(run->view);
     return status;
 }
@@ -441,5 +489,7 @@ enum dp_status query_score(struct query_run *run)
     round_deinit(&sc.round);
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         choose_candidates(&sc);
+    if (status == DP_OK && run->allowed && sc.first)
+        trim_candidates(&sc);
     return status;
 }
