@@ -177,21 +177,44 @@ void first_stage_enter(const struct first_stage *stage, const float *centroid, f
     rotate(stage, centroid, scratch, scratch + stage->padded);
 }
 
+/* Makes residual = x - centroid. *square, *product: its dot products with itself and with the centroid. The sums of each of
+ * four remainders do not wait for each other. */
+static void make_residual(const float *x, const float *centroid, size_t dim, float *residual, double *square,
+                          double *product)
+{
+    double squares[LANES] = {0.0}, products[LANES] = {0.0};
+    for (size_t d = 0; d < dim; d++)
+        residual[d] = x[d] - centroid[d];
+    for (size_t d = 0; d < dim; d++) {
+        squares[d % LANES] += (double)residual[d] * (double)residual[d];
+        products[d % LANES] += (double)residual[d] * (double)centroid[d];
+    }
+    *square = squares[0] + squares[1] + (squares[2] + squares[3]);
+    *product = products[0] + products[1] + (products[2] + products[3]);
+}
+
+/* *sum: the dot product of y and its signs; *across: that of `centroid` and the signs of y */
+static void sum_by_signs(const float *y, const float *centroid, size_t n, double *sum, double *across)
+{
+    double sums[LANES] = {0.0}, acrosses[LANES] = {0.0};
+    for (size_t d = 0; d < n; d += LANES)
+        for (size_t k = 0; k < LANES; k++) {
+            float sign = copysignf(1.0f, y[d + k] + 0.0f); /* 0.0f: -0 becomes 0 */
+            sums[k] += (double)(sign * y[d + k]);
+            acrosses[k] += (double)(sign * centroid[d + k]);
+        }
+    *sum = sums[0] + sums[1] + (sums[2] + sums[3]);
+    *across = acrosses[0] + acrosses[1] + (acrosses[2] + acrosses[3]);
+}
+
 void first_stage_encode(const struct first_stage *stage, const struct first_list *list, size_t i, const float *x,
                         const float *centroid, uint32_t row, float *scratch, uint8_t *bytes)
 {
     float *residual = scratch + stage->padded, *y = residual + stage->dim, factor[2];
     double square = 0.0, product = 0.0, sum = 0.0, across = 0.0;
-    for (size_t d = 0; d < stage->dim; d++) {
-        residual[d] = x[d] - centroid[d];
-        square += (double)residual[d] * (double)residual[d];
-        product += (double)residual[d] * (double)centroid[d];
-    }
+    make_residual(x, centroid, stage->dim, residual, &square, &product);
     rotate(stage, residual, y, y + stage->padded);
-    for (size_t d = 0; d < stage->padded; d++) {
-        sum += fabs((double)y[d]);
-        across += (double)(y[d] >= 0.0f ? scratch[d] : -scratch[d]);
-    }
+    sum_by_signs(y, scratch, stage->padded, &sum, &across);
     double f = sum > 0.0 ? square / sum : 0.0;
     factor[0] = (float)f;
     factor[1] = (float)(stage->metric == VECTOR_L2 ? square + 2.0 * f * across : product - f * across);
