@@ -11,6 +11,7 @@
 #include "index/segment/ivf_head.h"
 #include "index/segment/key_filter.h"
 #include "index/segment/segment.h"
+#include "index/segment/words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -84,6 +85,16 @@ static void use_hot(const struct segment_hot *hot)
     }
 }
 
+/* No place of a term lies outside its section. */
+static void use_words(const struct text_index *words)
+{
+    const struct term_place place = text_index_find(words, 0, span_str("word"));
+    if (place.where == TEXT_IN_BLOCK && place.piece->at + place.piece->len > words->terms_len)
+        abort();
+    if (place.where == TEXT_IN_POSTINGS && place.piece->at + place.piece->len > words->postings_len)
+        abort();
+}
+
 static void fuzz_hot(uint8_t *bytes, size_t size)
 {
     struct manifest_segment listed = {0};
@@ -95,6 +106,9 @@ static void fuzz_hot(uint8_t *bytes, size_t size)
     if (segment_parse_hot(span_of(bytes, size), &listed, DIM, &hot, &error) != DP_OK)
         return;
     use_hot(&hot);
+    struct text_index *words;
+    if (segment_open_words(&hot, &words, &error) == DP_OK && words)
+        use_words(words);
     segment_hot_deinit(&hot);
 }
 

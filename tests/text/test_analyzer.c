@@ -170,6 +170,19 @@ static void test_bytes_that_are_not_utf8_end_a_word(void **state)
     check_tokens("true", "one\xfftwo\xc3", "one|two");
 }
 
+/* What a character of ASCII is without a look-up, is what the tables say. */
+static void test_ascii_is_as_the_tables_say(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c < 128; c++) {
+        const uint8_t byte = (uint8_t)c;
+        const struct text_char read = text_char_at(&byte, &byte + 1);
+        assert_int_equal(read.scalar, c);
+        assert_int_equal(read.len, 1);
+        assert_int_equal(read.kind, unicode_word_kind(c));
+    }
+}
+
 static void test_only_a_change_of_tokens_changes_the_hash(void **state)
 {
     static const char *const different[] = {
@@ -230,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_each_tokenizer_cuts_as_documented),
         cmocka_unit_test(test_the_settings_change_tokens),
         cmocka_unit_test(test_bytes_that_are_not_utf8_end_a_word),
+        cmocka_unit_test(test_ascii_is_as_the_tables_say),
         cmocka_unit_test(test_only_a_change_of_tokens_changes_the_hash),
         cmocka_unit_test(test_bad_settings_are_refused_by_name),
     };
