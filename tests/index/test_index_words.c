@@ -553,6 +553,41 @@ static void test_index_words_come_by_a_compaction(void **state)
     assert_int_equal(compact(w), 0);
 }
 
+/* If the lengths of rows need more than 1 MiB, the postings have them. */
+static void test_index_words_have_lengths_without_lens(void **state)
+{
+    enum { ATTRIBUTES = 1000, MANY_ROWS = 1100 };
+    struct world *w = *state;
+    struct index_load_summary summary;
+    char *json = malloc(100 * ATTRIBUTES), *end = json, id[32], text[TEXT_MAX];
+    float vector[FIXTURE_DIM];
+    w->dim = 2;
+    for (int i = 0; i < ATTRIBUTES; i++)
+        end += sprintf(end, "%s\"a%d\":{\"type\":\"string\",\"full_text_search\":true}", i ? "," : "{", i);
+    strcpy(end, "}");
+    const struct index_vectors vectors = fixture_vectors(w);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    alter(w, json);
+    struct index_loader *loader = fixture_begin(w, "rows");
+    for (uint64_t row = 0; row < MANY_ROWS; row++) {
+        fixture_vector(w, row, 0, 1, vector);
+        snprintf(text, sizeof text, "{\"a%u\":\"common words%u words%u\",\"a7\":\"common\"}",
+                 8 + (unsigned)row % 900, (unsigned)row % 5, (unsigned)row % 5);
+        assert_int_equal(index_load_row(&w->call, loader, fixture_id(row, id), vector, 1, span_str(text)), DP_OK);
+    }
+    assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+    world_reset(w);
+    struct index_reader *reader = fixture_open(w, "rows");
+    const struct text_index *index = reader->current->base->segments[0].segment->words;
+    assert_true(index->with_codes);
+    assert_null(index->codes);
+    assert_int_equal(index->column_count, ATTRIBUTES);
+    assert_int_equal(index->columns[7].filled, MANY_ROWS);
+    index_close(reader);
+    assert_string_equal(verify(w, "rows"), "");
+    free(json);
+}
+
 static enum dp_status load_five_rows(struct world *w)
 {
     const struct index_vectors vectors = fixture_vectors(w);
@@ -640,6 +675,7 @@ int main(void)
         IN_MEMORY(test_index_words_of_frequent_terms_are_verified),
         IN_MEMORY(test_index_words_come_back_by_a_repair),
         IN_MEMORY(test_index_words_come_by_a_compaction),
+        IN_MEMORY(test_index_words_have_lengths_without_lens),
         IN_MEMORY(test_index_words_survive_failed_allocations),
     };
     return test_run(tests);
