@@ -2,6 +2,7 @@
  * segments with replaced and deleted rows and over the log.
  */
 #include "index_fixture.h"
+#include "test_alloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -455,6 +456,53 @@ static void test_index_columns_are_verified(void **state)
     index_close(reader);
 }
 
+/* ---- failed allocations ---------------------------------------------------------------------------------- */
+
+static enum dp_status make_sets(struct world *w, const struct live_rows *live, const struct index_scan *scan)
+{
+    struct filter_bits bits;
+    enum dp_status status = filter_bits_make(&w->call, live, scan, &bits);
+    filter_bits_deinit(&bits);
+    return status;
+}
+
+static void test_index_filter_bits_survive_failed_allocations(void **state)
+{
+    static const char filter_text[] = "[\"Or\",[[\"n\",\"In\",[1,2]],[\"place\",\"Eq\",\"f\\u00f6hr\"],[\"name\","
+                                      "\"Eq\",\"row 5\"],[\"tags\",\"Glob\",\"a*\"]]]";
+    struct world *w = *state;
+    struct index_reader *reader = make_rows(w);
+    struct view *view = reader_view(reader);
+    struct index_scan scan = {.query.top_k = 1, .match = match_row};
+    struct filter *filter;
+    struct live_rows live;
+    struct schema schema;
+    bool fired = true;
+    size_t failed = 0;
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    assert_int_equal(filter_parse(&w->arena, span_str(filter_text), &schema, false, &filter, &w->call.error),
+                     DP_OK);
+    scan.match_ctx = filter;
+    scan.filter = filter;
+    assert_int_equal(live_rows_take_all(&w->call, view, &live), DP_OK);
+    for (size_t n = 1; fired; n++) {
+        const size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = make_sets(w, &live, &scan);
+        fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
+        assert_int_equal(test_alloc_live(), before);
+        failed += fired;
+        dp_error_clear(&w->call.error);
+    }
+    printf("%zu allocations\n", failed);
+    assert_true(failed > 15);
+    live_rows_deinit(&live);
+    view_release(view);
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -466,6 +514,7 @@ int main(void)
         IN_MEMORY(test_index_filter_bits_read_columns_alone),
         IN_MEMORY(test_index_filter_bits_notice_a_changed_column),
         IN_MEMORY(test_index_columns_are_verified),
+        IN_MEMORY(test_index_filter_bits_survive_failed_allocations),
     };
     return test_run(tests);
 }

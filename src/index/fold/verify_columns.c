@@ -122,11 +122,14 @@ enum dp_status columns_check_row(struct call *call, struct columns_check *check,
         status = find_row_values(call, check, document);
     for (size_t i = 0; i < check->columns->count && status == DP_OK; i++) {
         const struct attribute_column *c = &check->columns->columns[i];
-        if (c->stored && !column_check_row(&check->checks[i], check->values[i]))
-            return call_fail(call, DP_CORRUPT,
-                             "its column of attribute \"%.*s\" has another value of row %" PRIu32
-                             " than the document",
-                             SPAN_FMT(c->name), row);
+        if (!c->stored || column_check_row(&check->checks[i], check->values[i]))
+            continue;
+        status = buffer_check(&check->checks[i].unescaped, "a text", &call->error);
+        if (status == DP_OK)
+            status = call_fail(call, DP_CORRUPT,
+                               "its column of attribute \"%.*s\" has another value of row %" PRIu32
+                               " than the document",
+                               SPAN_FMT(c->name), row);
     }
     return status;
 }
