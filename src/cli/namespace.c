@@ -419,7 +419,8 @@ const struct cli_command cli_namespace_command = {
                "only after a day, because a load may still be at work. `dipper serve` and `dipper index-worker`\n"
                "do both in the background. `compact` also gives \"text\" full-text search, if `dipper index` of "
                "an older\n"
-               "version has made the namespace, and writes the segments anew that lack their text index.\n",
+               "version has made the namespace, and writes the segments anew that lack their text index or their "
+               "columns.\n",
     .settings = CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

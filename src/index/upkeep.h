@@ -36,7 +36,7 @@ struct index_merge_options {
     struct team *team; /* clusters the vectors; or NULL */
     const struct index_clock *clock;
     const struct ulid *node; /* claims further merges for this node; NULL: no claim */
-    /* Makes as few segments as possible, and writes segments anew whose text index is not of the present schema. False: merges only what the tiers ask for (index/fold/choose.h). */
+    /* Makes as few segments as possible, and writes segments anew whose text index is not of the present schema or that have no columns. False: merges only what the tiers ask for (index/fold/choose.h). */
     bool everything;
     bool idle; /* the namespace rests: merges small segments, too, so that three are left */
 };

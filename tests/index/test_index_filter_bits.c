@@ -14,6 +14,7 @@
 #include "index/fold/verify_columns.h"
 #include "index/query/filter_bits.h"
 #include "index/query/reader.h"
+#include "index/schema.h"
 #include "index/segment/format.h"
 #include "index/upkeep.h"
 #include "index/verify.h"
@@ -503,6 +504,51 @@ static void test_index_filter_bits_survive_failed_allocations(void **state)
     index_close(reader);
 }
 
+/* ---- older segments -------------------------------------------------------------------------------------- */
+
+static enum dp_status add_number(void *context, struct schema *schema, struct arena *arena, struct dp_error *error)
+{
+    const struct attribute n = {.type = ATTRIBUTE_INT, .name = span_str("n")};
+    (void)context;
+    return schema_add(schema, arena, &n, error);
+}
+
+/* Compacts. Returns how many segments were written anew. */
+static uint64_t compact(struct world *w)
+{
+    const struct index_merge_options options = {.everything = true};
+    struct index_merge_result merged;
+    assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &merged), DP_OK);
+    return merged.inputs;
+}
+
+static void test_index_a_compaction_writes_columns_that_are_missing(void **state)
+{
+    struct world *w = *state;
+    const struct index_alteration change = {.edit_schema = add_number};
+    struct index_loader *loader = fixture_begin(w, "rows");
+    struct index_load_summary summary;
+    float x[FIXTURE_DIM];
+    char id[32];
+    for (uint64_t row = 0; row < 20; row++) {
+        fixture_vector(w, row, 0, 0, x);
+        assert_int_equal(index_load_row(&w->call, loader, fixture_id(row, id), x, 1, span_str("{}")), DP_OK);
+    }
+    assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+    assert_int_equal(compact(w), 0);
+    assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &change), DP_OK);
+    struct index_reader *reader = fixture_open(w, "rows");
+    check_filter(w, reader, "[\"n\",\"Eq\",null]");
+    assert_int_equal(w->call.cost.rounds, 2); /* those of the sets, and of the walk that they are compared with */
+    index_close(reader);
+    assert_int_equal(compact(w), 1);
+    assert_int_equal(compact(w), 0);
+    reader = fixture_open(w, "rows");
+    check_filter(w, reader, "[\"n\",\"Eq\",null]");
+    assert_int_equal(w->call.cost.rounds, 1);
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -514,6 +560,7 @@ int main(void)
         IN_MEMORY(test_index_filter_bits_read_columns_alone),
         IN_MEMORY(test_index_filter_bits_notice_a_changed_column),
         IN_MEMORY(test_index_columns_are_verified),
+        IN_MEMORY(test_index_a_compaction_writes_columns_that_are_missing),
         IN_MEMORY(test_index_filter_bits_survive_failed_allocations),
     };
     return test_run(tests);

@@ -2,8 +2,11 @@
 #include "index/fold/unindexed.h"
 
 #include "index/fold/row_scan.h"
+#include "index/load/columns.h"
 #include "index/row_text.h"
 #include "index/segment/words.h"
+
+enum { COLUMNS_ROOM = 512 * 1024 /* free bytes of a hot part to which columns are added */ };
 
 /* A column that each text index should have. */
 struct wanted_column {
@@ -42,6 +45,21 @@ static enum dp_status check_columns(struct call *call, struct segment_hot *hot, 
     return status;
 }
 
+/* Returns whether an older build has written the segment, which has no columns, and it has room for them. */
+static bool lacks_columns(const struct segment_hot *hot, const struct manifest_segment *listed)
+{
+    return !segment_section(hot, SECTION_ATTRIBUTES) && listed->hot_len + COLUMNS_ROOM < SEGMENT_HOT_MAX;
+}
+
+static bool wants_columns(const struct schema *schema)
+{
+    for (size_t i = 0; i < schema->count; i++) {
+        if (load_makes_column(&schema->attributes[i]))
+            return true;
+    }
+    return false;
+}
+
 enum dp_status find_unindexed(struct call *call, struct store *store, struct span name, const struct manifest *m,
                               size_t *position, bool *found)
 {
@@ -50,11 +68,15 @@ enum dp_status find_unindexed(struct call *call, struct store *store, struct spa
     size_t count;
     *found = false;
     enum dp_status status = find_wanted(call, &m->schema, &wanted, &count);
-    if (status != DP_OK || count == 0 || m->segment_count == 0)
+    const bool columns = wants_columns(&m->schema);
+    if (status != DP_OK || (count == 0 && !columns) || m->segment_count == 0)
         return status;
     status = row_scan_open(call, store, name, m, m->segments, m->segment_count, &scan);
     for (*position = 0; status == DP_OK && *position < m->segment_count; ++*position) {
-        status = check_columns(call, &scan.segments[*position].hot, wanted, count, found);
+        struct segment_hot *hot = &scan.segments[*position].hot;
+        if (count)
+            status = check_columns(call, hot, wanted, count, found);
+        *found |= status == DP_OK && columns && lacks_columns(hot, &m->segments[*position]);
         if (*found)
             break;
     }

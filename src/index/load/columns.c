@@ -57,7 +57,7 @@ static enum dp_status keep_page(void *context, struct span page, struct dp_error
     return status;
 }
 
-static bool gets_column(const struct attribute *a)
+bool load_makes_column(const struct attribute *a)
 {
     return !a->dropped && !a->unfiltered && column_can_hold(a->type);
 }
@@ -79,7 +79,7 @@ static enum dp_status begin_columns(struct column_feed *f, size_t memory)
         return call_nomem(f->call, "columns");
     for (size_t i = 0; i < f->schema->count && status == DP_OK; i++) {
         const struct attribute *a = &f->schema->attributes[i];
-        if (!gets_column(a) || f->count == STORED_MAX)
+        if (!load_makes_column(a) || f->count == STORED_MAX)
             continue;
         struct fed_column *column = &f->fed[f->count];
         column->number = (uint32_t)f->count++;
@@ -214,7 +214,12 @@ static enum dp_status write_columns(struct column_feed *f, uint64_t rows, size_t
     }
     for (size_t i = 0; i < kept && status == DP_OK; i++)
         status = write_column(f, &f->fed[i]);
-    if (status == DP_OK && kept)
+    if (status == DP_OK && kept == 0) {
+        buffer_clear(&summary);
+        columns_put_head(rows, false, 0, &summary);
+        status = buffer_check(&summary, "the summary of columns", &f->call->error);
+    }
+    if (status == DP_OK && summary.len <= room)
         status = segment_add_section(f->call, f->writer, SECTION_ATTRIBUTES, buffer_span(&summary));
     buffer_deinit(&summary);
     return status;
