@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/splitmix.h"
+#include "filter/filter.h"
 #include "index/query/reader.h"
 
 enum { DIM = 128, OLD = 3000, NEW_FROM = 2800, NEW_TO = 3200, WRITTEN = 30, ALL = NEW_TO + WRITTEN, DELETED = 20 };
@@ -188,6 +189,80 @@ static void test_index_filtered_within_a_budget(void **state)
     check_shares(state, INDEX_COSINE, true, 1);
 }
 
+static bool match_filter(void *ctx, struct span key, struct span document)
+{
+    const struct filter_row row = {.id = key, .document = document};
+    struct filter_watch watch = {.call = NULL};
+    return filter_match(ctx, &row, NULL, &watch);
+}
+
+/* Makes a scan by distance with the filter `text`. */
+static struct index_scan filtered_scan(struct world *w, struct index_reader *reader, const char *text,
+                                       const float *query, uint32_t k)
+{
+    struct schema schema;
+    struct filter *filter;
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    assert_int_equal(filter_parse(w->call.arena, span_str(text), &schema, false, &filter, &w->call.error), DP_OK);
+    return (struct index_scan){.query = {.vector = query, .dim = DIM, .top_k = k, .all_attributes = true},
+                               .filter = filter,
+                               .match = match_filter,
+                               .match_ctx = filter};
+}
+
+/* Runs a query with a filter, which takes three rounds. */
+static struct index_answer ask_in_three_rounds(struct world *w, struct index_reader *reader, const char *text,
+                                               const float *query)
+{
+    struct index_answer answer;
+    world_reset(w);
+    const struct index_scan scan = filtered_scan(w, reader, text, query, K);
+    if (index_scan(&w->call, reader, &scan, &answer) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+    printf("%s: %" PRIu64 " requests, %" PRIu64 " bytes\n", text, w->call.cost.requests, w->call.cost.bytes);
+    assert_int_equal(w->call.cost.rounds, 3);
+    return answer;
+}
+
+/* A strong query asks whether its view is current in the round that reads columns. The second round reads codes or vectors, the
+ * third one vectors and documents. */
+static void test_index_filtered_takes_three_rounds(void **state)
+{
+    struct world *w = *state;
+    float query[DIM];
+    char id[32];
+    struct index_write_result result;
+    struct index_reader *reader = make_rows(w);
+    fixture_query(w, 1, query);
+    struct index_answer answer = ask_in_three_rounds(w, reader, "[\"price\",\"Lt\",25]", query);
+    assert_int_equal(answer.plan.rule, INDEX_RULE_EXACT);
+    assert_int_equal(answer.count, 25 - DELETED);
+    answer = ask_in_three_rounds(w, reader, "[\"even\",\"Eq\",true]", query);
+    assert_int_equal(answer.plan.rule, INDEX_RULE_LISTS);
+    assert_int_equal(answer.count, K);
+    /* All codes, the vectors of candidates, and columns and documents of less than 128 KiB. */
+    const uint64_t codes = (uint64_t)OLD * (DIM / 8 + 8) + (NEW_TO - NEW_FROM) * segment_code_len(DIM);
+    assert_in_range(w->call.cost.bytes, codes + 100 * segment_vector_len(DIM),
+                    codes + 640 * segment_vector_len(DIM) + (128 << 10));
+
+    /* Another program writes a row that is nearer than all others. */
+    struct index_reader *other = fixture_open(w, "rows");
+    const struct index_write_row row = {.kind = INDEX_UPSERT,
+                                        .id = fixture_id(ALL, id),
+                                        .vectors = query,
+                                        .windows = 1,
+                                        .attributes = span_str("{\"even\":true}")};
+    const struct index_write write = {.rows = &row, .count = 1, .dim = DIM};
+    assert_int_equal(index_write(&w->call, other, &write, &result), DP_OK);
+    index_close(other);
+    world_reset(w);
+    const struct index_scan scan = filtered_scan(w, reader, "[\"even\",\"Eq\",true]", query, 1);
+    assert_int_equal(index_scan(&w->call, reader, &scan, &answer), DP_OK);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(fixture_row_of(answer.hits[0].id), ALL);
+    index_close(reader);
+}
+
 static void test_index_filtered_survives_failed_allocations(void **state)
 {
     struct world *w = *state;
@@ -226,6 +301,7 @@ int main(void)
         IN_MEMORY(test_index_filtered_by_cosine),
         IN_MEMORY(test_index_filtered_by_distance_in_windows),
         IN_MEMORY(test_index_filtered_within_a_budget),
+        IN_MEMORY(test_index_filtered_takes_three_rounds),
         IN_MEMORY(test_index_filtered_survives_failed_allocations),
     };
     return test_run(tests);

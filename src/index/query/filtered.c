@@ -7,8 +7,9 @@
 #include "index/query/filtered.h"
 
 #include "base/alloc.h"
-#include "index/query/filter_bits.h"
 #include "index/query/probe.h"
+#include "index/query/reader.h"
+#include "os/lanes.h"
 #include "store/ranges.h"
 
 /* Returns what it costs to read `count` of `all` vectors: at most all. */
@@ -56,4 +57,71 @@ enum dp_status filtered_plan(struct query_run *run, bool exact, struct index_pla
         run->probes = probes;
     }
     return DP_OK;
+}
+
+/* ---- beside the question whether the view is current --------------------------------------------------------- */
+
+/* What the parts of filtered_refresh() share. */
+struct refreshing {
+    struct index_reader *reader;
+    struct view *view, *next;
+    const struct index_scan *scan;
+    struct filtered_rows *rows;
+};
+
+/* Finds the rows that match. A failure counts only if the view is current, and then comes again. */
+static void find_rows(struct call *call, struct refreshing *r)
+{
+    struct filtered_rows *rows = r->rows;
+    enum dp_status status = view_settle(call, r->view);
+    rows->at = view_position(r->view);
+    if (status == DP_OK)
+        status = live_rows_take_all(call, r->view, &rows->live);
+    if (status == DP_OK)
+        status = filter_bits_make(call, &rows->live, r->scan, &rows->bits);
+    rows->found = status == DP_OK;
+    dp_error_clear(&call->error);
+}
+
+/* The filter runs on the caller's thread, because it may ask the caller's call whether it has time. */
+static enum dp_status refresh_part(struct call *call, void *ctx, size_t part)
+{
+    struct refreshing *r = ctx;
+    if (part == 1)
+        return view_refresh(call, r->reader, r->view, &r->next);
+    find_rows(call, r);
+    return DP_OK;
+}
+
+enum dp_status filtered_refresh(struct call *call, struct index_reader *reader, struct view *view,
+                                const struct index_scan *scan, struct view **next, struct filtered_rows *out)
+{
+    struct refreshing r = {.reader = reader, .view = view, .scan = scan, .rows = out};
+    *out = (struct filtered_rows){.view = view_retain(view)};
+    enum dp_status status = lanes_run(call, 2, refresh_part, &r);
+    if (status != DP_OK)
+        view_release(r.next);
+    *next = status == DP_OK ? r.next : NULL;
+    return status;
+}
+
+bool filtered_take(struct filtered_rows *rows, struct view *view, struct live_rows *live, struct filter_bits *bits)
+{
+    if (!rows->found || rows->view != view || view_position(view).last != rows->at.last)
+        return false;
+    *live = rows->live;
+    *bits = rows->bits;
+    rows->found = false;
+    rows->live = (struct live_rows){.view = NULL};
+    rows->bits = (struct filter_bits){.segment_count = 0};
+    return true;
+}
+
+void filtered_rows_deinit(struct filtered_rows *rows)
+{
+    filter_bits_deinit(&rows->bits);
+    if (rows->live.view)
+        live_rows_deinit(&rows->live);
+    view_release(rows->view);
+    rows->view = NULL;
 }

@@ -53,6 +53,7 @@ struct scan_run {
     struct buffer bytes; /* order and group of one row */
     struct nearest nearest;
     struct ranking ranking;
+    struct filter_bits bits; /* the rows that match, of a query by distance with a filter */
     struct arena names;
     const struct attribute *near; /* the vector attribute whose distances count; NULL: "vector", or none */
     enum index_metric metric;     /* of these distances */
@@ -245,10 +246,9 @@ static enum dp_status keep_matches(struct scan_run *s, const struct filter_bits 
 /* Finds the rows that match, and then the nearest of these. */
 static enum dp_status scan_filtered(struct scan_run *s, struct index_answer *out)
 {
-    struct filter_bits bits;
     struct query_run *run = &s->run;
-    enum dp_status status = filter_bits_make(s->call, &s->live, s->scan, &bits);
-    run->allowed = &bits;
+    enum dp_status status = s->bits.segments ? DP_OK : filter_bits_make(s->call, &s->live, s->scan, &s->bits);
+    run->allowed = &s->bits;
     if (status == DP_OK)
         status = filtered_plan(run, s->scan->exact, &out->plan);
     if (status == DP_OK && out->plan.rule == INDEX_RULE_LISTS) {
@@ -256,12 +256,10 @@ static enum dp_status scan_filtered(struct scan_run *s, struct index_answer *out
         if (status == DP_OK)
             status = query_finish(run, out);
     } else if (status == DP_OK) {
-        status = keep_matches(s, &bits);
+        status = keep_matches(s, &s->bits);
         if (status == DP_OK)
             status = answer_kept(s, out);
     }
-    run->allowed = NULL;
-    filter_bits_deinit(&bits);
     return status;
 }
 
@@ -532,12 +530,19 @@ static enum dp_status run_scan(struct scan_run *s, struct index_answer *out)
 struct scan_request {
     const struct index_scan *scan;
     struct index_answer *out;
+    struct filtered_rows rows; /* if the scan is filtered by distance: the rows that match, or none yet */
 };
+
+/* Whether the scan finds the rows that match first, and then the nearest of these. */
+static bool is_filtered(const struct index_scan *scan)
+{
+    return scan->match && !scan->group && !scan->visit && !scan->rank && scan->query.vector && !scan->near.len;
+}
 
 /* Runs a scan over one view; `context` is its struct scan_request. Fails with DP_STALE when the view's manifest is old. */
 static enum dp_status scan_view(struct call *call, struct view *view, void *context)
 {
-    const struct scan_request *request = context;
+    struct scan_request *request = context;
     const struct index_scan *scan = request->scan;
     struct index_answer *out = request->out;
     struct scan_run s = {.call = call,
@@ -557,14 +562,15 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
     enum dp_status status = query_check(call, scan->near.len ? &count : &scan->query, &view->base->manifest);
     if (status == DP_OK)
         status = find_near(&s);
-    bool filtered = scan->match && !scan->group && !scan->visit && scan->query.vector && !scan->near.len;
-    if (status == DP_OK)
-        status =
-            filtered ? live_rows_take_all(call, view, &s.live) : live_rows_take(call, view, documents, &s.live);
+    bool found = status == DP_OK && filtered_take(&request->rows, view, &s.live, &s.bits);
+    if (status == DP_OK && !found)
+        status = is_filtered(scan) ? live_rows_take_all(call, view, &s.live)
+                                   : live_rows_take(call, view, documents, &s.live);
     if (status == DP_OK)
         status = run_scan(&s, out);
     out->approx_rows = s.live.rows;
     out->exhaustive_rows = out->plan.rule == INDEX_RULE_LISTS ? s.live.tail_count : s.live.rows;
+    filter_bits_deinit(&s.bits);
     if (s.live.view)
         live_rows_deinit(&s.live);
     nearest_deinit(&s.nearest);
@@ -582,7 +588,7 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out)
 {
-    struct scan_request request = {scan, out};
+    struct scan_request request = {.scan = scan, .out = out};
     bool answered;
     enum dp_status status = words_query(call, reader, scan, &answered, out);
     if (status != DP_OK || answered)
@@ -590,7 +596,8 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
     struct view *view = reader_view(reader), *next;
     *out = (struct index_answer){0};
     if (!scan->query.eventual) {
-        status = view_refresh(call, reader, view, &next);
+        status = is_filtered(scan) ? filtered_refresh(call, reader, view, scan, &next, &request.rows)
+                                   : view_refresh(call, reader, view, &next);
         view_release(view);
         view = status == DP_OK ? next : NULL;
     }
@@ -601,6 +608,7 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
         out->metric = view->base->manifest.vectors.metric;
         out->from_cache = true;
     }
+    filtered_rows_deinit(&request.rows);
     view_release(view);
     return status;
 }
