@@ -15,16 +15,21 @@ enum {
     HOT_MAX = INT32_MAX
 };
 
-/* Indexes the rows of one segment. Column number c is of attributes[c]. */
+/* The texts of a column. */
+struct word_source {
+    const struct attribute *attribute;
+    struct text_analyzer *analyzer;
+};
+
+/* Indexes the rows of one segment. */
 struct word_feed {
     struct call *call;
     struct segment_writer *writer;
     struct text_builder *builder;
-    struct text_column *columns;         /* [count] */
-    const struct attribute **attributes; /* [count] */
-    struct text_analyzer **analyzers;    /* [count] */
-    uint32_t count, column;              /* column: of the value that is analysed */
-    enum dp_status status;               /* of text_builder_token() */
+    struct text_column *columns; /* [count] */
+    struct word_source *sources; /* [count]: of the same columns */
+    uint32_t count, column;      /* column: of the value that is analysed */
+    enum dp_status status;       /* of text_builder_token() */
     struct arena scratch;
 };
 
@@ -37,18 +42,17 @@ static enum dp_status add_column(struct word_feed *f, const struct attribute *at
     enum dp_status status = row_text_settings(attribute, &settings, &found, &f->call->error);
     if (status != DP_OK || !found)
         return status;
-    f->attributes[f->count] = attribute;
+    f->sources[f->count].attribute = attribute;
     f->columns[f->count] = (struct text_column){attribute->number, row_text_column(attribute, &settings)};
-    return text_analyzer_new(&settings, &f->analyzers[f->count++], &f->call->error);
+    return text_analyzer_new(&settings, &f->sources[f->count++].analyzer, &f->call->error);
 }
 
 static enum dp_status find_columns(struct word_feed *f, const struct schema *schema)
 {
     enum dp_status status = DP_OK;
     f->columns = mem_calloc(schema->count + 1, sizeof *f->columns);
-    f->attributes = mem_calloc(schema->count + 1, sizeof *f->attributes);
-    f->analyzers = mem_calloc(schema->count + 1, sizeof(struct text_analyzer *));
-    if (!f->columns || !f->attributes || !f->analyzers)
+    f->sources = mem_calloc(schema->count + 1, sizeof *f->sources);
+    if (!f->columns || !f->sources)
         return call_nomem(f->call, "a text index");
     for (size_t i = 0; i < schema->count && status == DP_OK; i++)
         status = add_column(f, &schema->attributes[i]);
@@ -58,10 +62,9 @@ static enum dp_status find_columns(struct word_feed *f, const struct schema *sch
 static void free_feed(struct word_feed *f)
 {
     for (uint32_t c = 0; c < f->count; c++)
-        text_analyzer_free(f->analyzers[c]);
+        text_analyzer_free(f->sources[c].analyzer);
     mem_free(f->columns);
-    mem_free(f->attributes);
-    mem_free(f->analyzers);
+    mem_free(f->sources);
     text_builder_free(f->builder);
     arena_deinit(&f->scratch);
 }
@@ -80,8 +83,9 @@ static enum dp_status feed_row(struct word_feed *f, uint32_t row, struct span do
 {
     enum dp_status status = text_builder_row(f->builder, row, &f->call->error);
     for (f->column = 0; f->column < f->count && status == DP_OK; f->column++) {
-        status = row_text_tokens(f->analyzers[f->column], f->attributes[f->column], document, &f->scratch,
-                                 feed_token, f, &f->call->error);
+        const struct word_source *source = &f->sources[f->column];
+        status = row_text_tokens(source->analyzer, source->attribute, document, &f->scratch, feed_token, f,
+                                 &f->call->error);
         if (status == DP_OK)
             status = f->status;
     }
