@@ -122,6 +122,46 @@ static void test_segment_has_the_optional_sections_that_were_written(void **stat
     segment_hot_deinit(&hot);
 }
 
+/* Adds `len` bytes to a hot optional section; `random`: so that nothing makes them shorter. */
+static void add_hot(struct world *w, struct segment_writer *to, enum section_kind kind, size_t len, bool random)
+{
+    uint8_t bytes[4 * PIECE_LEN];
+    uint64_t seed = 5;
+    for (size_t i = 0; i < len; i++) {
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+        bytes[i] = (uint8_t)(random ? seed >> 56 : i / 100);
+    }
+    assert_int_equal(segment_add_section(&w->call, to, kind, span_of(bytes, len)), DP_OK);
+}
+
+static void test_segment_packs_hot_sections_that_become_shorter(void **state)
+{
+    static const uint32_t list_rows[1] = {ROWS};
+    static const uint64_t list_checksums[1] = {7};
+    const struct segment_lists lists = {100, 50, 1, 1, list_rows, list_checksums};
+    struct world *w = *state;
+    struct written s = {0};
+    struct segment_writer to;
+    struct segment_hot hot;
+    begin_segment(w, &to, ROWS, &s);
+    write_rows(w, &to);
+    add_hot(w, &to, SECTION_LENGTHS, 4 * PIECE_LEN, false);
+    add_hot(w, &to, SECTION_TERM_INDEX, 3 * PIECE_LEN, true);
+    add_hot(w, &to, SECTION_ATTRIBUTES, PIECE_LEN, false);
+    end_segment(w, &to, &lists, &s);
+    assert_int_equal(segment_parse_hot(hot_bytes(&s), &s.listed, SEGMENT_DIM, &hot, &w->call.error), DP_OK);
+    const struct segment_section *lengths = segment_section(&hot, SECTION_LENGTHS);
+    const struct segment_section *terms = segment_section(&hot, SECTION_TERM_INDEX);
+    assert_int_equal(lengths->bytes.len, 4 * PIECE_LEN);
+    assert_true(lengths->len < PIECE_LEN); /* in the object */
+    for (size_t i = 0; i < lengths->bytes.len; i++)
+        assert_int_equal(lengths->bytes.data[i], i / 100);
+    assert_int_equal(terms->bytes.len, 3 * PIECE_LEN);
+    assert_int_equal(terms->len, 3 * PIECE_LEN);
+    assert_int_equal(segment_section(&hot, SECTION_ATTRIBUTES)->len, PIECE_LEN); /* too short to be packed */
+    segment_hot_deinit(&hot);
+}
+
 static void test_segment_needs_no_optional_section(void **state)
 {
     struct world *w = *state;
@@ -291,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_segment_has_the_optional_sections_that_were_written),
+        IN_MEMORY(test_segment_packs_hot_sections_that_become_shorter),
         IN_MEMORY(test_segment_needs_no_optional_section),
         IN_MEMORY(test_segment_opens_with_and_without_its_filter_of_ids),
         IN_MEMORY(test_segment_documents_lie_in_frames_with_a_dictionary),

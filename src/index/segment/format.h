@@ -17,6 +17,7 @@ enum {
     SEGMENT_FORMAT = 2,        /* the format that this build writes */
     SEGMENT_FORMAT_OLDEST = 1, /* the oldest one that it reads; format 1 has no optional sections */
     SECTION_VERSION = 1,
+    SECTION_PACKED = 2, /* the version of an optional hot section whose bytes are a zstd frame */
     DELETED_VERSION = 1,
     FORMAT_MAGIC_LEN = 8,
     FORMAT_CHECKSUM_LEN = 8,

@@ -22,6 +22,7 @@ struct hot_parser {
     const struct manifest_segment *listed;
     struct segment_hot *out;
     struct segment_section sections[SECTION_KINDS]; /* as the table describes them */
+    bool packed[SECTION_KINDS];                     /* sections whose bytes lie unpacked in the arena */
     struct dp_error *error;
 };
 
@@ -36,6 +37,22 @@ static bool is_before_hot(const struct hot_parser *p, enum section_kind kind, co
     return kind == SECTION_FILTER && s->offset < p->listed->hot_offset;
 }
 
+/* Decompresses the bytes of a section into the arena. */
+static enum dp_status unpack_section(struct hot_parser *p, enum section_kind kind, struct segment_section *s)
+{
+    unsigned long long raw = ZSTD_getFrameContentSize(s->bytes.data, s->bytes.len);
+    if (raw == 0 || raw > SEGMENT_HOT_MAX) /* also both kinds of failure */
+        return dp_fail(p->error, DP_CORRUPT, "section %s is malformed", section_types[kind]);
+    uint8_t *to = arena_alloc(&p->out->arena, (size_t)raw);
+    if (!to)
+        return dp_fail_nomem(p->error, "a segment's section");
+    if (ZSTD_decompress(to, (size_t)raw, s->bytes.data, s->bytes.len) != raw)
+        return dp_fail(p->error, DP_CORRUPT, "section %s does not decompress", section_types[kind]);
+    s->bytes = span_of(to, (size_t)raw);
+    p->packed[kind] = true;
+    return DP_OK;
+}
+
 static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
 {
     struct span type = cursor_bytes(c, SECTION_TYPE_LEN);
@@ -47,7 +64,8 @@ static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
         kind++;
     if (kind == SECTION_KINDS)
         return DP_OK; /* a section that this build does not use */
-    if (version != SECTION_VERSION)
+    const bool packed = version == SECTION_PACKED && section_is_hot(kind) && section_is_optional(kind);
+    if (version != SECTION_VERSION && !packed)
         return dp_fail(p->error, DP_UNSUPPORTED, "section %s has version %" PRIu32 "; this build reads %d",
                        section_types[kind], version, SECTION_VERSION);
     if (p->sections[kind].there)
@@ -60,8 +78,9 @@ static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
     } else if (s.offset < SEGMENT_HEAD_LEN || s.offset > p->listed->hot_offset ||
                s.len > p->listed->hot_offset - s.offset)
         return dp_fail(p->error, DP_CORRUPT, "section %s lies outside the object", section_types[kind]);
+    enum dp_status status = packed ? unpack_section(p, kind, &s) : DP_OK;
     p->sections[kind] = s;
-    return DP_OK;
+    return status;
 }
 
 static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
@@ -268,7 +287,7 @@ static enum dp_status parse_dictionary(struct hot_parser *p)
     const struct segment_section *s = &p->sections[SECTION_DICTIONARY];
     if (!s->there)
         return DP_OK;
-    if (s->len == 0 || s->len > SEGMENT_DICTIONARY_MAX)
+    if (s->bytes.len == 0 || s->bytes.len > SEGMENT_DICTIONARY_MAX)
         return fail_corrupt(p, "section DICT has the wrong length");
     p->out->dictionary = ZSTD_createDDict(s->bytes.data, s->bytes.len);
     return p->out->dictionary ? DP_OK : fail_corrupt(p, "section DICT is not a dictionary");
@@ -313,7 +332,7 @@ static enum dp_status keep_sections(struct hot_parser *p)
             continue;
         struct segment_section *s = &out->sections[kind];
         *s = p->sections[kind];
-        if (!section_is_hot(kind))
+        if (!section_is_hot(kind) || p->packed[kind])
             continue;
         s->bytes = arena_copy(&out->arena, s->bytes);
         if (!s->bytes.data)

@@ -41,7 +41,7 @@ struct window_run {
 /* An optional section of a segment. */
 struct segment_section {
     bool there;
-    struct span bytes;    /* of a hot section, verified */
+    struct span bytes;    /* of a hot section, verified and decompressed */
     uint64_t offset, len; /* in the object */
     uint64_t checksum; /* of its bytes. Who reads a part of a cold section needs checksums inside the section. */
 };

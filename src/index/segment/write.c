@@ -16,7 +16,7 @@
  * hot     := fixed table u64 checksum section*  at most 4 MiB; the checksum covers fixed and table
  * fixed   := "DPRHOT1\n" u32 format (2) u32 sections, ULID (26 bytes) u16 0, u32 dim u32 0,
  *            u64 rows u64 vectors u64 object size
- * table   := (char[4] type, u32 version (1), u64 offset, u64 length, u64 checksum)*
+ * table   := (char[4] type, u32 version (1; 2: a hot optional section as a zstd frame), u64 offset, u64 length, u64 checksum)*
  *            offset: in the object; checksum: XXH3-64 of FILT or a hot section; 0 for VECS, DOCS and IDXS, because their
  *            vectors and blocks have checksums; of an optional section, hot or cold, that of all its bytes
  *
@@ -46,6 +46,8 @@ enum {
     FRAME_TARGET = 8 * 1024, /* a frame holds whole documents of so many bytes, so a hit costs few bytes */
     SAMPLES_MAX = 2000,      /* of a dictionary's statistics */
     DICTIONARY_MIN = 1024,
+    PACKED_FROM = 1024, /* optional hot sections of so many bytes are compressed, */
+    PACKED_GAIN = 16,   /* if that makes them shorter by one part in so many */
     DOCUMENT_MAX = INDEX_DOCUMENT_MAX + 256,
     INDEX_MAX = SEGMENT_HOT_MAX
 };
@@ -320,7 +322,8 @@ size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist)
 /* A section, for its entry in the table. */
 struct written_section {
     enum section_kind kind;
-    struct span bytes;              /* its bytes if it is hot, else data is NULL */
+    struct span bytes; /* its bytes if it is hot, else data is NULL */
+    bool packed;
     uint64_t offset, len, checksum; /* in the object */
 };
 
@@ -349,7 +352,7 @@ static void put_hot(const struct segment_writer *w, struct written_section *sect
     buffer_u64(out, next);
     for (uint32_t i = 0; i < count; i++) {
         buffer_append(out, span_of(section_types[sections[i].kind], SECTION_TYPE_LEN));
-        buffer_u32(out, SECTION_VERSION);
+        buffer_u32(out, sections[i].packed ? SECTION_PACKED : SECTION_VERSION);
         buffer_u64(out, sections[i].offset);
         buffer_u64(out, sections[i].len);
         buffer_u64(out, sections[i].bytes.data ? checksum64(sections[i].bytes) : sections[i].checksum);
@@ -385,6 +388,41 @@ static enum dp_status check_sections(struct call *call, const struct segment_wri
     return status;
 }
 
+/* Compresses an optional hot section, if that makes it shorter. */
+static enum dp_status pack_section(struct call *call, struct optional_section *s)
+{
+    struct buffer packed;
+    const size_t raw = s->bytes.len;
+    if (raw < PACKED_FROM)
+        return DP_OK;
+    buffer_init(&packed, ZSTD_compressBound(raw));
+    uint8_t *to = buffer_reserve(&packed, packed.max);
+    enum dp_status status = buffer_check(&packed, "a section of a segment", &call->error);
+    if (status == DP_OK) {
+        packed.len = ZSTD_compress(to, packed.max, s->bytes.data, raw, ZSTD_LEVEL);
+        if (ZSTD_isError(packed.len))
+            status = call_nomem(call, "compressing a section");
+    }
+    s->packed = status == DP_OK && packed.len <= raw - raw / PACKED_GAIN;
+    if (s->packed) {
+        const struct buffer before = s->bytes;
+        s->bytes = packed;
+        packed = before;
+    }
+    buffer_deinit(&packed);
+    return status;
+}
+
+static enum dp_status pack_sections(struct call *call, struct segment_writer *w)
+{
+    enum dp_status status = DP_OK;
+    for (enum section_kind kind = 0; kind < SECTION_KINDS && status == DP_OK; kind++) {
+        if (section_is_hot(kind) && w->sections[kind].there)
+            status = pack_section(call, &w->sections[kind]);
+    }
+    return status;
+}
+
 /* Returns the bytes of a hot section, whose data is never NULL. */
 static struct span section_bytes(const struct buffer *bytes)
 {
@@ -398,22 +436,27 @@ static enum dp_status put_sections(struct call *call, const struct segment_write
 {
     const struct span filter = span_of(w->filter, w->filter_len);
     struct written_section sections[SECTION_KINDS] = {
-        {SECTION_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN, 0},
-        {SECTION_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at, 0},
-        {SECTION_IDS, {0}, w->ids_at, w->ids_end - w->ids_at, 0},
-        {SECTION_FILTER, {0}, w->object.size - filter.len, filter.len, checksum64(filter)},
-        {SECTION_LISTS, section_bytes(lists), 0, 0, 0},
-        {SECTION_WINDOWS, section_bytes(&w->windows), 0, 0, 0},
-        {SECTION_FRAMES, section_bytes(frames), 0, 0, 0},
-        {SECTION_ID_INDEX, section_bytes(&w->id_index), 0, 0, 0},
+        {.kind = SECTION_VECTORS, .offset = SEGMENT_HEAD_LEN, .len = w->documents_at - SEGMENT_HEAD_LEN},
+        {.kind = SECTION_DOCUMENTS, .offset = w->documents_at, .len = w->ids_at - w->documents_at},
+        {.kind = SECTION_IDS, .offset = w->ids_at, .len = w->ids_end - w->ids_at},
+        {.kind = SECTION_FILTER,
+         .offset = w->object.size - filter.len,
+         .len = filter.len,
+         .checksum = checksum64(filter)},
+        {.kind = SECTION_LISTS, .bytes = section_bytes(lists)},
+        {.kind = SECTION_WINDOWS, .bytes = section_bytes(&w->windows)},
+        {.kind = SECTION_FRAMES, .bytes = section_bytes(frames)},
+        {.kind = SECTION_ID_INDEX, .bytes = section_bytes(&w->id_index)},
     };
     uint32_t count = 8;
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++) {
         const struct optional_section *s = &w->sections[kind];
         if (s->there && section_is_hot(kind))
-            sections[count++] = (struct written_section){kind, section_bytes(&s->bytes), 0, 0, 0};
+            sections[count++] =
+                (struct written_section){.kind = kind, .bytes = section_bytes(&s->bytes), .packed = s->packed};
         else if (s->there)
-            sections[count++] = (struct written_section){kind, {0}, s->offset, s->len, s->checksum};
+            sections[count++] = (struct written_section){
+                .kind = kind, .offset = s->offset, .len = s->len, .checksum = s->checksum};
     }
     put_hot(w, sections, count, w->object.size, hot);
     return buffer_check(hot, "a segment's hot part", &call->error);
@@ -434,6 +477,8 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
         status = put_lists(call, lists, &list);
     if (status == DP_OK)
         status = check_sections(call, w);
+    if (status == DP_OK)
+        status = pack_sections(call, w);
     if (status == DP_OK) {
         buffer_u64(&frames, w->raw_bytes);
         buffer_append(&frames, buffer_span(&w->frames));

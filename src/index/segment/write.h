@@ -21,6 +21,7 @@ struct segment_lists {
 struct optional_section {
     bool there;
     struct buffer bytes;            /* of a hot section */
+    bool packed;                    /* segment_write_end() has compressed the bytes */
     uint64_t offset, len, checksum; /* of a cold section, in the object */
 };
 
