@@ -89,6 +89,8 @@ MUTATIONS = [
              "*needed = live && ulid_equal(&m->incarnation, &d->incarnation);", "*needed = live;"),
     Mutation("L11 unknown is not refused", "wal/append.c",
              "*again = a->unclear;", "if (status == DP_UNKNOWN)\n        return call_fail(call, DP_UNAVAILABLE, \"refused\");"),
+    Mutation("a write of a group sees those before it", "wal/effects.c",
+             "newest = map_find(&e->newest, key);", "newest = NULL;"),
     Mutation("a merge carries deletions over", "fold/merge.c",
              "return lose_rows(call, m, input, NULL);", "return DP_OK;"),
     Mutation("rows that the tail replaces are masked", "query/view.c",
