@@ -193,18 +193,28 @@ static enum dp_status count_row(void *ctx, struct span key, struct span document
     return status;
 }
 
-/* Counts the tokens of all rows if an expression has a BM25. */
+/* Counts the tokens of all rows if an expression has a BM25. A ranking by one expression counts them, mostly by the text
+ * indexes; for several expressions all rows are read once. */
 static enum dp_status count_rows(struct computing *c, struct index_reader *reader)
 {
-    const struct index_scan scan = {
-        .query = {.top_k = 1, .eventual = true}, .visit = count_row, .begin = begin_counts, .visit_ctx = c};
-    struct index_answer none;
-    bool needed = false;
+    struct index_scan scan = {.query = {.top_k = 1, .eventual = true}};
+    struct index_answer ignored;
+    size_t counting = 0;
     enum dp_status status = DP_OK;
-    for (size_t i = 0; i < c->request->compute_count; i++)
-        needed = needed || (c->list[i].rank && rank_counts(c->list[i].rank));
-    if (needed && c->answer->count)
-        status = index_scan(c->call, reader, &scan, &none);
+    for (size_t i = 0; i < c->request->compute_count; i++) {
+        if (c->list[i].rank && rank_counts(c->list[i].rank)) {
+            scan.rank = c->list[i].rank;
+            counting++;
+        }
+    }
+    if (counting > 1) {
+        scan.rank = NULL;
+        scan.visit = count_row;
+        scan.begin = begin_counts;
+        scan.visit_ctx = c;
+    }
+    if (counting && c->answer->count)
+        status = index_scan(c->call, reader, &scan, &ignored);
     for (size_t i = 0; i < c->request->compute_count && status == DP_OK; i++)
         if (c->list[i].rank)
             rank_begin(c->list[i].rank);

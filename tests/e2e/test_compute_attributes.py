@@ -56,6 +56,8 @@ def test_scores(namespace):
     query = ("Sum", [("text", "BM25", "fox"), ("Product", 2, ("text", "BM25", "dogs"))])
     ranked = {row["id"]: row["$dist"] for row in ask(namespace, {}, rank_by=query)}
     assert len(ranked) == 3
+    two = [(row["x"], row["y"]) for row in ask(namespace, {"x": query, "y": ("text", "BM25", "no end")})]
+    assert [x for x, _ in two] == column(namespace, query) and [y > 0 for _, y in two] == [True, False, True, False]
     assert column(namespace, query) == pytest.approx([ranked.get(i, 0) for i in (1, 2, 3, 4)], rel=1e-6)
     assert [row["x"] for row in ask(namespace, {"x": query}, rank_by=("text", "BM25", "dog"))] == pytest.approx([ranked[2], ranked[1]], rel=1e-6)
 
