@@ -1,5 +1,6 @@
 /* turbopuffer_explain.c: POST …/explain_query says how a query would run; POST …/_debug/recall measures the recall
- * of queries. A query by distance with a filter is run to explain it: only then is it known how many rows match. */
+ * of queries. A query by distance with a filter is run to explain it: only then is it known how many rows match. So is a
+ * ranking by score: only then is it known whether indexes answer it. */
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_query.h"
 #include "base/json.h"
@@ -8,9 +9,11 @@
 
 /* ---- plans -------------------------------------------------------------------------------------------- */
 
-/* Whether the plan depends on how many rows match. */
+/* Whether the plan depends on how many rows match, or on what the segments have. */
 static bool is_planned(const struct query_request *q)
 {
+    if (q->rank == QUERY_SCORED)
+        return !q->per_count;
     return q->rank == QUERY_NEAREST && q->filters.len && !q->per_count &&
            span_equal_str(q->rank_attribute, "vector");
 }
@@ -36,6 +39,23 @@ static void explain_plan(struct buffer *text, const struct index_plan *plan, con
         buffer_append_str(text, "rank all of them by exact distance");
 }
 
+/* Says how a ranking by score finds its rows. */
+static void explain_score(struct buffer *text, const struct query_request *q, const struct index_plan *plan,
+                          const struct index_stats *stats)
+{
+    if (plan->rule == INDEX_RULE_WORDS)
+        buffer_printf(text,
+                      "in the text indexes of %llu segments, read %llu pieces, %llu bytes; look at all %llu rows "
+                      "of the log; rank the rows with these words%s by score, the largest first",
+                      (unsigned long long)stats->segments, (unsigned long long)plan->lists,
+                      (unsigned long long)plan->list_bytes, (unsigned long long)stats->unindexed_rows,
+                      q->filters.len ? " that pass the filter" : "");
+    else
+        buffer_printf(text, "look at all %llu rows%s; rank them by score, the largest first",
+                      (unsigned long long)stats->rows,
+                      q->filters.len ? " and keep those that pass the filter" : "");
+}
+
 static void explain_query(struct buffer *text, const struct turbopuffer_query *query,
                           const struct index_stats *stats, const struct index_plan *plan)
 {
@@ -47,13 +67,12 @@ static void explain_query(struct buffer *text, const struct turbopuffer_query *q
                       "in each of %llu segments, read the lists nearest to the vector; read all %llu rows of the "
                       "log; rank the best rows again by exact distance",
                       segments, log);
+    else if (q->rank == QUERY_SCORED)
+        explain_score(text, q, plan, stats);
     else if (is_planned(q))
         explain_plan(text, plan, stats);
     else if (q->rank == QUERY_AGGREGATED)
         buffer_printf(text, "look at all %llu rows%s; count and add up", rows,
-                      q->filters.len ? " and keep those that pass the filter" : "");
-    else if (q->rank == QUERY_SCORED)
-        buffer_printf(text, "look at all %llu rows%s; rank them by score, the largest first", rows,
                       q->filters.len ? " and keep those that pass the filter" : "");
     else if (q->rank == QUERY_ORDERED)
         buffer_printf(text, "look at all %llu rows%s; order them by \"%.*s\", %s", rows,

@@ -204,11 +204,12 @@ struct index_hit {
     const float *vector;    /* float[dim], in the call's arena; NULL unless the query includes it */
 };
 
-/* How a query by distance with a filter finds its rows, once it knows which rows match. */
+/* How a query by distance with a filter finds its rows, once it knows which rows match; or how a ranking by words does. */
 enum index_rule {
     INDEX_RULE_NONE,  /* the query has no filter, or something else orders the rows */
     INDEX_RULE_EXACT, /* reads the vectors of all rows that match */
-    INDEX_RULE_LISTS  /* reads the codes of the lists near to the vector, and considers the rows that match */
+    INDEX_RULE_LISTS, /* reads the codes of the lists near to the vector, and considers the rows that match */
+    INDEX_RULE_WORDS  /* reads `lists` pieces of text indexes, of list_bytes bytes */
 };
 
 /* The rule, and the numbers that decided. */
@@ -285,6 +286,12 @@ struct index_scan {
  * "vector" matter, 256 MiB of attributes. Hits in the order of an attribute have no distance. */
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out);
+/* Answers a ranking by words from the text indexes of segments, if they can: the rank is a BM25 or what index/rank_words.h says,
+ * and each segment has an index of its attributes by the settings with which it was parsed, which are those of the
+ * namespace. Else *answered is false, and index_scan() must answer, which tries this first. Asks whether the state is
+ * current together with what it reads, unless the query is eventual. */
+enum dp_status index_words(struct call *call, struct index_reader *reader, const struct index_scan *scan,
+                           bool *answered, struct index_answer *out);
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
 

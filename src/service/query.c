@@ -107,6 +107,7 @@ static enum dp_status search_slot(struct call *call, struct service *s, struct r
                                   struct query_response *response)
 {
     struct index_external external;
+    bool answered;
     enum dp_status status = find_external(call, slot->reader, request, query->eventual, &external);
     if (status != DP_OK)
         return status;
@@ -114,6 +115,9 @@ static enum dp_status search_slot(struct call *call, struct service *s, struct r
         return external_query(call, s, slot->reader, &external, request, query, response);
     if (!query_needs_scan(request))
         return index_query(call, slot->reader, query, &response->answer);
+    status = query_words(call, slot->reader, request, query, &answered, response);
+    if (status != DP_OK || answered)
+        return status;
     /* The filter needs the newest types, so refresh the state before parsing it. */
     status = query->eventual ? DP_OK : index_refresh(call, slot->reader);
     struct index_query settled = *query;

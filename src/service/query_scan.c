@@ -226,6 +226,26 @@ static enum dp_status set_groups(struct call *call, const struct query_request *
     return make_tuple(call, &tools->schema, NULL, request->per, request->per_count, &tools->groups);
 }
 
+enum dp_status query_words(struct call *call, struct index_reader *reader, const struct query_request *request,
+                           const struct index_query *query, bool *answered, struct query_response *out)
+{
+    struct index_scan scan = {.query = *query};
+    struct schema schema;
+    *answered = false;
+    if (request->rank != QUERY_SCORED || request->filters.len || request->per_count)
+        return DP_OK;
+    enum dp_status status = index_schema(call, reader, &schema);
+    if (status != DP_OK)
+        return status;
+    if (rank_parse(call->arena, request->score, &schema, &scan.rank, &call->error) != DP_OK) {
+        dp_error_clear(&call->error); /* the newest schema decides whether it is wrong */
+        return DP_OK;
+    }
+    status = index_words(call, reader, &scan, answered, &out->answer);
+    rank_free(scan.rank);
+    return status;
+}
+
 enum dp_status query_scan(struct call *call, struct index_reader *reader, const struct query_request *request,
                           const struct index_query *query, struct query_response *out)
 {

@@ -18,6 +18,11 @@ static inline bool query_has_vector(const struct query_request *request)
 /* Whether the query must look at every row. */
 bool query_needs_scan(const struct query_request *request);
 
+/* Answers a ranking by words without filters, groups and other orders from the text indexes alone. *answered: whether it did;
+ * else query_scan() must answer from the newest state. */
+enum dp_status query_words(struct call *call, struct index_reader *reader, const struct query_request *request,
+                           const struct index_query *query, bool *answered, struct query_response *out);
+
 /* Answers a query that needs a scan, from the reader's present state. `query` has the vector. DP_INVALID: a bad
  * filter, an attribute that cannot order rows, or a namespace that is too large to scan; DP_UNSUPPORTED: an
  * operator that needs an index. */

@@ -233,6 +233,17 @@ def test_bm25_counts_all_rows_whatever_the_filter(place):
     check_scores(ask(place, rank_by=["text", "BM25", "red fire"], filters=["weight", "Lt", 1], limit=500), kept, 500)
 
 
+def test_bm25_reads_the_text_indexes(place):
+    """Only the rows of the log are looked at, which explain_query says, too."""
+    url, rows = place
+    words = {"rank_by": ["text", "BM25", "red stone"], "limit": 5}
+    more = {"rank_by": ["Sum", [words["rank_by"], 1]], "limit": 5}
+    assert ask(place, **words)["performance"]["exhaustive_search_count"] < len(rows)
+    assert ask(place, **more)["performance"]["exhaustive_search_count"] == len(rows)
+    assert "in the text indexes of 1 segments, read " in post(url, "rows/explain_query", words)[1]["plan_text"]
+    assert f"look at all {len(rows)} rows; rank them by score" in post(url, "rows/explain_query", more)[1]["plan_text"]
+
+
 def combine(function, *all_scores):
     numbers = set().union(*all_scores)
     return {number: function(*(scores.get(number, 0) for scores in all_scores)) for number in numbers}

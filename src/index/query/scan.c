@@ -27,7 +27,6 @@
 #include "index/query/live.h"
 #include "index/query/nearest.h"
 #include "index/query/ranking.h"
-#include "index/query/words.h"
 #include "index/rank.h"
 #include "index/schema_options.h"
 #include "vector/distance.h"
@@ -590,7 +589,7 @@ enum dp_status index_scan(struct call *call, struct index_reader *reader, const 
 {
     struct scan_request request = {.scan = scan, .out = out};
     bool answered;
-    enum dp_status status = words_query(call, reader, scan, &answered, out);
+    enum dp_status status = index_words(call, reader, scan, &answered, out);
     if (status != DP_OK || answered)
         return status;
     struct view *view = reader_view(reader), *next;

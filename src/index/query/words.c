@@ -133,6 +133,9 @@ enum dp_status words_answer(struct words_search *w, struct index_answer *out)
     if (status == DP_OK)
         status = read_rows(&r);
     out->count = w->top.count;
+    out->plan = (struct index_plan){.rule = INDEX_RULE_WORDS, .lists = w->piece_count};
+    for (size_t i = 0; i < w->piece_count; i++)
+        out->plan.list_bytes += w->pieces[i].piece->len;
     for (size_t i = 0; i < out->count && status == DP_OK; i++) {
         out->hits[i] = r.rows[i].hit;
         out->hits[i].dist = (float)(w->form.factor * r.rows[i].score);
@@ -142,7 +145,7 @@ enum dp_status words_answer(struct words_search *w, struct index_answer *out)
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
-/* What words_query() was asked for. */
+/* What index_words() was asked for. */
 struct words_request {
     const struct index_scan *scan;
     bool answered;
@@ -189,11 +192,12 @@ static enum dp_status run_words(struct query_run *run, struct index_answer *out)
     return status;
 }
 
-enum dp_status words_query(struct call *call, struct index_reader *reader, const struct index_scan *scan,
+enum dp_status index_words(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                            bool *answered, struct index_answer *out)
 {
     struct words_request request = {.scan = scan};
     *answered = false;
+    *out = (struct index_answer){0};
     if (!scan->rank || scan->group || scan->visit)
         return DP_OK;
     enum dp_status status = query_over_views(call, reader, &scan->query, run_words, &request, out);

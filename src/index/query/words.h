@@ -19,8 +19,4 @@
 /* Makes the answer from the rows that words_find() found: reads their documents. */
 enum dp_status words_answer(struct words_search *w, struct index_answer *out);
 
-/* Answers a ranking by words; `scan` has it. *answered: whether it did, else a scan must answer. */
-enum dp_status words_query(struct call *call, struct index_reader *reader, const struct index_scan *scan,
-                           bool *answered, struct index_answer *out);
-
 #endif

@@ -47,6 +47,18 @@ static bool find_columns(struct words_search *w, size_t number)
     return true;
 }
 
+/* Returns whether the namespace has the attribute of a text with the settings of the rank. */
+static bool settings_hold(const struct words_search *w, const struct rank_text *text)
+{
+    const struct attribute *a = schema_find(&w->run->snapshot->manifest.schema, text->attribute->name);
+    struct text_settings now;
+    struct dp_error error;
+    bool found = false;
+    return a && row_text_settings(a, &now, &found, &error) == DP_OK && found && now.k1 == text->settings.k1 &&
+           now.b == text->settings.b && now.k3 == text->settings.k3 &&
+           text_settings_hash(&now) == text_settings_hash(&text->settings);
+}
+
 /* Notes which segments do not count now, because their load is not attached. */
 static void note_hidden(struct words_search *w)
 {
@@ -182,7 +194,7 @@ static enum dp_status plan_search(struct words_search *w, bool *fits)
     note_hidden(w);
     *fits = true;
     for (size_t i = 0; i < w->rank->text_count && *fits; i++)
-        *fits = find_columns(w, i);
+        *fits = settings_hold(w, &w->rank->texts[i]) && find_columns(w, i);
     if (!*fits)
         return DP_OK;
     enum dp_status status = choose_pieces(w);
