@@ -549,6 +549,52 @@ static void test_index_a_compaction_writes_columns_that_are_missing(void **state
     index_close(reader);
 }
 
+/* ---- scans ----------------------------------------------------------------------------------------------- */
+
+/* Compares a scan that may use columns with one that reads all documents. Returns the bytes that the first one read. */
+static uint64_t compare_scans(struct world *w, struct index_reader *reader, const char *text)
+{
+    struct index_scan scan = {
+        .query = {.top_k = 5000, .eventual = true}, .match = match_row, .order_by = span_str("id")};
+    struct index_answer with, without;
+    struct filter *filter;
+    struct schema schema;
+    world_reset(w);
+    assert_int_equal(index_schema(&w->call, reader, &schema), DP_OK);
+    if (filter_parse(&w->arena, span_str(text), &schema, false, &filter, &w->call.error) != DP_OK)
+        fail_msg("%s: %s", text, w->call.error.message);
+    scan.match_ctx = filter;
+    assert_int_equal(index_scan(&w->call, reader, &scan, &without), DP_OK);
+    const uint64_t before = w->call.cost.bytes;
+    scan.filter = filter;
+    assert_int_equal(index_scan(&w->call, reader, &scan, &with), DP_OK);
+    if (with.count != without.count)
+        fail_msg("%s: %zu rows, not %zu", text, with.count, without.count);
+    for (size_t i = 0; i < with.count; i++)
+        assert_int_equal(fixture_row_of(with.hits[i].id), fixture_row_of(without.hits[i].id));
+    return w->call.cost.bytes - before;
+}
+
+static void test_index_scans_read_documents_that_may_match(void **state)
+{
+    struct world *w = *state;
+    struct index_reader *reader = make_rows(w);
+    uint64_t seed = 23;
+    char text[4096];
+    for (size_t i = 0; i < FILTERS; i++) {
+        print_filter(&seed, 0, text, sizeof text);
+        compare_scans(w, reader, text);
+    }
+    /* Few rows match the one filter, and no row the other. */
+    const uint64_t few = compare_scans(w, reader, "[\"And\",[[\"n\",\"Eq\",7],[\"ok\",\"Eq\",true]]]"),
+                   none = compare_scans(w, reader, "[\"n\",\"Gt\",1000]"),
+                   all = compare_scans(w, reader, "[\"name\",\"NotEq\",\"x\"]");
+    printf("bytes of scans: %" PRIu64 " for few rows, %" PRIu64 " for none, %" PRIu64 " for all\n", few, none,
+           all);
+    assert_true(few < all / 2 && none == 0);
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -559,6 +605,7 @@ int main(void)
         IN_MEMORY(test_index_filter_bits_hold_after_a_fold_and_a_merge),
         IN_MEMORY(test_index_filter_bits_read_columns_alone),
         IN_MEMORY(test_index_filter_bits_notice_a_changed_column),
+        IN_MEMORY(test_index_scans_read_documents_that_may_match),
         IN_MEMORY(test_index_columns_are_verified),
         IN_MEMORY(test_index_a_compaction_writes_columns_that_are_missing),
         IN_MEMORY(test_index_filter_bits_survive_failed_allocations),

@@ -28,6 +28,8 @@ struct bits_maker {
     bool *wanted;             /* [segment_count]: whose documents are all read */
     struct fetch_place *open; /* [open_count]: rows whose documents decide, in order */
     size_t open_count, open_room;
+    live_row_fn *fn; /* of filter_walk_rows() */
+    void *fn_context;
 };
 
 static uint64_t rows_of(const struct bits_maker *m, size_t segment)
@@ -169,17 +171,24 @@ static enum dp_status scan_documents(struct bits_maker *m)
     return status;
 }
 
-static enum dp_status match_segments(struct bits_maker *m)
+/* Sets m->wanted for the segments that have rows. */
+static enum dp_status find_wanted_segments(struct bits_maker *m)
 {
-    enum dp_status status = DP_OK;
-    m->wanted = mem_calloc(m->out->segment_count + 1, sizeof *m->wanted);
+    const size_t segments = m->live->view->base->manifest.segment_count;
+    m->wanted = mem_calloc(segments + 1, sizeof *m->wanted);
     if (!m->wanted)
         return call_nomem(m->call, "rows that match");
-    for (size_t i = 0; i < m->out->segment_count; i++) {
+    for (size_t i = 0; i < segments; i++) {
         const struct row_set *mask = &m->live->masks[i];
         m->wanted[i] = !mask->bits || mask->count < mask->rows;
     }
-    if (m->scan->filter)
+    return DP_OK;
+}
+
+static enum dp_status match_segments(struct bits_maker *m)
+{
+    enum dp_status status = find_wanted_segments(m);
+    if (status == DP_OK && m->scan->filter)
         status = columns_match(m->call, m->live, m->scan->filter, m->wanted, take_column_bits, m);
     if (status == DP_OK) {
         walk_open_segments(m);
@@ -203,6 +212,62 @@ enum dp_status filter_bits_make(struct call *call, const struct live_rows *live,
         return call_nomem(call, "rows that match");
     match_tail(&m);
     return scan->match ? match_segments(&m) : take_all_rows(&m);
+}
+
+/* ---- a walk over rows that may match --------------------------------------------------------------------- */
+
+/* For columns_match: takes the rows of a page that may match. */
+static enum dp_status take_candidates(void *context, size_t segment, size_t page, const struct column_bits *bits)
+{
+    struct bits_maker *m = context;
+    enum dp_status status = DP_OK;
+    for (size_t word = 0; word < COLUMN_PAGE_WORDS; word++) {
+        for (uint64_t left = bits->maybe[word]; left && status == DP_OK; left &= left - 1) {
+            const uint64_t row = (uint64_t)page * COLUMN_PAGE_ROWS + word * 64 + (unsigned)__builtin_ctzll(left);
+            if (live_rows_have(m->live, segment, row))
+                status = add_open(m, (struct fetch_place){(uint32_t)segment, (uint32_t)row});
+        }
+    }
+    return status;
+}
+
+/* For fetch_rows: gives a row to the function of the walk. */
+static enum dp_status give_candidate(void *context, size_t i, const struct fetched_row *fetched)
+{
+    struct bits_maker *m = context;
+    const struct live_row row = {.place = m->open[i], .key = fetched->key, .document = fetched->document};
+    return m->fn(m->fn_context, &row);
+}
+
+/* Reads the documents of the candidates alone if they are few, else those of the segments that have some. */
+static enum dp_status give_candidates(struct bits_maker *m)
+{
+    const struct index_reader *reader = m->live->view->reader;
+    bool whole = m->open_count > OPEN_MIN && m->open_count > m->live->rows / OPEN_PART;
+    for (size_t i = 0; i < m->live->view->base->manifest.segment_count; i++)
+        whole = whole || m->wanted[i];
+    if (!whole)
+        return fetch_rows(m->call, reader->store, reader->round_bytes, m->live->view->base, m->open, m->open_count,
+                          FETCH_DOCUMENTS, give_candidate, m);
+    for (size_t i = 0; i < m->open_count; i++)
+        m->wanted[m->open[i].segment] = true;
+    return live_rows_walk_some(m->call, m->live, m->wanted, m->fn, m->fn_context);
+}
+
+enum dp_status filter_walk_rows(struct call *call, const struct live_rows *live, const struct index_scan *scan,
+                                live_row_fn *fn, void *context)
+{
+    struct bits_maker m = {.call = call, .live = live, .scan = scan, .fn = fn, .fn_context = context};
+    if (!scan->filter)
+        return live_rows_walk(call, live, fn, context);
+    enum dp_status status = find_wanted_segments(&m);
+    if (status == DP_OK)
+        status = columns_match(call, live, scan->filter, m.wanted, take_candidates, &m);
+    if (status == DP_OK)
+        status = give_candidates(&m);
+    mem_free(m.wanted);
+    mem_free(m.open);
+    return status == DP_OK ? live_rows_walk_tail(live, fn, context) : status;
 }
 
 void filter_bits_deinit(struct filter_bits *bits)

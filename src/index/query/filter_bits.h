@@ -37,6 +37,12 @@ enum dp_status filter_bits_make(struct call *call, const struct live_rows *live,
                                 struct filter_bits *out);
 void filter_bits_deinit(struct filter_bits *bits);
 
+/* Calls fn for each row of `live` that may match, first those of the segments by segment and row number, then those of the
+ * tail, as live_rows_walk() does. The columns tell which rows cannot match; so `fn` still has to ask scan->match. Without
+ * scan->filter, calls fn for all rows. Fails as live_rows_walk() does. */
+enum dp_status filter_walk_rows(struct call *call, const struct live_rows *live, const struct index_scan *scan,
+                                live_row_fn *fn, void *context);
+
 /* Returns whether a row of a segment lives and matches. */
 static inline bool filter_bits_has(const struct filter_bits *bits, size_t segment, uint64_t row)
 {

@@ -256,13 +256,19 @@ enum dp_status live_rows_walk_some(struct call *call, const struct live_rows *li
     return status;
 }
 
-enum dp_status live_rows_walk(struct call *call, const struct live_rows *live, live_row_fn *fn, void *context)
+enum dp_status live_rows_walk_tail(const struct live_rows *live, live_row_fn *fn, void *context)
 {
-    enum dp_status status = live_rows_walk_some(call, live, NULL, fn, context);
+    enum dp_status status = DP_OK;
     for (size_t i = 0; i < live->tail_count && status == DP_OK; i++) {
         const struct live_row row = {
             .record = live->tail[i], .key = live->tail[i]->key, .document = live->tail[i]->document};
         status = fn(context, &row);
     }
     return status;
+}
+
+enum dp_status live_rows_walk(struct call *call, const struct live_rows *live, live_row_fn *fn, void *context)
+{
+    enum dp_status status = live_rows_walk_some(call, live, NULL, fn, context);
+    return status == DP_OK ? live_rows_walk_tail(live, fn, context) : status;
 }

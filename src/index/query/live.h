@@ -47,7 +47,9 @@ static inline bool live_rows_have(const struct live_rows *live, size_t segment, 
 /* Calls fn for each row, first those of the segments by segment and row number, then those of the tail, until it fails.
  * Reads documents in rounds. Fails with DP_STALE when an object is gone, or with DP_CORRUPT. */
 enum dp_status live_rows_walk(struct call *call, const struct live_rows *live, live_row_fn *fn, void *context);
-/* The same for segments i with wanted[i], and without the tail. */
+/* Calls fn for each row of the tail. */
+enum dp_status live_rows_walk_tail(const struct live_rows *live, live_row_fn *fn, void *context);
+/* live_rows_walk() for segments i with wanted[i], and without the tail. */
 enum dp_status live_rows_walk_some(struct call *call, const struct live_rows *live, const bool *wanted,
                                    live_row_fn *fn, void *context);
 /* Fails with DP_INVALID, and names the limit, if a walk over `rows` rows with `bytes` bytes of documents is too long. */

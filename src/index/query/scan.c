@@ -268,7 +268,7 @@ static enum dp_status scan_by_distance(struct scan_run *s, struct index_answer *
     if (status == DP_OK && s->scan->match && !s->scan->group)
         return scan_filtered(s, out);
     if (status == DP_OK)
-        status = s->scan->group ? live_rows_walk(s->call, &s->live, take_match, s) : keep_all(s);
+        status = s->scan->group ? filter_walk_rows(s->call, &s->live, s->scan, take_match, s) : keep_all(s);
     return status == DP_OK ? answer_kept(s, out) : status;
 }
 
@@ -395,7 +395,7 @@ static enum dp_status scan_by_value(struct scan_run *s, struct index_answer *out
                                   .copies = s->scan->order != NULL,
                                   .compare = by_id || s->scan->order ? compare_keys : s->scan->compare,
                                   .compare_ctx = s->scan->compare_ctx};
-    enum dp_status status = live_rows_walk(s->call, &s->live, rank_row, s);
+    enum dp_status status = filter_walk_rows(s->call, &s->live, s->scan, rank_row, s);
     return status == DP_OK ? answer_ordered(s, out) : status;
 }
 
@@ -459,7 +459,7 @@ static enum dp_status scan_near(struct scan_run *s, struct index_answer *out)
         (struct ranking){.want = s->scan->query.top_k, .group_limit = s->scan->group_limit, .by_distance = true};
     enum dp_status status = query_prepare(&s->run, s->metric);
     if (status == DP_OK)
-        status = live_rows_walk(s->call, &s->live, rank_near, s);
+        status = filter_walk_rows(s->call, &s->live, s->scan, rank_near, s);
     return status == DP_OK ? answer_ordered(s, out) : status;
 }
 
@@ -494,7 +494,7 @@ static enum dp_status scan_by_score(struct scan_run *s, struct index_answer *out
     enum dp_status status = rank_counts(rank) ? live_rows_walk(s->call, &s->live, count_tokens, s) : DP_OK;
     rank_begin(rank);
     if (status == DP_OK)
-        status = live_rows_walk(s->call, &s->live, rank_scored, s);
+        status = filter_walk_rows(s->call, &s->live, s->scan, rank_scored, s);
     if (status == DP_OK)
         status = answer_ordered(s, out);
     for (size_t i = 0; status == DP_OK && i < out->count; i++)
@@ -514,7 +514,7 @@ static enum dp_status run_scan(struct scan_run *s, struct index_answer *out)
 {
     if (s->scan->visit) {
         s->scan->begin(s->scan->visit_ctx);
-        return live_rows_walk(s->call, &s->live, visit_row, s);
+        return filter_walk_rows(s->call, &s->live, s->scan, visit_row, s);
     }
     if (s->scan->rank)
         return scan_by_score(s, out);
