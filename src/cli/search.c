@@ -227,9 +227,10 @@ const struct cli_command cli_search_command = {
         "{\"rows\": [{\"id\": …, \"$dist\": …, …attributes}],\n"
         " \"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}\n"
         "on one line; $dist is the distance, 1 - similarity.\n"
-        "--rank words and --rank hybrid print scores, also as $dist: larger is better. They look at every\n"
-        "row, of at most 1,000,000, and need \"full_text_search\" of the attribute text, which `dipper index`\n"
-        "declares for a new namespace.\n",
+        "--rank words and --rank hybrid print scores, also as $dist: larger is better. They need\n"
+        "\"full_text_search\" of the attribute text, which `dipper index` declares for a new namespace and\n"
+        "`dipper ns compact` for an older one. Words are found by the text indexes of the segments. If a\n"
+        "segment lacks one, every row is looked at, of at most 1,000,000.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,
