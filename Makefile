@@ -123,9 +123,9 @@ check-all: model ## everything: the tests with browsers and servers, sanitizers,
 	@$(MAKE) check-arm64 FULL=1
 	@$(MAKE) lint
 
-bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, stage, cache, write or python compares (WRITE=1: into docs/)
+bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write or python compares (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
-	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, cache, write or python))
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write or python))
 
 # For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
@@ -141,6 +141,7 @@ bench_kmeans := scripts/venv && build/venv/bin/python bench/kmeans_vs.py --build
 bench_goal_merge := bench/bench_merge
 bench_merge := scripts/venv && build/venv/bin/python bench/merge_vs.py --build $(BUILD) $(write)
 bench_stage := scripts/venv && build/venv/bin/python bench/first_stage.py --build $(BUILD) $(write)
+bench_filters := scripts/venv && build/venv/bin/python bench/filters.py --build $(BUILD) $(write)
 bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
 bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --build $(BUILD) $(write)
 bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
