@@ -101,6 +101,29 @@ static enum dp_status find_external(struct call *call, struct index_reader *read
     return status == DP_OK ? index_external_of(call, reader, out) : status;
 }
 
+/* Whether a query that needs a scan can ask for a newer state in the round of its first reads. */
+static bool asks_beside(const struct query_request *request, const struct index_query *query)
+{
+    return !query->eventual && request->rank == QUERY_NEAREST && request->filters.len && !request->per_count &&
+           query_near(request).len == 0;
+}
+
+/* Runs such a query. Its filter is parsed by the types that the slot knows. If the newest state has others, or the query
+ * fails, *answered is false: then it must run again over that state. */
+static enum dp_status scan_beside(struct call *call, struct reader_slot *slot, const struct query_request *request,
+                                  const struct index_query *query, struct query_response *response, bool *answered)
+{
+    struct span before, after;
+    enum dp_status status = index_schema_json(call, slot->reader, &before);
+    if (status != DP_OK)
+        return status;
+    *answered = query_scan(call, slot->reader, request, query, response) == DP_OK;
+    dp_error_clear(&call->error);
+    status = index_schema_json(call, slot->reader, &after);
+    *answered = *answered && status == DP_OK && span_equal(before, after);
+    return status;
+}
+
 /* Refreshes the slot's state unless the query is eventual, and runs the query over it. */
 static enum dp_status search_slot(struct call *call, struct service *s, struct reader_slot *slot,
                                   const struct query_request *request, const struct index_query *query,
@@ -116,6 +139,8 @@ static enum dp_status search_slot(struct call *call, struct service *s, struct r
     if (!query_needs_scan(request))
         return index_query(call, slot->reader, query, &response->answer);
     status = query_words(call, slot->reader, request, query, &answered, response);
+    if (status == DP_OK && !answered && asks_beside(request, query))
+        status = scan_beside(call, slot, request, query, response, &answered);
     if (status != DP_OK || answered)
         return status;
     /* The filter needs the newest types, so refresh the state before parsing it. */
