@@ -84,10 +84,12 @@ function exampleOf(text) {
   return /\s/.test(short) && short.length <= 60 ? short : "";
 }
 
-/* The rankings that a namespace has, from its metadata; the first is the usual one. */
+/* The rankings that a namespace has, from its metadata; the first is its default. */
 function ranksOf(facts) {
   const words = Boolean(facts?.schema?.text?.full_text_search), meaning = !facts || facts.dimensions > 0;
-  return words && meaning ? ["meaning", "words", "hybrid"] : words ? ["words"] : ["meaning"];
+  const ranks = words && meaning ? ["meaning", "words", "hybrid"] : words ? ["words"] : ["meaning"];
+  const usual = ranks.includes(facts?.rank) ? facts.rank : ranks[0];
+  return [usual, ...ranks.filter((other) => other !== usual)];
 }
 
 /* The names of the attributes whose values one may choose from. */

@@ -224,7 +224,7 @@ static enum dp_status prepare_query(struct call *call, const struct dp_namespace
 static enum dp_status run_search(struct dp_results *results, struct dp_namespace *ns, const struct dp_query *asked,
                                  struct query_request *request)
 {
-    static const enum search_rank ranks[] = {[DP_RANK_DEFAULT] = SEARCH_DEFAULT,
+    static const enum search_rank ranks[] = {[DP_RANK_DEFAULT] = SEARCH_MEANING,
                                              [DP_RANK_MEANING] = SEARCH_MEANING,
                                              [DP_RANK_WORDS] = SEARCH_WORDS,
                                              [DP_RANK_HYBRID] = SEARCH_HYBRID};
@@ -233,9 +233,9 @@ static enum dp_status run_search(struct dp_results *results, struct dp_namespace
     enum dp_status status = prepare_query(call, ns, asked, request);
     if (status)
         return status;
-    const struct search_options how = {.rank = ranks[asked->rank],
-                                       .fusion = asked->fusion == DP_FUSION_CONVEX ? FUSION_CONVEX : FUSION_RRF,
-                                       .words_share = asked->words_share};
+    struct search_options how = {.rank = ranks[asked->rank],
+                                 .fusion = asked->fusion == DP_FUSION_CONVEX ? FUSION_CONVEX : FUSION_RRF,
+                                 .words_share = asked->words_share};
     status = service_search(call, ns->service, request, &how, &response);
     if (status)
         return status;

@@ -30,7 +30,7 @@ struct search_run {
     struct buffer output;
 };
 
-static enum dp_status write_rows_json(struct search_run *run, struct call *call,
+static enum dp_status write_rows_json(struct search_run *run, struct call *call, enum search_rank rank,
                                       const struct query_response *response)
 {
     const struct hit_format format = {.dim = 0};
@@ -43,6 +43,7 @@ static enum dp_status write_rows_json(struct search_run *run, struct call *call,
         if (hit_write_json(&w, call, &response->answer.hits[i], &format) != DP_OK)
             return call->error.status;
     json_end_array(&w);
+    json_field_str(&w, "rank", search_rank_name(rank));
     json_field_object(&w, "performance");
     json_field_u64(&w, "rounds", call->cost.rounds);
     json_field_u64(&w, "requests", call->cost.requests);
@@ -81,10 +82,10 @@ static void append_shown(struct buffer *out, struct span text)
         buffer_append_str(out, "…");
 }
 
-static void write_rows_text(struct search_run *run, struct call *call, struct span words,
+static void write_rows_text(struct search_run *run, struct call *call, enum search_rank rank, struct span words,
                             const struct query_response *response)
 {
-    const bool scored = run->how.rank != SEARCH_MEANING;
+    const bool scored = rank != SEARCH_MEANING;
     const bool cosine = !scored && response->answer.metric == INDEX_COSINE;
     struct buffer *out = &run->output;
 
@@ -104,7 +105,7 @@ static void write_rows_text(struct search_run *run, struct call *call, struct sp
             else
                 json_skip(&r);
         }
-        buffer_printf(out, "%3zu. %.*f  ", i + 1, run->how.rank == SEARCH_HYBRID ? 5 : 3,
+        buffer_printf(out, "%3zu. %.*f  ", i + 1, rank == SEARCH_HYBRID ? 5 : 3,
                       cosine ? 1 - (double)hit->dist : (double)hit->dist);
         if (hit->id.is_string)
             append_shown(out, hit->id.text);
@@ -121,6 +122,7 @@ static void write_rows_text(struct search_run *run, struct call *call, struct sp
 static enum dp_status search_words(struct search_run *run, struct span words, struct dp_error *error)
 {
     struct query_request request = *run->query;
+    struct search_options how = run->how;
     struct query_response response;
     struct arena arena;
     struct call call;
@@ -130,12 +132,12 @@ static enum dp_status search_words(struct search_run *run, struct span words, st
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
-    status = service_search(&call, run->service, &request, &run->how, &response);
+    status = service_search(&call, run->service, &request, &how, &response);
     if (status == DP_OK) {
         if (run->json)
-            status = write_rows_json(run, &call, &response);
+            status = write_rows_json(run, &call, how.rank, &response);
         else
-            write_rows_text(run, &call, words, &response);
+            write_rows_text(run, &call, how.rank, words, &response);
         if (status == DP_OK)
             status = buffer_check(&run->output, "the answer", &call.error);
     }
@@ -179,7 +181,7 @@ static int run_search(const struct cli_args *args)
                                   .rows.nprobe = (uint32_t)given->nprobe};
     struct search_run run = {.query = &query, .json = given->json};
     struct dp_error error = {0};
-    if (!search_rank_parse(given->rank, &run.how.rank))
+    if (given->rank && !search_rank_parse(given->rank, &run.how.rank))
         return cli_usage(args, "--rank is '%s', not meaning, words or hybrid", given->rank);
     if (!search_fusion_parse(given->fusion, &run.how.fusion))
         return cli_usage(args, "--fusion is '%s', not rrf or convex", given->fusion);
@@ -208,29 +210,30 @@ static const struct cli_option options[] = {
     {"nprobe", CLI_NUMBER, offsetof(struct search_given, nprobe), "N", .max = UINT32_MAX,
      .help = "how many lists to scan (default: by the size of the namespace)"},
     {"rank", CLI_TEXT, offsetof(struct search_given, rank), "HOW",
-     .help = "meaning (default), words (BM25) or hybrid (both)"},
+     .help = "meaning, words (BM25) or hybrid (both; the default if the namespace has both)"},
     {"fusion", CLI_TEXT, offsetof(struct search_given, fusion), "HOW",
      .help = "how hybrid fuses: rrf (default; by ranks) or convex (by scores)"},
     {"words-share", CLI_NUMBER, offsetof(struct search_given, words_percent), "PERCENT", .min = 1, .max = 99,
      .help = "share of the words in a hybrid score (default: rrf 50, convex 30)"},
     {"json", CLI_FLAG, offsetof(struct search_given, json), .help = "one JSON line per query"},
 };
-static const struct search_given defaults = {.rank = "meaning", .fusion = "rrf", .k = 10};
+static const struct search_given defaults = {.fusion = "rrf", .k = 10};
 
 const struct cli_command cli_search_command = {
     .name = "search",
     .usage = "NAMESPACE \"words\" --root DIR|URL [OPTIONS]",
     .summary = "find the rows of a namespace by meaning, by words or by both",
     .details =
-        "Prints the similarity (cosine; 1 means equal), the id and the text of each row. A namespace with\n"
-        "another metric shows the distance instead. --json prints for each query\n"
-        "{\"rows\": [{\"id\": …, \"$dist\": …, …attributes}],\n"
+        "Ranks by both meaning and words if the namespace has vectors and text indexes of the attribute\n"
+        "text, as `dipper index` makes them; a namespace from before gets them by `dipper ns compact`.\n"
+        "Else it ranks by meaning. --rank words and --rank hybrid work without text indexes, too: then they\n"
+        "look at every row, of at most 1,000,000. Words need \"full_text_search\" of the attribute text.\n"
+        "\n"
+        "Prints the score, the id and the text of each row. By meaning, the score is the similarity\n"
+        "(cosine; 1 means equal), or for another metric the distance. --json prints for each query\n"
+        "{\"rows\": [{\"id\": …, \"$dist\": …, …attributes}], \"rank\": \"hybrid\",\n"
         " \"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}\n"
-        "on one line; $dist is the distance, 1 - similarity.\n"
-        "--rank words and --rank hybrid print scores, also as $dist: larger is better. They need\n"
-        "\"full_text_search\" of the attribute text, which `dipper index` declares for a new namespace and\n"
-        "`dipper ns compact` for an older one. Words are found by the text indexes of the segments. If a\n"
-        "segment lacks one, every row is looked at, of at most 1,000,000.\n",
+        "on one line. $dist is the score, larger is better; by meaning it is the distance, 1 - similarity.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -178,6 +178,9 @@ enum dp_status index_external_of(struct call *call, struct index_reader *reader,
 enum dp_status index_schema_json(struct call *call, struct index_reader *reader, struct span *out);
 /* Gives a copy of the schema, in the call's arena. */
 enum dp_status index_schema(struct call *call, struct index_reader *reader, struct schema *out);
+/* Sets *out to whether rankings by the words of the attribute read no row but those of the answer, in the state that is open: the
+ * attribute has full-text search, and each segment has a text index of it by its present settings. */
+enum dp_status index_has_words(struct call *call, struct index_reader *reader, struct span attribute, bool *out);
 /* Brings the open namespace up to date, as a strong query does. DP_NOT_FOUND: it is gone. */
 enum dp_status index_refresh(struct call *call, struct index_reader *reader);
 

@@ -270,6 +270,28 @@ enum dp_status service_query(struct call *call, struct service *s, const struct 
     return service_queries(call, s, request, 1, response);
 }
 
+enum dp_status service_lanes_of(struct call *call, struct service *s, struct span namespace, bool *meaning,
+                                bool *words)
+{
+    struct reader_slot *slot;
+    struct index_vectors vectors;
+    struct index_external external;
+    enum dp_status status = service_need_store(call, s);
+    if (status == DP_OK)
+        status = borrow_namespace(call, s, GATE_READ, namespace, &slot);
+    if (status != DP_OK)
+        return status;
+    status = index_has_words(call, slot->reader, span_str("text"), words);
+    if (status == DP_OK)
+        status = index_vectors_of(call, slot->reader, &vectors);
+    if (status == DP_OK)
+        status = index_external_of(call, slot->reader, &external);
+    if (status == DP_OK)
+        *meaning = vectors.dim > 0 || external.dim > 0;
+    readers_give_back(&s->readers, slot, false);
+    return status;
+}
+
 enum dp_status service_namespaces(struct call *call, struct service *s, struct span prefix, struct span after,
                                   size_t max, struct index_names *out)
 {
@@ -295,6 +317,8 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, enum
         status = index_stats(call, slot->reader, &out->stats);
     if (status == DP_OK)
         status = index_schema_json(call, slot->reader, &out->schema);
+    if (status == DP_OK)
+        status = index_has_words(call, slot->reader, span_str("text"), &out->words);
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;
 }

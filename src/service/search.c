@@ -22,15 +22,26 @@ static bool find_name(const char *const *names, size_t count, const char *name, 
     return false;
 }
 
+static const char *const rank_names[] = {
+    [SEARCH_MEANING] = "meaning", [SEARCH_WORDS] = "words", [SEARCH_HYBRID] = "hybrid"};
+
 bool search_rank_parse(const char *name, enum search_rank *out)
 {
-    static const char *const names[] = {
-        [SEARCH_MEANING] = "meaning", [SEARCH_WORDS] = "words", [SEARCH_HYBRID] = "hybrid"};
     size_t found;
-    if (!find_name(names, sizeof names / sizeof *names, name, &found))
+    if (!find_name(rank_names, sizeof rank_names / sizeof *rank_names, name, &found))
         return false;
     *out = (enum search_rank)found;
     return true;
+}
+
+const char *search_rank_name(enum search_rank rank)
+{
+    return rank_names[rank];
+}
+
+enum search_rank search_default(bool meaning, bool words)
+{
+    return words ? (meaning ? SEARCH_HYBRID : SEARCH_WORDS) : SEARCH_MEANING;
 }
 
 bool search_fusion_parse(const char *name, enum search_fusion *out)
@@ -125,16 +136,14 @@ static enum dp_status fuse(struct call *call, const struct query_response *answe
     return DP_OK;
 }
 
-enum dp_status service_search(struct call *call, struct service *s, const struct query_request *request,
-                              const struct search_options *options, struct query_response *response)
+/* Searches by a ranking that is no default. */
+static enum dp_status search_by(struct call *call, struct service *s, const struct query_request *request,
+                                const struct search_options *options, struct query_response *response)
 {
     struct query_request lanes[2] = {*request, *request};
     struct query_response answers[2];
     uint32_t limit = request->rows.top_k;
-    if (!(options->words_share >= 0 && options->words_share < 1))
-        return call_fail(call, DP_INVALID, "the words' share of the score is %g: it must be between 0 and 1",
-                         options->words_share);
-    if (options->rank == SEARCH_DEFAULT || options->rank == SEARCH_MEANING)
+    if (options->rank == SEARCH_MEANING)
         return service_query(call, s, request, response);
     enum dp_status status = rank_by_words(call, &lanes[1]);
     if (status)
@@ -150,4 +159,38 @@ enum dp_status service_search(struct call *call, struct service *s, const struct
         return status;
     *response = answers[0];
     return fuse(call, answers, options, limit, response);
+}
+
+/* Searches by the ranking that the open state of the namespace suggests, and once more if the search has found a newer state
+ * that suggests another. */
+static enum dp_status search_by_default(struct call *call, struct service *s, const struct query_request *request,
+                                        struct search_options *options, struct query_response *response)
+{
+    enum dp_status status = DP_OK;
+    for (int tries = 0; tries < 2; tries++) {
+        bool meaning, words;
+        struct dp_error error = call->error;
+        enum dp_status known = service_lanes_of(call, s, request->namespace, &meaning, &words);
+        if (known != DP_OK)
+            return known;
+        const enum search_rank rank = search_default(meaning, words);
+        if (tries > 0 && rank == options->rank) {
+            call->error = error;
+            break;
+        }
+        dp_error_clear(&call->error);
+        options->rank = rank;
+        status = search_by(call, s, request, options, response);
+    }
+    return status;
+}
+
+enum dp_status service_search(struct call *call, struct service *s, const struct query_request *request,
+                              struct search_options *options, struct query_response *response)
+{
+    if (!(options->words_share >= 0 && options->words_share < 1))
+        return call_fail(call, DP_INVALID, "the words' share of the score is %g: it must be between 0 and 1",
+                         options->words_share);
+    return options->rank == SEARCH_DEFAULT ? search_by_default(call, s, request, options, response)
+                                           : search_by(call, s, request, options, response);
 }

@@ -5,7 +5,8 @@
 #include "service/service.h"
 
 /* SEARCH_MEANING: the distance to the text's vector. SEARCH_WORDS: BM25 of the attribute "text", whose schema must have
- * "full_text_search". SEARCH_HYBRID: both rankings, fused (service/fuse.h). SEARCH_DEFAULT: by meaning. */
+ * "full_text_search". SEARCH_HYBRID: both rankings, fused (service/fuse.h). SEARCH_DEFAULT: by both if the
+ * namespace has vectors and text indexes of "text"; else by the one that it has, or by meaning. */
 enum search_rank { SEARCH_DEFAULT, SEARCH_MEANING, SEARCH_WORDS, SEARCH_HYBRID };
 
 /* How SEARCH_HYBRID makes one ranking of two. FUSION_RRF: by the ranks. FUSION_CONVEX: by the scores, each from 0 to 1: the cosine
@@ -29,10 +30,15 @@ bool search_rank_parse(const char *name, enum search_rank *out);
 /* Parses "rrf" or "convex". */
 bool search_fusion_parse(const char *name, enum search_fusion *out);
 
+/* The name of a ranking, as search_rank_parse() takes it. */
+const char *search_rank_name(enum search_rank rank);
+/* The ranking that SEARCH_DEFAULT stands for in a namespace that has these (service_lanes_of()). */
+enum search_rank search_default(bool meaning, bool words);
+
 /* Searches for request->text; by meaning, for the vector of its rows if it has one. The request's rank and score are set here.
- * By words and by both, a hit's dist is its score, and the first hit has the largest. Fails as service_query() does, and with
- * DP_INVALID for a share out of its range. */
+ * SEARCH_DEFAULT in the options becomes the ranking that it stands for. By words and by both, a hit's dist is its score, and the
+ * first hit has the largest. Fails as service_query() does, and with DP_INVALID for a share out of its range. */
 enum dp_status service_search(struct call *call, struct service *service, const struct query_request *request,
-                              const struct search_options *options, struct query_response *response);
+                              struct search_options *options, struct query_response *response);
 
 #endif

@@ -200,6 +200,11 @@ struct query_response {
 enum dp_status service_query(struct call *call, struct service *service, const struct query_request *request,
                              struct query_response *response);
 
+/* Whether the namespace, in the state that is open, has vectors, and whether text indexes answer rankings by the words of its
+ * attribute "text". Opens the namespace if it is not open. */
+enum dp_status service_lanes_of(struct call *call, struct service *service, struct span namespace, bool *meaning,
+                                bool *words);
+
 /* Answers several queries of one namespace, side by side (os/lanes.h): their reads take the same rounds. Each sees the newest
  * state of the namespace. If another call writes meanwhile, one query may see the write and another not. */
 enum dp_status service_queries(struct call *call, struct service *service, const struct query_request *requests,
@@ -213,6 +218,7 @@ enum dp_status service_namespaces(struct call *call, struct service *service, st
 struct namespace_info {
     struct index_stats stats;
     struct span schema; /* a JSON object in turbopuffer's shape */
+    bool words;         /* text indexes answer rankings by the words of its attribute "text" */
 };
 /* Describes the newest state of a namespace. `use`: the right that the client needs: GATE_WRITE if the description
  * answers the client's own change. */

@@ -66,12 +66,13 @@ def test_the_demo_of_packages_answers_judged_questions_beside_apt_cache(demo, tm
     assert done.returncode == 0, done.stderr
     assert re.search(r"^Indexing 6 rows \(packages\)", done.stdout, re.M)
     assert re.search(r"tokens a row", done.stdout)  # the mean in the summary of `dipper index`
-    ours, theirs = map(int, re.search(r"hit@10: Dipper (\d+)/20, plain apt-cache search (\d+)/20", done.stdout).groups())
+    ours, theirs = map(int, re.search(r"hit@10: Dipper (\d+)/20 \(by meaning alone \d+, by words alone \d+\), "
+                                     r"plain apt-cache search (\d+)/20", done.stdout).groups())
     assert ours >= 3  # there are only six rows, so each answer has all of them
-    table = re.findall(r"^  (\S.*?) +(hit|-) +(hit|-) +(\d+) +(\d+) +(\d+) +(\d+\.\d)$", done.stdout, re.M)
+    table = re.findall(r"^  (\S.*?) +(hit|-) +(?:hit|-) +(?:hit|-) +(hit|-) +(\d+) +(\d+) +(\d+) +(\d+\.\d)$", done.stdout, re.M)
     assert len(table) == 20 and sum(row[1] == "hit" for row in table) == ours and sum(row[2] == "hit" for row in table) == theirs
     assert all(1 <= int(row[3]) <= 4 for row in table)
-    assert re.search(r"“find out what fills the disk” \(similarity\)\n +✓ 0\.\d{3}  ncdu +ncurses disk usage viewer", done.stdout), done.stdout
+    assert re.search(r"“find out what fills the disk” \(score\)\n +✓ 0\.\d{5}  ncdu +ncurses disk usage viewer", done.stdout), done.stdout
     again = demo("--once", "--limit", "2")  # the demo replaces the earlier rows
     assert "the namespace now has 2 rows" in again.stdout
 
@@ -92,7 +93,7 @@ def test_the_demo_of_cranfield(demo):
     done = demo("--once", "--corpus", "cranfield", "--limit", "60")
     assert done.returncode == 0, done.stderr
     assert "Indexing 60 rows (cranfield)" in done.stdout
-    hits = int(re.search(r"hit@10: Dipper (\d+)/20$", done.stdout, re.M).group(1))
+    hits = int(re.search(r"hit@10: Dipper (\d+)/20 \(by meaning alone \d+, by words alone \d+\)$", done.stdout, re.M).group(1))
     assert hits >= 5
 
 

@@ -131,7 +131,7 @@ def test_onnx_namespaces_are_not_mixed_with_native_ones(onnx, run, tiny, rows, t
     file = rows({"id": 1, "text": "cat"}, {"id": 2, "text": "river boat"}, {"id": 3, "text": "salt and pepper"})
     root = tmp_path / "bucket"
     onnx("index", "words", file, "--model", tiny, "--root", root)
-    (answer,) = json_lines(onnx("search", "words", "river boat", "--model", tiny, "--root", root, "--json").stdout)
+    (answer,) = json_lines(onnx("search", "words", "river boat", "--model", tiny, "--root", root, "--rank", "meaning", "--json").stdout)
     assert answer["rows"][0]["id"] == 2 and answer["rows"][0]["$dist"] < 1e-5
     for program, more in ((run, []), (onnx, ["--onnx-file", "int8"])):
         more = [*more, "--model", tiny, "--root", root]

@@ -41,7 +41,7 @@ def page(url, namespace, words):
 def test_page_shows_results_and_their_cost(url):
     shown = page(url, "packages", "what fills my disk")
     assert re.findall(r"<h2>(.*?)</h2>", shown)[0] == "ncdu"
-    assert "find out what fills the disk" in shown
+    assert "find out what <mark>fills</mark> the <mark>disk</mark>" in shown
     assert re.search(r'<p id="figures"><b>[\d.,]+ ms</b> · \d+ rounds? · \d+ requests? · [\d.]+ [KM]?B read', shown)
     assert "<title>what fills my disk – Dipper</title>" in shown
     assert "7 rows, 384 dimensions, all-MiniLM-L6-v2" in shown
@@ -188,7 +188,7 @@ def test_page_asks_on_enter_alone_where_queries_are_counted(dipper, tmp_path, br
 
 
 def test_page_says_when_nothing_is_close_and_offers_more_like_a_row(url, browser):
-    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=zzzqqq+xkcd+frobnicate")
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=zzzqqq+xkcd+frobnicate&rank=meaning")
     browser.wait("document.querySelector('#results h2')?.textContent")
     assert browser.value("message.textContent") == "Nothing close. These rows are the nearest."
     assert re.fullmatch(r"\d results", browser.value("heard.textContent"))
@@ -203,7 +203,7 @@ def test_page_says_when_nothing_is_close_and_offers_more_like_a_row(url, browser
 
 
 def test_page_ranks_by_words_and_by_both(url, browser):
-    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=what+fills+my+disk")
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=what+fills+my+disk&rank=meaning")
     browser.wait("document.querySelector('#results h2')?.textContent")
     assert browser.value("document.querySelectorAll('#results mark').length") == 0
     browser.value("document.querySelector('[value=words]').click()")
@@ -213,6 +213,9 @@ def test_page_ranks_by_words_and_by_both(url, browser):
     assert browser.wait("results.childElementCount > 1 && document.querySelector('#results h2').textContent") == "ncdu"
     assert "rank=hybrid" in browser.value("location.search")
     assert browser.value("document.querySelector('#results .score').textContent") == "score 0.03279"  # first by both
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=disk")
+    browser.wait("document.querySelector('#results h2')?.textContent")
+    assert browser.value("document.querySelector('[value=hybrid]').checked") is True  # the default of this namespace
     browser.call("Page.navigate", url=f"{url}/?ns=packages&q=disk&rank=words")
     assert browser.wait("document.querySelector('#results mark')?.textContent") == "disk"
     assert browser.value("document.querySelector('[value=words]').checked") is True
@@ -264,7 +267,7 @@ def test_page_shows_ids_above_2_to_53_exactly(dipper, tmp_path, browser):
     subprocess.run([dipper, "index", "large", tmp_path / "rows.jsonl", "--root", root], check=True, capture_output=True,
                    env=clean_environment())
     with serving(dipper, root) as address:
-        browser.call("Page.navigate", url=f"{address}/?ns=large&q=number")
+        browser.call("Page.navigate", url=f"{address}/?ns=large&q=number&rank=meaning")
         assert browser.wait("document.querySelector('#results h2')?.textContent") == "9007199254740993"
         score = browser.value("document.querySelector('#results .score').textContent")
         assert re.fullmatch(r"similarity 0\.\d{3}", score)

@@ -82,6 +82,7 @@ def test_the_page_knows_what_a_namespace_can_do(value):
     assert value(f"ranksOf({facts})") == ["meaning", "words", "hybrid"]
     assert value("[ranksOf(null), ranksOf({dimensions: 3, schema: {}}), "
                  "ranksOf({dimensions: 0, schema: {text: {full_text_search: {}}}})]") == [["meaning"], ["meaning"], ["words"]]
+    assert value(f"ranksOf({{...{facts}, rank: 'hybrid'}})") == ["hybrid", "meaning", "words"]
     assert value(f"facetsOf({facts})") == ["section", "tags"] and value("facetsOf(null)") == []
 
 

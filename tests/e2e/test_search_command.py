@@ -23,10 +23,10 @@ def bucket(run, rows, tmp_path):
 
 
 def test_search_json_has_rows_and_costs(run, bucket):
-    done = run("search", "n", "kitten", "--root", bucket, "--json")
+    done = run("search", "n", "kitten", "--root", bucket, "--rank", "meaning", "--json")
     assert done.stdout.count("\n") == 1 and done.stderr == ""
     answer = json.loads(done.stdout)
-    assert list(answer) == ["rows", "performance"]
+    assert list(answer) == ["rows", "rank", "performance"] and answer["rank"] == "meaning"
     first = answer["rows"][0]
     assert list(first)[:2] == ["id", "$dist"]
     assert first == {"id": 1, "$dist": first["$dist"], "text": ROWS[0]["text"], "legs": 4}
@@ -38,20 +38,20 @@ def test_search_json_has_rows_and_costs(run, bucket):
 
 
 def test_search_distance_is_one_minus_the_cosine(run, bucket):
-    (row,) = json.loads(run("search", "n", ROWS[0]["text"], "--root", bucket, "--json", "-k", "1").stdout)["rows"]
+    (row,) = json.loads(run("search", "n", ROWS[0]["text"], "--root", bucket, "--rank", "meaning", "--json", "-k", "1").stdout)["rows"]
     assert row["id"] == 1 and row["$dist"] < 1e-5
     texts = [ROWS[2]["text"], "kitten"]
     a, b = (json.loads(line)["embedding"] for line in run("embed", input="\n".join(texts)).stdout.splitlines())
-    rows = json.loads(run("search", "n", texts[1], "--root", bucket, "--json").stdout)["rows"]
+    rows = json.loads(run("search", "n", texts[1], "--root", bucket, "--rank", "meaning", "--json").stdout)["rows"]
     dist = next(row["$dist"] for row in rows if row["id"] == "boat")
     assert abs(dist - (1 - sum(x * y for x, y in zip(a, b)))) < 1e-5
 
 
 def test_search_for_people(run, bucket):
-    lines = run("search", "n", "kitten", "--root", bucket).stdout.splitlines()
+    lines = run("search", "n", "kitten", "--root", bucket, "--rank", "meaning").stdout.splitlines()
     assert lines[0] == '"kitten" (similarity, id, text)'
     (shown,) = re.fullmatch(r"  1\. (0\.\d{3})  1  a cat sleeps on the sofa", lines[1]).groups()
-    (row, *_) = json.loads(run("search", "n", "kitten", "--root", bucket, "--json").stdout)["rows"]
+    (row, *_) = json.loads(run("search", "n", "kitten", "--root", bucket, "--rank", "meaning", "--json").stdout)["rows"]
     assert abs(1 - row["$dist"] - float(shown)) < 0.0006
     assert re.fullmatch(r" +\d rounds, \d+ requests, \d+\.\d KB, \d+\.\d\d ms", lines[-1])
     assert len(lines) == 5
@@ -89,7 +89,7 @@ def test_search_queries_of_a_file_are_answered_in_order(run, bucket, tmp_path):
     piped = run("search", "n", "--queries", "-", "--root", bucket, "--json", input="\n".join(QUESTIONS) + "\n")
     assert [a["rows"] for a in json_lines(piped.stdout)] == [a["rows"] for a in answers]
     people = run("search", "n", "--queries", "-", "--root", bucket, input="\n".join(QUESTIONS) + "\n").stdout
-    assert [line for line in people.splitlines() if line.startswith('"')] == [f'"{q}" (similarity, id, text)' for q in QUESTIONS]
+    assert [line for line in people.splitlines() if line.startswith('"')] == [f'"{q}" (score, id, text)' for q in QUESTIONS]
 
 
 def test_search_answers_each_query_of_a_pipe_at_once(start, bucket):
@@ -138,7 +138,7 @@ def test_search_ranks_by_words_by_meaning_or_by_both(run, rows, tmp_path):
         return [(row["id"], row["$dist"]) for row in json.loads(answer)["rows"]]
 
     words, meaning, both = found("--rank", "words"), found("--rank", "meaning"), found("--rank", "hybrid")
-    assert found() == meaning and len(meaning) == 5  # without --rank, and without a word in common
+    assert found() == both and len(meaning) == 5  # without --rank; and without a word in common
     assert [row for row, _ in words] == [4, 1] and words[0][1] > words[1][1] > 0
     places = [[row for row, _ in lane] for lane in (meaning, words)]
     fused = {i: sum(1 / (61 + lane.index(i)) for lane in places if i in lane) for i in places[0]}
@@ -261,7 +261,7 @@ def test_the_documentations_answer_is_true(run, source, tmp_path):
     tour = re.search(r"<<'ROWS'\n(.*?)^ROWS$", (source / "README.md").read_text(encoding="utf-8"), re.S | re.M).group(1)
     (tmp_path / "notes.jsonl").write_text(tour, encoding="utf-8")
     run("index", "notes", tmp_path / "notes.jsonl", "--root", tmp_path / "bucket")
-    (answer,) = json_lines(run("search", "notes", "public transport", "--root", tmp_path / "bucket", "--json").stdout)
+    (answer,) = json_lines(run("search", "notes", "public transport", "--root", tmp_path / "bucket", "--rank", "meaning", "--json").stdout)
     page = (source / "docs" / "http-api.md").read_text(encoding="utf-8")
     shown = json.loads(re.search(r'^\{"rows": \[(\{"id": 3.*?\})\],$', page, re.M).group(1))
     assert shown["id"] == answer["rows"][0]["id"] and shown["text"] == answer["rows"][0]["text"]

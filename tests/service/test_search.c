@@ -14,7 +14,7 @@ static struct query_request question(const char *text)
 static enum dp_status search(struct call *call, struct service *s, const struct query_request *request,
                              enum search_rank rank, struct query_response *response)
 {
-    const struct search_options how = {.rank = rank};
+    struct search_options how = {.rank = rank};
     return service_search(call, s, request, &how, response);
 }
 
@@ -62,7 +62,7 @@ static void test_service_fuses_by_scores(void **state)
     fixture_index(s, "things", FIXTURE_ROWS);
     struct call *call = fixture_call();
     request.rows.top_k = 3;
-    assert_int_equal(search(call, s, &request, SEARCH_DEFAULT, &meaning), DP_OK);
+    assert_int_equal(search(call, s, &request, SEARCH_MEANING, &meaning), DP_OK);
     assert_int_equal(service_search(call, s, &request, &how, &found), DP_OK);
     assert_int_equal(found.answer.count, 3);
     for (size_t i = 0; i < 3; i++) {
@@ -119,9 +119,50 @@ static void test_service_searches_by_both_in_the_rounds_of_one(void **state)
     search_cold(root, &request, SEARCH_MEANING, &meaning);
     search_cold(root, &request, SEARCH_WORDS, &words);
     search_cold(root, &request, SEARCH_HYBRID, &both);
-    assert_int_equal(meaning, 4);
-    assert_int_equal(both, words > meaning ? words : meaning);
+    assert_int_equal(meaning, 4); /* the manifest; the hot parts; lists, or pieces of the text index; documents */
+    assert_int_equal(words, 4);
+    assert_int_equal(both, 4);
+    s = fixture_service(root, true);
+    for (enum search_rank rank = SEARCH_DEFAULT; rank <= SEARCH_HYBRID; rank++) {
+        struct query_response found;
+        struct call *call = fixture_call();
+        assert_int_equal(search(call, s, &request, SEARCH_HYBRID, &found), DP_OK);
+        call = fixture_call();
+        assert_int_equal(search(call, s, &request, rank, &found), DP_OK);
+        assert_int_equal(call->cost.rounds, 2); /* the first also asks for the newest state */
+    }
     fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_searches_by_what_the_namespace_has(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct search_options how = {.rank = SEARCH_DEFAULT};
+    struct query_request request = question("pepper");
+    struct query_response found;
+    bool meaning, words;
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    assert_int_equal(service_lanes_of(call, s, span_str("things"), &meaning, &words), DP_OK);
+    assert_true(meaning && words);
+    assert_int_equal(service_search(call, s, &request, &how, &found), DP_OK);
+    assert_int_equal(how.rank, SEARCH_HYBRID);
+    assert_int_equal(found.answer.hits[0].id.number, 3);
+    request.namespace = span_str("vectors"); /* no text in it */
+    fixture_index(s, "vectors", "{\"id\":1,\"vector\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}\n");
+    how.rank = SEARCH_DEFAULT;
+    request.rows.dim = TINY_DIM;
+    request.rows.vector = (const float[TINY_DIM]){1};
+    call = fixture_call();
+    assert_int_equal(service_search(call, s, &request, &how, &found), DP_OK);
+    assert_int_equal(how.rank, SEARCH_MEANING);
+    request.namespace = span_str("nowhere");
+    how.rank = SEARCH_DEFAULT;
+    assert_int_equal(service_search(call, s, &request, &how, &found), DP_NOT_FOUND);
+    fixture_call_end();
+    service_free(s);
 }
 
 static void test_service_answers_queries_in_the_rounds_of_one(void **state)
@@ -175,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_service_fuses_by_scores),
         cmocka_unit_test(test_service_weighs_the_words),
         cmocka_unit_test(test_service_searches_by_both_in_the_rounds_of_one),
+        cmocka_unit_test(test_service_searches_by_what_the_namespace_has),
         cmocka_unit_test(test_service_answers_queries_in_the_rounds_of_one),
         cmocka_unit_test(test_service_reports_the_first_query_that_fails),
     };
