@@ -376,11 +376,31 @@ static void test_index_the_choice_counts_required_sections(void **state)
         m.segments[i].dpr_size = m.segments[i].vectors * segment_vector_len(24) + (30 << 20);
     }
     assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
-    m.segments[1].rows = SEGMENT_ROWS_MAX - 200 * 1000;
-    m.segments[1].dpr_size += UINT64_C(300) << 20;
+    m.segments[1].rows = m.segments[1].vectors = SEGMENT_ROWS_MAX - 200 * 1000;
+    m.segments[1].dpr_size = m.segments[1].vectors * segment_vector_len(24) + (UINT64_C(330) << 20);
     assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
     m.segments[1].dpr_size += UINT64_C(200) << 20;
     assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 2);
+    free(m.segments);
+}
+
+/* Rows that have not one vector are in section WIND, and a loader closes a segment when they would fill the hot part. So a
+ * merge of segments full of them would write as many again, and again. */
+static void test_index_the_choice_leaves_segments_full_of_rows_without_vectors(void **state)
+{
+    (void)state;
+    const uint64_t rows = 480 * 1000;
+    size_t chosen[TIER_WIDTH];
+    struct manifest m = {.segments = segments_of(TIER_WIDTH, rows), .segment_count = TIER_WIDTH};
+    for (size_t i = 0; i < TIER_WIDTH; i++) {
+        m.segments[i].vectors = 0;
+        m.segments[i].hot_len = 1100 * 1000;
+        m.segments[i].dpr_size = rows * 120;
+    }
+    assert_int_equal(merge_choose(&m, MERGE_DUE, chosen), 0);
+    for (size_t i = 0; i < TIER_WIDTH; i++)
+        m.segments[i].deleted_rows = rows - 60 * 1000; /* now several fit into one */
+    assert_true(merge_choose(&m, MERGE_DUE, chosen) > 1);
     free(m.segments);
 }
 
@@ -456,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_nothing_to_merge_costs_one_read, world_in_memory, world_close),
         cmocka_unit_test(test_index_the_choice_follows_the_tiers),
         cmocka_unit_test(test_index_the_choice_counts_required_sections),
+        cmocka_unit_test(test_index_the_choice_leaves_segments_full_of_rows_without_vectors),
         cmocka_unit_test(test_index_the_choice_fits_one_segment_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,9 @@ static const uint64_t hot_bytes_max = 3 * 1024 * 1024, vector_bytes_max = UINT64
 /* For each document or id block, an entry of the hot part; the rest is lists and fixed parts. */
 enum { BLOCK_STORED = 512, HOT_FIXED = 64 * 1024 };
 
+/* What segment_is_full() counts for a row that has not one vector, and at most about for what lies beside the vectors. */
+enum { WINDOW_COUNTED = 5, STORED_COUNTED = 128 };
+
 static uint64_t live_rows(const struct manifest_segment *s)
 {
     return s->rows - s->deleted_rows;
@@ -55,10 +58,24 @@ static uint64_t required_hot(uint64_t hot, uint64_t stored)
     return hot < estimate ? hot : estimate; /* the hot part of the output is smaller than those of the inputs */
 }
 
+/* Returns how many live rows have no vector, or several: at most as many as that. */
+static uint64_t window_rows(const struct manifest_segment *s)
+{
+    const uint64_t live = live_rows(s), apart = s->rows > s->vectors ? s->rows - s->vectors : s->vectors - s->rows;
+    return apart < live ? apart : live;
+}
+
+/* Returns whether a loader would need a second segment for so many rows that have not one vector. It would write about as many
+ * segments as the merge had inputs, and these would be due again. */
+static bool windows_overflow(uint64_t windows, uint64_t stored)
+{
+    return windows && windows * WINDOW_COUNTED + stored / STORED_COUNTED + HOT_FIXED > hot_bytes_max;
+}
+
 /* Keeps the smallest ones of the `count` positions, as many as fit one segment and at most `most`. */
 static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t count, size_t most)
 {
-    uint64_t rows = 0, hot = 0, vectors = 0, documents = 0;
+    uint64_t rows = 0, hot = 0, vectors = 0, documents = 0, windows = 0;
     size_t kept = 0;
     qsort_r(positions, count, sizeof *positions, compare_live, m->segments);
     for (; kept < count && kept < most; kept++) {
@@ -66,10 +83,12 @@ static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t c
         uint64_t vector_bytes = s->vectors * segment_vector_len(m->vectors.dim);
         rows += live_rows(s);
         hot += s->hot_len;
+        windows += window_rows(s);
         vectors += vector_bytes;
         documents += s->dpr_size > vector_bytes ? s->dpr_size - vector_bytes : 0;
-        if (kept && (rows > SEGMENT_ROWS_MAX || required_hot(hot, documents) > hot_bytes_max ||
-                     vectors > vector_bytes_max || documents > document_bytes_max))
+        if (kept &&
+            (rows > SEGMENT_ROWS_MAX || required_hot(hot, documents) > hot_bytes_max ||
+             windows_overflow(windows, documents) || vectors > vector_bytes_max || documents > document_bytes_max))
             break;
     }
     qsort(positions, kept, sizeof *positions, compare_positions);

@@ -11,7 +11,6 @@
 #include "index/load/load.h"
 #include "index/row_vector.h"
 #include "index/schema_options.h"
-#include "index/segment/key_filter.h"
 
 enum { HOT_BYTES = 3 * 1024 * 1024 /* maximum of the estimate in segment_is_full */ };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
@@ -53,8 +52,7 @@ static bool segment_is_full(const struct index_loader *l)
     uint64_t rows = l->waiting.count;
     uint64_t frames = 2 * (l->waiting.documents.len + l->waiting.key_bytes + rows * 4) / (8 * 1024) + 2;
     uint64_t id_blocks = (l->waiting.key_bytes + rows * 5) / (15 * 1024) + 1;
-    uint64_t hot = key_filter_len(rows) + frames * 5 + id_blocks * (l->waiting.key_longest + 17) +
-                   l->waiting.window_rows * 5 + 12 * 4096;
+    uint64_t hot = frames * 5 + id_blocks * (l->waiting.key_longest + 17) + l->waiting.window_rows * 5 + 12 * 4096;
     return rows >= l->segment_rows || hot > HOT_BYTES || l->waiting.vectors.len >= vectors_bytes_max ||
            l->waiting.documents.len >= documents_bytes_max;
 }
