@@ -24,7 +24,7 @@
 
 enum { BRANCH_TRIES = 4, FOLD_TRIES = 4, TAKEN_MAX = 16 << 20 };
 
-/* What a branch takes from its source: copies of parts of the source's manifest, in the branching's arena. */
+/* The things that a branch takes from its source: copies of parts of the source's manifest, in the branching's arena. */
 struct taken_source {
     uint64_t sequence; /* of the source's manifest; 0: nothing is taken yet */
     uint32_t features;
@@ -394,7 +394,7 @@ static enum dp_status pin_owners(struct call *call, struct branching *b)
 
 /* ---- the branch ------------------------------------------------------------------------------------------ */
 
-/* Checks that the tombstone's pins still keep what the branch takes from earlier lives of its own name. */
+/* Checks that the tombstone's pins still keep what the branch takes from earlier lives of the branch's name. */
 static enum dp_status check_own_lives(struct call *call, struct branching *b, const struct manifest *m)
 {
     enum dp_status status = DP_OK;
@@ -469,7 +469,8 @@ static enum dp_status try_branch(struct call *call, struct branching *b, struct 
     return status;
 }
 
-/* Lets the owner's pins of deleted branches go, if it has the maximum. What they kept stays for a collector. */
+/* Lets the owner's pins of deleted branches go, if it has the maximum. The objects that these pins kept stay for a
+ * collector. */
 static enum dp_status free_pins(struct call *call, struct branching *b)
 {
     const struct index_collect_options options = {.clock = b->options->clock};

@@ -1,4 +1,4 @@
-/* index/copy.h: makes a namespace out of another one, with objects of its own. */
+/* index/copy.h: makes a namespace out of another one, with separate objects. */
 #ifndef INDEX_COPY_H
 #define INDEX_COPY_H
 

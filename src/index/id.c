@@ -40,7 +40,7 @@ enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error
         out->len = UUID_KEY_LEN;
         out->bytes[0] = ID_UUID;
         if (!uuid_parse(id.text, out->bytes + 1))
-            return dp_fail(error, DP_INVALID, "the id \"%.*s\" is not a UUID, as the ids of this namespace are",
+            return dp_fail(error, DP_INVALID, "the id \"%.*s\" is not a UUID; all ids of this namespace are UUIDs",
                            id.text.len > INDEX_ID_MAX ? INDEX_ID_MAX : (int)id.text.len,
                            (const char *)id.text.data);
         return DP_OK;

@@ -161,7 +161,7 @@ struct index_stats {
     /* Rows and deletions in the log that no segment holds yet, and the bytes of their log entries. */
     uint64_t unindexed_rows, unindexed_bytes;
     uint64_t last_entry; /* number of the newest log entry; 0: the namespace never had one */
-    bool has_log;        /* it takes writes through its log */
+    bool has_log;        /* the namespace takes writes through its log */
     uint64_t segments;
     uint64_t bytes;
     uint64_t branches; /* branches that list objects of it */

@@ -1,9 +1,9 @@
 /* lives.c: begins and ends the lives of a namespace's name, and changes settings of the present life.
  *
  * A name that had a manifest once keeps one for ever. A deletion makes it a tombstone, and a later creation makes the
- * tombstone the manifest of a new incarnation. Sequence, writers and horizon go on from life to life. So whoever
- * still works for an earlier life finds out from the manifest: a write to its log is not acknowledged, and a load
- * does not commit.
+ * tombstone the manifest of a new incarnation. Sequence, writers and horizon go on from life to life. So a writer
+ * or a load that still works for an earlier life finds out from the manifest: a write to the old log is not
+ * acknowledged, and a load does not commit.
  */
 #include "index/lives.h"
 

@@ -48,7 +48,7 @@ struct rank_text {
 
 /* A token of one BM25. */
 struct rank_term {
-    size_t token;   /* its number in the rank_text */
+    size_t token;   /* the token's number in the rank_text */
     uint32_t times; /* how often the query has it */
 };
 

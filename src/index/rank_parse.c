@@ -278,7 +278,7 @@ static bool is_list(const struct rank_parse *p)
     if (json_peek(&ahead) != JSON_ARRAY || !json_enter_array(&ahead))
         return false;
     if (!json_next_item(&ahead))
-        return true; /* it is empty */
+        return true; /* the array is empty */
     return json_peek(&ahead) == JSON_ARRAY || json_peek(&ahead) == JSON_NUMBER;
 }
 
@@ -436,7 +436,7 @@ static struct rank_node *parse_number(struct rank_parse *p)
     return node;
 }
 
-/* What an array of a score expression is, by its first words. */
+/* The kinds of arrays in a score expression, told by their first words. */
 enum rank_form {
     FORM_FILTER,
     FORM_BM25,

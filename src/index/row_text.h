@@ -8,12 +8,12 @@
 #include "filter/attribute.h"
 #include "text/analyzer.h"
 
-/* Sets *out to how the attribute's texts become tokens. *found: whether the attribute has full-text search. Fails with
- * DP_INVALID or DP_NOMEM. */
+/* Sets *out to the settings by which the attribute's texts become tokens. *found: whether the attribute has full-text
+ * search. Fails with DP_INVALID or DP_NOMEM. */
 enum dp_status row_text_settings(const struct attribute *attribute, struct text_settings *out, bool *found,
                                  struct dp_error *error);
-/* Returns what a text index keeps to know its column again: a hash of the attribute's name and of the settings that decide
- * which tokens a text gives. Attributes of one namespace never share a name, also when one is dropped. */
+/* Returns the mark by which a text index finds its column again: a hash of the attribute's name and of the settings
+ * that decide which tokens a text gives. Attributes of one namespace never share a name, also when one is dropped. */
 uint64_t row_text_column(const struct attribute *attribute, const struct text_settings *settings);
 
 /* Gives the tokens of the attribute, a string or an array of strings, in a document, in order. A missing value and null

@@ -21,7 +21,7 @@ enum dp_status schema_check_name(struct span name, struct dp_error *error)
     return DP_OK;
 }
 
-/* Counts the vector attributes that no declaration has ended. */
+/* Counts the vector attributes that have not been dropped. */
 static size_t count_vectors(const struct schema *schema)
 {
     size_t count = 0;

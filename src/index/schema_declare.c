@@ -37,11 +37,12 @@ static enum dp_status parse_type(struct declaration *d, struct span type)
     if (span_starts_with(type, span_str("{}")))
         return fail_declaration(d, DP_UNSUPPORTED, "sparse vectors are not supported");
     if (span_starts_with(type, span_str("[][")))
-        return fail_declaration(d, DP_UNSUPPORTED, "vectors of several vectors are not supported");
+        return fail_declaration(d, DP_UNSUPPORTED,
+                                "an attribute has one vector: types such as [][N]f32 are not supported");
     return dp_fail(
         d->error, DP_INVALID,
         "attribute \"%.*s\": \"%.*s\" is not a type: string, int, uint, float, bool, uuid, datetime, bytes, "
-        "[] before one of these but bytes, or [N]f32, [N]f16, [N]i8",
+        "an array such as []string (not of bytes), or a vector: [N]f32, [N]f16 or [N]i8",
         SPAN_FMT(d->name), type.len > 40 ? 40 : (int)type.len, (const char *)type.data);
 }
 
@@ -79,7 +80,7 @@ static enum dp_status read_declaration(struct declaration *d, struct json_reader
     if (json_failed(&fields))
         return fail_text(d, &fields);
     if (d->drop)
-        return others ? fail_declaration(d, DP_INVALID, "\"drop\" stands alone") : DP_OK;
+        return others ? fail_declaration(d, DP_INVALID, "\"drop\" allows no other field beside it") : DP_OK;
     if (!type.data)
         return fail_declaration(d, DP_INVALID, "\"type\" is missing");
     return parse_type(d, type);
@@ -165,7 +166,8 @@ static enum dp_status declare_one(struct declaration *d)
     return status;
 }
 
-/* Reads the declarations one by one. A name that occurs twice would hide the first declaration. */
+/* Reads the declarations one by one. Refuses a name that occurs twice: the second declaration would replace the
+ * first. */
 static enum dp_status declare_all(struct declaration *d, struct span json)
 {
     struct json_reader r;

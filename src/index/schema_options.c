@@ -163,7 +163,7 @@ static const char *check_ann_field(struct option_reading *o, struct span key, st
                    ? NULL
                    : "\"cosine_distance\" or \"euclidean_squared\"";
     if (span_equal_str(key, "late_interaction"))
-        return span_equal_str(value, "false") ? NULL : "false: vectors of several vectors are not supported";
+        return span_equal_str(value, "false") ? NULL : "false: an attribute has one vector";
     return "";
 }
 

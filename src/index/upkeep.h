@@ -24,7 +24,7 @@ struct index_backlog {
     uint64_t segments;
     uint64_t abandoned;               /* pending loads that index_fold() would give up */
     bool merge_due, idle_due;         /* index_merge() would merge without `idle`; with `idle` */
-    bool fold_claimed, merge_claimed; /* another node has claimed this work */
+    bool fold_claimed, merge_claimed; /* another node has claimed the fold, or the merge */
 };
 
 /* Tells what waits, as far as the reader knows. ask_store: brings the reader up to the newest state first. `node` (or NULL) is
@@ -84,8 +84,8 @@ enum dp_status index_fold(struct call *call, struct index_reader *reader, const 
 
 /* ---- collecting ------------------------------------------------------------------------------------- */
 
-/* What one process remembers of a namespace between two collections: the objects that a manifest has let go, and when. It
- * has one owner thread. A process that ends forgets it, and the next one waits anew. */
+/* The memory of one process about a namespace between two collections: the objects that a manifest has let go, and
+ * when. One owner thread. The memory ends with the process, and the next process waits anew. */
 struct index_collector;
 
 enum dp_status index_collector_new(struct store *store, struct span name, struct index_collector **out,

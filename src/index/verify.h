@@ -49,10 +49,11 @@ struct index_repair_options {
     struct team *team; /* clusters the vectors; or NULL */
 };
 
-/* Verifies the namespace, and makes it readable again without what is damaged: builds each damaged segment anew from the
- * rows that can be read, and folds the log without its damaged entries. Before that it puts a copy of the manifest beside
- * it. What it cannot repair is a fault of a later index_verify(): a damaged manifest, or other namespaces' pins. Servers may
- * go on meanwhile. Fails as index_verify() does. DP_CONFLICT: others changed the namespace meanwhile: repair again. */
+/* Verifies the namespace, and makes it readable again without what is damaged: builds each damaged segment anew from
+ * the rows that can be read, and folds the log without its damaged entries. Before that it puts a copy of the
+ * manifest beside it. It cannot repair a damaged manifest, or other namespaces' pins: a later index_verify() reports
+ * these faults. Servers may go on meanwhile. Fails as index_verify() does. DP_CONFLICT: others changed the namespace
+ * meanwhile: repair again. */
 enum dp_status index_repair(struct call *call, struct store *store, struct span name,
                             const struct index_repair_options *options, struct index_repair_result *result);
 

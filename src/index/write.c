@@ -18,7 +18,7 @@
 
 enum {
     COMMIT_TRIES = 64,       /* how often other writers may be first */
-    COMMIT_EAGER_TRIES = 3,  /* so many tries follow each other without a wait */
+    COMMIT_EAGER_TRIES = 3,  /* the first tries, between which there is no wait */
     COMMIT_WAIT_STEP_MS = 5, /* the maximum wait grows by this with each try */
     WRITE_LOOKS = 2,         /* how often a write is checked, over newer manifests */
     /* New writes are refused when more than this waits to be folded. */
@@ -73,7 +73,7 @@ static bool is_old(struct index_reader *reader, const struct view *view)
 static enum dp_status refresh_view(struct call *call, struct index_reader *reader, struct view **view)
 {
     struct view *newer = NULL;
-    atomic_store(&reader->outdated, false); /* before the look: what comes meanwhile sets it again */
+    atomic_store(&reader->outdated, false); /* before the look: a change during the look sets it again */
     enum dp_status status = view_refresh(call, reader, *view, &newer);
     if (status) {
         atomic_store(&reader->outdated, true);
@@ -126,10 +126,10 @@ static enum dp_status admit(struct call *call, const struct view *view, const st
     if (manifest->read_only)
         return call_fail(call, DP_DENIED, "namespace \"%.*s\" is read-only", SPAN_FMT(name));
     if (m->write->uncertain && manifest->schema.count != m->write->attributes)
-        return call_fail(
-            call, DP_CONFLICT,
-            "namespace \"%.*s\" got new attributes during the write, which names one that was missing",
-            SPAN_FMT(name));
+        return call_fail(call, DP_CONFLICT,
+                         "namespace \"%.*s\" got new attributes during the write, and the write names one that "
+                         "was missing before",
+                         SPAN_FMT(name));
     if (m->write->unthrottled && is_plain(m->write))
         return DP_OK;
     if (tail->tail_entries >= UNFOLDED_ENTRIES_MAX || tail->tail_rows > UNFOLDED_ROWS_MAX ||
@@ -283,7 +283,7 @@ static enum dp_status try_commit(struct write_commit *c, bool *again)
     status = find_folded(c, &folded);
     c->keys_status = status == DP_STALE ? DP_OK : status;
     c->keys_error = c->call->error;
-    if (status != DP_STALE) { /* a failure concerns members that have a key */
+    if (status != DP_STALE) { /* after a failure, only the members without a key are judged */
         dp_error_clear(&c->call->error);
         status = effects_begin(c->call, c->view, folded, c->first, &e);
     }
@@ -312,7 +312,7 @@ static enum dp_status commit_wait(const struct write_commit *c, int tries)
     return index_wait(c->reader->clock, c->call, (int64_t)(random % (uint64_t)(tries * COMMIT_WAIT_STEP_MS + 1)));
 }
 
-/* Gives members the outcome of the group: those that are judged and have no failure of their own. */
+/* Gives the outcome of the group to each member that was judged, unless this member failed by itself. */
 static size_t end_members(struct write_commit *c, enum dp_status status)
 {
     size_t count = 0;

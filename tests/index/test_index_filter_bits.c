@@ -104,7 +104,7 @@ static const char *one_of(uint64_t *seed, const char *const *names, uint64_t cou
     return names[draw(seed, count)];
 }
 
-/* Writes one comparison with an attribute, most of which some rows match. */
+/* Writes one comparison with an attribute. Most of these comparisons match some rows. */
 static size_t print_comparison(uint64_t *seed, char *to, size_t room)
 {
     static const char *const orders[] = {"Lt", "Lte", "Gt", "Gte", "Eq", "NotEq"};
@@ -254,7 +254,7 @@ static void test_index_filter_bits_are_the_rows_that_match(void **state)
     index_close(reader);
 }
 
-/* What is read does not depend on how much a round may read. */
+/* The result does not depend on the maximum bytes of a round. */
 static void test_index_filter_bits_come_in_rounds(void **state)
 {
     static const uint64_t rounds[] = {1, 70000, 140000};
@@ -417,7 +417,7 @@ static enum dp_status verify_row(void *context, const struct live_row *row)
     return columns_check_row(&v->w->call, &v->check, row->place.row, document);
 }
 
-/* Compares the columns with the documents, of which one is another. */
+/* Compares the columns with the documents. The document of row `odd` is replaced by another one. */
 static enum dp_status verify_with(struct world *w, struct index_reader *reader, uint32_t odd, const char *document)
 {
     struct verifying v = {.w = w, .odd = odd, .document = document};

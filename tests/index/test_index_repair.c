@@ -11,7 +11,7 @@
 
 enum { ROWS = 140, OBJECTS_MAX = 64 };
 
-/* Which rows there are, or are lost. */
+/* A set of rows: the present ones, or the lost ones. */
 struct row_list {
     bool has[ROWS];
     uint64_t count;
@@ -436,7 +436,7 @@ static void test_a_damaged_segment_of_a_waiting_load_is_taken_out(void **state)
             if (strstr(keys[i], "/seg/"))
                 memcpy(listed[loads++], keys[i], sizeof listed[0]);
         }
-        assert_int_equal(loads, 2 + 2 * 3); /* the first two are of the listed segment: ULIDs rise */
+        assert_int_equal(loads, 2 + 2 * 3); /* the first two belong to the listed segment, which is older */
         for (size_t i = 2; i < loads; i++) {
             for (unsigned damage = 0; damage < 19; damage += 3) {
                 world_reset(w);

@@ -45,7 +45,7 @@ struct weather {
     size_t outage; /* puts that are still to be swallowed */
 };
 
-/* Before some operations the next put of a log entry gets a fate. */
+/* Before some operations, decides at random how the next put of a log entry fails. */
 static void change_weather(void *ctx, const struct test_store_op *op)
 {
     struct weather *r = ctx;
@@ -208,7 +208,7 @@ static uint64_t mark_of(struct span document)
     return mark ? strtoull(mark + 7, NULL, 10) : 0;
 }
 
-/* Checks that the record is what its write does to the row before it. */
+/* Checks that the record holds the row as its write changed it. */
 static void check_record(struct nodes *n, struct log_model *m, uint64_t number, const struct wal_record *record)
 {
     uint64_t id = id_of(record->key);
@@ -297,7 +297,7 @@ static size_t check_writes(struct nodes *n, size_t *unknown)
     return deletions;
 }
 
-/* A node that has seen all of it, and one that sees it for the first time, have the rows of the log. */
+/* Checks that a reader that was open all the time and a fresh one have the rows of the log. */
 static void check_rows(struct nodes *n, struct index_reader *reader, const struct log_model *m)
 {
     struct view *old = reader_view(reader), *view;

@@ -32,8 +32,8 @@ struct late_put {
     struct store_version expected;
     struct store_block *body;
     char key[STORE_KEY_MAX];
-    bool is_trap, taken; /* it waits until its number was taken and is free again */
-    int waits;           /* how often it still waits for that */
+    bool is_trap, taken; /* trap: the put waits until its number was taken and is free again */
+    int waits;           /* how many more times it may wait for that */
 };
 
 static struct sim_node *node_of(struct store *store)
@@ -149,13 +149,13 @@ static enum dp_status carry_out(struct sim_store *store, void *op, struct store_
 
 /* ---- faults ------------------------------------------------------------------------------------------ */
 
-/* Whether a fault happens that comes once in `of`. */
+/* Returns whether a fault happens now; it happens once in `of` times on average. */
 static bool goes_wrong(struct sim_store *store, unsigned of)
 {
     return of && !store->calm && sim_chance(store->sim, 1, of);
 }
 
-/* How long a request is on its way. */
+/* Returns how long a request is on its way. Some stall. */
 static int64_t travel_ns(struct sim_store *store)
 {
     if (goes_wrong(store, store->faults.stall)) {
@@ -165,7 +165,7 @@ static int64_t travel_ns(struct sim_store *store)
     return sim_span(store->sim, SIM_NS_PER_MS, 200 * SIM_NS_PER_MS);
 }
 
-/* The same without stalls. */
+/* Like travel_ns(), but never stalls. */
 static int64_t short_travel_ns(struct sim_store *store)
 {
     return sim_span(store->sim, SIM_NS_PER_MS, 200 * SIM_NS_PER_MS);

@@ -4,8 +4,8 @@
 
 #include "index/manifest/manifest.h"
 
-/* Claims one kind of work for a node (NULL: claims nothing), from the manifest's swap on. A claim is a hint: whoever
- * ignores it does work twice and harms nothing. */
+/* Claims one kind of work for a node (NULL: claims nothing), from the manifest's swap on. A claim is a hint: a node
+ * that ignores it repeats work and harms nothing. */
 void claim_work(struct manifest *m, enum claim_kind kind, const struct ulid *node,
                 const struct index_clock *clock);
 

@@ -6,7 +6,7 @@
 #include "index/segment/format.h"
 
 /* These limits bound the total bytes of a merge's inputs, so that one segment can hold the output. segment_is_full() in
- * load/rows.c has limits of its own. Documents compress about eightfold at most. */
+ * load/rows.c has other limits, for loads. Documents compress about eightfold at most. */
 static const uint64_t hot_bytes_max = 3 * 1024 * 1024, vector_bytes_max = UINT64_C(2) << 30,
                       document_bytes_max = UINT64_C(512) << 20;
 

@@ -58,7 +58,7 @@ struct collect_batch {
     struct garbage *names; /* [count] */
     size_t count;
     int64_t date_ms; /* the store's time of the manifest's answer; 0: there is no batch */
-    int64_t now_ns;  /* this host's time before that read was sent */
+    int64_t now_ns;  /* this host's time before the read of the manifest was sent */
 };
 
 struct index_collector {
@@ -82,7 +82,7 @@ struct collection {
     int64_t begun_ns;      /* when the latest read of the manifest began */
     struct garbage *found; /* [found_count]: what may be garbage, in the call's arena */
     size_t found_count;
-    bool held;           /* it leaves folded entries to the next collection */
+    bool held;           /* this collection leaves folded entries to the next one */
     uint64_t gone;       /* wal_gone to reach */
     struct ulid horizon; /* horizon to reach */
     struct ulid *unused; /* [unused_count]: pins to remove from the manifest */

@@ -38,7 +38,7 @@ struct fold {
     const struct index_fold_options *options;
     struct view_position at; /* the newest entry that the fold takes */
     uint64_t floor;          /* wal_floor of the view */
-    struct tail_part part;   /* its records, sorted by id key */
+    struct tail_part part;   /* the tail's records up to `at`, sorted by id key */
     struct span *keys;       /* [part.count]: their id keys */
     struct folded_loads loads;
     struct index_loader *loader;

@@ -24,7 +24,7 @@ enum dp_status fold_keys_take(const struct tail *tail, uint64_t last, struct key
     return DP_OK;
 }
 
-/* Adds the keys of the base to `moved`, and settles all of them. */
+/* Adds the keys of the base to `moved`, and drops keys that are too old or too many (key_set_settle()). */
 static enum dp_status join_keys(struct call *call, const struct index_reader *reader, const struct manifest *m,
                                 struct key_set *moved)
 {

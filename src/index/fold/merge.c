@@ -6,8 +6,8 @@
  *
  * The inputs may change between 1 and 3. If rows of an input were deleted meanwhile, the same rows of the outputs,
  * found by their ids, go into the outputs' .del objects. An input that the manifest no longer lists has no live row
- * of its own: either all its rows are deleted, or another merge has moved them. So all its rows count as deleted.
- * When this leaves less than half of the merged rows, the merge gives up its outputs and starts again.
+ * any more: either all its rows are deleted, or another merge has moved them. So all its rows count as deleted. When
+ * this leaves less than half of the merged rows, the merge gives up its outputs and starts again.
  *
  * The order of segments does not matter to a merge: superseded rows of older segments are in their .del objects.
  */

@@ -33,7 +33,7 @@ struct repair {
     struct index_repair_result *result;
     struct index_loader *loader;
     struct row_change change;
-    const struct log_gap *gap; /* that the present swap skips */
+    const struct log_gap *gap; /* the gap that the present swap skips */
     size_t load, first;        /* the pending load of the present swap; its first segment in v.damaged_pending */
 };
 

@@ -14,8 +14,8 @@ enum { PIECE_BYTES = 16 << 20, RUN_ARENA_MAX = 64 << 20 };
 /* A range of rows of one segment. */
 struct scan_piece {
     size_t segment;
-    size_t block, blocks;    /* its document blocks */
-    uint64_t row, end;       /* its rows */
+    size_t block, blocks;    /* the piece's first document block; number of blocks */
+    uint64_t row, end;       /* the piece has rows [row, end) */
     uint64_t vector;         /* number of its first vector */
     uint64_t offset, len;    /* of its documents in the .dpr */
     uint64_t vector_bytes;   /* of its vectors */

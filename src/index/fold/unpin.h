@@ -5,11 +5,11 @@
 #include "index/clock.h"
 #include "index/manifest/manifest.h"
 
-/* What decides about the pins of a manifest. */
+/* A search for those pins of a manifest that no branch needs any more. */
 struct unpin_search {
     struct store *store;
     struct span name;         /* of the namespace that has the pins */
-    const struct manifest *m; /* its manifest */
+    const struct manifest *m; /* the namespace's manifest, with the pins */
     const struct index_clock *clock;
     int64_t date_ms, lag_ms; /* the store's time; the age at which a pin without a branch is given up */
 };

@@ -18,7 +18,7 @@ struct log_gap {
 /* The log, as far as it is verified. */
 struct log_check {
     uint64_t number;      /* of the latest entry */
-    uint64_t hash;        /* its hash, unless it is in a gap */
+    uint64_t hash;        /* hash of the latest entry, unless this is in a gap */
     struct log_gap *gaps; /* [gap_count], ascending */
     size_t gap_count, gap_room;
 };

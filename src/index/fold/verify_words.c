@@ -101,12 +101,12 @@ void words_check_deinit(struct words_check *check)
 
 /* The terms of TDIC or of POST, one after another. */
 struct term_source {
-    bool frequent; /* it is POST */
+    bool frequent; /* the terms are those of POST; false: of TDIC */
     const struct text_piece *pieces;
     uint32_t count, next;     /* pieces; number of the next one */
     uint32_t in_round, asked; /* number of the round's first piece; pieces of the round */
     uint64_t offset;          /* of the section in the object */
-    struct span object;       /* its key */
+    struct span object;       /* the object's key */
     struct round round;
     struct text_block_reader block; /* of TDIC: the present piece */
 

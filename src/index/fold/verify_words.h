@@ -18,8 +18,8 @@ struct words_check_column {
 struct words_check {
     struct text_index *index; /* NULL: the segment has none */
     struct words_check_column *columns;
-    uint32_t column; /* whose tokens come */
-    uint32_t row;    /* their row */
+    uint32_t column; /* the column of the tokens that come now */
+    uint32_t row;    /* the row of these tokens */
     struct arena scratch;
 };
 

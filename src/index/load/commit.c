@@ -22,7 +22,7 @@ struct commit {
     struct span *keys; /* [loader->key_count], sorted */
     struct row_change change;
     bool by_log;      /* the latest try has made the load pending */
-    struct ulid load; /* its ULID then */
+    struct ulid load; /* if by_log: ULID of the pending load */
 };
 
 static enum dp_status sort_keys(struct call *call, struct commit *c)

@@ -10,7 +10,7 @@ struct segment_place {
     struct store *store;
     struct span name;
     const struct manifest *manifest;
-    const struct manifest_segment *listed; /* one of the manifest's, or one that is to be listed */
+    const struct manifest_segment *listed; /* a segment of the manifest, or one that will be listed */
 };
 
 /* Initialises *rows with the rows whose id keys are among keys[n], which must be sorted. Reads the segment's hot

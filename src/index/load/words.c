@@ -110,7 +110,7 @@ static enum dp_status feed_rows(struct word_feed *f, const struct segment_build 
 static enum dp_status put_terms(void *context, struct span piece, struct dp_error *error)
 {
     const struct word_feed *f = context;
-    (void)error; /* it is that of the call */
+    (void)error; /* segment_write_piece() fills the call's error, which is the same one */
     return segment_write_piece(f->call, f->writer, SECTION_TERMS, piece);
 }
 

@@ -95,8 +95,8 @@ enum namespace_state {
 
 /* Features that a program must know to read or change the namespace; bits of manifest.features. */
 enum manifest_feature {
-    MANIFEST_FEATURE_LOG = 1,     /* it takes writes through its log; loads use the log, too */
-    MANIFEST_FEATURE_EXTERNAL = 2 /* a FAISS file has its vectors */
+    MANIFEST_FEATURE_LOG = 1,     /* the namespace takes writes through its log; loads use the log, too */
+    MANIFEST_FEATURE_EXTERNAL = 2 /* a FAISS file has the namespace's vectors */
 };
 
 /* A manifest in memory. */

@@ -53,7 +53,8 @@
  * }
  *
  * The checksum is XXH3-64 of all bytes before `,\n  "checksum"`, as 16 lower-case hexadecimal digits. The bytes
- * from there to the end have exactly this form. So the checksum or this form verifies each byte of the file.
+ * from there to the end must be exactly as printed above. So a reader verifies every byte of the file: these bytes by
+ * comparing, all others by the checksum.
  */
 #include "index/manifest/format.h"
 

@@ -275,7 +275,7 @@ static enum dp_status take_pages(struct columns_run *r, size_t end_segment, size
         r->page = 0;
     }
     if (r->segment < r->count && r->page)
-        r->segments[r->segment].all[r->page - 1] = NULL; /* its range ends with the round */
+        r->segments[r->segment].all[r->page - 1] = NULL; /* the page's bytes end with the round */
     return status;
 }
 

@@ -1,8 +1,9 @@
-/* filtered.c: compares the bytes of both rules.
+/* filtered.c: compares the bytes that two ways to answer a query with a filter would read.
  *
- * Few matches: it is cheapest to read their vectors. Each is a range of its own, unless they lie close together, so each counts
- * RANGES_SPARSE_GAP bytes more: a store merges ranges over such gaps, because a request is worth about as many bytes. Many
- * matches: their codes lie list by list, and few of them, the candidates, need their vectors.
+ * If few rows match, it is cheapest to read their vectors. Most of these lie apart and need a separate range each. So
+ * each vector counts RANGES_SPARSE_GAP bytes more: a store merges ranges over such gaps, because a request costs
+ * about as much as so many bytes. If many rows match, it is cheaper to read their codes, which lie list by list, and
+ * then the vectors of a few candidates.
  */
 #include "index/query/filtered.h"
 

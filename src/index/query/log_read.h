@@ -1,9 +1,9 @@
 /* index/query/log_read.h: reads log entries by their names, in a round that may also read other things.
  *
- * Nobody lists the log: a reader asks for the next numbers, and the first number without an object is the end. A
- * refusal counts as "no object" only if the store says that it may be one (store_read_missing()), because S3 refuses a
- * missing object to a client without the right to list. Whoever reads the log has read the manifest in the same round
- * or in an earlier one of the same call, so the client's keys and rights were good then. Any other refusal fails.
+ * Nobody lists the log: a reader asks for the next numbers, and the first number without an object is the end. S3
+ * refuses the read of a missing object to a client without the right to list. So a refusal counts as "no object" if the
+ * store says that the object may be missing (store_read_missing()). A call that reads the log has read the manifest in
+ * the same round or in an earlier one, so the client's keys and rights were good then. Any other refusal fails.
  */
 #ifndef INDEX_LOG_READ_H
 #define INDEX_LOG_READ_H
@@ -18,7 +18,7 @@ enum {
     LOG_READ_PROBE = 1,  /* entries that a strong query asks for if segments hold the whole log */
     LOG_READ_SOME = 9,   /* entries that a strong query asks for if the log has some that no segment holds */
     LOG_READ_BUSY = 16,  /* entries that a strong query asks for if the query before found new ones */
-    LOG_READ_FIRST = 64, /* entries that opening asks for, and a query that has found a new entry */
+    LOG_READ_FIRST = 64, /* entries that opening asks for; also a query, once it has found a new entry */
     LOG_READ_MORE = 256  /* entries of each later round */
 };
 
@@ -37,11 +37,11 @@ struct log_run {
     struct wal_entry **entries; /* [count], in the call's arena; log_run_release() releases them */
     size_t count;
     bool ended;      /* the entry after them does not exist */
-    bool hole;       /* it does not exist, but a later one does */
+    bool hole;       /* the entry after them does not exist, but a later entry does */
     int64_t date_ms; /* the store's clock at the latest answer, also at one that says "no entry"; 0: unknown */
 };
 
-/* Asks the round for `count` entries from `first` on; 0: for none, if the namespace has no log. The incarnation must
+/* Asks the round for `count` entries from `first` on. If the namespace has no log, `count` is 0. The incarnation must
  * outlive the round. */
 enum dp_status log_read_ask(struct round *round, struct span name, const struct ulid *incarnation, uint64_t first,
                             size_t count, struct log_read *out);

@@ -1,10 +1,10 @@
-/* nearest.c: a heap finds the distance at place `want`; rows up to this distance stay. */
+/* nearest.c: a heap knows the `want`-th smallest distance so far. A trim removes the rows that are farther away. */
 #include "index/query/nearest.h"
 
 #include "base/alloc.h"
 #include "base/array.h"
 
-enum { SLACK = 4096 }; /* rows beyond twice `want` before a trim */
+enum { SLACK = 4096 }; /* a trim begins at 2 * want + SLACK rows */
 
 enum dp_status nearest_init(struct nearest *n, size_t want, struct dp_error *error)
 {

@@ -14,7 +14,7 @@ struct near_row {
     uint32_t group; /* of a scan with a group_limit: number of its group */
 };
 
-/* The nearest rows so far: all that may be among the best `want`, with all ties. One owner thread. */
+/* The nearest rows so far: every row that may be among the nearest `want`, ties included. One owner thread. */
 struct nearest {
     size_t want;
     struct topk top;
@@ -26,7 +26,7 @@ enum dp_status nearest_init(struct nearest *n, size_t want, struct dp_error *err
 void nearest_deinit(struct nearest *n);
 /* Offers a row. Fails with DP_NOMEM. */
 enum dp_status nearest_offer(struct nearest *n, const struct near_row *row, struct dp_error *error);
-/* Removes the rows that are farther than the row at place `want`. */
+/* Removes the rows that are farther away than the `want`-th nearest one. */
 void nearest_trim(struct nearest *n);
 
 #endif

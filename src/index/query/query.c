@@ -6,7 +6,8 @@
  * over that; it needs no further check. When a listed object is missing, the reader reads the manifest again, up to
  * READER_RELOADS times.
  *
- * A view that may be old refuses no strong query: it is brought up to date first, and the query is checked again.
+ * A strong query that does not suit a view is not refused at once, because the view may be old: the view is brought
+ * up to date first, and the query is checked again.
  */
 #include "index/query/query.h"
 
@@ -91,7 +92,7 @@ enum dp_status query_ask_view(struct query_run *run, struct round *round, struct
     return view_settle_ask(round, run->view, &out->settling);
 }
 
-/* Masks what the id blocks of the round tell. If entries came meanwhile, looks up their ids, too. */
+/* Masks the rows that the id blocks of the round name. If entries came meanwhile, looks up their ids, too. */
 static enum dp_status settle(struct query_run *run, struct view_question *question)
 {
     enum dp_status status = question->settling ? view_settle_take(question->settling) : DP_OK;
@@ -99,7 +100,7 @@ static enum dp_status settle(struct query_run *run, struct view_question *questi
     return status == DP_OK ? view_settle(run->call, run->view) : status;
 }
 
-/* Judges the answer to whether the view is current. */
+/* Reads the answer to the question whether the view is current. */
 static enum dp_status judge_view(struct query_run *run, struct round *round, struct view_question *question)
 {
     bool changed;
@@ -167,7 +168,7 @@ enum dp_status query_over_views(struct call *call, struct index_reader *reader, 
         if (run.confirmed)
             reader_confirm(reader, view, run.seen);
         if (run.outcome == QUERY_LOAD_CAME && status == DP_OK) {
-            reloads--; /* the same view answers now */
+            reloads--; /* the load is in the view now: run again over this view */
             continue;
         }
         if (run.outcome == QUERY_ANSWERED || reloads == READER_RELOADS)

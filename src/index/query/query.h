@@ -17,7 +17,7 @@ struct candidate {
 
 /* Results of a run over one view. */
 enum query_outcome {
-    QUERY_ANSWERED,         /* it answered, or failed, and need not run again */
+    QUERY_ANSWERED,         /* the run answered, or failed: it need not be repeated */
     QUERY_REFUSED,          /* the view's manifest does not take it; the view may be old */
     QUERY_MANIFEST_CHANGED, /* query_run.newer has the new manifest */
     QUERY_LOAD_CAME,        /* the view got a load during the run */

@@ -22,7 +22,7 @@ struct index_reader {
     struct span name;     /* owned */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX (index/round.h) */
     uint64_t whole_bytes; /* codes of at most this many bytes are read whole; 0: as index/query/probe.c says */
-    uint64_t log_end;     /* it reads no log entry after this one: behind it the log is damaged; 0: no end */
+    uint64_t log_end;     /* number of the last log entry to read: the log behind it is damaged; 0: no end */
     const struct index_clock *clock;
     pthread_mutex_t lock; /* guards `current`, and `seen` of each view's snapshot */
     struct view *current;
@@ -49,10 +49,9 @@ int64_t reader_now_ns(const struct index_reader *reader);
 struct view *reader_view(struct index_reader *reader);
 /* Makes `view` the current one unless the present one has a newer manifest; takes over one reference.
  *
- * When the read of one manifest began after the answer that gave the other, the first of these manifests is newer.
- * The sequences do not matter then, since a restored bucket has a smaller sequence. When the two reads overlapped,
- * the larger sequence is newer within one incarnation. Between two incarnations, the read that began later is
- * newer. */
+ * If one read began after the other had ended, the manifest of the later read is newer. The sequences do not matter
+ * then, since a restored bucket has a smaller sequence. If the two reads overlapped, the larger sequence is newer
+ * within one incarnation. Between two incarnations, the manifest of the read that began later is newer. */
 void reader_install(struct index_reader *reader, struct view *view);
 /* Notes that the read `seen` found the manifest of the view unchanged. */
 void reader_confirm(struct index_reader *reader, struct view *view, struct manifest_read seen);
@@ -66,9 +65,10 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
 enum dp_status reader_run(struct call *call, struct index_reader *reader, struct view **view,
                           enum dp_status (*run)(struct call *call, struct view *view, void *context),
                           void *context);
-/* Gives an error DP_STALE its last status: DP_CORRUPT, or DP_UNAVAILABLE if the last reload found another manifest. */
+/* Turns the call's error DP_STALE into the status for the user: DP_UNAVAILABLE if the last reload found another
+ * manifest (`moved`), else DP_CORRUPT. */
 enum dp_status reader_fail_stale(struct call *call, bool moved);
-/* Whether two views have different manifests. */
+/* Returns whether two views have different manifests. */
 bool reader_moved(const struct view *from, const struct view *to);
 /* Gives the newest view that the store has, as a strong query sees it: asks whether `view` is current, brings it
  * up to the newest log entry, or opens and installs the view of a newer manifest. When `view` is the newest, one

@@ -5,7 +5,7 @@
  *      documents, so their distances come with step 1;
  *   3. read documents and vectors of the answer.
  *
- * By a score, step 1 happens twice if the score depends on the words of all rows: the first time counts them.
+ * If the order is a score that depends on the words of all rows, step 1 happens twice: first to count the words.
  *
  * All of it is over the rows of one moment (index/query/live.h).
  */
@@ -40,7 +40,7 @@ enum {
 struct scan_run {
     struct call *call;
     const struct index_scan *scan;
-    struct query_run run; /* for the answer: its query is that of the scan */
+    struct query_run run; /* makes the answer; run.query is the scan's query */
     struct live_rows live;
     struct fetch_place *places; /* [place_count]: rows of segments that match, in order */
     size_t place_count, place_room;
@@ -401,7 +401,7 @@ static enum dp_status scan_by_value(struct scan_run *s, struct index_answer *out
 
 /* ---- by the distance of another vector attribute ---------------------------------------------------------- */
 
-/* Finds the attribute whose values the query's vector is compared with, and checks that it can be. */
+/* Finds the attribute that holds the vectors to compare with the query's vector. Fails if they cannot be compared. */
 static enum dp_status find_near(struct scan_run *s)
 {
     struct call *call = s->call;
@@ -445,7 +445,7 @@ static enum dp_status rank_near(void *context, const struct live_row *row)
                          SPAN_FMT(s->near->name));
     float length = vector_length(s->near_vector, s->near->dim);
     if (s->metric == INDEX_COSINE && !(length > 0 && isfinite(length)))
-        return DP_OK; /* it has no direction */
+        return DP_OK; /* the vector has no direction, so no cosine */
     float dist = exact_distance(s->metric, s->run.vector, s->near_vector, 1, s->near->dim);
     if (!isfinite(dist))
         return DP_OK;
@@ -525,7 +525,7 @@ static enum dp_status run_scan(struct scan_run *s, struct index_answer *out)
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
-/* What index_scan was asked for, and the place of its answer. */
+/* The request to index_scan(), and the place of its answer. */
 struct scan_request {
     const struct index_scan *scan;
     struct index_answer *out;

@@ -442,7 +442,7 @@ static enum dp_status score_view(struct scoring *sc, struct probe_place begin, s
     view_lock(run->view);
     enum dp_status status = score_round(sc, begin, end);
     if (!run->allowed && run->view->locked.attached != sc->attached)
-        run->outcome = QUERY_LOAD_CAME; /* its lists were not chosen */
+        run->outcome = QUERY_LOAD_CAME; /* the lists of the load were not chosen */
     else if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count)
         status = search_tail(run);
     view_unlock(run->view);

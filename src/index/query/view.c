@@ -276,7 +276,7 @@ static void mask_rows(struct masking *m)
     for (size_t i = 0; i < m->row_count; i++) {
         const struct masked_row *found = &m->rows[i];
         if (!tail_find(&view->locked.tail, m->keys[found->key]))
-            continue; /* its entry could not be appended */
+            continue; /* the row's entry could not be appended */
         struct row_set **mask = &view->locked.masks[found->segment];
         if (!*mask) {
             *mask = m->fresh[found->segment];
@@ -549,7 +549,7 @@ struct inheritance {
     struct wal_entry **entries; /* [count], retained: those after the new floor */
     size_t count;
     bool unsettled; /* the older view's masks may lack rows */
-    bool loads;     /* one of them attaches a load or makes it void */
+    bool loads;     /* one of the entries attaches a load or makes it void */
 };
 
 static void inheritance_release(struct inheritance *kept)

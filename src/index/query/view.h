@@ -7,7 +7,7 @@
  * The base also has the segments of pending loads. All their rows are masked until the tail has the load's "attach"
  * entry, which unmasks them and masks the rows that they replace (index/query/attach.h).
  *
- * Any thread may use a view. The lock is a leaf: no holder waits for the store. Whoever holds it for reading sees
+ * Any thread may use a view. The lock is a leaf: no holder waits for the store. A holder for reading sees
  * the tail and the masks at one entry, view_position.last. Log entries and segments never change, so a pointer
  * to a record or a segment is good as long as the view is.
  */
@@ -23,8 +23,8 @@ struct index_reader;
 
 /* The newest log entry of a view. */
 struct view_position {
-    uint64_t last;  /* its number; wal_floor when the tail is empty */
-    uint64_t chain; /* its hash, which the next entry carries */
+    uint64_t last;  /* the entry's number; wal_floor when the tail is empty */
+    uint64_t chain; /* the entry's hash, which the next entry carries */
 };
 
 /* What the log says about a pending load; its first entry about the load counts. */
@@ -84,12 +84,12 @@ struct view_counts view_counts(struct view *view);
  * failure the view has a part of the entries, each of them whole. */
 enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries,
                               size_t count);
-/* A view that is opened cold looks up no ids, so that a query can read their blocks in the round of its lists. Whoever uses
- * masks settles the view first: looks up the ids of the tail. Reads nothing if the view is settled. */
+/* A view that is opened cold looks up no ids, so that a query can read their blocks in the round of its lists. A caller
+ * that uses masks settles the view first: this looks up the ids of the tail. Reads nothing if the view is settled. */
 enum dp_status view_settle(struct call *call, struct view *view);
-/* The same in two steps: asks the round for the id blocks, and masks the rows once the round is read. *out is NULL if there
- * is nothing to wait for. After view_settle_take(), which frees `settling`, view_settle() has nothing to do unless
- * another thread has appended entries meanwhile. */
+/* The same in two steps: asks the round for the id blocks, and masks the rows once the round is read. *out is NULL if
+ * there is nothing to wait for. After view_settle_take(), which frees `settling`, view_settle() has nothing to do
+ * unless another thread has appended entries meanwhile. */
 struct view_settling;
 enum dp_status view_settle_ask(struct round *round, struct view *view, struct view_settling **out);
 enum dp_status view_settle_take(struct view_settling *settling);

@@ -145,7 +145,7 @@ enum dp_status words_answer(struct words_search *w, struct index_answer *out)
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
-/* What index_words() was asked for. */
+/* The request to index_words(). */
 struct words_request {
     const struct index_scan *scan;
     bool answered;

@@ -79,7 +79,7 @@ static enum dp_status unwrap_block(const struct segment_hot *hot, const struct d
         return dp_fail(error, DP_CORRUPT, "the checksum of document block %zu does not fit", number);
     if (hot->format >= FRAMES_FROM) {
         unsigned long long raw = ZSTD_getFrameContentSize(out->bytes.data, out->bytes.len);
-        if (raw == 0 || raw > SEGMENT_BLOCK_MAX) /* also both kinds of failure */
+        if (raw == 0 || raw > SEGMENT_BLOCK_MAX) /* zstd's two error values are above the maximum */
             return dp_fail(error, DP_CORRUPT, "document block %zu is malformed", number);
         out->raw = (size_t)raw;
     }

@@ -28,7 +28,7 @@ struct id_block {
     uint64_t checksum;
     uint32_t stored;   /* bytes */
     uint32_t entries;  /* id keys */
-    struct span first; /* its first id key */
+    struct span first; /* the block's first id key */
 };
 
 /* A row with no vector, or with more than one. */
@@ -43,7 +43,7 @@ struct segment_section {
     bool there;
     struct span bytes;    /* of a hot section, verified and decompressed */
     uint64_t offset, len; /* in the object */
-    uint64_t checksum; /* of its bytes. Who reads a part of a cold section needs checksums inside the section. */
+    uint64_t checksum;    /* of all bytes. To read a part of a cold section takes checksums inside the section. */
 };
 
 struct ZSTD_DDict_s;
@@ -98,7 +98,7 @@ uint64_t segment_piece_checksum(struct span bytes, uint64_t number);
 
 /* Document blocks that hold whole rows: one block with some rows, or all blocks of one long document. */
 struct document_run {
-    size_t first, count; /* its first document block, and how many */
+    size_t first, count; /* number of the run's first document block; number of blocks */
     uint32_t first_row, rows;
     uint64_t offset, len; /* bytes in the object */
 };

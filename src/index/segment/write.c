@@ -322,7 +322,7 @@ size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist)
 /* A section, for its entry in the table. */
 struct written_section {
     enum section_kind kind;
-    struct span bytes; /* its bytes if it is hot, else data is NULL */
+    struct span bytes; /* the section's bytes if it is hot; data NULL: it is cold */
     bool packed;
     uint64_t offset, len, checksum; /* in the object */
 };

@@ -66,7 +66,7 @@ enum dp_status segment_write_document(struct call *call, struct segment_writer *
 /* Writes the next id key in sorted order, and its row number. */
 enum dp_status segment_write_id(struct call *call, struct segment_writer *w, struct span key, uint32_t row);
 /* Appends bytes to a cold optional section. The pieces of one section follow one another. The section's checksum,
- * which a verification checks, is that of all its pieces; whoever reads a part of it needs checksums in its bytes. */
+ * which a verification checks, covers all its pieces. To read a part of the section takes checksums inside its bytes. */
 enum dp_status segment_write_piece(struct call *call, struct segment_writer *w, enum section_kind kind,
                                    struct span bytes);
 /* Returns the bytes of an optional section so far: where the next piece begins. */

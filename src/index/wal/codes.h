@@ -32,7 +32,7 @@ struct wal_code_query {
     float unit;
     float rounded_sum;     /* of `rounded` */
     float sum;             /* of its components */
-    float length, squares; /* its length, and the square of that */
+    float length, squares; /* the query's length, and the length's square */
     float error;           /* at least the distance between the query and unit * rounded */
 };
 

@@ -1,6 +1,6 @@
 /* index/wal/entry.h: a log entry, in memory and as an object.
  *
- * An entry is one group commit: the effects of some writes on rows, whole rows or deleted ids. Whoever makes entry n
+ * An entry is one group commit: the effects of some writes on rows, whole rows or deleted ids. The writer of entry n
  * has computed its effects over the state at entry n - 1, so a replay needs nothing but the entry. Each entry holds
  * the hash of the entry before it, so a reader finds a missing or foreign entry.
  *

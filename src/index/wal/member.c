@@ -1,4 +1,4 @@
-/* member.c: checks a write, and brings what it needs into the manifest. */
+/* member.c: checks a write, and adds to the manifest the attributes and the feature that the write needs. */
 #include "index/wal/member.h"
 
 #include <inttypes.h>

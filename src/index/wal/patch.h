@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/span.h"
 
-/* Gives the document with the attributes of `patch` in place of its own, in `arena`; null removes an attribute.
+/* Makes a document in `arena`: the old one, with the attributes of `patch` replaced; null removes an attribute.
  * Both are JSON objects, and no attribute occurs twice in one. Fails with DP_CORRUPT when the document is no such
  * object, with DP_INVALID when the patch is not, with DP_TOO_LARGE for more than INDEX_DOCUMENT_MAX bytes, or with
  * DP_NOMEM. */

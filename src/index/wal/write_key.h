@@ -1,9 +1,10 @@
 /* index/wal/write_key.h: keys that make writes count once, in the log and in .keys objects.
  *
- * A client that may send a write twice gives it a key. The log entry of the write holds the key, and what the write did. A
- * fold moves the keys of its entries into a .keys object, which the manifest lists and which also has the keys of earlier
- * folds. So whoever judges a write looks into the tail and into that object, and a write whose key is there is not made
- * again. Keys count for WRITE_KEY_MS; of more than WRITE_KEYS_MAX folded keys the oldest are dropped.
+ * A client that may send a write twice gives it a key. The log entry of the write holds the key, and what the write
+ * did. A fold moves the keys of its entries into a .keys object, which the manifest lists and which also has the keys
+ * of earlier folds. So before a write is judged, its key is looked up in the tail and in that object. A write whose
+ * key is there is not made again. Keys count for WRITE_KEY_MS; of more than WRITE_KEYS_MAX folded keys the oldest are
+ * dropped.
  *
  * The object, little endian:
  *    0  8   "DPRKEY1\n"
