@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/* Its finalizer: spreads the bits of x over the result. */
+/* SplitMix64's finalizer: spreads the bits of x over the result. */
 static inline uint64_t splitmix64_mix(uint64_t x)
 {
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);

@@ -43,7 +43,7 @@ struct attribute {
     uint32_t dim;        /* of a vector attribute; of others 0 */
     enum vector_element element;
     struct span fingerprint; /* of the model that embedded its vectors, hexadecimal; empty: no model did */
-    bool unfiltered;         /* its options or its type keep it out of filters and orders */
+    bool unfiltered;         /* the options or the type keep this attribute out of filters and orders */
     bool checked;            /* its options say "filterable": true, so the values have a maximum */
     bool dropped;            /* the declaration {"drop": true} has ended it; its name stays taken */
     bool learned;            /* a value of the present request made it, so its type may still widen */

@@ -1,18 +1,19 @@
 /* filter/column.h: the attributes of a segment's rows as typed columns, which answer filters in place of documents.
  *
- * A column holds the values of one attribute as keys: numbers of 64 bits, in pages of COLUMN_PAGE_ROWS rows. A summary says
- * where the pages lie and between which keys their values are. A program keeps the summary in memory, and reads the pages
- * that a filter needs. This room knows bytes alone: who stores them adds and checks the checksums.
+ * A column holds the values of one attribute as keys: numbers of 64 bits, in pages of COLUMN_PAGE_ROWS rows. A summary
+ * says where each page lies, and gives the bounds of its keys. A program keeps the summary in memory, and reads the
+ * pages that a filter needs. This room only makes and reads bytes: its callers store them, and add and check the
+ * checksums.
  *
  *   summary := varint rows, u8 complete, varint columns, column*
  *   column  := varint length, name, u8 type, numbers?
  *   numbers := varint rows without a value, varint odd rows, u64 least key, u64 greatest key,
- *              varint entries, varint bytes of the dictionary, page*
- *   page    := varint bytes, u8 low, u8 high
+ *              varint entries, varint bytes of the dictionary, extent*
+ *   extent  := varint bytes of the page, u8 low, u8 high
  *
- * `complete`: no row has a value of an attribute that the summary does not name. Type 0: the segment has no pages of this
- * attribute. low and high are 256ths of the way from the least to the greatest key: no value of the page is outside them.
- * low > high: the page has no value.
+ * `complete`: the summary names every attribute of which a row has a value. Type 0: the segment has no pages of this
+ * attribute. low and high are bounds: all keys of the page lie between them. The way from the column's least key to its
+ * greatest one is cut into 256 parts, and the bounds are numbers of parts. low > high: the page has no value.
  *
  *   pages      := (dictionary? page*)*     column by column; COLUMN_SUM bytes of the storage follow each
  *   dictionary := (varint length, text)*
@@ -21,12 +22,12 @@
  *   values     := packed                   one for each row; of array attributes: varint number of elements, packed
  *   packed     := u8 width, varint base, bits    each number minus the base, in `width` bits
  *
- * nulls and odd are bits, one for each row: rows without a value, and rows whose value is not of the attribute's type. The
- * document decides about an odd row. All rows of an opaque page are odd; it has flags alone.
+ * nulls and odd are bits, one for each row: rows without a value, and rows whose value is not of the attribute's
+ * type. The document decides about an odd row. All rows of an opaque page are odd; it has flags alone.
  *
- * Keys of numbers, times and bools keep the order of the values. The key of a text is the number of its dictionary entry. A
- * text that has no entry has the key COLUMN_HASHED and 32 bits of its hash: then the document decides whether the texts are
- * equal.
+ * Keys of numbers, times and bools keep the order of the values. The key of a text is the number of its dictionary
+ * entry. A text that has no entry has the key COLUMN_HASHED and 32 bits of its hash: then the document decides
+ * whether the texts are equal.
  */
 #ifndef FILTER_COLUMN_H
 #define FILTER_COLUMN_H
@@ -54,7 +55,7 @@ enum { COLUMN_HAS_NULLS = 1, COLUMN_HAS_ODD = 2, COLUMN_OPAQUE = 4 };
 
 /* A dictionary or a page, as the summary knows it. */
 struct column_piece {
-    uint64_t offset; /* from the begin of all pages */
+    uint64_t offset; /* from the beginning of all pages */
     uint32_t len;    /* bytes, without COLUMN_SUM */
     uint8_t low, high;
 };
@@ -81,7 +82,8 @@ struct columns {
     uint64_t bytes; /* of all dictionaries and pages */
 };
 
-/* Parses a summary of a segment with `rows` rows into `arena`. Names point into `bytes`. Fails with DP_CORRUPT or DP_NOMEM. */
+/* Parses a summary of a segment with `rows` rows into `arena`. Names point into `bytes`. Fails with DP_CORRUPT or
+ * DP_NOMEM. */
 enum dp_status columns_parse(struct span bytes, uint64_t rows, struct arena *arena, struct columns *out,
                              struct dp_error *error);
 /* Returns the column of an attribute, or NULL. */
@@ -102,7 +104,7 @@ static inline size_t column_page_rows(uint64_t rows, size_t page)
     return left < COLUMN_PAGE_ROWS ? (size_t)left : COLUMN_PAGE_ROWS;
 }
 
-/* Returns the 256th of a key between the least and the greatest one. */
+/* Returns in which of the 256 parts between the least and the greatest key a key lies. */
 static inline uint8_t column_bucket(uint64_t least, uint64_t greatest, uint64_t key)
 {
     return (uint8_t)((key - least) / (((greatest - least) >> 8) + 1));

@@ -17,12 +17,12 @@ struct column_dictionary {
     struct buffer bytes;
     uint32_t *hashes; /* [count] */
     size_t count, room;
-    bool closed; /* it takes no further text */
+    bool closed; /* the dictionary takes no further text */
 };
 
 /* A column in the making. One owner thread. */
 struct column_builder {
-    struct attribute_column column; /* its name points to the schema's */
+    struct attribute_column column; /* column.name points into the schema */
     bool array, text;
     column_page_fn *take;
     void *context;
@@ -37,7 +37,8 @@ struct column_builder {
     struct buffer bytes, unescaped;
 };
 
-/* Begins a column. `take` gets the pages. The attribute's type must be one that column_can_hold(). The caller deinits. */
+/* Begins a column. `take` gets the pages. The attribute's type must be one that column_can_hold(). The caller
+ * deinits. */
 void column_builder_init(struct column_builder *b, const struct attribute *attribute, column_page_fn *take,
                          void *context);
 void column_builder_deinit(struct column_builder *b);

@@ -7,7 +7,7 @@
 
 /* The comparison of one column. One owner thread. */
 struct column_check {
-    const struct attribute_column *column; /* it and the dictionary live as long */
+    const struct attribute_column *column; /* the column and its dictionary must outlive this struct */
     struct span *entries;                  /* [column->entries] */
     struct map codes;                      /* of the entries */
     struct column_page page;
@@ -16,7 +16,8 @@ struct column_check {
     struct buffer unescaped;
 };
 
-/* Begins. Fails with DP_CORRUPT if the dictionary is malformed, or with DP_NOMEM. The caller deinits, also after a failure. */
+/* Begins. Fails with DP_CORRUPT if the dictionary is malformed, or with DP_NOMEM. The caller deinits, also after a
+ * failure. */
 enum dp_status column_check_init(struct column_check *check, const struct attribute_column *column,
                                  struct span dictionary, struct dp_error *error);
 void column_check_deinit(struct column_check *check);

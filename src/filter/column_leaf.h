@@ -10,7 +10,7 @@ struct column_range {
     uint64_t low, high;
 };
 
-/* What a column tells about a value. */
+/* The answer of a column about a value. */
 enum column_fit { FIT_NO, FIT_YES, FIT_ASK };
 
 /* A comparison. */
@@ -19,7 +19,7 @@ struct column_leaf {
     enum { LEAF_NULL, LEAF_ASK, LEAF_KEYS } kind; /* every row is null; columns cannot tell; the keys tell */
     bool null_matches;                            /* a row without a value, before a negation */
     const struct attribute_column *column;        /* of LEAF_KEYS */
-    size_t used;                                  /* its position in plan->used */
+    size_t used;                                  /* the column's position in plan->used */
     bool text, sequence; /* keys are those of texts; `ranges` are the elements of an array, in their order */
     /* [range_count]: keys that match, ascending, and not of texts; or, of a sequence, the key of each element. */
     struct column_range *ranges;

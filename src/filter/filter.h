@@ -41,7 +41,7 @@ struct filter;
 
 /* A row to match. */
 struct filter_row {
-    struct span id;       /* its id key; empty: there is no row, and every attribute is null */
+    struct span id;       /* the row's id key; empty: there is no row, and every attribute is null */
     struct span document; /* a JSON object, or empty */
 };
 

@@ -16,7 +16,7 @@ static const struct operator_row {
     bool negated;
     enum operand_shape shape;
     enum { OF_ANY, OF_SCALARS, OF_ARRAYS, OF_TEXTS } attributes;
-    const char *option; /* that allows the operator, also if the attribute is not filterable */
+    const char *option; /* the option that allows the operator, also if the attribute is not filterable */
     bool needs_option;  /* a filterable attribute is not enough */
     enum text_condition_kind text;
 } operators[] = {

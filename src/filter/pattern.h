@@ -1,7 +1,7 @@
 /* filter/pattern.h: globs and regular expressions over texts.
  *
- * A pattern is a small program that is simulated over all its states at once: a match takes at most the length of
- * the text times the steps of the pattern, whatever the pattern is, and needs no memory.
+ * A pattern is a small program. A match follows all its states at once, and never goes back in the text. So its time
+ * grows at most with the length of the text times the steps of the pattern, and it needs no memory.
  *
  *   glob   Rust's globset: ? one character, * any characters ("/" too), [a-z] [!a-z] classes, {a,b} alternatives,
  *          \ takes the next character as it is. "**" + "/" at the beginning, "/" + "**" at the end and "/" + "**"
@@ -21,7 +21,7 @@
 #include "filter/watch.h"
 
 enum {
-    PATTERN_STEPS_MAX = 1024, /* steps of a pattern: about its characters, each as often as it is repeated */
+    PATTERN_STEPS_MAX = 1024, /* about one step for each character; x{3} counts three times */
     PATTERN_DEPTH_MAX = 64    /* groups within groups */
 };
 
@@ -31,7 +31,8 @@ struct pattern;
 enum dp_status glob_parse(struct arena *arena, struct span text, bool ignore_case, struct pattern **out,
                           struct dp_error *error);
 enum dp_status regex_parse(struct arena *arena, struct span text, struct pattern **out, struct dp_error *error);
-/* Counts its steps in `watch`, which may end it. Thread-safe, if each thread has its own watch. */
+/* Returns whether the pattern matches. Counts the steps of the match in `watch`, which may end the match. Thread-safe,
+ * if each thread has its own watch. */
 bool pattern_match(const struct pattern *pattern, struct text_bytes text, struct filter_watch *watch);
 /* Returns the same letter in the other case, or the character itself. */
 uint32_t pattern_other_case(uint32_t c);

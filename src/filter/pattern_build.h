@@ -57,7 +57,7 @@ void pattern_put_char(struct pattern_build *b, uint32_t scalar, bool ignore_case
 void pattern_optional(struct pattern_build *b, size_t first);
 void pattern_repeat(struct pattern_build *b, size_t first);
 void pattern_alternate(struct pattern_build *b, size_t first, size_t second);
-/* The steps from `first` on are repeated `low` to `high` times; `high` < 0: or more often. */
+/* The steps from `first` on are repeated `low` to `high` times; `high` < 0: no maximum. */
 void pattern_repeat_between(struct pattern_build *b, size_t first, int low, int high);
 /* Appends the last step. Fails with DP_INVALID or DP_NOMEM if a step before had no room. */
 enum dp_status pattern_build_end(struct pattern_build *b, struct pattern **out, struct dp_error *error);

@@ -143,7 +143,7 @@ static enum dp_status parse_named_class(struct regex_parser *r)
     return DP_OK;
 }
 
-/* Reads one character of a class. *set: it was a class of its own, which the set has now. */
+/* Reads one character of a class. *set: it was a class such as \d, and is in the set now. */
 static enum dp_status read_class_char(struct regex_parser *r, int32_t *out, bool *set)
 {
     int32_t c = take(r);

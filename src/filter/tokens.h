@@ -19,7 +19,7 @@ enum { TOKENS_MAX = 1024 }; /* words of a query, dropped ones included */
 
 enum tokens_rule { TOKENS_ALL, TOKENS_ANY, TOKENS_SEQUENCE };
 
-/* What a query wants. */
+/* The tokens that a query looks for, and how. */
 struct tokens_request {
     enum tokens_rule rule;
     bool last_as_prefix;

@@ -67,8 +67,8 @@ static inline void gelu_row(float *row, size_t columns)
     }
 }
 
-/* Two chains of operations for each bound hide latency. The order does not change the bounds: adding 0 makes -0
- * into 0. */
+/* Returns the least and the greatest value of a row. Two chains of operations for each bound hide latency. The order of
+ * the comparisons could change only the sign of a zero, and adding 0 turns -0 into 0. */
 static struct float_range row_range(const float *x, size_t dim)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole, i = 0;

@@ -15,8 +15,8 @@ static inline lanes lanes_from_u4(const uint8_t *p)
 static inline lanes lanes_from_u6(const uint8_t *p)
 {
     const __m128i first = _mm_setr_epi8(0, -1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, -1, -1, -1);
-    /* Each quarter begins three bytes after the previous one. The step changes only positions: a -1 must stay
-     * negative, and -1 plus 9 would be a position. */
+    /* Each quarter begins three bytes after the previous one. A -1 stands for a zero byte, not for a position,
+     * so the step adds 0 to it. */
     const __m128i step = _mm_setr_epi8(3, 0, 0, 0, 3, 3, 0, 0, 3, 3, 0, 0, 3, 0, 0, 0);
     const __m128i second = _mm_add_epi8(first, step), third = _mm_add_epi8(second, step);
     __m512i which = _mm512_castsi128_si512(first);

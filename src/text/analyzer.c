@@ -50,7 +50,7 @@ void text_analyzer_free(struct text_analyzer *a)
 
 /* ---- words -------------------------------------------------------------------------------------------- */
 
-/* A word or what lies between two. */
+/* A word, or the text between two words. */
 struct piece {
     const uint8_t *end;
     bool is_word;
@@ -126,7 +126,7 @@ static struct piece piece_at(enum text_tokenizer tokenizer, const uint8_t *at, c
 
 /* ---- tokens ------------------------------------------------------------------------------------------- */
 
-/* Gives a word in lower case. Returns false for a word that has no room, since it is far too long. */
+/* Sets *out to the word in lower case. Returns false for a word that is far too long. */
 static bool lower_word(struct text_analyzer *a, struct span word, struct span *out)
 {
     const uint8_t *at = word.data, *end = word.data + word.len;
@@ -148,7 +148,7 @@ static bool lower_word(struct text_analyzer *a, struct span word, struct span *o
     return true;
 }
 
-/* Gives a word whose characters ASCII stands for as ASCII; other characters stay. */
+/* Replaces each character that has an ASCII spelling by this spelling, drops combining marks, keeps all others. */
 static struct span fold_word(struct text_analyzer *a, struct span word)
 {
     const uint8_t *at = word.data, *end = word.data + word.len;

@@ -126,8 +126,8 @@ struct highlighting {
     struct scored_fragment now; /* the present fragment */
     uint32_t *df;               /* [terms]: number of fragments with the term */
     uint32_t *tf;               /* [terms]: in one fragment */
-    uint64_t lengths;           /* of all fragments with a token */
-    uint32_t fragments;         /* their number */
+    uint64_t lengths;           /* sum of the lengths of all fragments with a token */
+    uint32_t fragments;         /* number of fragments with a token */
     bool out_of_memory;
 };
 

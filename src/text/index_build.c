@@ -36,8 +36,8 @@ struct text_chunk {
 
 struct waiting_term {
     struct span key;
-    uint32_t head, tail, used; /* its chunks; bytes used of the last one */
-    uint32_t len, df;          /* bytes and postings in its chunks */
+    uint32_t head, tail, used; /* first and last chunk of the term; bytes used of the last one */
+    uint32_t len, df;          /* bytes and postings in all chunks of the term */
     uint32_t next_row;         /* the row behind the last posting in them */
     uint32_t row, tf;          /* the posting that grows; tf 0: none */
 };

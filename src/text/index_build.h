@@ -10,7 +10,7 @@
 
 #include "base/buffer.h"
 
-/* What the index says about one of its columns. */
+/* The facts about one column that the index stores. */
 struct text_column {
     uint32_t attribute; /* the number that the schema gives to the attribute */
     uint64_t settings;  /* a hash of the analysis settings */
@@ -23,7 +23,7 @@ struct text_sink {
     void *context;
 };
 
-/* What waits in memory, and how large the parts of an index are. Zero fields stand for the defaults. */
+/* Limits of the memory of a build, and sizes of the parts of an index. Zero fields stand for the defaults. */
 struct text_build_limits {
     size_t memory;       /* bytes of waiting postings; 32 MiB */
     uint32_t inline_df;  /* terms in at most this many rows have their postings in TDIC; 1,024 */

@@ -155,8 +155,8 @@ static uint32_t next_row(struct searched_term *t, uint32_t from)
     return c->run.rows[c->at];
 }
 
-/* The first row at `from` or behind it that an essential list may have; or UINT32_MAX. What is essential is judged by
- * the bounds of whole lists; search_window() looks closer. */
+/* Returns the first row, `from` or later, that an essential list may have; or UINT32_MAX. The bounds of whole lists
+ * decide here which lists are essential; search_window() looks closer. */
 static uint32_t first_row(const struct text_run_state *s, uint32_t from)
 {
     double sum = 0;

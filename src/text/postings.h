@@ -20,7 +20,7 @@ struct postings_impact {
 
 /* One block of a list: where its bytes are, and what they can give. */
 struct postings_block {
-    uint32_t before, last; /* its rows are in [before, last] */
+    uint32_t before, last; /* the rows of the block are in [before, last] */
     uint32_t at, len;      /* bytes of the list */
     uint32_t count, impacts;
     struct postings_impact impact[POSTINGS_IMPACTS_MAX];

@@ -5,7 +5,7 @@
 
 #include "text/unicode.h"
 
-/* What the rules need to know of the characters before the next one. Extend, Format and ZWJ are left out of `before`
+/* The facts about the characters so far that the rules need. Extend, Format and ZWJ are left out of `before`
  * and `earlier` (WB4). */
 struct word_walk {
     const uint8_t *at, *end;

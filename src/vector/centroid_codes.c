@@ -3,8 +3,9 @@
 
 #include <math.h>
 
-/* Four bits lose too much if the mean square of the errors is a larger part of the square of the mean distance from the
- * middle. For centroids that lie as in a normal distribution it is 1/70 (100 lists) to 1/31 (4,000 lists). */
+/* Four bits lose too much if errors / spread is more than this. errors: the mean square of the rounding errors.
+ * spread: the square of the mean distance of centroids from their mean. In a normal distribution the ratio is 1/70
+ * with 100 lists and 1/31 with 4,000 lists. */
 static const double ERROR_MAX = 1.0 / 20;
 
 static float decode(const struct centroid_codes *codes, size_t c, size_t i)
@@ -38,8 +39,8 @@ static void code_all(struct centroid_codes *out, const float *centroids, unsigne
         code_dimension(out, centroids, i);
 }
 
-/* Returns whether the codes are near enough to the centroids. Distances count as they are, not their squares, so that a list
- * far from all others does not hide what the others lose. */
+/* Returns whether the codes are near enough to the centroids. The spread is the square of the mean distance, not the
+ * mean of the squares. So one list far from all others cannot hide the losses of the others. */
 static bool are_near(const struct centroid_codes *codes, const float *centroids)
 {
     double errors = 0, spread = 0;

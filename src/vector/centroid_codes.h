@@ -1,9 +1,9 @@
 /* vector/centroid_codes.h: centroids in four or eight bits for each dimension.
  *
- * In dimension i, a centroid is least[i] + step[i] * code, with a code below 2^bits. So a dimension with small numbers
- * keeps its precision beside one with large numbers. Four bits do where the centroids lie about evenly in their ranges: then
- * queries choose equally good lists (docs/benchmarks/first-stage.md). Whoever decodes gets the same floats on every machine,
- * bit by bit.
+ * In dimension i, a centroid is least[i] + step[i] * code, with a code below 2^bits. So a dimension with small
+ * numbers keeps its precision beside one with large numbers. If the centroids are spread about evenly over each
+ * dimension's range, four bits are enough: queries choose equally good lists (docs/benchmarks/first-stage.md).
+ * Decoding gives the same floats on every machine, bit by bit.
  */
 #ifndef VECTOR_CENTROID_CODES_H
 #define VECTOR_CENTROID_CODES_H

@@ -21,7 +21,7 @@ enum {
     TREE_FROM = 64, /* with fewer clusters there is one level */
     TREE_SAMPLES = 48,
     TREE_SAMPLES_MIN = 16,
-    TREE_SAMPLES_LEAST = 8,        /* the same where the task says how much memory the sample may take */
+    TREE_SAMPLES_LEAST = 8,        /* TREE_SAMPLES_MIN of a task that limits the sample's memory */
     TREE_SAMPLE_BYTES = 128 << 20, /* maximum memory of the sample, unless TREE_SAMPLES_MIN requires more */
     TREE_ITERATIONS = 6,
     TREE_PROBES = 8, /* vectors of the sample for each leaf that are compared with all leaves */

@@ -109,7 +109,7 @@ enum dp_status vector_cache_add_metrics(struct vector_cache *cache, struct metri
                                         struct dp_error *error)
 {
     cache->evictions = metric_counter(r, "dipper_embed_cache_evictions_total", "",
-                                      "Vectors that left the memory tier for others.");
+                                      "Vectors evicted from the memory tier to make room.");
     cache->entries = metric_gauge(r, "dipper_embed_cache_entries", "", "Vectors in the memory tier.");
     cache->bytes = metric_gauge(r, "dipper_embed_cache_bytes", "",
                                 "Bytes of the memory tier: vectors, their printed forms, and bookkeeping.");
@@ -206,8 +206,8 @@ static void evict_entry(struct vector_cache *cache, struct vector_shard *s, stru
         entry_free(e);
 }
 
-/* Evicts entries, but not `but`, until `vectors` and `bytes` more fit. The shard must be able to hold that many.
- * The hand passes the entries from old to new: a marked entry stays, but loses its mark. */
+/* Evicts entries, except `but`, until there is room for `vectors` more vectors and `bytes` more bytes. The shard must
+ * be able to hold that many. The hand passes the entries from old to new: a marked entry stays, but loses its mark. */
 static void make_shard_room(struct vector_cache *cache, struct vector_shard *s, size_t vectors, uint64_t bytes,
                             const struct vector_entry *but)
 {

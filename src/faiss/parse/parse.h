@@ -34,7 +34,7 @@ struct parse_kind {
     enum dp_status (*codec)(struct faiss_parser *p);
     uint64_t bytes, dim_bytes;
     uint64_t (*guess_bytes)(const struct faiss_parser *p);
-    bool blocks; /* its lists are block lists */
+    bool blocks; /* lists of this kind are block lists */
     /* For a kind that we refuse: its name in messages, and what the user can do. */
     const char *name, *way;
 };
