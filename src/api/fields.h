@@ -4,13 +4,14 @@
 
 #include "base/json.h"
 
-/* Reads the next key of the open object; *field becomes its index in `names` (at most 64, none NULL). False at the object's
- * end and on failure: the field is unknown or was given before. `seen` begins as 0 and has a bit for each field given. */
+/* Reads the next key of the open object; sets *field to the key's position in `names` (at most 64, none NULL).
+ * Returns false at the object's end, and after a failure: the field is unknown or was given before. `seen` begins as
+ * 0 and has a bit for each field given. */
 bool fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
                  uint64_t *seen, int *field);
 /* Enters the object that a request's body must be. */
 bool fields_enter_request(struct json_reader *r);
-/* Whether the next value has that type; if not, the reader fails with `"text" must be a string, not …`. */
+/* Returns whether the next value is of this type; if not, the reader fails with `"text" must be a string, not …`. */
 bool fields_expect(struct json_reader *r, enum json_type type, const char *name);
 
 bool fields_string(struct json_reader *r, struct arena *arena, const char *name, struct span *out);

@@ -91,7 +91,7 @@ static int run_bench_peak(const struct cli_args *args)
 
 static const struct cli_option options[] = {
     {"seconds", CLI_NUMBER, offsetof(struct bench_options, seconds), "N", .min = 1, .max = SECONDS_MAX,
-     .help = "how long to measure, about (default: 10)"},
+     .help = "about how many seconds to measure (default: 10)"},
     {"json", CLI_FLAG, offsetof(struct bench_options, json), .help = "one JSON object instead of a table"},
     {"precision", CLI_TEXT, offsetof(struct bench_options, precision), "int8|fp32",
      .help = "embed: the native engine's weights (default: int8); fp32 needs --model DIR"},
@@ -115,8 +115,8 @@ const struct cli_command cli_bench_command = {
     .summary = "measure the speed of embedding, or of the machine",
     .details =
         "`embed`: \"of peak\" is the share of the time that the multiplications of the linear layers would\n"
-        "take at the machine's peak; \"of floor\" adds those of attention. Other programs disturb\n"
-        "tokens/CPU s least.\n"
+        "take at the machine's peak; \"of floor\" adds those of attention. Of all figures,\n"
+        "tokens/CPU s suffers least from other programs.\n"
         "`peak`: one line for each instruction set (* is in use), then the speed of reading by size.\n",
     .settings = CONFIG_GROUP_MODEL,
     .options = options,

@@ -287,7 +287,7 @@ const struct setting SETTINGS[] = {
     {.name = "limits.max_write_body_bytes", .flag = "--max-write-body-bytes", .meta = "SIZE",
      .variables = {"DIPPER_MAX_WRITE_BODY_BYTES"}, TO(max_write_body_bytes),
      .section = SECTION_LIMITS, .type = SETTING_BYTES, .min = KIB, .max = GIB, .initial = "256MiB",
-     .help = "Maximum size of the body of a request that writes rows, also after decompressing. What exceeds 8 MiB waits in a "
+     .help = "Maximum size of the body of a request that writes rows, also after decompressing. The part beyond 8 MiB waits in a "
              "temporary file in TMPDIR (else /var/tmp)."},
     {.name = "limits.max_spilled_bytes", .flag = "--max-spilled-bytes", .meta = "SIZE",
      .variables = {"DIPPER_MAX_SPILLED_BYTES"}, TO(max_spilled_bytes),

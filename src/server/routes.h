@@ -49,7 +49,7 @@ enum route_body {
     BODY_FORGOTTEN,
     BODY_DROPPED, /* read and discarded: the handler needs none */
     BODY_KEPT,
-    BODY_LARGE, /* kept, up to a limit of its own; most of a large one in a temporary file (body.h) */
+    BODY_LARGE, /* kept, up to a separate limit; most of a large body is in a temporary file (body.h) */
 };
 
 struct route {

@@ -35,7 +35,7 @@ struct aggregate_request {
 
 /* A sum or a count. */
 struct aggregate_value {
-    bool is_real;         /* it is `real`, also when a sum of integers leaves 64 bits; false: `over` - `under` */
+    bool is_real; /* the value is `real`, also when a sum of integers leaves 64 bits; false: `over` - `under` */
     uint64_t over, under; /* sums of the positive and of the negative integers */
     double real;
 };

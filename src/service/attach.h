@@ -19,7 +19,7 @@ struct attach_request {
 struct attach_summary {
     uint64_t loaded;              /* lines of `rows` */
     uint64_t rows;                /* of the namespace */
-    uint64_t vectors;             /* that searches of the file can find */
+    uint64_t vectors;             /* vectors of the file that searches can find */
     uint64_t joined;              /* rows that have a vector */
     uint64_t vectors_without_row; /* vectors that are no answers */
 };

@@ -164,8 +164,8 @@ static enum dp_status search_once(struct external_search *x)
     return join_rows(x, vectors, count);
 }
 
-/* Searches until top_k rows are found, or all that the file has: of more vectors if some had no row, of more lists if the
- * lists had too few vectors. */
+/* Searches until top_k rows are found, or the whole file was searched. Asks for more vectors if some had no row, and
+ * for more lists if the lists had too few vectors. */
 static enum dp_status search_enough(struct external_search *x)
 {
     const struct faiss_ivf_info info = faiss_index_info(x->index);

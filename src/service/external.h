@@ -4,8 +4,8 @@
  * A query searches the file for ids, and reads the rows that have these ids. Vectors without a row, and rows without a
  * vector, are no answers. A filter first chooses the rows, and the file is searched for their ids alone.
  *
- * Open files wait in a table, so that the next query need not read their heads again. Whoever can write the bucket can
- * name any URL in a namespace; so each opening asks the operator's rules (service/url_rules.h).
+ * Open files wait in a table, so that the next query need not read their heads again. A user who can write the bucket
+ * can name any URL in a namespace; so each opening asks the operator's rules (service/url_rules.h).
  */
 #ifndef SERVICE_EXTERNAL_H
 #define SERVICE_EXTERNAL_H

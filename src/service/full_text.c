@@ -36,7 +36,7 @@ enum dp_status service_declare_full_text(struct call *call, struct store *store,
     if (status == DP_OK)
         return DP_OK;
     *declared = false;
-    if (status == DP_DENIED) { /* it is read-only */
+    if (status == DP_DENIED) { /* the namespace is read-only */
         dp_error_clear(&call->error);
         return DP_OK;
     }

@@ -84,7 +84,7 @@ struct index_description {
     uint64_t nlist, nprobe;       /* nprobe: the file's default */
     bool id_map;
     size_t transforms;
-    bool refined;   /* it has a flat part, for exact re-ranking */
+    bool refined;   /* the file has a flat part, for exact re-ranking */
     float k_factor; /* if refined: the file's default */
     uint64_t file_bytes, cluster_data_offset, memory_bytes;
     uint64_t open_rounds, open_requests, open_bytes;

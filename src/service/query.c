@@ -167,10 +167,10 @@ struct query_lanes {
     bool opened; /* the request opened the namespace */
 };
 
-/* One of them. */
+/* One query of a request. */
 struct query_lane {
     struct index_query query;
-    struct served_model *model; /* its fingerprint is in the query */
+    struct served_model *model; /* the query has the fingerprint of this model */
 };
 
 /* Checks the metric, and embeds the query's text. */
@@ -311,7 +311,7 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, enum
         status = borrow_namespace(call, s, use, namespace, &slot);
     if (status != DP_OK)
         return status;
-    if (call->cost.rounds == rounds) /* it was open already: the state may be old */
+    if (call->cost.rounds == rounds) /* the namespace was open already: the state may be old */
         status = index_refresh(call, slot->reader);
     if (status == DP_OK)
         status = index_stats(call, slot->reader, &out->stats);

@@ -24,7 +24,7 @@ struct transfer_sink {
     void *context;
 };
 
-/* Who watches a transfer. */
+/* The watcher of a transfer. */
 struct transfer_progress {
     /* Called now and then, with the rows and the bytes of the stream so far. May be NULL. */
     void (*tell)(void *context, uint64_t rows, uint64_t bytes);

@@ -75,7 +75,7 @@ struct upkeep {
 
 /* ---- calls ----------------------------------------------------------------------------------------------- */
 
-/* One piece of work: a call of its own, which upkeep_free() cancels. */
+/* One piece of work. It has a separate call, which upkeep_free() cancels. */
 struct upkeep_call {
     struct arena arena;
     struct call call;
@@ -341,7 +341,7 @@ static void merge_item(struct upkeep *u, struct upkeep_item *item)
             status = merge_reader(u, call, item, slot->reader, &backlog);
     } else if (item->tidy.was_open != TIDY_CLOSED && item->tidy.collect_ns == 0)
         item->tidy.collect_ns =
-            os_now_ns() + COLLECT_AFTER_MS * (int64_t)MS; /* perhaps it was deleted, or never had a manifest */
+            os_now_ns() + COLLECT_AFTER_MS * (int64_t)MS; /* a deleted namespace, or one without a manifest */
     item->tidy.was_open = slot ? TIDY_OPEN : TIDY_CLOSED;
     give_back(u, slot, status);
     judge_work(u, &item->tidy.merge_pause, "merging", item, call, status);

@@ -14,7 +14,7 @@ enum {
 struct write_value {
     const uint8_t *raw;
     uint32_t len;
-    uint32_t attribute; /* its position in the request's attributes */
+    uint32_t attribute; /* position of the attribute in the request's attributes */
 };
 
 static inline struct span write_value_span(const struct write_value *value)

@@ -22,9 +22,9 @@ struct row_planning {
     const struct write_request *request;
     struct write_plan *plan;
     struct write_batch *batch;
-    struct map ids;         /* id keys of the request */
+    struct map ids;         /* id keys of the request; their bytes are in ids_arena */
     struct buffer object;   /* attributes of the row that is being made */
-    struct arena ids_arena; /* their bytes */
+    struct arena ids_arena; /* bytes of the id keys */
     struct arena *kept;     /* memory of the schema's names, which outlives the rows */
     bool again;             /* the ids have been checked */
     size_t text_room;

@@ -48,7 +48,8 @@ struct store_read_req {
     /* Without `pinned`: nobody ever overwrites the object, so a cache may keep its ranges, and answer with them. */
     bool immutable;
     bool if_changed; /* with `pinned`: return DP_OK and no bytes when unchanged */
-    /* One of many small ranges that lie apart: a remote store reads smaller gaps beside it (store/ranges.h). */
+    /* The range is one of many small ones that lie apart. A remote store merges it with its neighbour only if the gap
+     * between them is small (RANGES_SPARSE_GAP, store/ranges.h). */
     bool sparse;
     bool clip; /* cut a range at the object's end; false: a range past the end is DP_INVALID */
     /* out */
@@ -185,7 +186,7 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
 
 /* Reads n ranges in parallel. Returns DP_OK when every request is DP_OK, else the first failure's status with its
  * error in the call. Counts one round, the requests (n; for a remote store those that it sends after merging and
- * splitting, with retries) and the bytes. Ranges that a cache has add nothing to these costs. */
+ * splitting, with retries) and the bytes. A range that comes from a cache costs nothing. */
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);

@@ -32,7 +32,7 @@ struct http_host {
     struct http_host *next;
     bool hedges;                   /* a queue for hedges only, with an eighth of the places */
     unsigned active;               /* tries that are started or about to start */
-    struct http_try *first, *last; /* its queue */
+    struct http_try *first, *last; /* the host's queue */
     size_t name_len;
     uint8_t name[];
 };

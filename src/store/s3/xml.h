@@ -29,7 +29,7 @@ struct xml_reader {
     struct span text;
     size_t at;                       /* next unread byte */
     unsigned depth;                  /* open elements */
-    struct span open[XML_DEPTH_MAX]; /* their names, with prefixes */
+    struct span open[XML_DEPTH_MAX]; /* names of the open elements, with prefixes */
     bool empty;                      /* the innermost element was written <a/>, without an end tag */
     enum dp_status status;           /* first failure */
     size_t failed_at;
