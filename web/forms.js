@@ -1,4 +1,4 @@
-/* How the search page forms answers before it shows them. Pure functions: tests call them without a page
+/* Makes texts, requests and code from the answers and fields of the search page. Pure functions: tests call them without a page
  * (tests/e2e/test_page_forms.py).
  */
 "use strict";
@@ -39,7 +39,7 @@ function timeShares(performance) {
   return times.filter(({ ms }) => ms > 0).map(({ name, ms }) => ({ name, ms, share: ms / sum }));
 }
 
-/* A row's score, as the command line shows it: by meaning the similarity for the cosine metric, or else the distance. */
+/* A row's score, as the command line shows it. A search by meaning shows the similarity if the metric is cosine, else the distance. */
 function scoreOf(dist, metric, rank = "meaning") {
   if (rank !== "meaning") return { label: "score", value: dist, text: dist.toFixed(rank === "hybrid" ? 5 : 3) };
   const similar = metric === "cosine_distance";
@@ -47,19 +47,19 @@ function scoreOf(dist, metric, rank = "meaning") {
   return { label: similar ? "similarity" : "distance", value, text: value.toFixed(3) };
 }
 
-/* Whether even the first row is hardly like the words. */
+/* Whether even the nearest row has little to do with the words of the search. */
 function isFar(rows, metric) {
   return metric === "cosine_distance" && rows.length > 0 && 1 - rows[0].$dist < 0.3;
 }
 
-/* The words of a search for rows like one with this text: at most 400 characters, whole words. */
+/* The search for rows that resemble a row with this text: the text's first words, at most 400 characters. */
 function likeText(text) {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length <= 400 ? line : line.slice(0, 400).replace(/\s+\S*$/, "").replace(/[\ud800-\udbff]$/, "");
 }
 
-/* The words of the search in a text: [[part, whether it is such a word], …]. Words of one letter and a few that are everywhere do not
- * count. */
+/* Cuts a text into parts, to mark the words of the search in it: [[part, whether to mark it], …]. Words of one letter and very frequent
+ * words (EVERYWHERE) are not marked. */
 const EVERYWHERE = new Set(("an and are as at be by do for from how in is it my of on or that the this to what when where which " +
   "who why with").split(" "));
 function markParts(text, search) {
@@ -77,14 +77,15 @@ function markParts(text, search) {
   return parts;
 }
 
-/* A question that rows with this text answer: its first clause, at most 60 characters; "" if it has no such. */
+/* An example of a search that finds a row with this text: the text's first clause, at most 60 characters, at least two words. Returns ""
+ * if the clause has one word only. */
 function exampleOf(text) {
   const clause = text.trim().split(/[.,;:!?()\n\u3002\uff0c]/, 1)[0].trim();
   const short = clause.length <= 60 ? clause : clause.slice(0, 60).replace(/\s+\S*$/, "");
   return /\s/.test(short) && short.length <= 60 ? short : "";
 }
 
-/* The rankings that a namespace has, from its metadata; the first is its default. */
+/* The rankings that a namespace supports, from its metadata. The first one is its default. */
 function ranksOf(facts) {
   const words = Boolean(facts?.schema?.text?.full_text_search), meaning = !facts || facts.dimensions > 0;
   const ranks = words && meaning ? ["meaning", "words", "hybrid"] : words ? ["words"] : ["meaning"];
@@ -99,7 +100,7 @@ function facetsOf(facts) {
   return Object.entries(facts?.schema ?? {}).filter(fits).map(([name]) => name);
 }
 
-/* The filter of chosen values: [[name, value], …]. Rows match one of the values of each attribute. */
+/* The filter for chosen values: [[name, value], …]. A row matches if it has, for each attribute, one of the values chosen for it. */
 function filterOf(chosen, facts) {
   const of = (name) => chosen.filter(([other]) => other === name).map(([, value]) => value);
   const one = (name) => {
@@ -111,7 +112,7 @@ function filterOf(chosen, facts) {
   return all.length > 1 ? ["And", all] : all[0];
 }
 
-/* The request for the rows that are best by this ranking. Both rankings are fused as `dipper search` does it. */
+/* The request for the best rows by this ranking. "hybrid" fuses the other two, as `dipper search` does. */
 function queryOf(rank, text, limit, filter) {
   const rest = { exclude_attributes: ["vector"], ...(filter ? { filters: filter } : {}) };
   const meaning = { rank_by: ["vector", "ANN", ["Embed", text]] }, words = { rank_by: ["text", "BM25", text] };
@@ -140,7 +141,7 @@ function rowsOf(answer) {
   return answer.rows ?? answer.results[0].rows;
 }
 
-/* Prints a query as a program has it: form "curl", "python" or "json". `counted`: the server asks for a key. */
+/* Prints the code that sends this query, in the form "curl", "python" or "json". `counted`: the server asks for an API key. */
 function asCode(form, origin, namespace, request, counted) {
   const url = `${origin}/v2/namespaces/${encodeURIComponent(namespace)}/query`, body = JSON.stringify(request);
   if (form === "json") return JSON.stringify(request, null, 2);

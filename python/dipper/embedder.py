@@ -39,7 +39,7 @@ _ENCODE_KNOWS = dict(
 _TEXT, _QUERY, _DOCUMENT = range(3)  # enum dp_input
 
 _lock = threading.Lock()
-_shared = None  # the computing threads of all embedders without a number; made at first use
+_shared = None  # the threads of all embedders with threads=0; made at first use
 
 
 def _forget_shared():

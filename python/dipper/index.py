@@ -96,8 +96,8 @@ class Index:
 
     @property
     def nprobe(self) -> Union[int, str]:
-        """Lists to scan for each query in searches without an nprobe, or "auto". The file's value until you set it. It
-        belongs to this object, for all threads; the file does not change."""
+        """Lists to scan for each query in searches without an nprobe, or "auto". The file's value until you set it. The
+        setting belongs to this object and counts for all threads; the file does not change."""
         return self._nprobe or max(self._info.default_nprobe, 1)
 
     @nprobe.setter
@@ -221,7 +221,7 @@ def open_index(
     n_clusters           the number of lists that the file must have
     merge                False: one request for each probed list, however close they lie
     recall_table         the URL of the table that build_ivf measured, for searches by recall; None: url +
-                         ".recall.json". A presigned URL and a reader need it
+                         ".recall.json". With a presigned URL or a reader you must give it
     timeout              seconds that opening may take
     """
     if (url is None) == (reader is None):
