@@ -282,7 +282,7 @@ def report(args):
     yield (f"{time.strftime('%Y-%m-%d', time.gmtime())}: {len(data.x):,} packages × {data.x.shape[1]}, {len(data.q)} questions,"
            f" {len(data.centroids)} lists; {machine.system()}, Dipper {machine.commit(TOP)}. Counts, not times.")
     shares, counts = (0.03, 0.05, 0.10, 0.20, 1.0), (30, 50, 100, 200)
-    yield "\n**Bits and candidates**, 20 % of the rows scanned, one list a row: the part of the scanned lists' ten best rows that is kept."
+    yield "\n**Bits and candidates**, 20 % of the rows scanned, one list a row. How many of the ten best rows of the scanned lists are among the candidates."
     yield "\n| bits | bytes a row | " + " | ".join(f"{c} candidates" for c in counts) + " |\n|---:|---:|" + "---:|" * len(counts)
     for bits in (1, 2, 4):
         found = kept(data, 0, bits, (0.20,), counts)
@@ -293,7 +293,7 @@ def report(args):
         found = kept(data, spill, 1, shares, (100,))
         yield f"| {spill:.0%} | " + " | ".join(f"{found[s, 100][0]:.3f}" for s in shares) + " |"
     yield ("\n**What a cold query reads** in rounds 3 and 4 (codes; then vectors and documents of the candidates), on average. Gaps of"
-           "\n8 KiB, 4 KiB and 8 KiB merge; documents lie in frames of 8 KiB before packing (deflate with a dictionary, for zstd).")
+           "\n8 KiB, 4 KiB and 8 KiB merge; documents lie in frames of 8 KiB before packing (the simulation packs by deflate with a dictionary, in place of zstd).")
     yield ("\n| second list | order | bits | rows | candidates | recall@10 | GETs: codes | vectors | documents | kB: codes | vectors |"
            " documents | GETs | kB |\n|---:|---|---:|---:|---:|---:|" + "---:|" * 8)
     for spill, order, bits, share, count in ((0, "random", 1, 0.2, 100), (0, "proximity", 1, 0.2, 100), (0, "proximity", 1, 0.2, 50),
