@@ -145,7 +145,8 @@ void turbopuffer_print_metadata(struct call *call, struct span name, const struc
         json_string(&w, stats->vectors.model);
     else
         json_null(&w);
-    json_field_str(&w, "rank", search_rank_name(search_default(stats->vectors.dim > 0, info->words)));
+    json_field_str(&w, "rank",
+                   search_rank_name(search_default(stats->vectors.dim > 0 || info->external, info->words)));
     json_end_object(&w);
     turbopuffer_finish(call, response);
 }

@@ -18,6 +18,13 @@ static bool is_planned(const struct query_request *q)
            span_equal_str(q->rank_attribute, "vector");
 }
 
+/* Whether a FAISS file answers the query. */
+static bool is_of_file(const struct query_request *q, const struct namespace_info *info)
+{
+    return info->external && (q->rank == QUERY_NEAREST || q->rank == QUERY_EXACT) &&
+           (q->rank_attribute.len == 0 || span_equal_str(q->rank_attribute, "vector"));
+}
+
 /* Says which rule a query with a filter has used, and the numbers that decided. */
 static void explain_plan(struct buffer *text, const struct index_plan *plan, const struct index_stats *stats)
 {
@@ -56,13 +63,27 @@ static void explain_score(struct buffer *text, const struct query_request *q, co
                       q->filters.len ? " and keep those that pass the filter" : "");
 }
 
+/* Says how the FAISS file that has the namespace's vectors is searched. */
+static void explain_external(struct buffer *text, const struct query_request *q, const struct index_stats *stats)
+{
+    if (q->filters.len)
+        buffer_printf(text, "find the rows that match the filter: look at all %llu; ",
+                      (unsigned long long)stats->rows);
+    buffer_printf(text, "search %s of the FAISS file%s; read the rows with the ids that it finds",
+                  q->rank == QUERY_EXACT ? "all vectors" : "the lists nearest to the vector",
+                  q->filters.len ? " for the ids of these rows alone" : "");
+}
+
 static void explain_query(struct buffer *text, const struct turbopuffer_query *query,
-                          const struct index_stats *stats, const struct index_plan *plan)
+                          const struct namespace_info *info, const struct index_plan *plan)
 {
     const struct query_request *q = &query->query;
+    const struct index_stats *stats = &info->stats;
     const unsigned long long rows = stats->rows, log = stats->unindexed_rows, segments = stats->segments;
-    if (q->rank == QUERY_NEAREST && !q->filters.len && !q->per_count &&
-        span_equal_str(q->rank_attribute, "vector"))
+    if (is_of_file(q, info))
+        explain_external(text, q, stats);
+    else if (q->rank == QUERY_NEAREST && !q->filters.len && !q->per_count &&
+             span_equal_str(q->rank_attribute, "vector"))
         buffer_printf(text,
                       "in each of %llu segments, read the lists nearest to the vector; read all %llu rows of the "
                       "log; rank the best rows again by exact distance",
@@ -110,11 +131,11 @@ void turbopuffer_explain(struct call *call, const struct api_context *api, const
     for (size_t i = 0; i < all.count && status == DP_OK; i++) {
         struct query_response planned = {.dim = 0};
         all.queries[i].query.namespace = http->args[0];
-        if (is_planned(&all.queries[i].query))
+        if (is_planned(&all.queries[i].query) && !is_of_file(&all.queries[i].query, &info))
             status = service_query(call, api->service, &all.queries[i].query, &planned);
         if (i)
             buffer_append_str(&text, "\n");
-        explain_query(&text, &all.queries[i], &info.stats, &planned.answer.plan);
+        explain_query(&text, &all.queries[i], &info, &planned.answer.plan);
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);

@@ -3,9 +3,8 @@
 #include "api/turbopuffer_parse.h"
 #include "base/base64.h"
 
-static const char RANK_BY_USAGE[] = "rank_by must be [\"vector\", \"ANN\", X], where X is a vector or [\"Embed\", "
-                                    "\"text\"], or [attribute, \"asc\" or \"desc\"], or [attribute, \"BM25\", "
-                                    "text], or another score";
+static const char RANK_BY_USAGE[] = "rank_by must be [\"vector\", \"ANN\", numbers], [name, \"asc\" or "
+                                    "\"desc\"], [name, \"BM25\", text] or a score";
 
 /* ---- rank_by ------------------------------------------------------------------------------------------ */
 

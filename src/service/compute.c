@@ -121,6 +121,12 @@ static enum dp_status read_distance(struct computing *c, struct span name, struc
     if (a)
         schema_ann_metric(a, &metric);
     out->cosine = metric == INDEX_COSINE;
+    struct json_reader ahead = *r;
+    if (json_peek(r) == JSON_ARRAY && json_enter_array(&ahead) && json_next_item(&ahead) &&
+        json_peek(&ahead) == JSON_STRING)
+        return call_fail(
+            c->call, DP_UNSUPPORTED,
+            "VectorDist takes an array of numbers or base 64, not [\"Embed\", text]: embed the text first");
     enum dp_status status =
         vector_read(r, name, out->dim, ELEMENT_F32, c->call->arena, &out->vector, &out->dim, &c->call->error);
     if (status == DP_OK && (json_next_item(r) || json_failed(r)))

@@ -305,6 +305,7 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, enum
                                       struct span namespace, struct namespace_info *out)
 {
     struct reader_slot *slot;
+    struct index_external external;
     uint64_t rounds = call->cost.rounds;
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
@@ -319,6 +320,10 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, enum
         status = index_schema_json(call, slot->reader, &out->schema);
     if (status == DP_OK)
         status = index_has_words(call, slot->reader, span_str("text"), &out->words);
+    if (status == DP_OK)
+        status = index_external_of(call, slot->reader, &external);
+    if (status == DP_OK)
+        out->external = external.dim > 0;
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;
 }

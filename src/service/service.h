@@ -219,6 +219,7 @@ struct namespace_info {
     struct index_stats stats;
     struct span schema; /* a JSON object in turbopuffer's shape */
     bool words;         /* text indexes answer rankings by the words of its attribute "text" */
+    bool external;      /* a FAISS file has its vectors */
 };
 /* Describes the newest state of a namespace. `use`: the right that the client needs: GATE_WRITE if the description
  * answers the client's own change. */

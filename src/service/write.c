@@ -96,6 +96,11 @@ static enum dp_status read_base(struct write_run *run)
         status = index_schema(run->call, run->slot->reader, &run->base.schema);
     if (status != DP_OK)
         return status;
+    struct index_external external;
+    status = index_external_of(run->call, run->slot->reader, &external);
+    if (status != DP_OK)
+        return status;
+    run->base.file = external.url;
     run->base.vectors = stats.vectors;
     run->base.has_rows = stats.rows > 0;
     return stats.read_only ? call_fail(run->call, DP_DENIED, "the namespace is read-only") : DP_OK;

@@ -16,6 +16,7 @@ struct write_base {
     struct index_vectors vectors; /* dim 0: no row has a vector */
     bool exists;
     bool has_rows;
+    struct span file; /* the URL of the FAISS file that has the vectors; empty: there is none */
 };
 
 enum { WRITE_NO_ATTRIBUTE = UINT32_MAX, WRITE_EMBEDDINGS_MAX = 1 + SCHEMA_VECTORS_MAX };

@@ -1,4 +1,5 @@
 /* write_schema.c: plans the declarations of a write, the texts that it embeds, and the kind of ids and vectors. */
+#include "base/masked_url.h"
 #include "index/schema_declare.h"
 #include "index/schema_options.h"
 #include "service/write_plan.h"
@@ -274,6 +275,11 @@ static enum dp_status plan_vectors(struct schema_planning *p)
             v->dim = q->rows[i].dim;
             p->plan->changed = true;
         }
+    char shown[URL_SHOWN_MAX];
+    if (v->dim && p->base->file.len)
+        return call_fail(p->call, DP_INVALID,
+                         "rows of this namespace cannot bring vectors: the FAISS file %s has its vectors",
+                         url_shown(p->base->file, shown));
     if (p->base->vectors.dim) {
         if (p->has_metric && p->metric != v->metric)
             return call_fail(p->call, DP_INVALID,

@@ -195,6 +195,7 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{\"rank_by\":\"vector\"}", 422, "rank_by must be an array"},
         {"{\"rank_by\":[]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"vector\"]}", 400, "this rank_by is not supported yet"},
+        {"{\"rank_by\":[]}", 422, "[name, \\\"BM25\\\", text] or a score at byte"},
         {"{\"rank_by\":[\"vector\",\"ANN\"]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"vector\",\"ANN\",[1,2],3]}", 422, "rank_by must be ["},
         {"{\"rank_by\":[\"vector\",\"ANN\",7]}", 422, "the third element of rank_by must be an array"},

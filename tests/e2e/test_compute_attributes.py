@@ -109,7 +109,7 @@ def test_highlights(namespace):
     ({"x": ("Highlight", "n")}, "full_text_search"), ({"x": ("Highlight", "text", {"fragment_by": "line"})}, 'no "line"'),
     ({"x": ("Highlight", "text", {"fragment_limit": 1025})}, "1 to 1024"), ({"x": ("Highlight", "text", {"colour": 1})}, "no option"),
     ({"x": ("Highlight", "text", {}, 1)}, "a highlight is"), ({"x": ("Highlight", "text", {"rank_fragments_by": ("text", "BM25", "a")})}, "no attribute"),
-    ({"x": ("vector", "VectorDist", [1])}, "2 dimensions"), ({"x": ("vector", "VectorDist", [0, 0])}, "no direction"),
+    ({"x": ("vector", "VectorDist", [1])}, "2 dimensions"), ({"x": ("vector", "VectorDist", ("Embed", "a"))}, "embed the text first"), ({"x": ("vector", "VectorDist", [0, 0])}, "no direction"),
     ({"x": ("n", "VectorDist", [1])}, "holds no vectors"), ({"x": ("Attribute", "n")}, "x"), ({"x": ("nix", "BM25", "a")}, "no attribute"),
     ({"id": ("kind", "Eq", "a")}, "cannot be a label"), ({"$x": ("kind", "Eq", "a")}, "cannot be a label"),
     ({f"l{i}": ("kind", "Eq", "a") for i in range(257)}, "at most 256"),

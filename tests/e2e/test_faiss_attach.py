@@ -50,8 +50,8 @@ def attached(request, run, rows, tmp_path):
     return {"path": path, "root": tmp_path / "root", "vectors": vectors, "ids": ids, "metric": metric}
 
 
-def query(url, body, status=200, namespace="shop"):
-    request = urllib.request.Request(f"{url}/v2/namespaces/{namespace}/query", data=json.dumps(body).encode(),
+def query(url, body, status=200, namespace="shop", verb="query"):
+    request = urllib.request.Request(f"{url}/v2/namespaces/{namespace}/{verb}", data=json.dumps(body).encode(),
                                      headers={"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -120,6 +120,24 @@ def test_later_writes_count(dipper, run, attached):
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(request, timeout=60)
         assert error.value.code == 400 and "has its vectors" in error.value.read().decode()
+        del refused["distance_metric"]  # the message is not about the metric
+        request = urllib.request.Request(f"{url}/v2/namespaces/shop", data=json.dumps(refused).encode())
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(request, timeout=60)
+        assert error.value.code == 400 and "has its vectors" in error.value.read().decode()
+
+
+def test_explain_query_speaks_of_the_file(dipper, attached):
+    a = attached
+    by_file = {"rank_by": ["vector", "ANN", [0.5] * DIM]}
+    with serving(dipper, a["root"], "--allow-index-url", a["path"].parent.as_uri()) as url:
+        def explained(body):
+            return query(url, body, namespace="shop", verb="explain_query")["plan_text"]
+        assert explained(by_file).startswith("search the lists nearest to the vector of the FAISS file; read the rows")
+        assert explained({**by_file, "filters": ["colour", "Eq", "red"]}).startswith(
+            f"find the rows that match the filter: look at all {COUNT - 30}; search the lists nearest to the vector "
+            "of the FAISS file for the ids of these rows alone")
+        assert explained({"rank_by": ["vector", "kNN", [0.5] * DIM]}).startswith("search all vectors of the FAISS file")
 
 
 def test_branches_and_copies_have_the_file_too(dipper, run, attached):
