@@ -93,7 +93,7 @@ class Contest:
     def table(self, tokens, peak, threads):
         """Yields Markdown. tokens: of all texts; peak: machine.peak's results for one thread and for `threads`."""
         unit = "texts/s" if self.many else "p50 ms"
-        yield f"| engine | setting | {unit} | rounds | engine's run alone |" + (" of peak |" if self.many else "")
+        yield f"| engine | setting | {unit} | least–most | engine's run alone |" + (" of peak |" if self.many else "")
         yield "|---|---|---:|---:|---:|" + ("---:|" if self.many else "")
         for entry in self.entries:
             spread = "–".join(sorted((self.figure(min(entry.whole)), self.figure(max(entry.whole))), key=float))
@@ -279,7 +279,7 @@ def report(args):
     yield (f"\n`dipper bench peak`: {peak['name']}, {peak['int8_gops_1_thread']:.0f} GOPS int8 and"
            f" {peak['fp32_gflops_1_thread']:.0f} GFLOPS fp32 with one thread, {peak['int8_gops']:.0f} and"
            f" {peak['fp32_gflops']:.0f} with {args.threads}.")
-    yield (f"\n{args.rounds} rounds. Load average at the start {load:.2f}; meanwhile other programs used"
+    yield (f"\n{args.rounds} repetitions. Load average at the start {load:.2f}; meanwhile other programs used"
            f" {share:.0%} of the processors.")
     if share > 0.02:
         yield "**The machine was not quiet: these figures are not to be quoted.**"

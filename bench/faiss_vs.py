@@ -351,7 +351,7 @@ def against_curl(store, args, path, queries, nprobe):
     sizes = [cost["bytes"] for cost in costs]
     yield (f"nprobe {nprobe}: {costs[0]['requests']} requests of {statistics.median(sizes) / costs[0]['requests'] / 1e3:.0f} KB,"
            f" {statistics.median(sizes) / 1e6:.2f} MB in all, one round.\n")
-    yield "| | ms | rounds |"
+    yield "| | ms | least–most |"
     yield "|---|---:|---:|"
     for name, took in figures.items():
         yield row(name, took)
@@ -402,7 +402,7 @@ def against_lance(store, args, path, vectors, questions, truth, nprobe, reached)
     recalls = {words: r for _, words, _, _, r in settings}
     recalls["Dipper"] = reached
     yield f"Dipper reads {costs[-1].requests} ranges, {costs[-1].bytes / 1e6:.2f} MB, for a search (IVF256,SQ8, nprobe {nprobe}).\n"
-    yield "| | recall@10 | open + first search, ms | rounds | the next search, ms |"
+    yield "| | recall@10 | open + first search, ms | least–most | the next search, ms |"
     yield "|---|---:|---:|---:|---:|"
     for name, took in figures.items():
         yield (f"| {name if name == 'Dipper' else 'LanceDB ' + name} | {recalls[name]:.3f} | {statistics.median(took):.1f} |"
@@ -444,7 +444,7 @@ def report(args):
                f" ({machine.commit(TOP)}), MinIO {store.minio['version']}, "
                f"{subprocess.run(['curl', '-V'], capture_output=True, text=True, check=True).stdout.split(' (')[0]}, LanceDB"
                f" {version('lancedb')}, faiss-cpu {version('faiss-cpu')}; all on one machine, each answer delayed by"
-               f" {args.delay} ms; {args.rounds} rounds.")
+               f" {args.delay} ms; {args.rounds} repetitions.")
         yield f"\n### A cold search against curl: {LARGE['rows']:,} × {LARGE['dim']} floats in {LARGE['nlist']} lists\n"
         yield from against_curl(store, args, large, queries, LARGE["nprobe"])
         yield f"\n### A cold search against curl: {len(vectors):,} packages × {vectors.shape[1]}, IVF256,SQ8\n"

@@ -106,7 +106,7 @@ def report(args):
     yield (f"{time.strftime('%Y-%m-%d', time.gmtime())}: {machine.processor()}, {args.threads} of {os.cpu_count()}"
            f" processors ({machine.caches()}), {machine.system()}. Dipper ({machine.commit(TOP)}, {times['dipper'][0]['simd']}),"
            f" faiss-cpu {version('faiss-cpu')} (OpenBLAS reports the kernels of FAISS and NumPy: {', '.join(cores)}).")
-    yield (f"\n{args.count:,} × {args.dim} floats in {args.centers:,} clouds, {args.k:,} centroids; {args.rounds} rounds in"
+    yield (f"\n{args.count:,} × {args.dim} floats in {args.centers:,} clouds, {args.k:,} centroids; {args.rounds} repetitions in"
            f" turns, medians. Load average at the start {load:.2f}; meanwhile other programs used {share:.0%} of the"
            f" processors. `dipper bench peak`: {peak['fp32_gflops']:.0f} GFLOPS fp32.")
     if share > 0.02:

@@ -80,7 +80,7 @@ def report(args):
     ours, theirs = ({key: statistics.median(t[key] for t in times[whose]) for key in times[whose][0]} for whose in times)
     from importlib.metadata import version
     yield (f"{args.threads} of {os.cpu_count()} processors, {machine.processor()}, {machine.system()}, commit {machine.commit(TOP)},"
-           f" faiss-cpu {version('faiss-cpu')}; {args.rounds} rounds, medians; other programs used {others.share():.0%} of the"
+           f" faiss-cpu {version('faiss-cpu')}; {args.rounds} repetitions, medians; other programs used {others.share():.0%} of the"
            " processors meanwhile.\n")
     yield f"| {args.parts} segments, {args.count:,} × {args.dim} together, {lists_of(args.count):,} lists | merge | faiss-cpu |"
     yield "|---|---:|---:|"

@@ -187,7 +187,7 @@ def page(table, others):
     return f"""# Scanning lists: Dipper and FAISS
 
 `make bench WHAT=scan WRITE=1` wrote this page. Queries a second on one thread, top {K}, the same file for both; medians of
-interleaved rounds. FAISS (faiss-cpu {faiss.__version__}, {faiss.get_compile_options().strip()}) holds its index in memory. "In memory" is
+interleaved repetitions. FAISS (faiss-cpu {faiss.__version__}, {faiss.get_compile_options().strip()}) holds its index in memory. "In memory" is
 `dp_index_open` over the file's bytes in memory: the scan alone, as FAISS does it. "At a path" is `dp_index_open`, which
 reads the probed lists from the page cache for each query; the figures include these reads. With {BATCH} queries in a call
 Dipper scans a list in memory once for all of them; at a path each query reads its lists alone. The vectors are artificial, in
