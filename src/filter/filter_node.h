@@ -32,7 +32,7 @@ struct filter_slot {
     bool is_id;
 };
 
-/* What an attribute is compared with. */
+/* The operand of a comparison. */
 struct filter_operand {
     enum { OPERAND_SCALAR, OPERAND_LIST, OPERAND_NEW, OPERAND_TEXT } kind;
     struct scalar scalar;

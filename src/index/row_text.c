@@ -1,4 +1,4 @@
-/* row_text.c: see row_text.h. */
+/* row_text.c: cuts the texts of one attribute in one document into tokens. */
 #include "index/row_text.h"
 
 #include "base/checksum.h"
@@ -6,7 +6,7 @@
 #include "filter/document.h"
 #include "index/schema_options.h"
 
-/* The multiplier keeps the two parts apart if one of them is the other's hash. */
+/* The factor of the name's hash, so that a name and settings with equal hashes do not cancel out. */
 #define NAME_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
 enum dp_status row_text_settings(const struct attribute *attribute, struct text_settings *out, bool *found,

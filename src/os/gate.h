@@ -25,7 +25,7 @@ struct gate {
     enum gate_answer (*enter)(void *ctx, enum gate_use use, struct span name);
     /* Whether the client may list the names with this prefix. */
     enum gate_answer (*list)(void *ctx, struct span prefix);
-    /* Whether the client may learn that this name exists. Refuses nothing. */
+    /* Whether the client may learn that this name exists. It is a question only: no request is refused by it. */
     bool (*sees)(void *ctx, struct span name);
     /* Counts texts before they are embedded. If `call` is NULL, the function must not block, and may answer
      * GATE_WAIT. */

@@ -135,7 +135,7 @@ enum dp_status ingest_row_parse(struct span line, struct arena *arena, struct bu
         return dp_fail(error, DP_INVALID, "expected a JSON object, as {\"id\": 1, \"text\": \"…\"}");
     if (json_peek(&p.r) != JSON_OBJECT)
         json_reject(&p.r, DP_INVALID, "a row must be an object, not %s%s", json_type_name(json_peek(&p.r)),
-                    json_peek(&p.r) == JSON_ARRAY ? ": write each on a line of its own, as jq -c '.[]' does" : "");
+                    json_peek(&p.r) == JSON_ARRAY ? ": write one object in each line, as jq -c '.[]' does" : "");
     json_enter_object(&p.r);
     while (json_next_key(&p.r, arena, &name) && check_name(&p, name)) {
         if (span_equal_str(name, "id")) {

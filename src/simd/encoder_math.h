@@ -1,7 +1,7 @@
 /* simd/encoder_math.h: the constants that define our exp, erf and quantisation, for every instruction set.
  *
  * 2^x: Let x = n + f with |f| <= 1/2. A minimax polynomial of degree 5 gives 2^f (Remez; relative error 7.5e-8
- * before rounding, 2.1e-7 after). Adding n to the exponent's bits multiplies it by 2^n. Softmax folds its scale
+ * before rounding, 2.1e-7 after). Adding n to the exponent's bits multiplies 2^f by 2^n. Softmax folds its scale
  * and log2 e into one factor, so e^x costs no more than 2^x. For attention weights of 15 bits, degree 3 suffices
  * (relative error 7.5e-5).
  *
@@ -55,7 +55,7 @@ static const float gelu_poly[GELU_POLY_TERMS] = {-3.40994529e-06f, -5.85333255e-
 #define ATTENTION_MOST    2147483647.0
 #define ATTENTION_INT16   32767.0f
 #define ATTENTION_WEIGHTS 32000.0f
-#define ATTENTION_STEEP   0x1p-13f /* maximum factor: rounding a score of 2^31 times it errs by at most 2^-7 */
+#define ATTENTION_STEEP   0x1p-13f /* maximum factor: a score of 2^31 times the factor is rounded by at most 2^-7 */
 
 static inline float attention_bound(size_t head_dim)
 {

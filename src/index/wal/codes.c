@@ -1,12 +1,12 @@
 /* wal/codes.c: codes vectors, and bounds distances by their codes.
  *
- * A vector x has the code x' = middle + step (b - 127.5), where b are bytes, or, without the low halves of the
- * bytes, x' = middle + 16 step (h - 7.5). <q,x> ≤ <q,x'> + |q| |x - x'| (Cauchy and Schwarz). The query is rounded
- * to r, so that only the middle term of
+ * The code of a vector x is a vector x' near it: x' = middle + step (b - 127.5), where b are bytes; or, without the
+ * low halves of the bytes, x' = middle + 16 step (h - 7.5). By Cauchy and Schwarz, <q,x> ≤ <q,x'> + |q| |x - x'|. The
+ * query q is rounded to r = unit times integers. Then
  *
  *     <q,x'> = middle sum(q) + <r,x' - middle> + <q - r,x' - middle>, where the last term ≤ |q - r| |x' - middle|
  *
- * needs the codes, as a sum of integer products.
+ * So only the middle term reads the codes, and it is a sum of integer products.
  *
  * Bounds also allow for the rounding of floats.
  */
@@ -22,8 +22,8 @@
 static const float ROUNDING = 1.2e-7F; /* relative error of one addition of floats, rounded up */
 /* The squares of gaps of a vector with a smaller square than this may lose all their bits, so its gaps are unknown. */
 static const float SQUARE_MIN = 1e-24F;
-/* What the rounding of floats adds to |q - r|, as a part of |q|. A component of x' is at least step / 2 or 8 step away
- * from `middle`, so this covers sums that are almost as large as 7.5 sum(|r|) steps. */
+/* A bound of what rounding floats adds to |q - r|, as a part of |q|. A component of x' is at least step / 2 or 8 step
+ * away from `middle`, so the bound covers sums that are almost as large as 7.5 sum(|r|) steps. */
 static const float QUERY_ROUNDING = 4e-6F;
 
 enum {
