@@ -228,8 +228,8 @@ const struct setting SETTINGS[] = {
     {.name = "server.listen", .flag = "--listen", .meta = "ADDRESS:PORT", .variables = {"DIPPER_LISTEN"}, TO(host),
      .section = SECTION_SERVER, .type = SETTING_LISTEN, .max = NAME_BYTES,
      .port_offset = offsetof(struct config, port), .initial_help = "127.0.0.1:8000",
-     .help = "Where to listen: server.host and server.port in one. If the same source (flags, environment, file) has one of these "
-             "too, that wins."},
+     .help = "Where to listen: server.host and server.port in one. If the same source (flags, environment, file) has server.host or "
+             "server.port too, that setting wins."},
     {.name = "server.host", .flag = "--host", .meta = "ADDRESS", .variables = {"DIPPER_HOST", "HOST"}, TO(host),
      .is_for_us = setting_is_address,
      .section = SECTION_SERVER, .type = SETTING_TEXT, .min = 1, .max = NAME_BYTES, .initial = "127.0.0.1",

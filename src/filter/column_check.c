@@ -1,4 +1,4 @@
-/* column_check.c: a column may leave a value to the document, but it never says another one. */
+/* column_check.c: compares a column with the documents. A column may say nothing about a value, but nothing wrong. */
 #include "filter/column_check.h"
 
 #include "base/alloc.h"

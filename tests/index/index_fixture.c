@@ -275,7 +275,7 @@ static int by_value(const void *a, const void *b)
     return *left < *right ? -1 : *left > *right;
 }
 
-/* Returns whether the hit equals its row; *dist gets the hit's distance. */
+/* Checks that the hit has the distance and the attributes of its row. */
 static void check_hit(const struct world *w, const struct expected *e, const float *query,
                       const struct index_hit *hit)
 {

@@ -1,7 +1,8 @@
 /* words.c: answers a query by words: runs the search, and reads the documents of the best rows.
  *
- * Ids order rows with equal scores, and ids are in documents. If few rows tie for the last place, the documents of all
- * are read together with those of the answer. If many do, a step before reads them, to choose.
+ * Ids order rows with equal scores, and ids are in documents. If few rows tie for the last place, their documents are
+ * read together with those of the answer. If many rows tie, an extra round reads all their documents first, to
+ * choose.
  */
 #include "index/query/words.h"
 

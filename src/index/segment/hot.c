@@ -31,7 +31,7 @@ static enum dp_status fail_corrupt(struct hot_parser *p, const char *what)
     return dp_fail(p->error, DP_CORRUPT, "%s", what);
 }
 
-/* Returns whether it is the filter, and lies before the hot part. In older segments it lies in the hot part. */
+/* Returns whether the section is the filter of ids and lies before the hot part. In older segments it lies in it. */
 static bool is_before_hot(const struct hot_parser *p, enum section_kind kind, const struct segment_section *s)
 {
     return kind == SECTION_FILTER && s->offset < p->listed->hot_offset;
@@ -41,7 +41,7 @@ static bool is_before_hot(const struct hot_parser *p, enum section_kind kind, co
 static enum dp_status unpack_section(struct hot_parser *p, enum section_kind kind, struct segment_section *s)
 {
     unsigned long long raw = ZSTD_getFrameContentSize(s->bytes.data, s->bytes.len);
-    if (raw == 0 || raw > SEGMENT_HOT_MAX) /* also both kinds of failure */
+    if (raw == 0 || raw > SEGMENT_HOT_MAX) /* zstd's two error values are above the maximum */
         return dp_fail(p->error, DP_CORRUPT, "section %s is malformed", section_types[kind]);
     uint8_t *to = arena_alloc(&p->out->arena, (size_t)raw);
     if (!to)
