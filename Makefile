@@ -47,8 +47,8 @@ endif
 # How the targets below name that build.
 checked := BUILD=build-clang-asan CC=clang SANITIZE=address,undefined
 
-.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models simulation kills \
-	check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
+.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models simulation \
+	large-segment kills check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -95,6 +95,10 @@ check-models: ## search all models of the log, with Spin too (10 to 20 minutes; 
 simulation: ## run random histories of namespaces in a simulated world (SEED=1 HISTORIES=20000; TRACE=1: one, step by step)
 	@$(MAKE) build GOAL=tests/simulation
 	@$(BUILD)/tests/simulation $(if $(TRACE),--trace) $(SEED) $(HISTORIES)
+
+large-segment: ## print what the sections of a segment of ROWS=4000000 rows and 50 attributes take; the hot part must have room
+	@$(MAKE) build GOAL=tests/test_index_large_segment
+	@LARGE_SEGMENT_ROWS=$(or $(ROWS),4000000) $(BUILD)/tests/test_index_large_segment
 
 check-arm64: model ## build for arm64 and run the C tests emulated (FULL=1: also compare with the native program)
 	@$(MAKE) tools FOR=arm64
