@@ -6,11 +6,12 @@
  *          | ["Decay", score, {"midpoint": m, "exponent": e}] | ["Dist", score, origin] | number
  *          | filter (1 for a row that matches, else 0)
  *
- * BM25 scores the tokens of the query as text/bm25.h says; a token that the query has several times weighs more, up to
- * k3 + 1. With last_as_prefix a row scores 1 if a token begins with the last token of the query. Saturate is x^e / (x^e +
- * m^e), Decay m^e / (x^e + m^e), both with x >= 0; Dist is |x - origin|. A datetime counts as milliseconds, as origin it
- * is a text; a midpoint may be "6h" (s, m, h, d, w). An attribute without a value scores 0, wherever it is. A signed
- * attribute is allowed inside Max, Saturate, Decay and Dist only, so no score is negative.
+ * BM25 scores the tokens of the query as text/bm25.h says; a token that the query has several times weighs more, up
+ * to k3 + 1. With last_as_prefix a row scores 1 if a token begins with the last token of the query. Saturate is x^e /
+ * (x^e + m^e), Decay m^e / (x^e + m^e), both with x >= 0; Dist is |x - origin|. A datetime counts as milliseconds; an
+ * origin that is a datetime is written as text, and a midpoint may be "6h" (s, m, h, d, w). An attribute without a
+ * value scores 0, wherever it is. A signed attribute is allowed inside Max, Saturate, Decay and Dist only, so no
+ * score is negative.
  *
  * BM25 needs to know how many rows have each token, so all rows are counted first:
  *
@@ -31,7 +32,7 @@ enum {
 struct call; /* os/call.h */
 struct rank;
 
-/* Parses an expression into `arena`, which must live as long as the rank, and so must `json`; so must the schema.
+/* Parses an expression into `arena`. The arena, `json` and the schema must live as long as the rank.
  * Fails with DP_INVALID, DP_UNSUPPORTED or DP_NOMEM. The caller frees *out. */
 enum dp_status rank_parse(struct arena *arena, struct span json, const struct schema *schema, struct rank **out,
                           struct dp_error *error);

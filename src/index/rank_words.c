@@ -1,4 +1,4 @@
-/* rank_words.c: see rank_words.h. */
+/* rank_words.c: recognises the score expressions that a text index can answer. */
 #include "index/rank_words.h"
 
 #include <math.h>

@@ -67,7 +67,7 @@ struct index_fold_options {
         load_ms; /* how long a load may be pending without an entry about it, before it is given up; 0: INDEX_LAG_MS */
     struct team *team;       /* clusters the vectors; or NULL */
     const struct ulid *node; /* claims further folds for this node; NULL: no claim */
-    uint64_t part_rows;      /* a longer log is folded in parts of about so many rows; 0: as suits memory */
+    uint64_t part_rows;      /* rows of a part, about, if a long log is folded in parts; 0: as memory allows */
 };
 
 struct index_fold_result {

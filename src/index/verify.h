@@ -35,7 +35,7 @@ struct index_repair_result {
     uint64_t pending;                 /* damaged segments of pending loads, which the repair replaces */
     uint64_t kept;                    /* rows of them that it keeps */
     uint64_t lost, unnamed;           /* lost rows, and lost rows whose ids are lost, too */
-    uint64_t back;    /* at most so many deleted rows come back, because nobody knows which rows were deleted */
+    uint64_t back;    /* maximum number of deleted rows that come back: the list of deleted rows is lost */
     uint64_t entries; /* log entries that are lost, with all that they wrote */
     bool done;        /* the namespace has been changed */
 };

@@ -1,4 +1,4 @@
-/* full_text.c: see full_text.h. */
+/* full_text.c: adds the option full_text_search to the attribute "text" in the manifest. */
 #include "service/full_text.h"
 
 #include "index/schema_options.h"

@@ -1,4 +1,4 @@
-/* text/bm25.c: see bm25.h. */
+/* text/bm25.c: codes lengths as bytes, and computes scores. */
 #include "text/bm25.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* index.c: see index.h. */
+/* index.c: parses the sections of a text index, finds the piece of a term, and reads pieces. */
 #include "text/index.h"
 
 #include "base/checksum.h"

@@ -70,7 +70,7 @@ struct term_range {
     uint32_t block, block_count;       /* the first block, and how many; they may have other terms, too */
     uint32_t frequent, frequent_count; /* the first frequent term, and how many */
 };
-/* A prefix has at most TERM_PREFIX_MAX bytes: all terms that it begins have it in their keys. */
+/* `prefix` has at most TERM_PREFIX_MAX bytes, so the keys of all its terms begin with it. */
 struct term_range text_index_range(const struct text_index *index, uint32_t column, struct span prefix);
 /* Opens the postings of a token in the bytes of its piece. *found: whether the term is there; without it the index has
  * no row with the token. The bytes must live as long as the list. */

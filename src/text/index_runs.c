@@ -1,4 +1,4 @@
-/* index_runs.c: see index_runs.h. */
+/* index_runs.c: keeps the runs of a build in a file, and merges them term by term. */
 #include "text/index_runs.h"
 
 #include "base/alloc.h"

@@ -1,4 +1,4 @@
-/* maxscore.c: see maxscore.h. */
+/* maxscore.c: searches window by window: bounds the terms, gathers the essential ones, looks up the others. */
 #include "text/maxscore.h"
 
 #include "text/bm25.h"

@@ -3,10 +3,11 @@
  * A query has groups, each a BM25 expression over one attribute; each group has clauses, one for each different term. The
  * score of a row is the sum of its groups' scores times their weights, or the largest of these products.
  *
- * The algorithm is MAXSCORE (Turtle and Flood, 1995) over windows of rows, with the bounds of blocks. In each window, the
- * clauses that even together cannot reach the k-th best score so far are not essential: no row belongs to the answer only by
- * them. The rows of the others are gathered; those that may still reach that score are looked up in all lists and scored
- * exactly, by additions in the order of the clauses. So a score does not depend, by a bit, on what was skipped.
+ * The algorithm is MAXSCORE (Turtle and Flood, 1995) over windows of rows, with the bounds of blocks. In each window,
+ * clauses that cannot reach the k-th best score so far, even together, are not essential: a row that has no other
+ * clause cannot belong to the answer. The search gathers the rows of the essential clauses. A row that may still
+ * reach the k-th score is looked up in all lists and scored exactly, by additions in the order of the clauses. So a
+ * score is the same, bit by bit, whatever the search has skipped.
  */
 #ifndef TEXT_MAXSCORE_H
 #define TEXT_MAXSCORE_H
@@ -20,7 +21,7 @@ enum { TEXT_CLAUSES_MAX = 1024 };
 struct text_clause {
     const struct postings *list; /* in this segment; NULL: no row has the term */
     uint32_t group;
-    double weight;         /* idf times what the query weighs the term by; not negative */
+    double weight;         /* idf times the query's weight of the term; not negative */
     double average, k1, b; /* bm25_term() */
 };
 

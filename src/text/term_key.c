@@ -1,4 +1,4 @@
-/* term_key.c: see term_key.h. */
+/* term_key.c: makes the key of a column and a token. */
 #include "text/term_key.h"
 
 #include "base/checksum.h"

@@ -1,4 +1,4 @@
-/* top.c: see top.h. */
+/* top.c: a heap of the best k rows, and beside it the rows that tie with its root. */
 #include "text/top.h"
 
 #include <stdlib.h>

@@ -14,7 +14,7 @@ struct salvage {
     uint64_t kept;    /* rows that can be read and live */
     uint64_t rows;    /* lost rows, except those whose ids a later log entry names */
     uint64_t unnamed; /* lost rows whose ids are lost, too */
-    uint64_t back;    /* at most so many rows of `kept` were deleted before */
+    uint64_t back;    /* maximum number of rows of `kept` that had been deleted before */
 };
 
 /* Salvages one segment. A row whose document or vectors are damaged is lost. When the .del object is damaged, a

@@ -1,4 +1,4 @@
-/* unindexed.c: see unindexed.h. */
+/* unindexed.c: reads the hot parts of segments, and compares their columns with those that the schema wants. */
 #include "index/fold/unindexed.h"
 
 #include "index/fold/row_scan.h"

@@ -58,7 +58,7 @@ static enum dp_status apply_bar(struct call *call, void *context, struct manifes
     c->verdict = judge_pin(c, m, exists);
     *needed = c->verdict == PIN_WAITS;
     if (*needed && !exists)
-        manifest_end_life(m); /* a tombstone of no life; another tombstone only gets another version */
+        manifest_end_life(m); /* makes a tombstone; if there is one, the swap only gives it a new version */
     return DP_OK;
 }
 

@@ -6,7 +6,7 @@
 
 enum {
     DECIDE_TRIES = 256,      /* how often other writers may be first */
-    DECIDE_EAGER_TRIES = 16, /* so many tries follow each other without a wait */
+    DECIDE_EAGER_TRIES = 16, /* the first tries, between which there is no wait */
     DECIDE_WAIT_MAX_MS = 20
 };
 

@@ -1,7 +1,7 @@
 /* first_codes.c: codes a segment's vectors by one bit for each dimension, list by list.
  *
  * A list begins with the first vectors of the rows that it owns, in the order of the rows' numbers, so a reader knows
- * their rows. Then come other windows.
+ * their rows. Then come the vectors of the rows' other windows.
  */
 #include "index/load/first_codes.h"
 

@@ -12,11 +12,11 @@
 #include "index/query/reader.h"
 
 enum {
-    /* If more than OPEN_MIN rows of a segment, and more than one of OPEN_PART, need their documents, all documents of the
-     * segment are read. */
+    /* If more than OPEN_MIN rows of a segment, and more than 1/OPEN_PART of its rows, need their documents, all
+     * documents of the segment are read. */
     OPEN_MIN = 64,
     OPEN_PART = 16,
-    OPEN_BYTES = 8 * 1024 /* about the bytes that the document of one row brings with it */
+    OPEN_BYTES = 8 * 1024 /* about the bytes that are read for the document of one row */
 };
 
 /* The state of one filter_bits_make(). */

@@ -4,10 +4,10 @@
  * section := u8 0, the bytes of the head
  *          | u8 4 or 8, f32 least[dim], f32 step[dim], f32 trained[2][dim], u32 vectors[nlist], codes[nlist][dim]
  *
- * The writer takes the shorter form, which is the first one for a list or two of many dimensions. The second one has the
- * centroids as vector/centroid_codes.h, the ranges of the codes in the lists (vector/sq8.h), and how many vectors each list
- * has. Its u8 says how many bits a code has; of two codes in a byte, the first is in the lower half. The head follows from all
- * this, byte by byte; LIST has its checksum.
+ * The writer takes the shorter form: the first one if there are only one or two lists of many dimensions. The second
+ * one has the centroids as vector/centroid_codes.h, the ranges of the codes in the lists (vector/sq8.h), and how many
+ * vectors each list has. Its u8 says how many bits a code has; of two codes in a byte, the first is in the lower
+ * half. The head follows from all this, byte by byte; LIST has its checksum.
  */
 #ifndef INDEX_IVF_HEAD_H
 #define INDEX_IVF_HEAD_H

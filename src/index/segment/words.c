@@ -1,4 +1,4 @@
-/* words.c: see words.h. */
+/* segment/words.c: opens the text index that the sections of a hot part describe. */
 #include "index/segment/words.h"
 
 static uint64_t section_len(const struct segment_hot *hot, enum section_kind kind)
@@ -24,7 +24,7 @@ enum dp_status segment_open_words(struct segment_hot *hot, struct text_index **o
                                             lens ? lens->bytes : (struct span){0}, index, error);
     if (status == DP_OK && (index->terms_len != section_len(hot, SECTION_TERMS) ||
                             index->postings_len != section_len(hot, SECTION_POSTINGS)))
-        status = dp_fail(error, DP_CORRUPT, "its text index is of other terms than it has");
+        status = dp_fail(error, DP_CORRUPT, "the lengths of sections TDIC and POST do not fit its text index");
     if (status == DP_OK)
         *out = index;
     return status;

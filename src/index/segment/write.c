@@ -43,11 +43,11 @@
 
 enum {
     ZSTD_LEVEL = 3,
-    FRAME_TARGET = 8 * 1024, /* a frame holds whole documents of so many bytes, so a hit costs few bytes */
+    FRAME_TARGET = 8 * 1024, /* about the bytes of whole documents in a frame; a hit reads one frame */
     SAMPLES_MAX = 2000,      /* of a dictionary's statistics */
     DICTIONARY_MIN = 1024,
-    PACKED_FROM = 1024, /* optional hot sections of so many bytes are compressed, */
-    PACKED_GAIN = 16,   /* if that makes them shorter by one part in so many */
+    PACKED_FROM = 1024, /* minimum bytes of an optional hot section that is compressed */
+    PACKED_GAIN = 16,   /* the compressed section must be shorter by 1/16 */
     DOCUMENT_MAX = INDEX_DOCUMENT_MAX + 256,
     INDEX_MAX = SEGMENT_HOT_MAX
 };

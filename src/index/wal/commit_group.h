@@ -42,7 +42,7 @@ struct commit_group {
         struct group_member *first, *last;
         size_t waiting; /* members in the queue */
         bool led;       /* whether a thread commits a group now */
-        /* When the last group ended, so many writes were at work: those of the group, and those that waited. */
+        /* Number of writes at work when the last group ended: those of the group, and those that waited. */
         size_t expected;
         int64_t commit_ns, ended_ns; /* duration and end of the last group's commit */
         int64_t gather_ns, hold_ns;  /* commit_group_pace() */
