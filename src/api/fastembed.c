@@ -34,7 +34,7 @@ void api_fastembed_error(struct http_response *response, unsigned status, const 
 
 const struct api_dialect api_fastembed = {"fastembed", api_fastembed_error, fastembed_limited};
 
-/* Answers that a text is over the model's limit. The answer has a code of its own and the limit. */
+/* Answers that a text is over the model's limit. The answer has a special code, and the limit. */
 static void answer_text_too_long(const struct call *call, const struct api_context *api,
                                  struct http_response *response)
 {

@@ -1,5 +1,5 @@
-/* index/rank_words.h: the score expressions that a text index can answer: a BM25, or the sum or the largest of several,
- * each times a number or not, and the whole times a number or not.
+/* index/rank_words.h: the score expressions that a text index can answer: one BM25, or the sum or the maximum of several.
+ * Each BM25, and the whole expression, may be multiplied by a number.
  */
 #ifndef INDEX_RANK_WORDS_H
 #define INDEX_RANK_WORDS_H
@@ -17,7 +17,7 @@ struct rank_words {
     size_t count;
     bool largest;                 /* the largest group counts, not their sum */
     const struct rank_node *node; /* the part of the expression that has the groups */
-    double factor;                /* what the score of this part is multiplied by; above 0 */
+    double factor;                /* the number by which the score of this part is multiplied; above 0 */
 };
 
 /* Sets *fits to whether the expression has this form, and then *out. Fails with DP_NOMEM. */

@@ -4,7 +4,7 @@
  *     score = idf * tf / (tf + k1 * (1 - b + b * length / average))
  *
  * `rows` counts the rows with at least one token in the attribute, df those with the term. tf says how often the term
- * is in the text. A length is a number of tokens after a trip through one byte, whose code is Lucene's too (SmallFloat,
+ * is in the text. A length is a number of tokens, rounded so that one byte can hold it, by Lucene's code (SmallFloat,
  * intToByte4): exact below 40, then up to 11 % too low. So a score is the same whether a text was analysed just now or
  * its length comes from an index. `average` is the sum of such lengths divided by `rows`.
  */

@@ -1,7 +1,7 @@
 /* weather.c: draws faults; some seeds have special weather, because some rules matter only then. */
 #include "weather.h"
 
-enum { SPECIAL_WEATHER = 8 }; /* one history of so many has each special weather */
+enum { SPECIAL_WEATHER = 8 }; /* each special weather comes in one of this many histories */
 
 static const int64_t SECOND_NS = INT64_C(1000000000);
 

@@ -13,7 +13,8 @@ static const uint64_t hot_bytes_max = 3 * 1024 * 1024, vector_bytes_max = UINT64
 /* For each document or id block, an entry of the hot part; the rest is lists and fixed parts. */
 enum { BLOCK_STORED = 512, HOT_FIXED = 64 * 1024 };
 
-/* What segment_is_full() counts for a row that has not one vector, and at most about for what lies beside the vectors. */
+/* segment_is_full() (load/rows.c) counts WINDOW_COUNTED bytes of the hot part for each row without a vector or with
+ * several, and about one byte, at most, for STORED_COUNTED bytes of documents and ids. */
 enum { WINDOW_COUNTED = 5, STORED_COUNTED = 128 };
 
 static uint64_t live_rows(const struct manifest_segment *s)
@@ -50,23 +51,24 @@ static int compare_positions(const void *a, const void *b)
     return *left < *right ? -1 : *left > *right;
 }
 
-/* Returns about how many bytes of the output's hot part are no optional sections, for inputs with so many bytes of
- * hot parts, and bytes beside the vectors. Optional sections do not count: the output gets those for which it has room. */
+/* Estimates the bytes of the output's hot part without optional sections. hot: bytes of the inputs' hot parts;
+ * stored: their bytes beside the vectors. Optional sections do not count, because the output gets only those for
+ * which it has room. */
 static uint64_t required_hot(uint64_t hot, uint64_t stored)
 {
     const uint64_t estimate = stored / BLOCK_STORED + HOT_FIXED;
     return hot < estimate ? hot : estimate; /* the hot part of the output is smaller than those of the inputs */
 }
 
-/* Returns how many live rows have no vector, or several: at most as many as that. */
+/* Returns an upper bound of the number of live rows that have no vector, or several. */
 static uint64_t window_rows(const struct manifest_segment *s)
 {
     const uint64_t live = live_rows(s), apart = s->rows > s->vectors ? s->rows - s->vectors : s->vectors - s->rows;
     return apart < live ? apart : live;
 }
 
-/* Returns whether a loader would need a second segment for so many rows that have not one vector. It would write about as many
- * segments as the merge had inputs, and these would be due again. */
+/* Returns whether a loader would need a second segment because `windows` rows have no vector, or several. Then a
+ * merge would write about as many segments as it had inputs, and these would be due again. */
 static bool windows_overflow(uint64_t windows, uint64_t stored)
 {
     return windows && windows * WINDOW_COUNTED + stored / STORED_COUNTED + HOT_FIXED > hot_bytes_max;
