@@ -1,5 +1,7 @@
-/* index/rank_words.h: the score expressions that a text index can answer: one BM25, or the sum or the maximum of several.
- * Each BM25, and the whole expression, may be multiplied by a number.
+/* index/rank_words.h: the score expressions that a text index can answer.
+ *
+ * They are one BM25, or the sum or the maximum of several. Each BM25, and the whole expression, may be multiplied by a
+ * number.
  */
 #ifndef INDEX_RANK_WORDS_H
 #define INDEX_RANK_WORDS_H
