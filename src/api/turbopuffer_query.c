@@ -43,7 +43,8 @@ static void read_per(struct query_parse *p)
     if (seen != (1U << ATTRIBUTES | 1U << LIMIT))
         json_reject(p->r, DP_INVALID, "limit.per needs \"attributes\" and \"limit\"");
     else if (vector || q->per_count == 0 || q->per_count > QUERY_ORDERS_MAX)
-        body_refuse(p->body, DP_INVALID, "limit.per.attributes has 1 to %d names, and \"vector\" is none of them",
+        body_refuse(p->body, DP_INVALID,
+                    "limit.per.attributes has 1 to %d names, and \"vector\" must not be one of them",
                     QUERY_ORDERS_MAX);
 }
 

@@ -157,7 +157,7 @@ static enum dp_status read_id(struct filter_parser *p, struct json_reader *r, st
         return dp_fail_nomem(p->error, "a filter");
     key[0] = (uint8_t)(kind == ID_UUID ? ID_UUID : ID_STRING);
     if (kind == ID_UUID && !uuid_parse(text, key + 1))
-        return dp_fail(p->error, DP_INVALID, "attribute \"id\" has type uuid, and \"%.*s\" is none",
+        return dp_fail(p->error, DP_INVALID, "attribute \"id\" has type uuid, but \"%.*s\" is not a UUID",
                        text.len > 64 ? 64 : (int)text.len, (const char *)text.data);
     if (kind != ID_UUID)
         memcpy(key + 1, text.data, text.len);

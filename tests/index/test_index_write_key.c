@@ -203,7 +203,7 @@ static void test_index_write_key_after_an_unknown_outcome_counts_once(void **sta
     index_close(reader);
 }
 
-/* A key is of one life of its namespace. */
+/* A key belongs to one life of its namespace. */
 static void test_index_write_key_ends_with_its_namespace(void **state)
 {
     struct world *w = *state;
@@ -249,7 +249,7 @@ static void remove_folded_keys(struct world *w)
     }
 }
 
-/* A write of one row by a thread of its own. */
+/* A write of one row, on a separate thread. */
 struct keyed_thread {
     struct index_reader *reader;
     uint64_t id;

@@ -1,16 +1,16 @@
 /* train.c: chooses samples of the documents of a segment.
  *
- * Documents lie in frames of 8 KiB, so that a hit costs few bytes. A dictionary gives a frame the repetitions that a
- * longer frame would find: over descriptions of Debian packages, frames of 8 KiB with it take as many bytes as frames
- * of 32 KiB without it, and a hit a quarter of them. Each reader of the segment reads the dictionary, so it must be
- * small beside the documents.
+ * Documents lie in frames of 8 KiB, so that a hit costs few bytes. A short frame has few repetitions, so it
+ * compresses badly; a dictionary makes up for that. Over descriptions of Debian packages, frames of 8 KiB with a
+ * dictionary take as many bytes as frames of 32 KiB without one, and a hit reads a quarter as many. Each reader of
+ * the segment reads the dictionary, so it must be small beside the documents.
  */
 #include "index/load/train.h"
 
 #include "base/alloc.h"
 
 enum {
-    SHARE = 32, /* a dictionary is at most so small a part of the documents */
+    SHARE = 32, /* a dictionary has at most 1/32 of the documents' bytes */
     SAMPLES = 2000,
     SAMPLE_MAX = 2048, /* bytes of one document */
     SAMPLES_BYTES_MAX = SAMPLES * SAMPLE_MAX

@@ -1,4 +1,4 @@
-/* manifest/parser.c: reads what all fields of a manifest are made of. */
+/* manifest/parser.c: reads texts, numbers, ULIDs and objects, of which the fields of a manifest consist. */
 #include "index/manifest/parser.h"
 
 int parser_field(struct manifest_parser *p, struct span key, const char *const *fields, int count, unsigned *seen)
