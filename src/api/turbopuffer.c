@@ -145,8 +145,7 @@ void turbopuffer_print_metadata(struct call *call, struct span name, const struc
         json_string(&w, stats->vectors.model);
     else
         json_null(&w);
-    json_field_str(&w, "rank",
-                   search_rank_name(search_default(stats->vectors.dim > 0 || info->external, info->words)));
+    json_field_str(&w, "rank", search_rank_name(search_default(info->meaning, info->words)));
     json_end_object(&w);
     turbopuffer_finish(call, response);
 }

@@ -226,6 +226,7 @@ const struct cli_command cli_search_command = {
     .details =
         "Ranks by both meaning and words if the namespace has vectors and text indexes of the attribute\n"
         "text, as `dipper index` makes them; a namespace from before gets them by `dipper ns compact`.\n"
+        "It ranks by words if its vectors have other dimensions than the model's.\n"
         "Else it ranks by meaning. --rank words and --rank hybrid work without text indexes, too: then they\n"
         "look at every row, of at most 1,000,000. Words need \"full_text_search\" of the attribute text.\n"
         "\n"

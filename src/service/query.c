@@ -270,6 +270,16 @@ enum dp_status service_query(struct call *call, struct service *s, const struct 
     return service_queries(call, s, request, 1, response);
 }
 
+/* Whether a default search compares vectors. It leaves alone those that clients brought, or that are in a FAISS file, if no
+ * vector of the loaded model has their dimension. Vectors of another model are no such case: their search fails. */
+static bool ranks_by_meaning(const struct service *s, const struct index_vectors *vectors,
+                             const struct index_external *external)
+{
+    struct service_model model;
+    const uint32_t dim = external->dim ? external->dim : vectors->dim;
+    return dim && (vectors->fingerprint.len || !service_model(s, &model) || model.dim == dim);
+}
+
 enum dp_status service_lanes_of(struct call *call, struct service *s, struct span namespace, bool *meaning,
                                 bool *words)
 {
@@ -287,7 +297,7 @@ enum dp_status service_lanes_of(struct call *call, struct service *s, struct spa
     if (status == DP_OK)
         status = index_external_of(call, slot->reader, &external);
     if (status == DP_OK)
-        *meaning = vectors.dim > 0 || external.dim > 0;
+        *meaning = ranks_by_meaning(s, &vectors, &external);
     readers_give_back(&s->readers, slot, false);
     return status;
 }
@@ -322,8 +332,10 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, enum
         status = index_has_words(call, slot->reader, span_str("text"), &out->words);
     if (status == DP_OK)
         status = index_external_of(call, slot->reader, &external);
-    if (status == DP_OK)
+    if (status == DP_OK) {
         out->external = external.dim > 0;
+        out->meaning = ranks_by_meaning(s, &out->stats.vectors, &external);
+    }
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;
 }

@@ -200,7 +200,8 @@ struct query_response {
 enum dp_status service_query(struct call *call, struct service *service, const struct query_request *request,
                              struct query_response *response);
 
-/* Whether the namespace, in the state that is open, has vectors, and whether text indexes answer rankings by the words of its
+/* Whether the namespace, in the state that is open, has vectors that those of the loaded model may be
+ * compared with, and whether text indexes answer rankings by the words of its
  * attribute "text". Opens the namespace if it is not open. */
 enum dp_status service_lanes_of(struct call *call, struct service *service, struct span namespace, bool *meaning,
                                 bool *words);
@@ -220,6 +221,7 @@ struct namespace_info {
     struct span schema; /* a JSON object in turbopuffer's shape */
     bool words;         /* text indexes answer rankings by the words of its attribute "text" */
     bool external;      /* a FAISS file has its vectors */
+    bool meaning;       /* it has vectors, and a vector of the loaded model may be compared with them */
 };
 /* Describes the newest state of a namespace. `use`: the right that the client needs: GATE_WRITE if the description
  * answers the client's own change. */

@@ -152,6 +152,16 @@ def test_search_ranks_by_words_by_meaning_or_by_both(run, rows, tmp_path):
     assert "(score, id, text)" in run("search", "pets", "kitten", "--root", tmp_path / "pets", "--rank", "words").stdout
 
 
+def test_search_ranks_by_words_where_the_model_makes_no_such_vectors(run, rows, tmp_path):
+    head = {"dipper_export": 1, "distance_metric": "cosine_distance",
+            "schema": {"vector": "[2]f32", "text": {"type": "string", "full_text_search": True}}}
+    own = [{"id": 1, "vector": [1, 0], "text": "bread and salt"}, {"id": 2, "vector": [0, 1], "text": "night train"}]
+    run("namespace", "import", "films", rows(head, *own), "--root", tmp_path)
+    answer = json.loads(run("search", "films", "bread", "--root", tmp_path, "--json").stdout)
+    assert answer["rank"] == "words" and [row["id"] for row in answer["rows"]] == [1]
+    assert "2" in run("search", "films", "bread", "--root", tmp_path, "--rank", "hybrid", status=1).stderr
+
+
 @pytest.mark.parametrize("how", ["nonsense", "", "word"])
 def test_search_refuses_another_rank(run, bucket, how):
     done = run("search", "n", "kitten", "--root", bucket, "--rank", how, status=2)
