@@ -14,7 +14,7 @@ bool fields_next(struct json_reader *r, struct arena *arena, const char *const *
     if (!json_next_key(r, arena, &key))
         return false;
     for (size_t i = 0; i < count; i++) {
-        assert(names[i]); /* a list that grew without its name */
+        assert(names[i]); /* NULL: the enum of fields got a member, but `names` did not */
         if (!span_equal_str(key, names[i]))
             continue;
         uint64_t bit = UINT64_C(1) << i;

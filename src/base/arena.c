@@ -88,7 +88,7 @@ bool arena_adopt(struct arena *to, struct arena *from)
     return true;
 }
 
-/* Allocates a chunk with room for a block of `size` bytes; false beyond the maximum or without memory. */
+/* Allocates a chunk with room for a block of `size` bytes; false beyond the maximum, or if memory runs out. */
 static bool add_chunk(struct arena *a, size_t size)
 {
     size_t need = size + sizeof(struct arena_chunk);

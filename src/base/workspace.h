@@ -29,7 +29,7 @@ struct workspace {
 
 /* Returns the next part: `count` elements of `size` bytes, not zeroed. Returns NULL while parts are counted. */
 void *workspace_take(struct workspace *w, size_t count, size_t size);
-/* Allocates the counted bytes. Returns false without memory, or if the sizes overflow. */
+/* Allocates the counted bytes. Returns false if memory runs out or the sizes overflow. */
 bool workspace_allocate(struct workspace *w);
 void workspace_deinit(struct workspace *w); /* frees all parts, if there are any */
 

@@ -15,7 +15,7 @@
 enum dp_status model_dir_find(const char *path, struct arena *arena, const char **folder, const char **name,
                               struct dp_error *error);
 
-/* Returns the path of the hub cache, in the arena. The cache need not exist. Returns NULL without memory. */
+/* Returns the path of the hub cache, in the arena. The cache need not exist. Returns NULL if memory runs out. */
 const char *model_dir_hub(struct arena *arena);
 
 /* Lists the names ("org/name") of the models in the hub cache that have a snapshot, sorted. *count is 0 if there

@@ -80,7 +80,7 @@ size_t model_prompt_tokens_max(const struct model *model)
 
 /* ---- texts ----------------------------------------------------------------------------------------------- */
 
-/* Returns the prompt and then the text, in the arena. .data is NULL without memory. */
+/* Returns the prompt and then the text, in the arena. .data is NULL if memory runs out. */
 static struct span join_prompt(struct span prompt, struct span text, struct arena *arena)
 {
     uint8_t *joined = arena_array(arena, prompt.len + text.len, 1);
@@ -114,7 +114,7 @@ enum dp_status model_encode(const struct model *model, enum text_kind kind, stru
     return status;
 }
 
-/* Puts a prompt's tokens before the text of a window: [CLS] prompt text [SEP]. Returns false without memory. */
+/* Puts a prompt's tokens before the text of a window: [CLS] prompt text [SEP]. Returns false if memory runs out. */
 static bool prepend_prompt(const struct tokens *prompt, size_t before, size_t after, struct arena *arena,
                            struct tokens *window)
 {

@@ -26,7 +26,7 @@ struct faiss_ivf_info {
     bool id_map;
     bool hnsw; /* the quantizer is an HNSW graph; a search ignores the graph and compares with all centroids */
     /* A flat file has no lists: its vectors lie one after another, and every search reads all data_bytes. Then
-     * nlist is 1. */
+     * nlist is 1, however many pieces the file has (faiss_ivf_list_range). */
     bool flat;
     uint64_t data_bytes; /* bytes of all lists; flat: bytes of all vectors */
     bool refined;        /* the file has a flat part (",RFlat"), which faiss/refine.h reads */
@@ -63,7 +63,8 @@ struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf);
 /* Returns the centroids, float[nlist][codec->dim]; NULL for a flat file. */
 const float *faiss_ivf_centroids(const struct faiss_ivf *ivf);
 
-/* The place of a list in the file. Its bytes are:
+/* The place of a list in the file. For a flat file, `list` is the number of a piece: vectors that are read
+ * together. The bytes are:
  *
  *   array list          codes, ids
  *   block list          ids, length of the codes, codes

@@ -122,7 +122,7 @@ struct column_page {
 };
 
 void column_page_deinit(struct column_page *page);
-/* Makes room for another key. Returns false without memory. */
+/* Makes room for another key. Returns false if memory runs out. */
 bool column_page_reserve(struct column_page *page);
 /* Writes a page, which replaces what `out` has. `array`: of an array attribute. */
 void column_page_write(const struct column_page *page, bool array, bool opaque, struct buffer *out);

@@ -19,8 +19,8 @@ struct scalar {
     struct span text;
 };
 
-/* Reads a value of a document, which is no array, for comparisons: a float as a double, an int or uint exactly.
- * null, [] and any other value that is no scalar give SCALAR_NULL. */
+/* Reads a value of a document for comparisons: a float as a double, an int or uint exactly. Anything that is no
+ * scalar, such as null or an array, gives SCALAR_NULL. */
 struct scalar scalar_of_json(enum attribute_type type, struct span value);
 /* Reads the value of an attribute of a document: SCALAR_NULL if it has none. */
 struct scalar scalar_of_document(const struct attribute *attribute, struct span document);

@@ -32,7 +32,7 @@ struct round {
     uint64_t bytes_max, bytes;   /* maximum bytes, and bytes counted so far */
     struct store_read_req *reqs; /* [count] */
     size_t count, room;
-    enum dp_status status; /* DP_NOMEM after a round_ask() without memory */
+    enum dp_status status; /* DP_NOMEM after memory ran out in a round_ask() */
 };
 
 /* Makes an empty round of at most bytes_max bytes; 0: ROUND_BYTES_MAX. */

@@ -11,8 +11,8 @@
 #include "index/schema_options.h"
 #include "service/aggregate.h"
 
-/* Returns the attribute with "embed" that a query names: by its own name, or by turbopuffer's name for its vectors
- * ("$embed_NAME"). */
+/* Returns the attribute with "embed" that a query names: by its own name, or by a name for its vectors:
+ * "$embed_NAME" (turbopuffer's) or "embed_NAME". */
 static const struct attribute *find_source(const struct schema *schema, struct span name)
 {
     static const char *const prefixes[] = {"", "$embed_", "embed_"};
@@ -238,7 +238,7 @@ enum dp_status query_words(struct call *call, struct index_reader *reader, const
     if (status != DP_OK)
         return status;
     if (rank_parse(call->arena, request->score, &schema, &scan.rank, &call->error) != DP_OK) {
-        dp_error_clear(&call->error); /* the newest schema decides whether it is wrong */
+        dp_error_clear(&call->error); /* this schema may be old, so query_scan() judges the ranking again */
         return DP_OK;
     }
     status = index_words(call, reader, &scan, answered, &out->answer);

@@ -349,7 +349,8 @@ enum dp_status url_rules_check(const struct url_rules *rules, struct span url, s
             if (rules->rules[i].vouched)
                 out->reach = URL_ANY;
             struct span folder = parts.scheme == SCHEME_FILE ? folder_of(&rules->rules[i], &parts) : below;
-            if (folder.len > below.len) /* takes the longest folder: the operator chose any symbolic link in it */
+            /* the longest folder: the operator wrote its path, so symbolic links in that path are trusted */
+            if (folder.len > below.len)
                 below = folder;
         }
     if (parts.scheme == SCHEME_FILE)

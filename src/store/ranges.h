@@ -4,8 +4,8 @@
  * out in one round. Their bytes arrive in one block that the batch's requests share. The caller's `fetch` sends
  * the requests, so this code does not know HTTP.
  *
- * Two sparse ranges merge over gaps of at most RANGES_SPARSE_GAP bytes. They are small and many, so with gaps of merge_gap
- * between them a batch would read more gaps than ranges.
+ * Ranges with `sparse` set (struct store_read_req) are many and small. Two of them merge only over a gap of at most
+ * RANGES_SPARSE_GAP bytes; with merge_gap, most bytes read would be gaps.
  *
  * Versions never mix: the parts of a split range must all have one version, and are fetched again otherwise (a
  * pinned read returns DP_STALE instead). Before it reads a range of more than RANGES_BLIND_MAX bytes, ranges_read

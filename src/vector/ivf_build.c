@@ -68,7 +68,7 @@ static enum dp_status order_lists(struct call *call, struct ivf_build *build, ui
     return status;
 }
 
-/* Makes the arrays of a build. Returns false without memory. */
+/* Makes the arrays of a build. Returns false if memory runs out. */
 static bool make_arrays(struct ivf_build *build)
 {
     size_t nlist = build->nlist, dim = build->codec.dim, floats;

@@ -23,7 +23,7 @@ def export(source, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def texts(source, tmp_path_factory):
-    """Returns the 225 questions of Cranfield and its first 200 documents, one on each line."""
+    """A file with the 225 questions of Cranfield and its first 200 documents, one on each line."""
     lines = []
     for name in ("cran.qry", "cran.all.1400"):
         field = None

@@ -146,7 +146,8 @@ static void test_index_by_filter_comes_before_conditions(void **state)
 
 /* ---- others --------------------------------------------------------------------------------------------------- */
 
-/* A write of another node, between the choice of rows and the entry of the write that chose. */
+/* A write of another node. It comes after our write has chosen its rows by filter and before our write puts its log
+ * entry. */
 struct intruder {
     struct world *w;
     struct index_reader *reader; /* of the other node */
@@ -173,7 +174,8 @@ static void intrude(void *ctx, const struct test_store_op *op)
     arena_deinit(&arena);
 }
 
-/* Rows 20 and 23 no longer match when the write counts. Row 25 matches only then, so it is left alone. */
+/* Rows 20 and 23 no longer match when the write takes effect. Row 55 matches only then, so the write does not touch
+ * it. */
 static void test_index_by_filter_judges_again_what_others_changed(void **state)
 {
     struct world *w = *state;
@@ -211,8 +213,8 @@ static void test_index_by_filter_judges_again_what_others_changed(void **state)
     }
 }
 
-/* A filter takes an attribute that is missing for null in every row. If the attribute comes before the write, the
- * write fails. */
+/* If no row has an attribute, a filter treats it as null. If another write adds the attribute before this one takes
+ * effect, this one fails. */
 static void test_index_by_filter_fails_when_its_attribute_came_meanwhile(void **state)
 {
     struct world *w = *state;

@@ -41,7 +41,8 @@ static void test_index_a_load_survives_failed_allocations(void **state)
             w->store = test_store_wrap(fixture_memory(w));
             continue;
         }
-        if (status != DP_NOMEM && status != DP_UNKNOWN) /* in the store, with the manifest on its way */
+        /* DP_UNKNOWN: the allocation failed inside the store's put of the manifest */
+        if (status != DP_NOMEM && status != DP_UNKNOWN)
             fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), w->call.error.message);
         unknown += status == DP_UNKNOWN;
         arena_deinit(&w->arena);
@@ -179,7 +180,8 @@ static void test_index_readers_see_each_commit_whole(void **state)
     b.reader = fixture_open(w, "rows");
     for (int i = 0; i < READERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, read_along, &b), 0);
-    for (uint64_t i = 1; i <= LOADS; i++) { /* each load replaces half of the one before and adds the other half */
+    /* Half of each load's rows replace rows of the previous load; the other half are new. */
+    for (uint64_t i = 1; i <= LOADS; i++) {
         fixture_must_load(w, "rows", i * BATCH / 2, i * BATCH / 2 + BATCH, 0);
         atomic_store(&b.committed, i * BATCH / 2 + BATCH);
     }

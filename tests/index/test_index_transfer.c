@@ -8,7 +8,7 @@
 
 enum { ROWS = 120 };
 
-/* The import that receives the rows of an export, and what they say. */
+/* Receives an export, counts its rows and imports them into the namespace `to` (NULL: only counts). */
 struct copying {
     struct world *w;
     const char *to;

@@ -242,7 +242,7 @@ static void test_service_url_rules_survive_failed_allocations(void **state)
     }
 }
 
-/* The folder of a rule for files. The path from it to the file may not hold links. */
+/* A rule for files names a folder. Whoever opens the file refuses symbolic links below that folder. */
 static void test_service_url_rules_name_a_folder(void **state)
 {
     (void)state;

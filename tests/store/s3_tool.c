@@ -3,8 +3,8 @@
  *     S3_ENDPOINT_URL=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… s3_tool COMMAND
  *
  *     contract NAME [holds-both] [by-host] [not-atomic]   the contract suite, each test in a new bucket;
- *         holds-both: the store keeps "a" beside "a/b"; by-host: the bucket's name goes into the host's; not-atomic:
- *         tests with concurrent reads and writes of one name are left out
+ *         holds-both: the store keeps "a" beside "a/b"; by-host: requests name the bucket in the host, as in
+ *         bucket.example.com; not-atomic: tests with concurrent reads and writes of one name are left out
  *     make-bucket NAME
  *     presign BUCKET KEY SECONDS                          prints a URL to get the object with
  */
@@ -61,7 +61,7 @@ static struct store *reopen(struct store *first)
     return open_bucket(false);
 }
 
-/* Makes the bucket unless it exists. */
+/* Makes the bucket. Fails if the server does not answer 200. */
 static int make_bucket(const char *name)
 {
     snprintf(last_url, sizeof last_url, "s3://%s", name);

@@ -156,7 +156,7 @@ static void out_of_table(struct vector_shard *s, struct vector_entry *e)
     s->entry_count--;
 }
 
-/* Doubles the buckets when there are as many entries as buckets. Without memory the chains grow instead. */
+/* Doubles the buckets when there are as many entries as buckets. If memory runs out, the chains grow instead. */
 static void make_buckets(struct vector_shard *s)
 {
     if (s->entry_count < s->bucket_count)

@@ -149,7 +149,7 @@ static size_t valid_length(struct span text)
     return at;
 }
 
-/* Replaces each maximal subpart of an ill-formed sequence by U+FFFD. Returns .data NULL without memory. */
+/* Replaces each maximal subpart of an ill-formed sequence by U+FFFD. .data is NULL if memory runs out. */
 static struct span make_valid(struct span text, struct arena *arena)
 {
     size_t at = valid_length(text);
@@ -187,7 +187,7 @@ static size_t chunk_length(const struct tokenizer *t, struct span part)
     return part.len;
 }
 
-/* Encodes a part without literal added tokens. Returns false without memory. */
+/* Encodes a part without literal added tokens. Returns false if memory runs out. */
 static bool encode_part(struct text_encoding *e, struct span part)
 {
     const struct tokenizer *t = e->t;

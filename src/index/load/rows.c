@@ -43,8 +43,8 @@ static enum dp_status check_row_vectors(struct index_loader *l, const float *vec
     return status;
 }
 
-/* Whether one more row might make the hot part larger than HOT_BYTES (an upper bound; see segment/write.c), or the
- * waiting rows are too many. */
+/* Whether the next row must start a new segment. The estimate of the hot part is an upper bound (segment/write.c).
+ * Rows, vectors and documents have limits too. */
 static bool segment_is_full(const struct index_loader *l)
 {
     if (l->waiting.count == 0)

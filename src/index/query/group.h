@@ -17,7 +17,7 @@ void group_numbers_deinit(struct group_numbers *g);
 /* Gives the number of a group: 0, 1, …, in the order in which the groups came. Fails with DP_NOMEM. */
 enum dp_status group_number(struct group_numbers *g, struct span bytes, uint32_t *out, struct dp_error *error);
 /* Sorts the rows by distance, and keeps the nearest `limit` of each group and the nearest `want` of these. Returns
- * false without memory. */
+ * false if memory runs out. */
 bool group_trim(const struct group_numbers *g, uint32_t limit, size_t want, struct nearest *rows);
 
 #endif

@@ -125,8 +125,8 @@ static enum dp_status search_segment(struct id_searching *s, size_t segment)
     return status;
 }
 
-/* Makes a search that reads the blocks in `round`, or in a separate round if `round` is NULL. Returns NULL without
- * memory. */
+/* Makes a search that reads the blocks in `round`, or in a separate round if `round` is NULL. Returns NULL if
+ * memory runs out. */
 static struct id_searching *new_search(struct call *call, struct round *round,
                                        const struct searched_segment *segments, const struct span *keys,
                                        size_t key_count, id_found_fn *found, void *context)

@@ -139,8 +139,8 @@ static void land_range(const struct store_read_req *req, const struct cache_plan
     struct store_bytes bytes = store_bytes_retain(req->bytes);
     size_t len = bytes.span.len;
     bool keep = cache_shard_takes(plan->shard, &plan->range, len);
-    /* A part of a larger block would keep the whole block alive, so copy it. Without memory for a copy, the cache
-     * does not keep the range. */
+    /* A part of a larger block would keep the whole block alive, so copy it. If memory for the copy runs
+     * out, the cache does not keep the range. */
     if (keep && store_block_len(bytes.block) != len) {
         struct store_block *own = store_block_new(len);
         keep = own != NULL;

@@ -30,9 +30,9 @@ enum dp_status credentials_get(struct call *call, struct credentials *c, struct 
  * unless newer keys than these are here already. */
 void credentials_refused(struct credentials *c, uint64_t serial);
 
-/* Reports that the store refused the keys without a reason; answers to HEAD have none. The keys stay in use while
- * the next credentials_get fetches new ones, unless the last fetch was less than ten seconds ago. Returns whether
- * credentials_get may now give other keys. */
+/* Reports that the store refused the keys without a reason; answers to HEAD have none. The next credentials_get
+ * fetches new keys if the last fetch was at least ten seconds ago. Until they arrive, these keys stay in use.
+ * Returns whether credentials_get may now give other keys. */
 bool credentials_doubted(struct credentials *c, uint64_t serial);
 
 #endif
