@@ -344,8 +344,8 @@ static enum dp_status try_merge(struct call *call, struct store *store, struct s
             status = build_outputs(call, &m);
         if (status == DP_OK)
             status = swap_merge(call, &m, result);
-        *again = status == DP_STALE || (status == DP_OK && m.beaten);
     }
+    *again = status == DP_STALE || (status == DP_OK && m.beaten);
     free_merge(&m);
     return status;
 }
