@@ -70,8 +70,9 @@ struct refreshing {
     struct filtered_rows *rows;
 };
 
-/* Finds the rows that match. A failure counts only if the view is current, and then comes again. */
-static void find_rows(struct call *call, struct refreshing *r)
+/* Finds the rows that match. A failure counts only if the view is current, and then comes again; a lack of memory
+ * counts at once. */
+static enum dp_status find_rows(struct call *call, struct refreshing *r)
 {
     struct filtered_rows *rows = r->rows;
     enum dp_status status = view_settle(call, r->view);
@@ -81,7 +82,10 @@ static void find_rows(struct call *call, struct refreshing *r)
     if (status == DP_OK)
         status = filter_bits_make(call, &rows->live, r->scan, &rows->bits);
     rows->found = status == DP_OK;
+    if (status == DP_NOMEM)
+        return status;
     dp_error_clear(&call->error);
+    return DP_OK;
 }
 
 /* The filter runs on the caller's thread, because it may ask the caller's call whether it has time. */
@@ -90,8 +94,7 @@ static enum dp_status refresh_part(struct call *call, void *ctx, size_t part)
     struct refreshing *r = ctx;
     if (part == 1)
         return view_refresh(call, r->reader, r->view, &r->next);
-    find_rows(call, r);
-    return DP_OK;
+    return find_rows(call, r);
 }
 
 enum dp_status filtered_refresh(struct call *call, struct index_reader *reader, struct view *view,
