@@ -91,7 +91,7 @@ static void test_ingest_names_the_line_that_is_wrong(void **state)
         {"", "no rows"},
         {"\n \n", "no rows"},
         {"{\"id\":1,\"text\":\"cat\"}\n\noops\n", "line 3: expected a JSON object, as {\"id\": 1"},
-        {"[1]\n", "line 1: a row must be an object, not an array: write each on a line"},
+        {"[1]\n", "line 1: a row must be an object, not an array: write one object in each line"},
         {"{\"text\":\"cat\"}\n", "line 1: \"id\" is missing"},
         {"{\"id\":1}\n", "line 1: \"text\" (or \"vector\") is missing"},
         {"{\"id\":1,\"text\":7}\n", "line 1: \"text\" must be a string, not a number"},
