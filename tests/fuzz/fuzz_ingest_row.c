@@ -1,5 +1,5 @@
-/* fuzz_ingest_row.c: any bytes as a line of an ingested stream. An accepted row has an id, a text or a vector,
- * and attributes that are valid JSON. */
+/* fuzz_ingest_row.c: any bytes as a line of an ingested stream. An accepted row has an id, attributes that are
+ * valid JSON, and no empty text or vector. */
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_init(&scratch, 1 << 28);
     if (ingest_row_parse(span_of(data, size), &arena, &scratch, &row, &error) == DP_OK) {
         json_reader_init(&r, row.attributes);
-        if (!json_skip(&r) || !json_end(&r) || (!row.text.len && !row.dim) ||
+        if (!json_skip(&r) || !json_end(&r) || (row.text.data && !row.text.len) || (row.vector && !row.dim) ||
             (row.id.is_string && !row.id.text.len))
             abort();
     }
