@@ -104,7 +104,7 @@ def test_namespaces_use_the_prompts(dipper, program, write_folder, tmp_path):
         return subprocess.run([program, *arguments, "--root", tmp_path / "root", "--model", folder], capture_output=True, text=True, check=False)
 
     def distances(*arguments):
-        done = run("search", "n", "heat", "--json", *arguments)
+        done = run("search", "n", "heat", "--rank", "meaning", "--json", *arguments)
         assert done.returncode == 0, done.stderr
         return {row["id"]: row["$dist"] for row in json.loads(done.stdout)["rows"]}
 
