@@ -316,12 +316,7 @@ def main():
     parser.add_argument("--write", nargs="?", const=PAGE, type=pathlib.Path, metavar="PAGE",
                         help=f"put the tables into a page too ({PAGE.relative_to(TOP)})")
     args = parser.parse_args()
-    lines = []
-    for line in report(args):
-        print(line, flush=True)
-        lines.append(line)
-    if args.write:
-        machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(lines) + "\n\n")
+    machine.print_report(report(args), args.write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -474,12 +474,7 @@ def main():
         make_large(DATA / "large.ivf")
         make_packages(DATA / "packages.ivf", packages(args.build)[0])
         return
-    lines = []
-    for line in report(args):
-        print(line, flush=True)
-        lines.append(line)
-    if args.write:
-        machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(lines) + "\n\n")
+    machine.print_report(report(args), args.write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -205,12 +205,7 @@ def main():
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(TOP)} too")
     args = parser.parse_args()
     args.build = args.build.resolve()
-    lines = []
-    for line in report(args):
-        print(line, flush=True)
-        lines.append(line)
-    if args.write:
-        machine.write_between(PAGE, BEGIN, END, "\n" + "\n".join(lines) + "\n\n")
+    machine.print_report(report(args), PAGE if args.write else None, BEGIN, END)
 
 
 if __name__ == "__main__":

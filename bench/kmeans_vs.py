@@ -139,12 +139,7 @@ def main():
     if args.turn:
         {"faiss": faiss_turn, "inertia": inertia_turn}[args.turn](args, vectors(args))
         return
-    lines = []
-    for line in report(args):
-        print(line, flush=True)
-        lines.append(line)
-    if args.write:
-        machine.write_between(PAGE, BEGIN, END, "\n" + "\n".join(lines) + "\n\n")
+    machine.print_report(report(args), PAGE if args.write else None, BEGIN, END)
 
 
 if __name__ == "__main__":

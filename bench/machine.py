@@ -52,6 +52,16 @@ def write_between(page, begin, end, text):
     page.write_text(head + begin + text + end + rest.split(end)[1], encoding="utf-8")
 
 
+def print_report(lines, page, begin, end):
+    """Prints the lines of a report as they come, and then puts them between two marks of a page. page None: only prints."""
+    kept = []
+    for line in lines:
+        print(line, flush=True)
+        kept.append(line)
+    if page:
+        write_between(page, begin, end, "\n" + "\n".join(kept) + "\n\n")
+
+
 class Others:
     """Measures the share of the machine that other programs use from now on."""
 
