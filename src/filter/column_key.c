@@ -117,6 +117,14 @@ uint32_t column_hash(struct span text)
     return (uint32_t)checksum64(text);
 }
 
+void column_unescape(const struct scalar *text, struct buffer *out)
+{
+    struct text_bytes t = text_bytes_of(text->text, text->escaped);
+    buffer_clear(out);
+    for (int byte = text_next_byte(&t); byte >= 0; byte = text_next_byte(&t))
+        buffer_u8(out, (uint8_t)byte);
+}
+
 bool column_text_of(struct span value, struct buffer *unescaped, struct span *out)
 {
     const struct scalar s = scalar_of_json(ATTRIBUTE_STRING, value);
@@ -125,10 +133,7 @@ bool column_text_of(struct span value, struct buffer *unescaped, struct span *ou
     *out = s.text;
     if (!s.escaped)
         return true;
-    struct text_bytes t = text_bytes_of(s.text, true);
-    buffer_clear(unescaped);
-    for (int byte = text_next_byte(&t); byte >= 0; byte = text_next_byte(&t))
-        buffer_u8(unescaped, (uint8_t)byte);
+    column_unescape(&s, unescaped);
     *out = buffer_span(unescaped);
     return true;
 }

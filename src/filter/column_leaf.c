@@ -160,30 +160,8 @@ enum dp_status column_leaf_init(struct arena *arena, const struct filter *filter
 static bool entry_fits(const struct filter_node *node, const struct scalar *entry)
 {
     const struct filter_operand *o = &node->operand;
-    const int order = o->kind == OPERAND_SCALAR ? scalar_compare(entry, &o->scalar) : 1;
-    size_t low = 0, high = o->kind == OPERAND_LIST ? o->count : 0;
-    switch (node->op) {
-    case FILTER_LT:
-    case FILTER_ANY_LT: return order < 0;
-    case FILTER_LTE:
-    case FILTER_ANY_LTE: return order <= 0;
-    case FILTER_GT:
-    case FILTER_ANY_GT: return order > 0;
-    case FILTER_GTE:
-    case FILTER_ANY_GTE: return order >= 0;
-    default: break;
-    }
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        const int side = scalar_compare(&o->list[middle], entry);
-        if (side == 0)
-            return true;
-        if (side < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return order == 0;
+    return o->kind == OPERAND_LIST ? filter_list_has(o, entry)
+                                   : filter_order_fits(node->op, scalar_compare(entry, &o->scalar));
 }
 
 /* Matches an entry as a row with this value alone. */
@@ -220,10 +198,8 @@ static enum dp_status add_hash(struct column_leaf *leaf, const struct scalar *op
     struct buffer plain;
     if (operand->kind != SCALAR_TEXT)
         return DP_OK;
-    struct text_bytes t = text_bytes_of(operand->text, operand->escaped);
     buffer_init(&plain, TEXT_MAX);
-    for (int byte = text_next_byte(&t); byte >= 0; byte = text_next_byte(&t))
-        buffer_u8(&plain, (uint8_t)byte);
+    column_unescape(operand, &plain);
     enum dp_status status = buffer_check(&plain, "a filter", error);
     const uint32_t hash = column_hash(buffer_span(&plain));
     if (status == DP_OK && !leaf->sequence)

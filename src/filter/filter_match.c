@@ -63,7 +63,7 @@ static bool is_array(struct span value)
 }
 
 /* Returns whether a sorted list has the scalar. */
-static bool list_has(const struct filter_operand *o, const struct scalar *scalar)
+bool filter_list_has(const struct filter_operand *o, const struct scalar *scalar)
 {
     size_t low = 0, high = o->count;
     while (low < high) {
@@ -115,7 +115,7 @@ static bool operand_has(const struct matching *m, const struct filter_node *node
         if (scalar_compare(&other, scalar) == 0)
             return true;
     }
-    return list_has(o, scalar);
+    return filter_list_has(o, scalar);
 }
 
 /* Returns the operand of a comparison with one value. */
@@ -125,7 +125,7 @@ static struct scalar operand_scalar(const struct matching *m, const struct filte
     return o->kind == OPERAND_NEW ? read_slot(m, o->new_value, m->incoming) : o->scalar;
 }
 
-static bool order_fits(enum filter_operator op, int order)
+bool filter_order_fits(enum filter_operator op, int order)
 {
     switch (op) {
     case FILTER_LT:
@@ -229,7 +229,7 @@ static bool match_any(const struct matching *m, const struct filter_node *node)
     struct document_walk w = document_begin(value);
     while (document_next_item(&w, &element)) {
         struct scalar scalar = scalar_of_json(item_type(node->slot), element);
-        if (order_fits(node->op, scalar_compare(&scalar, &wanted)))
+        if (filter_order_fits(node->op, scalar_compare(&scalar, &wanted)))
             return true;
     }
     return false;
@@ -257,7 +257,7 @@ static bool match_comparison(const struct matching *m, const struct filter_node 
     case FILTER_GTE:
     default: {
         struct scalar scalar = read_slot(m, node->slot, m->row), wanted = operand_scalar(m, node);
-        return order_fits(node->op, scalar_compare(&scalar, &wanted));
+        return filter_order_fits(node->op, scalar_compare(&scalar, &wanted));
     }
     }
 }

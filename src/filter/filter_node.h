@@ -59,6 +59,10 @@ struct filter {
     size_t slot_count, node_count;
 };
 
+/* Returns whether a value fits a comparison of order or equality. order: of scalar_compare(value, operand). */
+bool filter_order_fits(enum filter_operator op, int order);
+/* Returns whether the operand's list has the scalar. */
+bool filter_list_has(const struct filter_operand *o, const struct scalar *scalar);
 /* Returns whether the row matches one node of the filter; watch as of filter_match(). */
 bool filter_node_match(const struct filter *filter, const struct filter_node *node, const struct filter_row *row,
                        struct filter_watch *watch);
