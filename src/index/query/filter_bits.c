@@ -28,7 +28,7 @@ struct bits_maker {
     bool *wanted;             /* [segment_count]: whose documents are all read */
     struct fetch_place *open; /* [open_count]: rows whose documents decide, in order */
     size_t open_count, open_room;
-    live_row_fn *fn; /* of filter_walk_rows() */
+    live_row_fn *fn; /* of filter_walk_rows(); else NULL */
     void *fn_context;
 };
 
@@ -97,7 +97,7 @@ static enum dp_status add_open(struct bits_maker *m, struct fetch_place place)
     return DP_OK;
 }
 
-/* For columns_match: takes the rows of a page that match or may match. */
+/* For columns_match: takes the rows of a page that match or may match. A walk needs the documents of both. */
 static enum dp_status take_column_bits(void *context, size_t segment, size_t page, const struct column_bits *bits)
 {
     struct bits_maker *m = context;
@@ -109,7 +109,7 @@ static enum dp_status take_column_bits(void *context, size_t segment, size_t pag
             const struct fetch_place place = {(uint32_t)segment, (uint32_t)row};
             if (!live_rows_have(m->live, segment, row))
                 continue;
-            status = bits->yes[word] >> bit & 1 ? add_place(m, place) : add_open(m, place);
+            status = !m->fn && (bits->yes[word] >> bit & 1) ? add_place(m, place) : add_open(m, place);
         }
     }
     return status;
@@ -216,21 +216,6 @@ enum dp_status filter_bits_make(struct call *call, const struct live_rows *live,
 
 /* ---- a walk over rows that may match --------------------------------------------------------------------- */
 
-/* For columns_match: takes the rows of a page that may match. */
-static enum dp_status take_candidates(void *context, size_t segment, size_t page, const struct column_bits *bits)
-{
-    struct bits_maker *m = context;
-    enum dp_status status = DP_OK;
-    for (size_t word = 0; word < COLUMN_PAGE_WORDS; word++) {
-        for (uint64_t left = bits->maybe[word]; left && status == DP_OK; left &= left - 1) {
-            const uint64_t row = (uint64_t)page * COLUMN_PAGE_ROWS + word * 64 + (unsigned)__builtin_ctzll(left);
-            if (live_rows_have(m->live, segment, row))
-                status = add_open(m, (struct fetch_place){(uint32_t)segment, (uint32_t)row});
-        }
-    }
-    return status;
-}
-
 /* For fetch_rows: gives a row to the function of the walk. */
 static enum dp_status give_candidate(void *context, size_t i, const struct fetched_row *fetched)
 {
@@ -262,7 +247,7 @@ enum dp_status filter_walk_rows(struct call *call, const struct live_rows *live,
         return live_rows_walk(call, live, fn, context);
     enum dp_status status = find_wanted_segments(&m);
     if (status == DP_OK)
-        status = columns_match(call, live, scan->filter, m.wanted, take_candidates, &m);
+        status = columns_match(call, live, scan->filter, m.wanted, take_column_bits, &m);
     if (status == DP_OK)
         status = give_candidates(&m);
     mem_free(m.wanted);

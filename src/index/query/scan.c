@@ -262,10 +262,16 @@ static enum dp_status scan_filtered(struct scan_run *s, struct index_answer *out
     return status;
 }
 
+/* Whether the scan finds the rows that match first, and then the nearest of these. */
+static bool is_filtered(const struct index_scan *scan)
+{
+    return scan->match && !scan->group && !scan->visit && !scan->rank && scan->query.vector && !scan->near.len;
+}
+
 static enum dp_status scan_by_distance(struct scan_run *s, struct index_answer *out)
 {
     enum dp_status status = query_prepare(&s->run, s->metric);
-    if (status == DP_OK && s->scan->match && !s->scan->group)
+    if (status == DP_OK && is_filtered(s->scan))
         return scan_filtered(s, out);
     if (status == DP_OK)
         status = s->scan->group ? filter_walk_rows(s->call, &s->live, s->scan, take_match, s) : keep_all(s);
@@ -531,12 +537,6 @@ struct scan_request {
     struct index_answer *out;
     struct filtered_rows rows; /* if the scan is filtered by distance: the rows that match, or none yet */
 };
-
-/* Whether the scan finds the rows that match first, and then the nearest of these. */
-static bool is_filtered(const struct index_scan *scan)
-{
-    return scan->match && !scan->group && !scan->visit && !scan->rank && scan->query.vector && !scan->near.len;
-}
 
 /* Runs a scan over one view; `context` is its struct scan_request. Fails with DP_STALE when the view's manifest is old. */
 static enum dp_status scan_view(struct call *call, struct view *view, void *context)
