@@ -114,6 +114,15 @@ int64_t text_index_column(const struct text_index *index, uint32_t attribute, ui
     return -1;
 }
 
+int64_t text_index_column_of(const struct text_index *index, uint64_t settings)
+{
+    for (uint32_t i = 0; i < index->column_count; i++) {
+        if (index->columns[i].settings == settings)
+            return i;
+    }
+    return -1;
+}
+
 /* Returns how many pieces have a key that is at most `key`. */
 static uint32_t pieces_up_to(const struct text_piece *pieces, uint32_t count, struct span key)
 {

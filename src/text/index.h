@@ -64,6 +64,8 @@ enum dp_status text_index_open(struct arena *arena, uint32_t rows, struct span t
                                struct span lens, struct text_index *out, struct dp_error *error);
 /* Returns the column of an attribute that was analysed by these settings, or -1. */
 int64_t text_index_column(const struct text_index *index, uint32_t attribute, uint64_t settings);
+/* Returns the first column with these settings, of whatever attribute, or -1. */
+int64_t text_index_column_of(const struct text_index *index, uint64_t settings);
 struct term_place text_index_find(const struct text_index *index, uint32_t column, struct span token);
 /* The pieces that have all terms of a column that begin with a prefix. */
 struct term_range {

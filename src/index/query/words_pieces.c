@@ -35,14 +35,12 @@ static bool find_columns(struct words_search *w, size_t number)
     const uint64_t wanted = row_text_column(text->attribute, &text->settings);
     for (size_t s = 0; s < w->segment_count; s++) {
         const struct text_index *index = words_segment(w, s)->words;
-        uint32_t column = 0;
         if (w->hidden[s])
             continue;
-        while (index && column < index->column_count && index->columns[column].settings != wanted)
-            column++;
-        if (!index || column == index->column_count)
+        const int64_t column = index ? text_index_column_of(index, wanted) : -1;
+        if (column < 0)
             return false;
-        w->columns[s * w->rank->text_count + number] = column;
+        w->columns[s * w->rank->text_count + number] = (uint32_t)column;
     }
     return true;
 }
