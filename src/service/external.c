@@ -7,7 +7,6 @@
 #include "base/array.h"
 #include "base/alloc.h"
 #include "base/masked_url.h"
-#include "filter/filter.h"
 #include "index/id.h"
 #include "index/schema.h"
 #include "service/indexes.h"
@@ -21,8 +20,6 @@ struct external_search {
     const struct index_external *external;
     const struct index_query *query;
     struct faiss_search search;
-    struct filter *filter;
-    struct filter_watch watch;
     int64_t *keep; /* [keep_count]: ids of the rows that match, owned */
     size_t keep_count, keep_room;
     struct index_hit *hits; /* [count]: in the call's arena */
@@ -31,13 +28,6 @@ struct external_search {
 };
 
 /* ---- filters ---------------------------------------------------------------------------------------------- */
-
-static bool matches(void *context, struct span key, struct span document)
-{
-    struct external_search *x = context;
-    const struct filter_row row = {.id = key, .document = document};
-    return filter_match(x->filter, &row, NULL, &x->watch);
-}
 
 static void forget_kept(void *context)
 {
@@ -66,22 +56,15 @@ static enum dp_status choose_rows(struct external_search *x, struct span filters
 {
     struct schema schema;
     struct index_answer none;
-    const struct index_scan scan = {.query = {.top_k = 1, .eventual = true},
-                                    .match = matches,
-                                    .match_ctx = x,
-                                    .visit = keep_row_id,
-                                    .begin = forget_kept,
-                                    .visit_ctx = x};
+    struct scan_filter filter;
+    struct index_scan scan = {
+        .query = {.top_k = 1, .eventual = true}, .visit = keep_row_id, .begin = forget_kept, .visit_ctx = x};
     enum dp_status status = index_schema(x->call, x->reader, &schema);
-    if (status != DP_OK)
-        return status;
-    status = filter_parse(x->call->arena, filters, &schema, false, &x->filter, &x->call->error);
-    if (status != DP_OK)
-        dp_error_prefix(&x->call->error, "filters");
-    x->watch = (struct filter_watch){.call = x->call};
+    if (status == DP_OK)
+        status = query_parse_filter(x->call, filters, &schema, &filter, &scan);
     if (status == DP_OK)
         status = index_scan(x->call, x->reader, &scan, &none);
-    return status == DP_OK ? x->watch.status : status;
+    return status == DP_OK ? filter.watch.status : status;
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------- */
@@ -222,14 +205,16 @@ static size_t choose_nprobe(const struct faiss_ivf_info *info, const struct quer
 static enum dp_status run_external(struct external_search *x, const struct query_request *request)
 {
     struct id_filter allowed;
-    enum dp_status status = request->filters.len ? choose_rows(x, request->filters) : DP_OK;
-    if (status != DP_OK || !x->filter)
-        return status == DP_OK ? search_enough(x) : status;
-    status = id_filter_init(&allowed, x->keep ? x->keep : &(int64_t){0}, x->keep_count, NULL, 0, &x->call->error);
+    if (!request->filters.len)
+        return search_enough(x);
+    enum dp_status status = choose_rows(x, request->filters);
+    if (status != DP_OK || x->keep_count == 0)
+        return status;
+    status = id_filter_init(&allowed, x->keep, x->keep_count, NULL, 0, &x->call->error);
     if (status != DP_OK)
         return status;
     x->search.filter = &allowed;
-    status = x->keep_count ? search_enough(x) : DP_OK;
+    status = search_enough(x);
     id_filter_deinit(&allowed);
     return status;
 }

@@ -67,12 +67,6 @@ bool query_needs_scan(const struct query_request *request)
            request->per_count > 0;
 }
 
-/* The filter of a scan. */
-struct scan_filter {
-    struct filter *filter;
-    struct filter_watch watch;
-};
-
 /* For index_scan: whether the row matches the filter. */
 static bool match_filter(void *ctx, struct span key, struct span document)
 {
@@ -170,19 +164,16 @@ struct scan_tools {
     struct rank *rank;
 };
 
-static enum dp_status parse_filters(struct call *call, const struct query_request *request,
-                                    struct scan_tools *tools, struct index_scan *scan)
+enum dp_status query_parse_filter(struct call *call, struct span json, const struct schema *schema,
+                                  struct scan_filter *filter, struct index_scan *scan)
 {
-    if (!request->filters.len)
-        return DP_OK;
-    enum dp_status status =
-        filter_parse(call->arena, request->filters, &tools->schema, false, &tools->filter.filter, &call->error);
+    enum dp_status status = filter_parse(call->arena, json, schema, false, &filter->filter, &call->error);
     if (status != DP_OK)
         dp_error_prefix(&call->error, "filters");
-    tools->filter.watch = (struct filter_watch){.call = call};
+    filter->watch = (struct filter_watch){.call = call};
     scan->match = match_filter;
-    scan->match_ctx = &tools->filter;
-    scan->filter = tools->filter.filter;
+    scan->match_ctx = filter;
+    scan->filter = filter->filter;
     return status;
 }
 
@@ -254,8 +245,8 @@ enum dp_status query_scan(struct call *call, struct index_reader *reader, const 
     enum dp_status status = index_schema(call, reader, &tools.schema);
     arena_init(&tools.orders.scratch, TUPLE_SCRATCH_MAX);
     arena_init(&tools.groups.scratch, TUPLE_SCRATCH_MAX);
-    if (status == DP_OK)
-        status = parse_filters(call, request, &tools, &scan);
+    if (status == DP_OK && request->filters.len)
+        status = query_parse_filter(call, request->filters, &tools.schema, &tools.filter, &scan);
     if (status == DP_OK)
         status = set_order(call, request, &tools, &scan);
     if (status == DP_OK)

@@ -3,6 +3,7 @@
 #ifndef SERVICE_QUERY_SCAN_H
 #define SERVICE_QUERY_SCAN_H
 
+#include "filter/filter.h"
 #include "service/service.h"
 
 /* Sets request->rank_attribute of a query by distance to the attribute that holds the vectors. For an attribute
@@ -17,6 +18,15 @@ static inline bool query_has_vector(const struct query_request *request)
 }
 /* Whether the query must look at every row. */
 bool query_needs_scan(const struct query_request *request);
+
+/* The filter of a scan. */
+struct scan_filter {
+    struct filter *filter;
+    struct filter_watch watch; /* after the scan its status counts, too */
+};
+/* Parses a filter, and gives it to a scan. `filter` must live as long as the scan. DP_INVALID; DP_UNSUPPORTED. */
+enum dp_status query_parse_filter(struct call *call, struct span json, const struct schema *schema,
+                                  struct scan_filter *filter, struct index_scan *scan);
 
 /* Answers a ranking by words without filters, groups and other orders from the text indexes alone. *answered: whether it did;
  * else query_scan() must answer from the newest state. */
