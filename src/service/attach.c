@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/url.h"
 #include "os/gate.h"
+#include "service/full_text.h"
 #include "service/ingest.h"
 #include "service/ingest_batch.h"
 #include "service/ingest_row.h"
@@ -88,7 +89,7 @@ static enum dp_status load_rows(struct call *call, struct service *s, const stru
         return status;
     arena_init(&l.arena, ROW_ARENA_MAX);
     buffer_init(&l.scratch, 2 * (size_t)INGEST_LINE_MAX);
-    index_load_full_text(l.loader, span_str("text"));
+    index_load_full_text(l.loader, span_str(FULL_TEXT_ATTRIBUTE));
     status = load_lines(&l, request->rows);
     if (status == DP_OK)
         status = index_load_commit(call, l.loader, &loaded);
@@ -113,26 +114,31 @@ static enum dp_status count_joined(struct call *call, struct index_reader *reade
                                    size_t count, struct attach_summary *out)
 {
     const struct index_query none = {.top_k = 1};
-    uint64_t *batch = mem_calloc(COUNTED_TOGETHER, sizeof *batch);
+    uint64_t *batch = mem_calloc(COUNTED_TOGETHER, sizeof *batch); /* different ids */
+    size_t *times = mem_calloc(COUNTED_TOGETHER, sizeof *times);   /* how many vectors have them */
     bool *found = mem_calloc(COUNTED_TOGETHER, sizeof *found);
-    enum dp_status status = batch && found ? DP_OK : call_nomem(call, "the ids of a FAISS file");
+    enum dp_status status = batch && times && found ? DP_OK : call_nomem(call, "the ids of a FAISS file");
     for (size_t i = 0; i < count && status == DP_OK;) {
-        size_t n = 0, begin = i;
-        for (; i < count && n < COUNTED_TOGETHER; i++) {
-            if (ids[i] >= 0 && (n == 0 || batch[n - 1] != (uint64_t)ids[i]) && (i == 0 || ids[i] != ids[i - 1]))
-                batch[n++] = (uint64_t)ids[i];
+        size_t n = 0;
+        while (i < count && n < COUNTED_TOGETHER) {
+            const size_t begin = i;
+            while (i < count && ids[i] == ids[begin])
+                i++;
+            if (ids[begin] < 0) { /* no row can have such an id */
+                out->vectors_without_row += i - begin;
+                continue;
+            }
+            batch[n] = (uint64_t)ids[begin];
+            times[n++] = i - begin;
         }
         status = index_rows(call, reader, batch, n, &none, found, NULL);
-        for (size_t at = 0; at < n && status == DP_OK; at++)
+        for (size_t at = 0; at < n && status == DP_OK; at++) {
             out->joined += found[at];
-        for (size_t at = 0; begin < i && status == DP_OK; begin++) {
-            while (at < n && ids[begin] >= 0 && batch[at] < (uint64_t)ids[begin])
-                at++;
-            out->vectors_without_row +=
-                ids[begin] < 0 || at == n || batch[at] != (uint64_t)ids[begin] || !found[at];
+            out->vectors_without_row += found[at] ? 0 : times[at];
         }
     }
     mem_free(batch);
+    mem_free(times);
     mem_free(found);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "os/gate.h"
 #include "os/lanes.h"
 #include "service/compute.h"
+#include "service/full_text.h"
 #include "service/query_scan.h"
 #include "service/service_impl.h"
 
@@ -291,7 +292,7 @@ enum dp_status service_lanes_of(struct call *call, struct service *s, struct spa
         status = borrow_namespace(call, s, GATE_READ, namespace, &slot);
     if (status != DP_OK)
         return status;
-    status = index_has_words(call, slot->reader, span_str("text"), words);
+    status = index_has_words(call, slot->reader, span_str(FULL_TEXT_ATTRIBUTE), words);
     if (status == DP_OK)
         status = index_vectors_of(call, slot->reader, &vectors);
     if (status == DP_OK)
@@ -329,7 +330,7 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, enum
     if (status == DP_OK)
         status = index_schema_json(call, slot->reader, &out->schema);
     if (status == DP_OK)
-        status = index_has_words(call, slot->reader, span_str("text"), &out->words);
+        status = index_has_words(call, slot->reader, span_str(FULL_TEXT_ATTRIBUTE), &out->words);
     if (status == DP_OK)
         status = index_external_of(call, slot->reader, &external);
     if (status == DP_OK) {

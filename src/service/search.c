@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "service/full_text.h"
 #include "service/fuse.h"
 
 enum { SCORE_ROOM = 64 * 1024 };
@@ -62,7 +63,7 @@ static enum dp_status rank_by_words(struct call *call, struct query_request *req
     buffer_init(&json, SCORE_ROOM);
     json_writer_init(&w, &json);
     json_begin_array(&w);
-    json_string_str(&w, "text");
+    json_string_str(&w, FULL_TEXT_ATTRIBUTE);
     json_string_str(&w, "BM25");
     json_string(&w, request->text);
     json_end_array(&w);
