@@ -167,9 +167,9 @@ struct dp_cost {
  * may use them. */
 struct dp_results;
 
-/* Finds the k rows nearest in meaning to `text`. The namespace must have been loaded with this model. The search
- * sees every load and every write that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or another
- * model), and those of dp_namespace_open. */
+/* Finds the k rows nearest in meaning to `text`. The namespace must have been loaded with this model. The search sees
+ * every load and every write that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or
+ * another model), and those of dp_namespace_open. */
 DP_API enum dp_status dp_namespace_search(struct dp_namespace *ns, struct dp_model *model, const char *text,
                                           size_t k, struct dp_results **out, struct dp_error *error);
 DP_API void dp_results_free(struct dp_results *results);
@@ -336,8 +336,8 @@ enum dp_rank {
 /* How DP_RANK_HYBRID makes one ranking of two. */
 enum dp_fusion {
     DP_FUSION_RRF = 0, /* by the ranks: the sum of 1 / (60 + rank) */
-    /* By the scores, each from 0 to 1: the cosine, and BM25 as a share of the largest. A row that only one ranking has gets 0
-     * for the other. */
+    /* By the scores, each from 0 to 1: the cosine, and BM25 as a share of the largest. A row that only one ranking
+     * has gets 0 for the other. */
     DP_FUSION_CONVEX = 1
 };
 
@@ -359,8 +359,8 @@ struct dp_query {
     const char *filters;
 };
 
-/* Finds the rows nearest to a text or a vector, or those with its words. Further errors: DP_INVALID (neither text nor vector, a
- * text while neither the query nor the namespace has a model, a filter, an attribute "text" without words). */
+/* Finds the rows nearest to a text or a vector, or those with its words. Further errors: DP_INVALID (neither text nor
+ * vector, a text while neither the query nor the namespace has a model, a filter, an attribute "text" without words). */
 DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct dp_query *query,
                                          struct dp_results **out, struct dp_error *error);
 

@@ -1,7 +1,7 @@
 /* account/quota.h: counts the embeddings and requests that users have left, and settles the counts with the database.
  *
- * A node reserves a batch of a user's month in the database and hands it out with atomics. At least once a
- * second it writes the used embeddings, and gives back idle ones. docs/internals/accounts.md describes the algorithm. */
+ * A node reserves a batch of a user's month in the database and hands it out with atomics. At least once a second it
+ * writes the used embeddings, and gives back idle ones. docs/internals/accounts.md describes the algorithm. */
 #ifndef ACCOUNT_QUOTA_H
 #define ACCOUNT_QUOTA_H
 

@@ -17,12 +17,13 @@ struct api_context {
 typedef void (*api_handler)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 
-/* Answers if that needs no waiting. Otherwise it does nothing and returns false, and the server runs the handler. When the
- * call's gate (os/gate.h) refuses, the server answers in the dialect's shape. */
+/* Answers if that needs no waiting. Otherwise it does nothing and returns false, and the server runs the handler.
+ * When the call's gate (os/gate.h) refuses, the server answers in the dialect's shape. */
 typedef bool (*api_attempt)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 
-/* How a dialect writes errors. Both functions replace the content of the response. `code` is a short name ("not_found"). */
+/* How a dialect writes errors. Both functions replace the content of the response. `code` is a short name
+ * ("not_found"). */
 struct api_dialect {
     const char *name; /* in metrics and logs */
     void (*error)(struct http_response *response, unsigned status, const char *code, const char *message);

@@ -1,8 +1,8 @@
 /* openai.c: POST /v1/embeddings, GET /v1/models and /v1/models/{id}.
  *
- * "input" is a string or an array of strings. If the operator permits token ids, it may also be an array of tokens, or an
- * array of such arrays. Vectors have unit length, as OpenAI's do. A text over the model's limit is cut; the header
- * X-Dipper-Truncated counts such inputs. Errors are {"error": {"message", "type", "param", "code"}}.
+ * "input" is a string or an array of strings. If the operator permits token ids, it may also be an array of tokens,
+ * or an array of such arrays. Vectors have unit length, as OpenAI's do. A text over the model's limit is cut; the
+ * header X-Dipper-Truncated counts such inputs. Errors are {"error": {"message", "type", "param", "code"}}.
  */
 #include "api/api.h"
 

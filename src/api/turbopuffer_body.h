@@ -22,8 +22,9 @@ void body_refuse(struct body_parse *b, enum dp_status status, const char *format
     __attribute__((format(printf, 3, 4)));
 /* Refuses a feature of turbopuffer that this server lacks, and says what to do instead. */
 void body_not_yet(struct body_parse *b, const char *what, const char *instead);
-/* Expects a value of this type, as fields_expect(). The failure also has turbopuffer's own message, which clients may look
- * for: `invalid type: map, expected a sequence`. `expected`: the words after "expected"; NULL: the name of the type. */
+/* Expects a value of this type, as fields_expect(). The failure also has turbopuffer's own message, which clients may
+ * look for: `invalid type: map, expected a sequence`. `expected`: the words after "expected"; NULL: the name of the
+ * type. */
 bool body_expect(struct body_parse *b, enum json_type type, const char *name, const char *expected);
 /* Checks that nothing follows the request. Sets *malformed, and fills the call's error after a failure. */
 enum dp_status body_end(struct body_parse *b, bool *malformed);

@@ -1,5 +1,5 @@
-/* turbopuffer_explain.c: POST …/explain_query says how a query would run; POST …/_debug/recall measures the recall
- * of queries. A query by distance with a filter is run to explain it: only then is it known how many rows match. So is a
+/* turbopuffer_explain.c: POST …/explain_query says how a query would run; POST …/_debug/recall measures the recall of
+ * queries. A query by distance with a filter is run to explain it: only then is it known how many rows match. So is a
  * ranking by score: only then is it known whether indexes answer it. */
 #include "api/turbopuffer_handlers.h"
 #include "api/turbopuffer_query.h"

@@ -1,4 +1,5 @@
-/* api/turbopuffer_parse.h: what the functions that read the fields of a turbopuffer query share. Private to the dialect.
+/* api/turbopuffer_parse.h: what the functions that read the fields of a turbopuffer query share. Private to the
+ * dialect.
  */
 #ifndef API_TURBOPUFFER_PARSE_H
 #define API_TURBOPUFFER_PARSE_H

@@ -1,9 +1,10 @@
 /* turbopuffer_query.c: reads the body of a turbopuffer v2 query.
  *
  * Known: rank_by ["vector", "ANN" or "kNN", X], where X is an array of numbers, base 64 of little-endian float32, or
- * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"] or a score; aggregate_by and group_by; compute_attributes; filters; top_k or limit; offset; include_attributes or
- * exclude_attributes; consistency; distance_metric; vector_encoding; queries; beside them rerank_by ["RRF"]. The rest of turbopuffer's query language is
- * refused by name. Filters stay raw JSON until the namespace's schema is known. null means "not given". Without rank_by, the
+ * ["Embed", "text"]; rank_by [attribute, "asc" or "desc"] or a score; aggregate_by and group_by; compute_attributes;
+ * filters; top_k or limit; offset; include_attributes or exclude_attributes; consistency; distance_metric;
+ * vector_encoding; queries; beside them rerank_by ["RRF"]. The rest of turbopuffer's query language is refused by
+ * name. Filters stay raw JSON until the namespace's schema is known. null means "not given". Without rank_by, the
  * rows that a filter chooses are ordered by id.
  */
 #include "api/turbopuffer_parse.h"

@@ -35,9 +35,9 @@ struct turbopuffer_queries {
     bool base64; /* encoding of vectors in the answer; false: arrays of numbers */
 };
 
-/* Parses a request, with spans and arrays in the call's arena. DP_INVALID names the field and the reason; *malformed says
- * whether the body is no query at all (HTTP 422) or breaks a rule (400). DP_UNSUPPORTED: turbopuffer knows the field, this
- * version does not. */
+/* Parses a request, with spans and arrays in the call's arena. DP_INVALID names the field and the reason; *malformed
+ * says whether the body is no query at all (HTTP 422) or breaks a rule (400). DP_UNSUPPORTED: turbopuffer knows the
+ * field, this version does not. */
 enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_queries *out,
                                        bool *malformed);
 

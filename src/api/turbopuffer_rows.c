@@ -15,8 +15,8 @@
 
 enum { ID_RAW_MAX = 6 * INDEX_ID_MAX + 2 }; /* each byte as \u00xx, and the quotes */
 enum { ROWS_FIRST = 64, NAMES_FIRST = 16, NUMBERS_FIRST = 2048, NAME_SHOWN = 60 };
-/* From these numbers on, an array of rows or of values gets room for the maximum at once. Room that nobody writes to takes no
- * memory, and an arena would keep all smaller arrays. */
+/* From these numbers on, an array of rows or of values gets room for the maximum at once. Room that nobody writes to
+ * takes no memory, and an arena would keep all smaller arrays. */
 enum { ROWS_MANY = 4096, VALUES_MANY = 32 * 1024 };
 
 void rows_parse_init(struct rows_parse *p, struct body_parse *body)
@@ -184,7 +184,8 @@ static const float *read_base64(struct rows_parse *p, struct json_reader *r, siz
     return NULL;
 }
 
-/* Reads null, an array of numbers or a base 64 string. After TURBOPUFFER_VECTORS_RAW bytes of vectors, keeps the text unread. */
+/* Reads null, an array of numbers or a base 64 string. After TURBOPUFFER_VECTORS_RAW bytes of vectors, keeps the text
+ * unread. */
 static void read_vector_value(struct rows_parse *p, struct json_reader *r, struct write_row *row)
 {
     size_t count = 0;

@@ -1,4 +1,5 @@
-/* api/turbopuffer_rows.h: the rows of a turbopuffer v2 write, given as rows, as columns or as ids. Private to the dialect.
+/* api/turbopuffer_rows.h: the rows of a turbopuffer v2 write, given as rows, as columns or as ids. Private to the
+ * dialect.
  */
 #ifndef API_TURBOPUFFER_ROWS_H
 #define API_TURBOPUFFER_ROWS_H

@@ -1,7 +1,7 @@
 /* turbopuffer_search.c: POST /v2/namespaces/{ns}/query, with one query or several.
  *
- * "performance" has turbopuffer's fields and the costs: rounds, requests and bytes of the store, and the milliseconds of
- * each stage.
+ * "performance" has turbopuffer's fields and the costs: rounds, requests and bytes of the store, and the milliseconds
+ * of each stage.
  */
 #include <stdio.h>
 
@@ -19,7 +19,8 @@ static void print_stages(struct json_writer *w, const struct call_cost *cost)
     json_end_object(w);
 }
 
-/* Prints a ratio with a decimal point, even if it is 0 or 1: clients in languages with integers and floats expect a float. */
+/* Prints a ratio with a decimal point, even if it is 0 or 1: clients in languages with integers and floats expect a
+ * float. */
 static void print_ratio(struct json_writer *w, const char *key, double ratio)
 {
     char text[16];
@@ -27,7 +28,8 @@ static void print_ratio(struct json_writer *w, const char *key, double ratio)
     json_field_raw(w, key, span_str(text));
 }
 
-/* `last`: the answer to the last query, whose time covers all of them. `exhaustive`: rows that were looked at one by one. */
+/* `last`: the answer to the last query, whose time covers all of them. `exhaustive`: rows that were looked at one by
+ * one. */
 static void print_performance(struct json_writer *w, const struct call *call, const struct query_response *last,
                               uint64_t exhaustive, bool embedded)
 {

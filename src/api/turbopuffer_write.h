@@ -15,9 +15,9 @@ struct turbopuffer_write {
     struct clone_request clone;
 };
 
-/* Parses a write, with spans and arrays in the call's arena or in the body. DP_INVALID names the field and the reason;
- * *malformed says whether the body is no write at all (HTTP 422) or breaks a rule (400). DP_UNSUPPORTED: turbopuffer knows
- * the field, this version does not. */
+/* Parses a write, with spans and arrays in the call's arena or in the body. DP_INVALID names the field and the
+ * reason; *malformed says whether the body is no write at all (HTTP 422) or breaks a rule (400). DP_UNSUPPORTED:
+ * turbopuffer knows the field, this version does not. */
 enum dp_status turbopuffer_parse_write(struct call *call, struct span body, struct turbopuffer_write *out,
                                        bool *malformed);
 

@@ -25,8 +25,8 @@ void arena_deinit(struct arena *a);
 /* Forgets all blocks and frees all memory but the largest chunk (up to 1 MiB), so that a loop over similar requests
  * stops allocating. */
 void arena_reset(struct arena *a);
-/* Moves the blocks of `from` to `to` and empties `from`. Returns false, and does nothing, if `to` would have more than its
- * maximum. */
+/* Moves the blocks of `from` to `to` and empties `from`. Returns false, and does nothing, if `to` would have more
+ * than its maximum. */
 bool arena_adopt(struct arena *to, struct arena *from);
 
 void *arena_alloc(struct arena *a, size_t size);

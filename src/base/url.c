@@ -37,7 +37,8 @@ static struct span take_before(struct span *rest, const char *marks)
     return taken;
 }
 
-/* Takes the text between `mark` and the first byte of `marks` from *rest. Data NULL: *rest does not begin with `mark`. */
+/* Takes the text between `mark` and the first byte of `marks` from *rest. Data NULL: *rest does not begin with
+ * `mark`. */
 static struct span take_behind(struct span *rest, uint8_t mark, const char *marks)
 {
     if (rest->len == 0 || rest->data[0] != mark)

@@ -1,5 +1,5 @@
-/* namespace.c: implements the public C API for loading, opening and searching namespaces (dp_namespace_…, dp_results_…) with
- * service/ingest.h and service/service.h.
+/* namespace.c: implements the public C API for loading, opening and searching namespaces (dp_namespace_…,
+ * dp_results_…) with service/ingest.h and service/service.h.
  *
  * A dp_results owns the arena that holds its rows.
  */

@@ -1,4 +1,5 @@
-/* faiss.c: the options and verbs of `dipper faiss info|search|build|calibrate|attach`, for FAISS files where they lie. */
+/* faiss.c: the options and verbs of `dipper faiss info|search|build|calibrate|attach`, for FAISS files where they
+ * lie. */
 #include "cli/faiss.h"
 
 #include "cli/commands.h"

@@ -1,8 +1,8 @@
 /* column_build.c: makes pages of values, and a dictionary of the first texts that come.
  *
- * The dictionary is open while texts repeat: when most texts of the first page differ, or after some later page too many
- * have come only once, it takes no more. Later texts then are hashes. So common texts have entries, and a column of names
- * or sentences has no dictionary.
+ * The dictionary is open while texts repeat: when most texts of the first page differ, or after some later page too
+ * many have come only once, it takes no more. Later texts then are hashes. So common texts have entries, and a column
+ * of names or sentences has no dictionary.
  */
 #include "filter/column_build.h"
 

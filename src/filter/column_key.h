@@ -27,8 +27,8 @@ struct scalar column_scalar(enum attribute_type item, enum attribute_type shown,
 void column_key_range(enum attribute_type item, uint64_t *least, uint64_t *greatest);
 /* Puts the characters of a text into `out`, in place of what it had. The caller checks the buffer. */
 void column_unescape(const struct scalar *text, struct buffer *out);
-/* Gives the characters of a JSON string, which may lie in `unescaped`. Returns false if the value is no string. The caller
- * checks the buffer. */
+/* Gives the characters of a JSON string, which may lie in `unescaped`. Returns false if the value is no string. The
+ * caller checks the buffer. */
 bool column_text_of(struct span value, struct buffer *unescaped, struct span *out);
 /* Returns the 32 bits of a text's hash that keys have. */
 uint32_t column_hash(struct span text);

@@ -1,7 +1,7 @@
 /* column_leaf.c: finds the keys that match one comparison.
  *
- * Keys of numbers keep their order, so the keys below, equal to and above an operand are three ranges. A search over all
- * keys of the type finds where they end, with the comparison that filters use (scalar_compare). */
+ * Keys of numbers keep their order, so the keys below, equal to and above an operand are three ranges. A search over
+ * all keys of the type finds where they end, with the comparison that filters use (scalar_compare). */
 #include "filter/column_leaf.h"
 
 #include <stdlib.h>
@@ -20,8 +20,8 @@ static enum attribute_type shown_item(const struct column_leaf *leaf)
 
 /* ---- numbers --------------------------------------------------------------------------------------------- */
 
-/* Finds the first key whose value is not below the operand; with `above`, the first one that is greater. Returns false if
- * there is none. */
+/* Finds the first key whose value is not below the operand; with `above`, the first one that is greater. Returns
+ * false if there is none. */
 static bool first_key(const struct column_leaf *leaf, const struct scalar *operand, bool above, uint64_t *key)
 {
     const enum attribute_type item = attribute_item_type(leaf->column->type);
@@ -48,8 +48,8 @@ static bool first_key(const struct column_leaf *leaf, const struct scalar *opera
     return found;
 }
 
-/* Makes the range from the first key that `from` allows to the last one before those of `to`. NULL: the first or the last
- * key of all. Returns false if it is empty. */
+/* Makes the range from the first key that `from` allows to the last one before those of `to`. NULL: the first or the
+ * last key of all. Returns false if it is empty. */
 static bool make_range(const struct column_leaf *leaf, const struct scalar *from, bool from_above,
                        const struct scalar *to, bool to_above, struct column_range *out)
 {

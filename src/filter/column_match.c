@@ -1,4 +1,5 @@
-/* column_match.c: evaluates a filter over pages of columns: for each condition the rows that match, and those that may. */
+/* column_match.c: evaluates a filter over pages of columns: for each condition the rows that match, and those that
+ * may. */
 #include "filter/column_match.h"
 
 #include "base/alloc.h"

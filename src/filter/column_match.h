@@ -7,8 +7,8 @@
  *           status = column_plan_page(plan, page, bytes, &bits, error);
  *       column_plan_deinit(plan);
  *
- * A row that is in bits.yes matches, and one that is not in bits.maybe does not. The documents of the others decide: they
- * have a value that the columns do not show, or the filter asks for something that columns do not tell.
+ * A row that is in bits.yes matches, and one that is not in bits.maybe does not. The documents of the others decide:
+ * they have a value that the columns do not show, or the filter asks for something that columns do not tell.
  */
 #ifndef FILTER_COLUMN_MATCH_H
 #define FILTER_COLUMN_MATCH_H
@@ -43,12 +43,13 @@ struct column_bits {
     uint64_t yes[COLUMN_PAGE_WORDS], maybe[COLUMN_PAGE_WORDS];
 };
 
-/* Makes a plan in `arena`; filter and columns live as long. Fails with DP_NOMEM. The caller deinits *out unless it is NULL. */
+/* Makes a plan in `arena`; filter and columns live as long. Fails with DP_NOMEM. The caller deinits *out unless it is
+ * NULL. */
 enum dp_status column_plan_new(struct arena *arena, const struct filter *filter, const struct columns *columns,
                                struct column_plan **out, struct dp_error *error);
 void column_plan_deinit(struct column_plan *plan); /* NULL is fine */
-/* Takes the dictionaries of the used columns; of a column without one, an empty span. Looks for the filter's texts in them.
- * Fails with DP_CORRUPT or DP_NOMEM, or with watch->status when the call ends. */
+/* Takes the dictionaries of the used columns; of a column without one, an empty span. Looks for the filter's texts in
+ * them. Fails with DP_CORRUPT or DP_NOMEM, or with watch->status when the call ends. */
 enum dp_status column_plan_start(struct column_plan *plan, const struct span *dictionaries,
                                  struct filter_watch *watch, struct dp_error *error);
 /* Matches the rows of a page. bytes[used_count]: the pages of the used columns. Fails with DP_CORRUPT or DP_NOMEM. */

@@ -54,8 +54,8 @@ enum dp_status filter_parse(struct arena *arena, struct span json, const struct 
 /* Returns whether the schema had every attribute that the filter names. If it had not, a newer schema may have the
  * missing attribute, and rows may have values of it. */
 bool filter_knows_all(const struct filter *filter);
-/* Returns whether the row matches. `incoming` NULL: each {"$ref_new": …} is null. A match that fails, and each one after
- * it, is false and says in watch->status why. Thread-safe, if each thread has its own watch. */
+/* Returns whether the row matches. `incoming` NULL: each {"$ref_new": …} is null. A match that fails, and each one
+ * after it, is false and says in watch->status why. Thread-safe, if each thread has its own watch. */
 bool filter_match(const struct filter *filter, const struct filter_row *row, const struct filter_row *incoming,
                   struct filter_watch *watch);
 

@@ -25,8 +25,8 @@ struct text_condition_place {
     enum text_condition_kind kind;
 };
 
-/* Reads the operand, the options behind it, and the end of the array, which `r` has entered. Fails with DP_INVALID, which
- * names attribute and operator, or DP_NOMEM. */
+/* Reads the operand, the options behind it, and the end of the array, which `r` has entered. Fails with DP_INVALID,
+ * which names attribute and operator, or DP_NOMEM. */
 enum dp_status text_condition_read(struct json_reader *r, struct arena *arena,
                                    const struct text_condition_place *place, struct text_condition **out,
                                    struct dp_error *error);

@@ -222,7 +222,8 @@ static bool take_token(void *ctx, const struct text_token *token)
     return filter_watch_steps(run->watch, TOKEN_STEPS + t->words) && !run->matched;
 }
 
-/* Returns the text of a JSON string. *made: it is in memory that the caller frees. Its data is NULL if there was none. */
+/* Returns the text of a JSON string. *made: it is in memory that the caller frees. Its data is NULL if there was
+ * none. */
 static struct span characters_of(const struct scalar *scalar, bool *made)
 {
     *made = scalar->escaped;

@@ -14,9 +14,9 @@ struct index_branch_result {
     uint64_t rows, segments; /* of the branch */
 };
 
-/* Makes the namespace `name` as a branch of `source`, in the same store: it has all rows that were acknowledged before the
- * call began, and is independent from then on. It lists the source's segments, which the source keeps for it. Folds the
- * source's log first, so the time depends on the log, not on the rows. `options` may be NULL.
+/* Makes the namespace `name` as a branch of `source`, in the same store: it has all rows that were acknowledged
+ * before the call began, and is independent from then on. It lists the source's segments, which the source keeps for
+ * it. Folds the source's log first, so the time depends on the log, not on the rows. `options` may be NULL.
  *
  *   DP_NOT_FOUND    there is no source
  *   DP_EXISTS       there is a namespace `name`

@@ -110,14 +110,14 @@ struct index_load_summary {
  * room for another segment. */
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out);
-/* As index_load_begin, for one large write beside others: keeps few rows in memory. The namespace exists and has a log. Rows
- * have no vector if vectors->dim is 0. */
+/* As index_load_begin, for one large write beside others: keeps few rows in memory. The namespace exists and has a
+ * log. Rows have no vector if vectors->dim is 0. */
 enum dp_status index_load_begin_write(struct call *call, struct store *store, struct span name,
                                       const struct index_vectors *vectors, struct team *team,
                                       struct index_loader **out);
-/* If the load's rows bring the attribute `name` to the namespace, as a string, the schema declares it for full-text search. An
- * attribute that the namespace has already keeps its options. Call it before the first row. `name` must live as long as the
- * loader. */
+/* If the load's rows bring the attribute `name` to the namespace, as a string, the schema declares it for full-text
+ * search. An attribute that the namespace has already keeps its options. Call it before the first row. `name` must
+ * live as long as the loader. */
 void index_load_full_text(struct index_loader *loader, struct span name);
 /* Adds a row.
  *
@@ -138,8 +138,8 @@ enum dp_status index_load_row(struct call *call, struct index_loader *loader, st
  *   DP_NOT_DURABLE  the rows can be read, but a crash of the host may lose them
  *
  * After both the caller should make the same load again. DP_CONFLICT: other writers were first each time, somebody
- * removed the namespace during the load, or the load took so long that it was given up. DP_OVERLOADED: too many loads are
- * pending. */
+ * removed the namespace during the load, or the load took so long that it was given up. DP_OVERLOADED: too many loads
+ * are pending. */
 enum dp_status index_load_commit(struct call *call, struct index_loader *loader,
                                  struct index_load_summary *summary);
 void index_load_abort(struct index_loader *loader); /* NULL is fine */
@@ -169,7 +169,8 @@ struct index_stats {
     int64_t created_ms, updated_ms; /* Unix time in milliseconds */
 };
 enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out);
-/* Gives the kind of vectors alone, whose spans are in the call's arena. Never reads from the store, as index_stats() may. */
+/* Gives the kind of vectors alone, whose spans are in the call's arena. Never reads from the store, as index_stats()
+ * may. */
 enum dp_status index_vectors_of(struct call *call, struct index_reader *reader, struct index_vectors *out);
 /* Gives the file that has the vectors, whose spans are in the call's arena. Never reads from the store. */
 enum dp_status index_external_of(struct call *call, struct index_reader *reader, struct index_external *out);
@@ -178,8 +179,8 @@ enum dp_status index_external_of(struct call *call, struct index_reader *reader,
 enum dp_status index_schema_json(struct call *call, struct index_reader *reader, struct span *out);
 /* Gives a copy of the schema, in the call's arena. */
 enum dp_status index_schema(struct call *call, struct index_reader *reader, struct schema *out);
-/* Sets *out to whether rankings by the words of the attribute read no row but those of the answer, in the state that is open: the
- * attribute has full-text search, and each segment has a text index of it by its present settings. */
+/* Sets *out to whether rankings by the words of the attribute read no row but those of the answer, in the state that
+ * is open: the attribute has full-text search, and each segment has a text index of it by its present settings. */
 enum dp_status index_has_words(struct call *call, struct index_reader *reader, struct span attribute, bool *out);
 /* Brings the open namespace up to date, as a strong query does. DP_NOT_FOUND: it is gone. */
 enum dp_status index_refresh(struct call *call, struct index_reader *reader);
@@ -207,7 +208,8 @@ struct index_hit {
     const float *vector;    /* float[dim], in the call's arena; NULL unless the query includes it */
 };
 
-/* How a query by distance with a filter finds its rows, once it knows which rows match; or how a ranking by words does. */
+/* How a query by distance with a filter finds its rows, once it knows which rows match; or how a ranking by words
+ * does. */
 enum index_rule {
     INDEX_RULE_NONE,  /* the query has no filter, or something else orders the rows */
     INDEX_RULE_EXACT, /* reads the vectors of all rows that match */
@@ -239,9 +241,9 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
 /* Returns the nprobe for a file of nlist lists: enough for recall@10 >= 0.95 on embeddings of text. */
 uint32_t index_default_nprobe(uint32_t nlist);
 
-/* Finds the rows with the integer ids ids[count], which ascend: found[i] tells whether there is such a row now, and hits[i]
- * (NULL: only found is wanted) gets its id and the attributes that `what` includes. Fails with DP_NOMEM, DP_CORRUPT or as
- * the store. */
+/* Finds the rows with the integer ids ids[count], which ascend: found[i] tells whether there is such a row now, and
+ * hits[i] (NULL: only found is wanted) gets its id and the attributes that `what` includes. Fails with DP_NOMEM,
+ * DP_CORRUPT or as the store. */
 enum dp_status index_rows(struct call *call, struct index_reader *reader, const uint64_t *ids, size_t count,
                           const struct index_query *what, bool *found, struct index_hit *hits);
 
@@ -284,15 +286,16 @@ struct index_scan {
     void (*begin)(void *visit_ctx); /* called before the first row: a scan may begin again */
     void *visit_ctx;
 };
-/* With `match`, a vector and neither `near` nor a group, the answer is approximate unless `exact` is set, but has min(top_k, rows
- * that match and have a vector) rows. Fails with DP_INVALID, and names the limit, for a namespace of more than 1,000,000 rows or, unless only distances of
- * "vector" matter, 256 MiB of attributes. Hits in the order of an attribute have no distance. */
+/* With `match`, a vector and neither `near` nor a group, the answer is approximate unless `exact` is set, but has
+ * min(top_k, rows that match and have a vector) rows. Fails with DP_INVALID, and names the limit, for a namespace of
+ * more than 1,000,000 rows or, unless only distances of "vector" matter, 256 MiB of attributes. Hits in the order of
+ * an attribute have no distance. */
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out);
-/* Answers a ranking by words from the text indexes of segments, if they can: the rank is a BM25 or what index/rank_words.h says,
- * and each segment has an index of its attributes by the settings with which it was parsed, which are those of the
- * namespace. Else *answered is false, and index_scan() must answer, which tries this first. Asks whether the state is
- * current together with what it reads, unless the query is eventual. */
+/* Answers a ranking by words from the text indexes of segments, if they can: the rank is a BM25 or what
+ * index/rank_words.h says, and each segment has an index of its attributes by the settings with which it was parsed,
+ * which are those of the namespace. Else *answered is false, and index_scan() must answer, which tries this first.
+ * Asks whether the state is current together with what it reads, unless the query is eventual. */
 enum dp_status index_words(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                            bool *answered, struct index_answer *out);
 

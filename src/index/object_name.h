@@ -82,8 +82,8 @@ struct parsed_name {
     struct ulid segment; /* OBJECT_IVF, OBJECT_DPR, OBJECT_DEL */
     struct ulid born;    /* of all but OBJECT_WAL: the ULID of the object, which tells when it was made */
 };
-/* Parses a name that one of the functions above makes for the namespace `name`. Returns false for all others, and for the
- * manifest's. */
+/* Parses a name that one of the functions above makes for the namespace `name`. Returns false for all others, and for
+ * the manifest's. */
 bool object_name_parse(struct span key, struct span name, struct parsed_name *out);
 
 #endif

@@ -36,8 +36,8 @@ struct index_export_sink {
  * export took so long that the collector has removed what other processes replaced meanwhile. */
 enum dp_status index_export(struct call *call, struct index_reader *reader, const struct index_export_sink *sink);
 
-/* Begins a load that makes a new namespace, with this kind of vectors and this schema. DP_INVALID: there is a namespace of
- * this name. `team` may be NULL. */
+/* Begins a load that makes a new namespace, with this kind of vectors and this schema. DP_INVALID: there is a
+ * namespace of this name. `team` may be NULL. */
 enum dp_status index_import_begin(struct call *call, struct store *store, struct span name,
                                   const struct index_vectors *vectors, const struct schema *schema,
                                   struct team *team, struct index_loader **out);
@@ -45,8 +45,8 @@ enum dp_status index_import_begin(struct call *call, struct store *store, struct
  * schema's. After a failure the caller aborts the load (index_load_abort). */
 enum dp_status index_import_row(struct call *call, struct index_loader *loader,
                                 const struct index_transfer_row *row);
-/* Makes the namespace and frees the loader, as index_load_commit() does. DP_CONFLICT: somebody else has made a namespace of
- * this name meanwhile. */
+/* Makes the namespace and frees the loader, as index_load_commit() does. DP_CONFLICT: somebody else has made a
+ * namespace of this name meanwhile. */
 enum dp_status index_import_commit(struct call *call, struct index_loader *loader,
                                    struct index_load_summary *summary);
 

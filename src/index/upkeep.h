@@ -1,4 +1,5 @@
-/* index/upkeep.h: work on a namespace that no client waits for: folding its log into segments, merging small segments, and deleting what no manifest lists.
+/* index/upkeep.h: work on a namespace that no client waits for: folding its log into segments, merging small
+ * segments, and deleting what no manifest lists.
  *
  * Each function looks at the manifest, does what is due, and changes the manifest by one swap. Any process may call it
  * at any time; when another one was first, it gives up its own result. Queries, loads and writes go on meanwhile.
@@ -27,8 +28,8 @@ struct index_backlog {
     bool fold_claimed, merge_claimed; /* another node has claimed the fold, or the merge */
 };
 
-/* Tells what waits, as far as the reader knows. ask_store: brings the reader up to the newest state first. `node` (or NULL) is
- * the caller, whose own claims do not count. */
+/* Tells what waits, as far as the reader knows. ask_store: brings the reader up to the newest state first. `node` (or
+ * NULL) is the caller, whose own claims do not count. */
 enum dp_status index_backlog(struct call *call, struct index_reader *reader, const struct ulid *node,
                              bool ask_store, struct index_backlog *out);
 
@@ -36,7 +37,8 @@ struct index_merge_options {
     struct team *team; /* clusters the vectors; or NULL */
     const struct index_clock *clock;
     const struct ulid *node; /* claims further merges for this node; NULL: no claim */
-    /* Makes as few segments as possible, and writes segments anew whose text index is not of the present schema or that have no columns. False: merges only what the tiers ask for (index/fold/choose.h). */
+    /* Makes as few segments as possible, and writes segments anew whose text index is not of the present schema or
+     * that have no columns. False: merges only what the tiers ask for (index/fold/choose.h). */
     bool everything;
     bool idle; /* the namespace rests: merges small segments, too, so that three are left */
 };
@@ -47,8 +49,8 @@ struct index_merge_result {
     uint64_t bytes;           /* bytes that the merge wrote */
 };
 
-/* Returns whether another merge may find something to do after this one. A merge of rows that fill several segments gives as
- * many as it took. */
+/* Returns whether another merge may find something to do after this one. A merge of rows that fill several segments
+ * gives as many as it took. */
 static inline bool index_merge_again(const struct index_merge_result *result)
 {
     return result->inputs == 1 || result->outputs < result->inputs;

@@ -1,5 +1,5 @@
-/* service/attach.h: attaches a namespace to a FAISS file where it lies: the file has the vectors, the namespace the texts
- * and attributes of the rows with their ids. */
+/* service/attach.h: attaches a namespace to a FAISS file where it lies: the file has the vectors, the namespace the
+ * texts and attributes of the rows with their ids. */
 #ifndef SERVICE_ATTACH_H
 #define SERVICE_ATTACH_H
 
@@ -24,13 +24,13 @@ struct attach_summary {
     uint64_t vectors_without_row; /* vectors that are no answers */
 };
 
-/* Checks that everybody may see the URL of a file, and that it means the same to every program that opens the namespace.
- * Fails with DP_INVALID. */
+/* Checks that everybody may see the URL of a file, and that it means the same to every program that opens the
+ * namespace. Fails with DP_INVALID. */
 enum dp_status attach_check_url(struct call *call, struct span url);
-/* Makes a namespace if there is none, loads the rows, and writes the file's URL and version into the namespace. Then counts
- * which ids fit. Fails with DP_INVALID for a URL with credentials or a relative one, for a wrong line ("line 7: …"), or for a
- * namespace that has vectors; else as index_load_commit(). After a failure the rows may be there; the same attachment can be
- * made again. */
+/* Makes a namespace if there is none, loads the rows, and writes the file's URL and version into the namespace. Then
+ * counts which ids fit. Fails with DP_INVALID for a URL with credentials or a relative one, for a wrong line ("line
+ * 7: …"), or for a namespace that has vectors; else as index_load_commit(). After a failure the rows may be there;
+ * the same attachment can be made again. */
 enum dp_status service_attach(struct call *call, struct service *service, const struct attach_request *request,
                               struct attach_summary *out);
 

@@ -199,8 +199,8 @@ static enum dp_status count_row(void *ctx, struct span key, struct span document
     return status;
 }
 
-/* Counts the tokens of all rows if an expression has a BM25. A ranking by one expression counts them, mostly by the text
- * indexes; for several expressions all rows are read once. */
+/* Counts the tokens of all rows if an expression has a BM25. A ranking by one expression counts them, mostly by the
+ * text indexes; for several expressions all rows are read once. */
 static enum dp_status count_rows(struct computing *c, struct index_reader *reader)
 {
     struct index_scan scan = {.query = {.top_k = 1, .eventual = true}};

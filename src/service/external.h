@@ -44,8 +44,8 @@ void external_give_back(struct service *service, struct external_file *file, boo
 
 /* Whether the query is for the vectors of the file. */
 bool external_concerns(const struct query_request *request, const struct index_external *external);
-/* Answers such a query from the reader's present state. `query` has the vector. Fails with DP_INVALID for a vector of another
- * dimension, with DP_UNSUPPORTED for a limit per attribute, or as external_borrow() and the store. */
+/* Answers such a query from the reader's present state. `query` has the vector. Fails with DP_INVALID for a vector of
+ * another dimension, with DP_UNSUPPORTED for a limit per attribute, or as external_borrow() and the store. */
 enum dp_status external_query(struct call *call, struct service *service, struct index_reader *reader,
                               const struct index_external *external, const struct query_request *request,
                               const struct index_query *query, struct query_response *out);

@@ -60,8 +60,8 @@ static void unlist_file(struct external_files *files, struct external_file *file
     file->listed = false;
 }
 
-/* Puts a file into the table, in place of the one that has waited longest. If all are borrowed, the file stays out. Returns
- * the file to close, or NULL. */
+/* Puts a file into the table, in place of the one that has waited longest. If all are borrowed, the file stays out.
+ * Returns the file to close, or NULL. */
 static struct external_file *list_file(struct external_files *files, struct external_file *file)
 {
     struct external_file *oldest = NULL;

@@ -1,7 +1,8 @@
 /* service/fuse.h: makes one ranking of several, by reciprocal rank fusion or by a convex combination of scores.
  *
- * A row scores Σ weight / (rank_constant + rank) over the lanes that have it, where the first row of a lane has rank 1. A
- * lane with scores gives weight · score in place of that. The largest sum comes first; id keys order rows of equal sums.
+ * A row scores Σ weight / (rank_constant + rank) over the lanes that have it, where the first row of a lane has rank
+ * 1. A lane with scores gives weight · score in place of that. The largest sum comes first; id keys order rows of
+ * equal sums.
  */
 #ifndef SERVICE_FUSE_H
 #define SERVICE_FUSE_H

@@ -60,7 +60,8 @@ struct indexes {
 enum dp_status indexes_init(struct indexes *x, const struct indexes_options *options, struct dp_error *error);
 void indexes_deinit(struct indexes *x); /* no index may be borrowed */
 
-/* Opens the file at a URL that the rules permit, without a name. DP_DENIED: they do not; else as service_index_open(). */
+/* Opens the file at a URL that the rules permit, without a name. DP_DENIED: they do not; else as
+ * service_index_open(). */
 enum dp_status indexes_open_url(struct call *call, struct indexes *x, struct span url, struct faiss_index **out);
 
 /* ---- what clients ask for -------------------------------------------------------------------------------- */

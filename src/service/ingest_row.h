@@ -16,8 +16,8 @@ struct ingest_row {
     struct span attributes; /* a JSON object of all fields except id and vector */
 };
 
-/* Parses a line, which may lack both text and vector. Spans point into the arena, which must hold the line too. Overwrites `scratch`. DP_INVALID
- * says what is wrong with the line. */
+/* Parses a line, which may lack both text and vector. Spans point into the arena, which must hold the line too.
+ * Overwrites `scratch`. DP_INVALID says what is wrong with the line. */
 enum dp_status ingest_row_parse(struct span line, struct arena *arena, struct buffer *scratch,
                                 struct ingest_row *row, struct dp_error *error);
 

@@ -1,7 +1,8 @@
 /* service/large_writes.h: limits how many writes with large bodies are worked on at the same time.
  *
- * A write keeps its parsed rows in memory, and the largest become loads, whose clustering uses the whole compute team. So
- * few large writes run, more wait with their bodies, and the rest are refused: memory stays bounded whatever clients send.
+ * A write keeps its parsed rows in memory, and the largest become loads, whose clustering uses the whole compute
+ * team. So few large writes run, more wait with their bodies, and the rest are refused: memory stays bounded whatever
+ * clients send.
  */
 #ifndef SERVICE_LARGE_WRITES_H
 #define SERVICE_LARGE_WRITES_H

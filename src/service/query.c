@@ -86,8 +86,8 @@ static enum dp_status find_vector(struct call *call, struct service *s, struct s
     return !query_has_vector(request) || request->rows.vector ? DP_OK : embed_query(call, s, m, request, query);
 }
 
-/* Finds the FAISS file that has the namespace's vectors, if the query is for vectors. Refreshes the state first, unless the
- * query is eventual, if there may be such a file. */
+/* Finds the FAISS file that has the namespace's vectors, if the query is for vectors. Refreshes the state first,
+ * unless the query is eventual, if there may be such a file. */
 static enum dp_status find_external(struct call *call, struct index_reader *reader,
                                     const struct query_request *request, bool eventual, struct index_external *out)
 {
@@ -109,8 +109,8 @@ static bool asks_beside(const struct query_request *request, const struct index_
            query_near(request).len == 0;
 }
 
-/* Runs such a query. Its filter is parsed by the types that the slot knows. If the newest state has others, or the query
- * fails, *answered is false: then it must run again over that state. */
+/* Runs such a query. Its filter is parsed by the types that the slot knows. If the newest state has others, or the
+ * query fails, *answered is false: then it must run again over that state. */
 static enum dp_status scan_beside(struct call *call, struct reader_slot *slot, const struct query_request *request,
                                   const struct index_query *query, struct query_response *response, bool *answered)
 {
@@ -189,8 +189,8 @@ static enum dp_status prepare_lane(struct call *call, struct query_lanes *all, s
     return status == DP_OK ? find_vector(call, all->service, lane->model, request, &lane->query) : status;
 }
 
-/* Answers query number i. Asks the store for a newer state, unless the answer may be stale or an earlier query of its lane has
- * asked. */
+/* Answers query number i. Asks the store for a newer state, unless the answer may be stale or an earlier query of its
+ * lane has asked. */
 static enum dp_status run_lane(struct call *call, void *ctx, size_t i)
 {
     struct query_lanes *all = ctx;
@@ -271,8 +271,9 @@ enum dp_status service_query(struct call *call, struct service *s, const struct 
     return service_queries(call, s, request, 1, response);
 }
 
-/* Whether a default search compares vectors. It leaves alone those that clients brought, or that are in a FAISS file, if no
- * vector of the loaded model has their dimension. Vectors of another model are no such case: their search fails. */
+/* Whether a default search compares vectors. It leaves alone those that clients brought, or that are in a FAISS file,
+ * if no vector of the loaded model has their dimension. Vectors of another model are no such case: their search
+ * fails. */
 static bool ranks_by_meaning(const struct service *s, const struct index_vectors *vectors,
                              const struct index_external *external)
 {

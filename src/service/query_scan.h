@@ -28,8 +28,8 @@ struct scan_filter {
 enum dp_status query_parse_filter(struct call *call, struct span json, const struct schema *schema,
                                   struct scan_filter *filter, struct index_scan *scan);
 
-/* Answers a ranking by words without filters, groups and other orders from the text indexes alone. *answered: whether it did;
- * else query_scan() must answer from the newest state. */
+/* Answers a ranking by words without filters, groups and other orders from the text indexes alone. *answered: whether
+ * it did; else query_scan() must answer from the newest state. */
 enum dp_status query_words(struct call *call, struct index_reader *reader, const struct query_request *request,
                            const struct index_query *query, bool *answered, struct query_response *out);
 

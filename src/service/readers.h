@@ -52,7 +52,8 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
 void readers_forget(struct readers *r, struct span name);
 /* Borrows the slot of a namespace if the cache has one, else returns NULL. Does not count as a use of the slot. */
 struct reader_slot *readers_borrow_open(struct readers *r, struct span name);
-/* Copies the names of the open namespaces to names[max] (in the arena), and returns how many; fewer when out of memory. */
+/* Copies the names of the open namespaces to names[max] (in the arena), and returns how many; fewer when out of
+ * memory. */
 size_t readers_names(struct readers *r, struct arena *arena, struct span *names, size_t max);
 /* Gives a slot back. `forget`: the namespace is gone or its cached state is wrong, so the next call opens it
  * anew. */

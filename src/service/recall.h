@@ -25,8 +25,8 @@ struct recall_response {
     double recall; /* mean share of the true neighbours that queries find; 1 without queries */
 };
 
-/* Measures the recall. Each query also looks at every row, so this is slow. DP_INVALID: a bad filter, no vectors, or too many
- * rows to look at. */
+/* Measures the recall. Each query also looks at every row, so this is slow. DP_INVALID: a bad filter, no vectors, or
+ * too many rows to look at. */
 enum dp_status service_recall(struct call *call, struct service *service, const struct recall_request *request,
                               struct recall_response *response);
 

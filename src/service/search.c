@@ -162,8 +162,8 @@ static enum dp_status search_by(struct call *call, struct service *s, const stru
     return fuse(call, answers, options, limit, response);
 }
 
-/* Searches by the ranking that the open state of the namespace suggests, and once more if the search has found a newer state
- * that suggests another. */
+/* Searches by the ranking that the open state of the namespace suggests, and once more if the search has found a
+ * newer state that suggests another. */
 static enum dp_status search_by_default(struct call *call, struct service *s, const struct query_request *request,
                                         struct search_options *options, struct query_response *response)
 {

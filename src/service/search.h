@@ -9,9 +9,9 @@
  * namespace has vectors and text indexes of "text"; else by the one that it has, or by meaning. */
 enum search_rank { SEARCH_DEFAULT, SEARCH_MEANING, SEARCH_WORDS, SEARCH_HYBRID };
 
-/* How SEARCH_HYBRID makes one ranking of two. FUSION_RRF: by the ranks. FUSION_CONVEX: by the scores, each from 0 to 1: the cosine
- * (below 0: 0), and BM25 as a share of its largest. For other metrics than cosine, the row of the largest distance has 0, and a
- * distance of 0 has 1. A row that only one ranking has gets 0 for the other. */
+/* How SEARCH_HYBRID makes one ranking of two. FUSION_RRF: by the ranks. FUSION_CONVEX: by the scores, each from 0 to
+ * 1: the cosine (below 0: 0), and BM25 as a share of its largest. For other metrics than cosine, the row of the
+ * largest distance has 0, and a distance of 0 has 1. A row that only one ranking has gets 0 for the other. */
 enum search_fusion { FUSION_RRF, FUSION_CONVEX };
 
 enum {
@@ -35,9 +35,10 @@ const char *search_rank_name(enum search_rank rank);
 /* The ranking that SEARCH_DEFAULT stands for in a namespace that has these (service_lanes_of()). */
 enum search_rank search_default(bool meaning, bool words);
 
-/* Searches for request->text; by meaning, for the vector of its rows if it has one. The request's rank and score are set here.
- * SEARCH_DEFAULT in the options becomes the ranking that it stands for. By words and by both, a hit's dist is its score, and the
- * first hit has the largest. Fails as service_query() does, and with DP_INVALID for a share out of its range. */
+/* Searches for request->text; by meaning, for the vector of its rows if it has one. The request's rank and score are
+ * set here. SEARCH_DEFAULT in the options becomes the ranking that it stands for. By words and by both, a hit's dist
+ * is its score, and the first hit has the largest. Fails as service_query() does, and with DP_INVALID for a share out
+ * of its range. */
 enum dp_status service_search(struct call *call, struct service *service, const struct query_request *request,
                               struct search_options *options, struct query_response *response);
 

@@ -156,8 +156,8 @@ struct query_order {
 };
 enum { QUERY_ORDERS_MAX = 8 };
 
-/* A value that is computed for each row of the answer: its label, and a score expression (index/rank.h), a VectorDist or a
- * Highlight (service/compute.h) as JSON. */
+/* A value that is computed for each row of the answer: its label, and a score expression (index/rank.h), a VectorDist
+ * or a Highlight (service/compute.h) as JSON. */
 struct query_compute {
     struct span label, expression;
 };
@@ -206,8 +206,8 @@ enum dp_status service_query(struct call *call, struct service *service, const s
 enum dp_status service_lanes_of(struct call *call, struct service *service, struct span namespace, bool *meaning,
                                 bool *words);
 
-/* Answers several queries of one namespace, side by side (os/lanes.h): their reads take the same rounds. Each sees the newest
- * state of the namespace. If another call writes meanwhile, one query may see the write and another not. */
+/* Answers several queries of one namespace, side by side (os/lanes.h): their reads take the same rounds. Each sees
+ * the newest state of the namespace. If another call writes meanwhile, one query may see the write and another not. */
 enum dp_status service_queries(struct call *call, struct service *service, const struct query_request *requests,
                                size_t count, struct query_response *responses);
 

@@ -68,8 +68,8 @@ struct write_batch {
     bool bulk;
 };
 
-/* Makes the rows, in `planned`, and adds to the plan's schema the attributes that nobody has declared. DP_INVALID names the
- * row and the attribute. A bulk write leaves nothing in `planned`. */
+/* Makes the rows, in `planned`, and adds to the plan's schema the attributes that nobody has declared. DP_INVALID
+ * names the row and the attribute. A bulk write leaves nothing in `planned`. */
 enum dp_status write_plan_rows(struct call *call, const struct write_request *request, struct write_plan *plan,
                                struct arena *planned, struct write_batch *out);
 /* Makes row number `position` of a bulk write, in the call's arena. write_plan_rows() has succeeded. */

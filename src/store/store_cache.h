@@ -1,9 +1,10 @@
 /* store/store_cache.h: a cache store: it wraps another store and keeps ranges of its objects in memory. Several
  * cache stores can share one cache, and so one budget. Equal keys in two of these stores are different objects.
  *
- * It keeps only ranges that pinned reads fetched, because the bytes of one version never change, and ranges of immutable
- * objects. Other reads without a pinned version, and reads "if changed", ask the store below each time. The cache keeps each range as a caller
- * asked for it; it does not join or split ranges. Concurrent reads of one missing range fetch it once.
+ * It keeps only ranges that pinned reads fetched, because the bytes of one version never change, and ranges of
+ * immutable objects. Other reads without a pinned version, and reads "if changed", ask the store below each time. The
+ * cache keeps each range as a caller asked for it; it does not join or split ranges. Concurrent reads of one missing
+ * range fetch it once.
  *
  * A read batch costs at most one round of the store below, because all its missing ranges go out in one read. Then
  * the batch waits for the ranges that other callers already fetch. If such a fetch fails or its caller cancels it,

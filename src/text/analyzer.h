@@ -31,9 +31,9 @@ enum dp_status text_analyzer_new(const struct text_settings *settings, struct te
                                  struct dp_error *error);
 void text_analyzer_free(struct text_analyzer *a); /* NULL is fine */
 
-/* Gives the tokens of a text in order, with positions from *position on; then *position is that behind the last one. The
- * elements of an array are analysed one after another, with 1 added to *position between two, so that they are never
- * neighbours. Bytes that are not UTF-8 end a word. Fails with DP_TOO_LARGE for a text over 1 GiB, and DP_NOMEM. */
+/* Gives the tokens of a text in order, with positions from *position on; then *position is that behind the last one.
+ * The elements of an array are analysed one after another, with 1 added to *position between two, so that they are
+ * never neighbours. Bytes that are not UTF-8 end a word. Fails with DP_TOO_LARGE for a text over 1 GiB, and DP_NOMEM. */
 enum dp_status text_analyze(struct text_analyzer *a, struct span text, uint32_t *position, text_token_fn *fn,
                             void *ctx, struct dp_error *error);
 

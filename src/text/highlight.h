@@ -8,9 +8,9 @@
  *   word       a token
  *   none       the whole text
  *
- * White space around a fragment is left out. The fragments with the highest scores come first: BM25, where the text is the
- * collection and its fragments are the documents. A term that is a prefix scores 1. Fragments without any term are left out;
- * if there are no terms, the first fragments come.
+ * White space around a fragment is left out. The fragments with the highest scores come first: BM25, where the text
+ * is the collection and its fragments are the documents. A term that is a prefix scores 1. Fragments without any term
+ * are left out; if there are no terms, the first fragments come.
  */
 #ifndef TEXT_HIGHLIGHT_H
 #define TEXT_HIGHLIGHT_H
@@ -49,7 +49,8 @@ struct highlight_fragment {
     size_t match_count;
 };
 
-/* Finds the best fragments of a text. They are in `arena` and point into the text. Fails with DP_NOMEM or DP_TOO_LARGE. */
+/* Finds the best fragments of a text. They are in `arena` and point into the text. Fails with DP_NOMEM or
+ * DP_TOO_LARGE. */
 enum dp_status highlight_text(struct arena *arena, const struct highlight_request *request, struct span text,
                               struct highlight_fragment **out, size_t *count, struct dp_error *error);
 

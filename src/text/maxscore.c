@@ -200,8 +200,8 @@ static void bound_window(struct text_run_state *s, uint32_t from, uint32_t end)
     }
 }
 
-/* Adds the scores of a list in [from, end) to the sums. others: the window bounds of all other lists. A block that cannot
- * reach an answer even with them is skipped: then no row in its range can. */
+/* Adds the scores of a list in [from, end) to the sums. others: the window bounds of all other lists. A block that
+ * cannot reach an answer even with them is skipped: then no row in its range can. */
 static void gather_term(struct text_run_state *s, struct searched_term *t, uint32_t from, uint32_t end,
                         double others)
 {
@@ -234,8 +234,8 @@ static bool is_allowed(const struct text_search *search, uint32_t row)
     return !search->allowed || (search->allowed[row / 64] >> (row % 64) & 1);
 }
 
-/* Returns whether a row with this sum over the essential clauses may be good enough. It looks the row up in the others, the
- * most valuable first, as long as those that are left may still lift it. */
+/* Returns whether a row with this sum over the essential clauses may be good enough. It looks the row up in the
+ * others, the most valuable first, as long as those that are left may still lift it. */
 static bool may_answer(struct text_run_state *s, size_t essential, uint32_t from, uint32_t row, double sum)
 {
     for (size_t i = essential; text_top_takes(s->top, (sum + s->below[i]) * SLACK) && !s->damaged; i--) {

@@ -1,7 +1,7 @@
 /* text/maxscore.h: the best rows of one segment for a query of words, without a look at most of its postings.
  *
- * A query has groups, each a BM25 expression over one attribute; each group has clauses, one for each different term. The
- * score of a row is the sum of its groups' scores times their weights, or the largest of these products.
+ * A query has groups, each a BM25 expression over one attribute; each group has clauses, one for each different term.
+ * The score of a row is the sum of its groups' scores times their weights, or the largest of these products.
  *
  * The algorithm is MAXSCORE (Turtle and Flood, 1995) over windows of rows, with the bounds of blocks. In each window,
  * clauses that cannot reach the k-th best score so far, even together, are not essential: a row that has no other

@@ -7,9 +7,9 @@
  *
  * A head is of a block of 256 postings: `step` is its last row minus the last row of the block before (of -1 for the
  * first), `len` its bytes. A gap is a row minus the row before it, minus 1; in a block and in the tail the first gap
- * counts from the last row of the block before. rows_how is the number of bits in which the 256 gaps are packed, or 255:
- * then a bit set follows, of one bit for each of the `step` rows behind the block before. The tfs are packed minus 1.
- * Codes of lengths are there only if the index has no LENS.
+ * counts from the last row of the block before. rows_how is the number of bits in which the 256 gaps are packed, or
+ * 255: then a bit set follows, of one bit for each of the `step` rows behind the block before. The tfs are packed
+ * minus 1. Codes of lengths are there only if the index has no LENS.
  *
  * Packed numbers lie in eight lanes of 32 numbers: number i is the (i / 8)-th of lane i % 8, and word w of lane l is at
  * w * 8 + l. So a compiler unpacks eight numbers with one vector instruction.

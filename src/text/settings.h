@@ -44,8 +44,8 @@ struct text_settings {
 /* Parses the value of `full_text_search`: true, or an object whose missing fields have their defaults. Fails with
  * DP_INVALID, which names the field. */
 enum dp_status text_settings_parse(struct span option, struct text_settings *out, struct dp_error *error);
-/* Returns a hash of everything that decides which tokens a text gives, the behaviour of the linked stemmer included. Its
- * equality means equal tokens. */
+/* Returns a hash of everything that decides which tokens a text gives, the behaviour of the linked stemmer included.
+ * Its equality means equal tokens. */
 uint64_t text_settings_hash(const struct text_settings *s);
 
 /* Returns the name of a language: "english", … */

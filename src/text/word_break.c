@@ -115,7 +115,8 @@ static bool is_joined(const struct word_walk *w, struct text_char c)
            joined_otherwise(w, next);
 }
 
-/* Returns the end of a segment that begins with a character of ASCII, where the next few characters alone tell; else NULL. */
+/* Returns the end of a segment that begins with a character of ASCII, where the next few characters alone tell; else
+ * NULL. */
 static const uint8_t *plain_end(const uint8_t *at, const uint8_t *end)
 {
     const uint8_t first = *at < 0x80 ? ascii_kinds[*at] : WORD_CR;

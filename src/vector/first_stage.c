@@ -177,8 +177,8 @@ void first_stage_enter(const struct first_stage *stage, const float *centroid, f
     rotate(stage, centroid, scratch, scratch + stage->padded);
 }
 
-/* Makes residual = x - centroid. *square, *product: its dot products with itself and with the centroid. The sums of each of
- * four remainders do not wait for each other. */
+/* Makes residual = x - centroid. *square, *product: its dot products with itself and with the centroid. The sums of
+ * each of four remainders do not wait for each other. */
 static void make_residual(const float *x, const float *centroid, size_t dim, float *residual, double *square,
                           double *product)
 {
@@ -360,8 +360,8 @@ enum dp_status first_stage_scan(const struct first_query *query, const struct fi
     return DP_OK;
 }
 
-/* The code f s of a residual r' has the error f s - r', which is orthogonal to r' and √(π/2 - 1) |r'| long. The query is about
- * as long in this direction as in any other: |q| / √dim. And f is about √(π/2) |r'| / √dim. */
+/* The code f s of a residual r' has the error f s - r', which is orthogonal to r' and √(π/2 - 1) |r'| long. The query
+ * is about as long in this direction as in any other: |q| / √dim. And f is about √(π/2) |r'| / √dim. */
 double first_stage_errors(const struct first_query *query, const struct first_list *list, struct span bytes)
 {
     const double error_of_f = 0.602; /* √((π/2 - 1) / (π/2)) */

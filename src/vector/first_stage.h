@@ -74,7 +74,8 @@ void first_query_deinit(struct first_query *query);
 enum dp_status first_stage_scan(const struct first_query *query, const struct first_list *list,
                                 const float *centroid, struct span bytes, const struct id_filter *filter,
                                 struct topk *top, struct dp_error *error);
-/* Returns the sum of the standard deviations of the list's estimates, about. `bytes`: as first_stage_scan() took them. */
+/* Returns the sum of the standard deviations of the list's estimates, about. `bytes`: as first_stage_scan() took
+ * them. */
 double first_stage_errors(const struct first_query *query, const struct first_list *list, struct span bytes);
 
 #endif

@@ -73,19 +73,20 @@ bool kmeans_choose(struct kmeans_choice *choice);
 enum dp_status kmeans_assign(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
                              const float *centroids, size_t k, enum vector_metric metric, uint32_t *list,
                              float *score);
-/* Assigns the rows of a task as kmeans_assign() does: list[i] and score[i] belong to the task's i-th row. Uses only x, rows,
- * n, dim, k and metric of the task. */
+/* Assigns the rows of a task as kmeans_assign() does: list[i] and score[i] belong to the task's i-th row. Uses only
+ * x, rows, n, dim, k and metric of the task. */
 enum dp_status kmeans_assign_rows(struct call *call, struct team *team, const struct kmeans_task *task,
                                   const float *centroids, uint32_t *list, float *score);
 
-/* Sorts `count` positions by list; within a list they keep their order. begin has lists + 1 places: the members of list l are
- * member[begin[l]] to member[begin[l + 1] - 1]. */
+/* Sorts `count` positions by list; within a list they keep their order. begin has lists + 1 places: the members of
+ * list l are member[begin[l]] to member[begin[l + 1] - 1]. */
 void kmeans_group(const uint32_t *list, size_t count, size_t lists, uint32_t *member, size_t *begin);
 
-/* Trains task->k centroids, and sets list[i] to the cluster of vector i, in a small part of the time that kmeans_train() and
- * kmeans_assign() take (kmeans_tree.c says how). The clusters are a little larger, and a few vectors in a hundred are in a
- * cluster that is not quite the nearest. Walks over task->x in order, and calls the watch after each slice, so a caller may
- * release memory that it maps from a file. Ignores task->rows, samples and iterations. */
+/* Trains task->k centroids, and sets list[i] to the cluster of vector i, in a small part of the time that
+ * kmeans_train() and kmeans_assign() take (kmeans_tree.c says how). The clusters are a little larger, and a few
+ * vectors in a hundred are in a cluster that is not quite the nearest. Walks over task->x in order, and calls the
+ * watch after each slice, so a caller may release memory that it maps from a file. Ignores task->rows, samples and
+ * iterations. */
 enum dp_status kmeans_cluster(struct call *call, struct team *team, const struct kmeans_task *task,
                               float *centroids, uint32_t *list);
 

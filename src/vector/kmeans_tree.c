@@ -1,13 +1,13 @@
 /* kmeans_tree.c: k-means in two levels.
  *
- * The first level divides a sample among r roots, r about the square root of k. The second level divides the vectors of
- * each root among its leaves; a root has as large a share of the k leaves as of the sample. So training costs what two
- * trainings with sqrt(k) centroids cost. Then each leaf moves to the mean of the sample's vectors that are nearest to it,
- * whatever their root.
+ * The first level divides a sample among r roots, r about the square root of k. The second level divides the vectors
+ * of each root among its leaves; a root has as large a share of the k leaves as of the sample. So training costs what
+ * two trainings with sqrt(k) centroids cost. Then each leaf moves to the mean of the sample's vectors that are
+ * nearest to it, whatever their root.
  *
- * A vector looks for its leaf among the leaves of its root and some leaves of other roots: NEAR_FAMILIES times as many as
- * a root has on average. For each root, these are the leaves that were nearest to its vectors most often, counted over a
- * part of the sample. So most vectors find the nearest of all leaves.
+ * A vector looks for its leaf among the leaves of its root and some leaves of other roots: NEAR_FAMILIES times as
+ * many as a root has on average. For each root, these are the leaves that were nearest to its vectors most often,
+ * counted over a part of the sample. So most vectors find the nearest of all leaves.
  */
 #include "vector/kmeans.h"
 
@@ -105,8 +105,8 @@ static enum dp_status tell_tree(const struct kmeans_tree *t, double done)
     return call_fail(t->call, DP_CANCELLED, "clustering was cancelled");
 }
 
-/* Copies the sample, in one walk over the vectors. Only the sample needs length 1: the nearest of centroids of length 1 does not
- * depend on a vector's own length. */
+/* Copies the sample, in one walk over the vectors. Only the sample needs length 1: the nearest of centroids of length
+ * 1 does not depend on a vector's own length. */
 static enum dp_status take_sample(struct kmeans_tree *t)
 {
     const struct kmeans_task *task = t->task;
@@ -197,7 +197,8 @@ static int compare_near(const void *a, const void *b)
     return left->leaf < right->leaf ? -1 : left->leaf > right->leaf;
 }
 
-/* Compares a part of the sample with all leaves. hits[root][leaf]: how many vectors of the root have this nearest leaf. */
+/* Compares a part of the sample with all leaves. hits[root][leaf]: how many vectors of the root have this nearest
+ * leaf. */
 static enum dp_status count_hits(struct kmeans_tree *t, uint32_t *hits)
 {
     const struct kmeans_task *task = t->task;

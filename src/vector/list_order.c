@@ -1,8 +1,8 @@
 /* list_order.c: orders lists by bisection.
  *
- * The centroids are sorted along the line between two of them that lie far apart, and cut in the middle; then each half is
- * ordered in turn. A half begins with its end that is nearer to the half before. Sums are doubles in a fixed order, so
- * every machine makes the same order of the same centroids.
+ * The centroids are sorted along the line between two of them that lie far apart, and cut in the middle; then each
+ * half is ordered in turn. A half begins with its end that is nearer to the half before. Sums are doubles in a fixed
+ * order, so every machine makes the same order of the same centroids.
  */
 #include "vector/list_order.h"
 

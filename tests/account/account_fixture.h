@@ -1,7 +1,7 @@
 /* account_fixture.h: accounts over a fresh database, with a clock that the test moves.
  *
- * The database is SQLite in a new folder, unless DIPPER_TEST_DATABASE_URL names one: tests/e2e/test_postgres.py runs these
- * tests on PostgreSQL, with a fresh database for each. */
+ * The database is SQLite in a new folder, unless DIPPER_TEST_DATABASE_URL names one: tests/e2e/test_postgres.py runs
+ * these tests on PostgreSQL, with a fresh database for each. */
 #ifndef ACCOUNT_FIXTURE_H
 #define ACCOUNT_FIXTURE_H
 

@@ -477,8 +477,8 @@ static enum dp_status count_users(struct call *call, struct db_transaction *t, v
     return db_run(call, t, "SELECT COUNT(*) FROM users", NULL, 0, NULL);
 }
 
-/* If a process opens and closes the file without SQLite, it loses its locks, and the next process deletes the write-ahead
- * log. */
+/* If a process opens and closes the file without SQLite, it loses its locks, and the next process deletes the
+ * write-ahead log. */
 static void test_accounts_sqlite_keeps_its_locks_while_others_connect(void **state)
 {
     (void)state;

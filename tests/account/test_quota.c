@@ -1,5 +1,5 @@
-/* test_quota.c: limits of a month and a minute: batches, several nodes on one database, crashes, the turn of a month, and
- * a database that does not answer. */
+/* test_quota.c: limits of a month and a minute: batches, several nodes on one database, crashes, the turn of a month,
+ * and a database that does not answer. */
 #include "account_fixture.h"
 
 #include <pthread.h>

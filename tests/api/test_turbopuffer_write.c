@@ -1,4 +1,5 @@
-/* test_turbopuffer_write.c: bodies of turbopuffer writes, as the public clients send them, and what is wrong with others. */
+/* test_turbopuffer_write.c: bodies of turbopuffer writes, as the public clients send them, and what is wrong with
+ * others. */
 #include "test_support.h"
 
 #include <math.h>

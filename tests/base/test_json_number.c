@@ -148,8 +148,8 @@ static void test_base_json_reads_random_numbers(void **state)
     }
 }
 
-/* The hardest numbers: the exact decimal in the middle of two neighbours, where rounding changes, and decimals just beside
- * it. A double holds the middle of two floats exactly; a long double holds the middle of two doubles. */
+/* The hardest numbers: the exact decimal in the middle of two neighbours, where rounding changes, and decimals just
+ * beside it. A double holds the middle of two floats exactly; a long double holds the middle of two doubles. */
 static void test_base_json_reads_numbers_halfway_between_two(void **state)
 {
     (void)state;
@@ -363,7 +363,8 @@ static void test_base_json_prints_floats_that_read_back(void **state)
     }
 }
 
-/* json_format.c prints floats from 1e-5 up to 1 by another method. Tests the ends of this range and many floats in it. */
+/* json_format.c prints floats from 1e-5 up to 1 by another method. Tests the ends of this range and many floats in
+ * it. */
 static void test_base_json_prints_fractions_that_read_back(void **state)
 {
     (void)state;

@@ -124,8 +124,8 @@ static void test_base_json_writer_strings_read_back(void **state)
     arena_deinit(&arena);
 }
 
-/* The writer writes the numbers of a vector in blocks. Near the buffer's maximum it writes one at a time, so that it can
- * fill the last byte. */
+/* The writer writes the numbers of a vector in blocks. Near the buffer's maximum it writes one at a time, so that it
+ * can fill the last byte. */
 static void test_base_json_floats_fill_a_buffer_exactly(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* faiss_caller.h: FAISS's own answers over the test files (tests/golden/make_faiss_golden.py describes them), and a caller's
- * file, for tests of FAISS files through the public C API. */
+/* faiss_caller.h: FAISS's own answers over the test files (tests/golden/make_faiss_golden.py describes them), and a
+ * caller's file, for tests of FAISS files through the public C API. */
 #ifndef TEST_CAPI_FAISS_CALLER_H
 #define TEST_CAPI_FAISS_CALLER_H
 

@@ -1,4 +1,5 @@
-/* test_capi_arguments.c: structs of programs that were built with an older or a newer header, and the version's numbers. */
+/* test_capi_arguments.c: structs of programs that were built with an older or a newer header, and the version's
+ * numbers. */
 #include <dipper/dipper.h>
 
 #include <stdio.h>

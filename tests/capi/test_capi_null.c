@@ -1,5 +1,5 @@
-/* test_capi_null.c: calls every function of the public C API with each pointer NULL in turn, and expects an error that names
- * the pointer. The test reads include/dipper/dipper.h for the list of functions. */
+/* test_capi_null.c: calls every function of the public C API with each pointer NULL in turn, and expects an error
+ * that names the pointer. The test reads include/dipper/dipper.h for the list of functions. */
 #include "test_support.h"
 
 #include <dipper/dipper.h>

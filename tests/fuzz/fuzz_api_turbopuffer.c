@@ -1,6 +1,6 @@
-/* fuzz_api_turbopuffer.c: any bytes as the body of a query. Behind a '?', they are the query string of the list
- * of namespaces; behind a '!', the body of a write; behind '~' a schema, behind '=' metadata, behind '%' a measurement of
- * recall. */
+/* fuzz_api_turbopuffer.c: any bytes as the body of a query. Behind a '?', they are the query string of the list of
+ * namespaces; behind a '!', the body of a write; behind '~' a schema, behind '=' metadata, behind '%' a measurement
+ * of recall. */
 #include "api_fuzz.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
-/* fuzz_column.c: a byte that chooses the filter, u16 length, a summary of columns, and the bytes of dictionaries and pages.
- * Checked beyond memory safety: a row that certainly matches is one that may match; a page that was read and written is the
- * same page.
+/* fuzz_column.c: a byte that chooses the filter, u16 length, a summary of columns, and the bytes of dictionaries and
+ * pages. Checked beyond memory safety: a row that certainly matches is one that may match; a page that was read and
+ * written is the same page.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* fuzz_compute_highlight.c: two lines, a highlight as JSON and the attributes of a row. Checked beyond memory safety: a refusal has a
- * sentence; fragments are JSON, and at most as many as asked for.
+/* fuzz_compute_highlight.c: two lines, a highlight as JSON and the attributes of a row. Checked beyond memory safety:
+ * a refusal has a sentence; fragments are JSON, and at most as many as asked for.
  */
 #include <assert.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* fuzz_faiss.c: any bytes as a FAISS file. The target opens it with first reads of
  * several lengths, then searches every list.
  *
- * Checked beyond memory safety: opening over a reader and parsing the head agree, wherever the first read ends; no byte is
- * read twice; each list lies inside the file; few rounds. */
+ * Checked beyond memory safety: opening over a reader and parsing the head agree, wherever the first read ends; no
+ * byte is read twice; each list lies inside the file; few rounds. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>

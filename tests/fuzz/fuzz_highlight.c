@@ -1,6 +1,6 @@
-/* fuzz_highlight.c: three parts up to a NUL each: a byte of options with the settings, a query, and the text. Checked beyond
- * memory safety: fragments and matches lie within the text, matches within their fragment and behind each other, and ranges in
- * bytes are those of the fragment's text. */
+/* fuzz_highlight.c: three parts up to a NUL each: a byte of options with the settings, a query, and the text. Checked
+ * beyond memory safety: fragments and matches lie within the text, matches within their fragment and behind each
+ * other, and ranges in bytes are those of the fragment's text. */
 #include <assert.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* fuzz_pin.c: any bytes as a .pin object. The target corrects the checksum, and takes the ULIDs of the pin from the bytes,
- * to reach the parser behind them. Checked beyond memory safety: an accepted object, written again, gives equal bytes.
+/* fuzz_pin.c: any bytes as a .pin object. The target corrects the checksum, and takes the ULIDs of the pin from the
+ * bytes, to reach the parser behind them. Checked beyond memory safety: an accepted object, written again, gives
+ * equal bytes.
  */
 #include <stdlib.h>
 #include <string.h>

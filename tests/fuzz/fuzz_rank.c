@@ -1,5 +1,5 @@
-/* fuzz_rank.c: a score expression in one line, and a document. Checked beyond memory safety: a refusal has a sentence; no
- * score is negative or NaN; scoring a row twice gives the same score.
+/* fuzz_rank.c: a score expression in one line, and a document. Checked beyond memory safety: a refusal has a
+ * sentence; no score is negative or NaN; scoring a row twice gives the same score.
  */
 #include <assert.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* fuzz_text.c: the settings of a text, up to a NUL, and the text. Checked beyond memory safety: words lie behind each other
- * within the text, and no token is empty or longer than stemming and folding can make it. */
+/* fuzz_text.c: the settings of a text, up to a NUL, and the text. Checked beyond memory safety: words lie behind each
+ * other within the text, and no token is empty or longer than stemming and folding can make it. */
 #include <assert.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* fuzz_text_index.c: a mode, the number of rows, and the bytes of a list of postings, of a block of terms, or of the hot
- * parts of a text index. Checked beyond memory safety: rows of a list ascend and are rows of the index; an open index has
- * ascending keys and finds each of its frequent terms.
+/* fuzz_text_index.c: a mode, the number of rows, and the bytes of a list of postings, of a block of terms, or of the
+ * hot parts of a text index. Checked beyond memory safety: rows of a list ascend and are rows of the index; an open
+ * index has ascending keys and finds each of its frequent terms.
  */
 #include <assert.h>
 

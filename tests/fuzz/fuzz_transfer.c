@@ -1,4 +1,5 @@
-/* fuzz_transfer.c: any bytes as lines of an exported namespace. An accepted row, printed and parsed again, is the same. */
+/* fuzz_transfer.c: any bytes as lines of an exported namespace. An accepted row, printed and parsed again, is the
+ * same. */
 #include <stdlib.h>
 
 #include "index/id.h"

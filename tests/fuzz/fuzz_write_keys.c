@@ -1,6 +1,6 @@
-/* fuzz_write_keys.c: any bytes as a .keys object. The target corrects the checksum, to reach the parser behind it. Checked
- * beyond memory safety: an accepted object, written again, has the same bytes; each key is found; a copy that lacks the last
- * byte is refused. */
+/* fuzz_write_keys.c: any bytes as a .keys object. The target corrects the checksum, to reach the parser behind it.
+ * Checked beyond memory safety: an accepted object, written again, has the same bytes; each key is found; a copy that
+ * lacks the last byte is refused. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* branch_fixture.h: namespaces and their branches, each with a log and a model, and collectors that remove their garbage. */
+/* branch_fixture.h: namespaces and their branches, each with a log and a model, and collectors that remove their
+ * garbage. */
 #ifndef BRANCH_FIXTURE_H
 #define BRANCH_FIXTURE_H
 

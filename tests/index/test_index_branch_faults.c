@@ -1,5 +1,5 @@
-/* test_index_branch_faults.c: whatever happens to a branching, there is a whole branch or none, and no collector removes an
- * object that a branch lists.
+/* test_index_branch_faults.c: whatever happens to a branching, there is a whole branch or none, and no collector
+ * removes an object that a branch lists.
  */
 #include "branch_fixture.h"
 
@@ -40,7 +40,8 @@ static void adopt(struct branch_space *twig, const struct branch_space *rows, co
     log_init(&twig->log, rows->world, name);
 }
 
-/* Checks that collectors leave the namespace and its branch whole. If there is no branch, checks that one can be made. */
+/* Checks that collectors leave the namespace and its branch whole. If there is no branch, checks that one can be
+ * made. */
 static void check_outcome(struct branch_space *rows)
 {
     struct world *w = rows->world;
@@ -360,8 +361,8 @@ static void test_index_a_branching_that_sleeps_for_days_begins_again(void **stat
     run_sleeper(*state, true);
 }
 
-/* A branch of a branch. Between its two pins, its source merges away all objects of the first namespace, whose collector
- * removes them. */
+/* A branch of a branch. Between its two pins, its source merges away all objects of the first namespace, whose
+ * collector removes them. */
 static void test_index_a_branch_of_a_branch_begins_again_over_a_merged_source(void **state)
 {
     static const char *const all[] = {"rows", "twig", "leaf", NULL};

@@ -127,8 +127,8 @@ static void check_reading(struct world *w, const struct small *s, const struct o
     buffer_deinit(&got);
 }
 
-/* Returns how many bytes at the beginning of the object no query reads: the head of the .ivf, which the hot part of the .dpr
- * has, too. */
+/* Returns how many bytes at the beginning of the object no query reads: the head of the .ivf, which the hot part of
+ * the .dpr has, too. */
 static size_t unread_head(const struct object *o)
 {
     struct faiss_ivf *ivf;

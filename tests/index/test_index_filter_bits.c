@@ -1,5 +1,5 @@
-/* test_index_filter_bits.c: the sets of rows that match a filter equal what a walk over all documents finds, over several
- * segments with replaced and deleted rows and over the log.
+/* test_index_filter_bits.c: the sets of rows that match a filter equal what a walk over all documents finds, over
+ * several segments with replaced and deleted rows and over the log.
  */
 #include "index_fixture.h"
 #include "test_alloc.h"

@@ -1,5 +1,5 @@
-/* test_index_filtered.c: queries by distance with a filter, over segments with and without codes of one bit, replaced and
- * deleted rows, and the log: they answer min(k, matches) rows, all of which match, and the nearest of these.
+/* test_index_filtered.c: queries by distance with a filter, over segments with and without codes of one bit, replaced
+ * and deleted rows, and the log: they answer min(k, matches) rows, all of which match, and the nearest of these.
  */
 #include "index_fixture.h"
 
@@ -88,8 +88,8 @@ static int by_value(const void *a, const void *b)
     return (*left > *right) - (*left < *right);
 }
 
-/* Runs one query, and checks that its rows match and are as many as they can be. Returns how many of the nearest ones it
- * found. */
+/* Runs one query, and checks that its rows match and are as many as they can be. Returns how many of the nearest ones
+ * it found. */
 static size_t check_query(struct world *w, struct index_reader *reader, struct chosen *chosen,
                           const struct question *q, bool exact, enum index_rule rule)
 {
@@ -123,8 +123,8 @@ static size_t check_query(struct world *w, struct index_reader *reader, struct c
     return found;
 }
 
-/* Chooses rows at random, `share` of 1,000; of those that are near to the query (part > 0) or far from it (part < 0), if
- * part is not 0. */
+/* Chooses rows at random, `share` of 1,000; of those that are near to the query (part > 0) or far from it (part < 0),
+ * if part is not 0. */
 static void choose_rows(struct chosen *chosen, const struct question *q, unsigned share, int part)
 {
     static float sorted[ALL];
@@ -224,8 +224,8 @@ static struct index_answer ask_in_three_rounds(struct world *w, struct index_rea
     return answer;
 }
 
-/* A strong query asks whether its view is current in the round that reads columns. The second round reads codes or vectors, the
- * third one vectors and documents. */
+/* A strong query asks whether its view is current in the round that reads columns. The second round reads codes or
+ * vectors, the third one vectors and documents. */
 static void test_index_filtered_takes_three_rounds(void **state)
 {
     struct world *w = *state;

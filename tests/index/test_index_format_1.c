@@ -1,5 +1,5 @@
-/* test_index_format_1.c: segments of format 1, which an older build wrote (tests/data/segment-1), are read and verified, and
- * a merge writes their rows in the newest format.
+/* test_index_format_1.c: segments of format 1, which an older build wrote (tests/data/segment-1), are read and
+ * verified, and a merge writes their rows in the newest format.
  */
 #include "index_fixture.h"
 

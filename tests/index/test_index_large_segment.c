@@ -2,10 +2,10 @@
  *
  *     make large-segment ROWS=4000000
  *
- * The writers of a load write a .dpr object into a store that only counts bytes. There is no clustering, and no first-stage
- * codes: lists, centroids and vectors are invented, and rows share 4,096 documents of 50 attributes in a random order, so that
- * no more than these are in memory. The writers leave out what has no room: LENS, and columns of the last attributes.
- * `make check` writes few rows; the sizes that it prints are those of such a segment.
+ * The writers of a load write a .dpr object into a store that only counts bytes. There is no clustering, and no
+ * first-stage codes: lists, centroids and vectors are invented, and rows share 4,096 documents of 50 attributes in a
+ * random order, so that no more than these are in memory. The writers leave out what has no room: LENS, and columns
+ * of the last attributes. `make check` writes few rows; the sizes that it prints are those of such a segment.
  */
 #include "test_support.h"
 

@@ -1,4 +1,5 @@
-/* test_index_limits.c: a namespace takes what is at a limit, and refuses what is beyond. docs/limits.md lists the limits. */
+/* test_index_limits.c: a namespace takes what is at a limit, and refuses what is beyond. docs/limits.md lists the
+ * limits. */
 #include "log_fixture.h"
 
 #include <stdio.h>

@@ -293,7 +293,8 @@ static void test_index_a_manifest_that_never_rests_is_no_damage(void **state)
     arena_deinit(&busy.arena);
 }
 
-/* ---- logs ----------------------------------------------------------------------------------------------------------- */
+/* ---- logs
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void put_log_entry(struct world *w)
 {
@@ -321,7 +322,8 @@ static void test_index_a_load_beside_a_log_is_refused(void **state)
     assert_int_equal(stock_of(w), 2);
 }
 
-/* ---- stores that answer otherwise ------------------------------------------------------------------------------------- */
+/* ---- stores that answer otherwise
+ * ------------------------------------------------------------------------------------- */
 
 /* The store in memory with some operations replaced. */
 static struct {
@@ -449,7 +451,8 @@ static void test_index_a_segment_without_its_lists_is_never_committed(void **sta
     assert_int_equal(list_all(w).count, 0);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------------- */
+/* ---- limits
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* A load into a full manifest is refused when it begins, not when all its rows are embedded. */
 static void test_index_a_full_manifest_is_refused_at_once(void **state)
@@ -492,7 +495,8 @@ static void test_index_a_full_manifest_is_refused_at_once(void **state)
     index_load_abort(loader);
 }
 
-/* ---- horizons ------------------------------------------------------------------------------------------------------------- */
+/* ---- horizons
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* A collector whose clock was ahead has put the horizon into the future: new objects come after it all the same. */
 static void test_index_objects_are_made_after_the_horizon(void **state)

@@ -1,5 +1,5 @@
-/* test_index_load_log.c: loads into a namespace that has a log: they take a place in the order of writes, whatever fails
- * or comes late. */
+/* test_index_load_log.c: loads into a namespace that has a log: they take a place in the order of writes, whatever
+ * fails or comes late. */
 #include "model_fixture.h"
 
 #include <stdio.h>
@@ -427,8 +427,8 @@ static struct load_decision give_up_pending(struct world *w)
     return decision;
 }
 
-/* An entry that comes late counts if its number is free: then nobody gives the load up any more. If somebody has given it
- * up before, or another has taken the number, the entry is refused. */
+/* An entry that comes late counts if its number is free: then nobody gives the load up any more. If somebody has
+ * given it up before, or another has taken the number, the entry is refused. */
 static void test_index_an_entry_of_a_load_comes_late(void **state)
 {
     struct world *w = *state;
@@ -830,8 +830,8 @@ static void give_up_before_read(void *ctx, const struct test_store_op *op)
     arena_deinit(&arena);
 }
 
-/* A fold whose manifest is older than the void of a load takes the load from the pending ones all the same. Else the load
- * would be open again, and a slow loader could still attach it. */
+/* A fold whose manifest is older than the void of a load takes the load from the pending ones all the same. Else the
+ * load would be open again, and a slow loader could still attach it. */
 static void test_index_a_fold_meets_the_void_of_a_younger_load(void **state)
 {
     struct world *w = *state;

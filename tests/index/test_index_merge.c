@@ -384,8 +384,8 @@ static void test_index_the_choice_counts_required_sections(void **state)
     free(m.segments);
 }
 
-/* Rows that have not one vector are in section WIND, and a loader closes a segment when they would fill the hot part. So a
- * merge of segments full of them would write as many again, and again. */
+/* Rows that have not one vector are in section WIND, and a loader closes a segment when they would fill the hot part.
+ * So a merge of segments full of them would write as many again, and again. */
 static void test_index_the_choice_leaves_segments_full_of_rows_without_vectors(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* test_index_object_log.c: a load that is given up removes the objects that it noted, unless a manifest may list them. */
+/* test_index_object_log.c: a load that is given up removes the objects that it noted, unless a manifest may list
+ * them. */
 #include "index_fixture.h"
 
 enum { OBJECTS = 3 };

@@ -1,5 +1,5 @@
-/* test_index_opening.c: what opening a segment reads: its hot part, which has the head of the .ivf; and the filter of ids, if
- * the namespace has a log.
+/* test_index_opening.c: what opening a segment reads: its hot part, which has the head of the .ivf; and the filter of
+ * ids, if the namespace has a log.
  */
 #include "log_fixture.h"
 

@@ -1,4 +1,5 @@
-/* test_index_repair.c: whatever object of a namespace is lost or damaged, a repair makes the rest readable, and says what is lost. */
+/* test_index_repair.c: whatever object of a namespace is lost or damaged, a repair makes the rest readable, and says
+ * what is lost. */
 #include "log_fixture.h"
 
 #include <stdio.h>
@@ -417,8 +418,8 @@ static void check_waiting_load(struct world *w, const char *key, unsigned damage
     }
 }
 
-/* A damaged segment of a load that waits makes the namespace unreadable. A repair replaces it; the load keeps its place in the
- * log, or stays without one. */
+/* A damaged segment of a load that waits makes the namespace unreadable. A repair replaces it; the load keeps its
+ * place in the log, or stays without one. */
 static void test_a_damaged_segment_of_a_waiting_load_is_taken_out(void **state)
 {
     struct world *w = *state;
@@ -575,7 +576,8 @@ static void make_pending_long_ago(void *context, struct manifest *m)
     m->pending->at_ms -= INT64_C(3) * 24 * 3600 * 1000;
 }
 
-/* A repair puts no entry: a void of an abandoned load would stand in the gap, and the entries behind it would not follow it. */
+/* A repair puts no entry: a void of an abandoned load would stand in the gap, and the entries behind it would not
+ * follow it. */
 static void test_a_repair_of_the_log_leaves_abandoned_loads_alone(void **state)
 {
     struct world *w = *state;

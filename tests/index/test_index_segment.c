@@ -1,4 +1,5 @@
-/* test_index_segment.c: what a segment's writer puts into a .dpr object, its parser finds: also the optional sections. */
+/* test_index_segment.c: what a segment's writer puts into a .dpr object, its parser finds: also the optional
+ * sections. */
 #include "index_fixture.h"
 
 #include <string.h>

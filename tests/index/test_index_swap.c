@@ -100,8 +100,8 @@ static void cancel_at_manifest(void *ctx, const struct test_store_op *op)
         atomic_store((_Atomic bool *)ctx, true);
 }
 
-/* The load removes no object of a manifest that was sent, whatever the store answers. So if the manifest comes late, the
- * namespace is whole. */
+/* The load removes no object of a manifest that was sent, whatever the store answers. So if the manifest comes late,
+ * the namespace is whole. */
 static void test_index_a_manifest_that_comes_late_finds_its_objects(void **state)
 {
     struct world *w = *state;

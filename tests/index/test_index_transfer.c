@@ -1,4 +1,5 @@
-/* test_index_transfer.c: an export gives each live row once and unchanged; an import makes a namespace of them, or nothing. */
+/* test_index_transfer.c: an export gives each live row once and unchanged; an import makes a namespace of them, or
+ * nothing. */
 #include "log_fixture.h"
 
 #include <stdio.h>
@@ -45,7 +46,8 @@ static enum dp_status copy_rows(struct world *w, struct index_reader *reader, st
     return index_export(&w->call, reader, &sink);
 }
 
-/* Makes a namespace of rows [0, ROWS): some in segments, some replaced, deleted or added by the log, one without vector. */
+/* Makes a namespace of rows [0, ROWS): some in segments, some replaced, deleted or added by the log, one without
+ * vector. */
 static void make_source(struct world *w, struct fixture_log *log)
 {
     fixture_must_load(w, "rows", 0, 60, 1);

@@ -26,8 +26,8 @@ static const char declaration[] =
     "\"other\":{\"type\":\"string\",\"full_text_search\":{\"stemming\":true,\"case_sensitive\":true}},"
     "\"plain\":\"string\"}";
 
-/* Writes the attributes of a row: texts of words of which the first ones are frequent, and values that are missing, null or
- * empty. */
+/* Writes the attributes of a row: texts of words of which the first ones are frequent, and values that are missing,
+ * null or empty. */
 static const char *attributes_of(uint64_t row, unsigned edition, char text[TEXT_MAX])
 {
     uint64_t seed = row * 100 + edition;
@@ -336,7 +336,8 @@ static void put_dpr(struct world *w, const struct dpr *dpr, enum section_kind ki
     assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
 }
 
-/* Flips a bit of byte `at` of a section, and makes all checksums fit. piece: NULL, or the piece of the index with the byte. */
+/* Flips a bit of byte `at` of a section, and makes all checksums fit. piece: NULL, or the piece of the index with the
+ * byte. */
 static void flip(struct world *w, const struct dpr *dpr, enum section_kind kind, size_t at,
                  const struct text_piece *piece, uint64_t number)
 {

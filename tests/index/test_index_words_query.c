@@ -1,6 +1,6 @@
-/* test_index_words_query.c: rankings by words from the text indexes of segments are those of a scan of all rows: the same
- * rows in the same order with the same scores, to the bit. The namespace has several segments, replaced and deleted
- * rows, rows in the log, and many rows that tie.
+/* test_index_words_query.c: rankings by words from the text indexes of segments are those of a scan of all rows: the
+ * same rows in the same order with the same scores, to the bit. The namespace has several segments, replaced and
+ * deleted rows, rows in the log, and many rows that tie.
  */
 #include "index_fixture.h"
 

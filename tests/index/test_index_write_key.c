@@ -1,4 +1,5 @@
-/* test_index_write_key.c: writes with a key count once: while their entry is in the log, after folds, and for 24 hours. */
+/* test_index_write_key.c: writes with a key count once: while their entry is in the log, after folds, and for 24
+ * hours. */
 #include "index_fixture.h"
 
 #include <pthread.h>

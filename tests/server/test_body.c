@@ -1,4 +1,5 @@
-/* test_body.c: the bytes of request bodies: decompressed in pieces, within their limits, in a file when there are many. */
+/* test_body.c: the bytes of request bodies: decompressed in pieces, within their limits, in a file when there are
+ * many. */
 #include "test_support.h"
 
 #include <dirent.h>

@@ -118,7 +118,8 @@ static void test_server_notices_clients_that_leave(void **state)
     service_free(service);
 }
 
-/* The server does not wait for the rest of a body, even if the last bytes and the end of the stream come in one packet. */
+/* The server does not wait for the rest of a body, even if the last bytes and the end of the stream come in one
+ * packet. */
 static void test_server_notices_clients_that_leave_amid_a_body(void **state)
 {
     (void)state;

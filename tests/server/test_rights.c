@@ -24,7 +24,8 @@ static bool has_right(const struct route *route, unsigned rights)
     }
 }
 
-/* Returns whether a key with the prefix `own` may call the route for "things", or list the names that begin with `listed`. */
+/* Returns whether a key with the prefix `own` may call the route for "things", or list the names that begin with
+ * `listed`. */
 static bool is_within(const struct route *route, const char *own, const char *listed)
 {
     switch (route->scope) {

@@ -1,4 +1,5 @@
-/* test_compute_highlight.c: highlights when memory runs out. tests/e2e/test_compute_attributes.py asks a server for them. */
+/* test_compute_highlight.c: highlights when memory runs out. tests/e2e/test_compute_attributes.py asks a server for
+ * them. */
 #include "test_support.h"
 
 #include "base/buffer.h"

@@ -1,11 +1,12 @@
-/* test_query_shapes.c: what each kind of query costs: rounds, requests and bytes, in a namespace that is the same everywhere.
+/* test_query_shapes.c: what each kind of query costs: rounds, requests and bytes, in a namespace that is the same
+ * everywhere.
  *
- * The namespace has 5,500 rows in two segments, with codes of one bit, text indexes and columns; then also 100 rows in the log.
- * Components of vectors are small integers, so that distances are exact on every processor.
+ * The namespace has 5,500 rows in two segments, with codes of one bit, text indexes and columns; then also 100 rows
+ * in the log. Components of vectors are small integers, so that distances are exact on every processor.
  *
- * Rounds are the longest chain of reads of which each needs the one before. Rounds and requests must be those of the table. Bytes
- * may differ by a sixteenth: documents and parts of the hot parts are zstd frames, whose length depends on the version of that
- * library. A query writes nothing.
+ * Rounds are the longest chain of reads of which each needs the one before. Rounds and requests must be those of the
+ * table. Bytes may differ by a sixteenth: documents and parts of the hot parts are zstd frames, whose length depends
+ * on the version of that library. A query writes nothing.
  */
 #include "test_store.h"
 #include "test_support.h"
@@ -100,7 +101,8 @@ struct cost {
     uint64_t rounds, requests, bytes;
 };
 
-/* A kind of query: what it sets, how many rows answer it, and its costs as the first query of a program and as a later one. */
+/* A kind of query: what it sets, how many rows answer it, and its costs as the first query of a program and as a
+ * later one. */
 struct shape {
     const char *name;
     void (*set)(struct query_request *q, enum search_rank *rank);
@@ -207,8 +209,8 @@ static const struct shape settled[SHAPES] = {
     {"count of a tenth",              set_count,         0, 0, {5,   8,  190191}, {4,   7,  190191}, {3,   5,  161843}, {2,   4,  161843}},
     {"row of an id",                  set_id,            1, 0, {5,   7,  189117}, {4,   6,  189117}, {3,   4,  160769}, {2,   3,  160769}},
 };
-/* The first query asks for many entries of the log, of which one is there, and looks up which rows those of the log replace. A
- * later one, if it is strong, asks for the next nine. */
+/* The first query asks for many entries of the log, of which one is there, and looks up which rows those of the log
+ * replace. A later one, if it is strong, asks for the next nine. */
 static const struct shape with_tail[SHAPES] = {
     {"nearest rows",                  set_meaning,       K, 0, {4, 396,  313145}, {4, 386,  313145}, {2, 327,  201431}, {2, 317,  201431}},
     {"a word of one row",             set_rare_word,     1, 0, {4,  82,  121642}, {4,  72,  121642}, {2,  13,    9928}, {2,   3,    9928}},

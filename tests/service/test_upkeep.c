@@ -1,4 +1,5 @@
-/* test_upkeep.c: work in the background is done when it is due, waits after failures, and leaves idle namespaces alone. */
+/* test_upkeep.c: work in the background is done when it is due, waits after failures, and leaves idle namespaces
+ * alone. */
 #include "model_fixture.h"
 
 #include <stdio.h>

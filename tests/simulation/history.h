@@ -1,5 +1,5 @@
-/* history.h: one random history of a namespace: writers, readers, folders, mergers, collectors and others on several nodes,
- * over a simulated store (sim_store.h), checked against a sequential model (sim_truth.h). */
+/* history.h: one random history of a namespace: writers, readers, folders, mergers, collectors and others on several
+ * nodes, over a simulated store (sim_store.h), checked against a sequential model (sim_truth.h). */
 #ifndef HISTORY_H
 #define HISTORY_H
 

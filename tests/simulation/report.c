@@ -149,8 +149,8 @@ static void add_report(struct report *to, const struct report *more)
     add_counts(&to->branches, &more->branches, sizeof to->branches);
 }
 
-/* Reads what a worker has to tell. A worker that crashed counts as a failure. Returns the first seed that failed; 0: none
- * that is known. */
+/* Reads what a worker has to tell. A worker that crashed counts as a failure. Returns the first seed that failed; 0:
+ * none that is known. */
 static uint64_t end_worker(struct sim_worker *worker, struct report *report, FILE *out)
 {
     struct history_result result;

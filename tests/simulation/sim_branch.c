@@ -1,4 +1,5 @@
-/* sim_branch.c: makes, reads, changes and deletes branches, and compares what they hold with the states of their sources. */
+/* sim_branch.c: makes, reads, changes and deletes branches, and compares what they hold with the states of their
+ * sources. */
 #include "sim_branch.h"
 
 #include <inttypes.h>
@@ -237,8 +238,8 @@ static void act_delete(const struct branch_actor *by, size_t n)
 
 /* ---- changes that change nothing --------------------------------------------------------------------- */
 
-/* Writes a row of the branch again, as it is. If the write reaches another life of the name, its condition holds only where
- * the row has the same value, so the write changes nothing there either. */
+/* Writes a row of the branch again, as it is. If the write reaches another life of the name, its condition holds only
+ * where the row has the same value, so the write changes nothing there either. */
 static enum dp_status rewrite_row(const struct branch_actor *by, struct index_reader *reader,
                                   const struct branch_look *look)
 {

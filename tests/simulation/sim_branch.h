@@ -1,4 +1,5 @@
-/* sim_branch.h: branches of the simulated namespace, and of each other: they come and go, and what they hold never changes.
+/* sim_branch.h: branches of the simulated namespace, and of each other: they come and go, and what they hold never
+ * changes.
  *
  * A branch holds what its source held at one moment between the beginning and the end of the branching. Its rows
  * do not change after that, but its objects do: actors write rows again as they are, fold, merge and collect.

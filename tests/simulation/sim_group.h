@@ -1,7 +1,7 @@
 /* sim_group.h: tells the oracle which writes a leader has taken into a group.
  *
- * Nobody can tell from a log entry alone: a deletion has no value, so two writes of one process that delete the same row
- * make the same entry.
+ * Nobody can tell from a log entry alone: a deletion has no value, so two writes of one process that delete the same
+ * row make the same entry.
  */
 #ifndef SIM_GROUP_H
 #define SIM_GROUP_H

@@ -1,8 +1,8 @@
 /* sim_store.h: an object store in a simulated world (sim.h): requests take virtual time, fail, lose their answers, are
  * carried out twice or hours late.
  *
- * All nodes see one set of objects, and each node has a handle on it, a struct store. The store carries out each request at
- * one moment; the reads of a batch happen at different moments. Two puts of one object never mix.
+ * All nodes see one set of objects, and each node has a handle on it, a struct store. The store carries out each
+ * request at one moment; the reads of a batch happen at different moments. Two puts of one object never mix.
  */
 #ifndef SIM_STORE_H
 #define SIM_STORE_H
@@ -22,8 +22,8 @@ struct sim_counts {
     uint64_t crashes;
 };
 
-/* How often things go wrong: one time in so many; 0: never. Histories have different values, because some faults do harm
- * only while others are rare. */
+/* How often things go wrong: one time in so many; 0: never. Histories have different values, because some faults do
+ * harm only while others are rare. */
 struct sim_faults {
     unsigned error, stall, crash; /* of requests */
     unsigned late, twice, lost;   /* of puts */
@@ -50,8 +50,8 @@ struct sim_store {
     struct sim_counts counts;
     const char *held;     /* the namespace of which a branching is held; NULL: none */
     struct sim_hold kept; /* the number of a log entry that a kept put waits for */
-    /* `putting` is called before each put changes the object, `removing` before each removal. `op`: the operation of the task
-     * that sent the put. */
+    /* `putting` is called before each put changes the object, `removing` before each removal. `op`: the operation of
+     * the task that sent the put. */
     void (*putting)(void *watcher, void *op, struct span key, struct span body);
     void (*removing)(void *watcher, struct span key);
     /* Called for each object that is read whole or in part, with all of its bytes. */

@@ -1,7 +1,7 @@
 /* sim_trap.h: a store that is late exactly when it hurts.
  *
- * Some rules matter only if several slow requests meet, which chance alone hardly ever arranges. In a history with traps
- * the store arranges it. It only chooses when it carries requests out and answers them, as any store may.
+ * Some rules matter only if several slow requests meet, which chance alone hardly ever arranges. In a history with
+ * traps the store arranges it. It only chooses when it carries requests out and answers them, as any store may.
  */
 #ifndef SIM_TRAP_H
 #define SIM_TRAP_H

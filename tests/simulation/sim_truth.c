@@ -240,8 +240,8 @@ static void land_writes(struct sim_truth *truth, const struct sim_group *group, 
     truth->counts.groups += landed > 1;
 }
 
-/* Finds the group that the entry holds, and notes that its writes landed. A put that is carried out late may be one of a
- * former group of its leader. Returns false if the entry is of no group. */
+/* Finds the group that the entry holds, and notes that its writes landed. A put that is carried out late may be one
+ * of a former group of its leader. Returns false if the entry is of no group. */
 static bool land_group(struct sim_truth *truth, const struct sim_op *leader, const struct sim_state *before,
                        const struct wal_entry *entry)
 {

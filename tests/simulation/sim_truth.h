@@ -1,7 +1,7 @@
 /* sim_truth.h: what a namespace holds, as a sequential model: the oracle of the simulation.
  *
- * It watches the puts that the simulated store carries out, and turns them into a list of states, one for each moment at
- * which something changed: an entry of the log got its number, a load's swap landed, a life of the name began or
+ * It watches the puts that the simulated store carries out, and turns them into a list of states, one for each moment
+ * at which something changed: an entry of the log got its number, a load's swap landed, a life of the name began or
  * ended. Folds, merges and the collector change nothing. A state is what a strong read may answer.
  */
 #ifndef SIM_TRUTH_H

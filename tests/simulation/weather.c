@@ -5,8 +5,8 @@ enum { SPECIAL_WEATHER = 8 }; /* each special weather comes in one of this many 
 
 static const int64_t SECOND_NS = INT64_C(1000000000);
 
-/* Makes everybody busy, and some requests take minutes: so a fold and a collector may pass between two reads of a reader,
- * within the time in which answers count (rule L4). */
+/* Makes everybody busy, and some requests take minutes: so a fold and a collector may pass between two reads of a
+ * reader, within the time in which answers count (rule L4). */
 static void hurry(struct sim_faults *f, int64_t *pause_ns)
 {
     f->stall = 25;

@@ -57,7 +57,8 @@ static void gate_free(struct store *store)
 
 static const struct store_ops GATE_OPS = {.scheme = "gate", .read = gate_read, .put = gate_put, .free = gate_free};
 
-/* ---- the fixture --------------------------------------------------------------------------------------------------- */
+/* ---- the fixture
+ * --------------------------------------------------------------------------------------------------- */
 
 struct fixture {
     struct arena arena;
@@ -215,7 +216,8 @@ static bool reads_from_cache(struct fixture *f, const char *key, const struct st
     return hits == 1;
 }
 
-/* ---- answers and costs ---------------------------------------------------------------------------------------------- */
+/* ---- answers and costs
+ * ---------------------------------------------------------------------------------------------- */
 
 static void test_cache_hit_costs_nothing(void **state)
 {
@@ -400,7 +402,8 @@ static void test_cache_does_not_keep_objects_written_meanwhile(void **state)
     assert_int_equal(metric(f, BYTES), 0);
 }
 
-/* ---- what is kept: S3-FIFO ------------------------------------------------------------------------------------------ */
+/* ---- what is kept: S3-FIFO
+ * ------------------------------------------------------------------------------------------ */
 
 /* Beside ranges of this size, names are small. */
 enum { UNIT = 4 * KIB };
@@ -535,7 +538,8 @@ static void test_cache_too_small_for_anything_still_reads(void **state)
     }
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void test_cache_frees_nothing_in_use(void **state)
 {
@@ -631,7 +635,8 @@ static void test_cache_survives_failed_allocations(void **state)
     open_cache(f, 100 * KIB, 1, false);
 }
 
-/* ---- many readers ---------------------------------------------------------------------------------------------------- */
+/* ---- many readers
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct reader {
     pthread_t thread;
@@ -744,7 +749,8 @@ static void test_cache_failed_leader_fails_nobody_else(void **state)
     }
 }
 
-/* If the store is down, each reader asks it at most once: it leads, or it reads alone after following two failed flights. */
+/* If the store is down, each reader asks it at most once: it leads, or it reads alone after following two failed
+ * flights. */
 static void test_cache_persistent_failure_reaches_all(void **state)
 {
     struct fixture *f = *state;
@@ -797,7 +803,8 @@ static void test_cache_follower_obeys_its_deadline_and_cancel_flag(void **state)
     assert_true(reads_from_cache(f, "a", &v, 1024, 4096));
 }
 
-/* ---- churn ------------------------------------------------------------------------------------------------------------ */
+/* ---- churn
+ * ------------------------------------------------------------------------------------------------------------ */
 
 enum { CHURNERS = 8, HELD = 16, CHURN = 4000, OBJECTS = 4 };
 
@@ -899,7 +906,8 @@ static void test_cache_many_readers_and_writers(void **state)
     }
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void test_cache_is_for_remote_roots(void **state)
 {
@@ -960,7 +968,8 @@ static void test_cache_is_shared_by_several_stores(void **state)
     store_free(stores[1]);
 }
 
-/* ---- the contract -------------------------------------------------------------------------------------------------------- */
+/* ---- the contract
+ * -------------------------------------------------------------------------------------------------------- */
 
 static char *last_root;
 

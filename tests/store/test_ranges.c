@@ -252,8 +252,8 @@ static void test_ranges_limits_of_options(void **state)
     assert_int_equal(range_limits_of(&bad, &f->limits, &error), DP_INVALID);
 }
 
-/* Reads `count` sparse ranges of 10 bytes: `wide` of the gaps are `wider` bytes, the others, behind them, `narrow`. Checks how
- * many requests the store gets. */
+/* Reads `count` sparse ranges of 10 bytes: `wide` of the gaps are `wider` bytes, the others, behind them, `narrow`.
+ * Checks how many requests the store gets. */
 static void expect_sparse(struct fixture *f, size_t count, size_t wide, uint64_t wider, uint64_t narrow,
                           size_t requests)
 {

@@ -1,5 +1,5 @@
-/* test_s3_outcomes.c: the outcome of a write to S3 after a try without a clear answer. Unless a later try succeeds, the write
- * is DP_UNKNOWN, because the unclear try may have been carried out, or may be carried out later.
+/* test_s3_outcomes.c: the outcome of a write to S3 after a try without a clear answer. Unless a later try succeeds,
+ * the write is DP_UNKNOWN, because the unclear try may have been carried out, or may be carried out later.
  *
  * Puts are tested with each kind of unclear first try, each answer to the next try, and each condition. Two tests of
  * their own cover failing allocations, and keys that expire and cannot be renewed.

@@ -79,8 +79,8 @@ enum test_store_fate {
     TEST_STORE_LATE,      /* carried out, under its condition, by test_store_deliver */
     TEST_STORE_TWICE      /* carried out twice; the answer is the second one's */
 };
-/* The n-th put from now of a key that ends in `suffix` meets this fate. It returns `status`, except TEST_STORE_TWICE. One
- * such script at a time; at most one put is late at a time. */
+/* The n-th put from now of a key that ends in `suffix` meets this fate. It returns `status`, except TEST_STORE_TWICE.
+ * One such script at a time; at most one put is late at a time. */
 void test_store_fate_at(struct store *s, const char *suffix, size_t n, enum test_store_fate fate,
                         enum dp_status status);
 /* Carries out the late put and returns its status, which its sender never learns. DP_NOT_FOUND if no put is

@@ -50,7 +50,8 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return remove(path);
 }
 
-/* Removes the program's files. This file uses malloc, because the tests' allocator counts only blocks of the code under test. */
+/* Removes the program's files. This file uses malloc, because the tests' allocator counts only blocks of the code
+ * under test. */
 static void clean_up(void)
 {
     for (size_t i = 0; i < folder_count; i++) {

@@ -17,8 +17,8 @@ static FILE *open_data(const char *name)
     return file;
 }
 
-/* Reads a line of the standard's test, such as "÷ 0061 × 0308 ÷ 0020 ÷ # …": the text, and whether a boundary is before each of
- * its bytes and at its end. Returns its length. */
+/* Reads a line of the standard's test, such as "÷ 0061 × 0308 ÷ 0020 ÷ # …": the text, and whether a boundary is
+ * before each of its bytes and at its end. Returns its length. */
 static size_t read_boundaries(char *line, uint8_t *text, bool *boundary)
 {
     size_t len = 0;

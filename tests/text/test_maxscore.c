@@ -1,5 +1,6 @@
-/* test_maxscore.c: a search that skips finds the same rows with the same scores, to the bit, as one that scores every row.
- * It does so over several segments, with rows masked, with all rows that tie for the last place, and whatever k is. */
+/* test_maxscore.c: a search that skips finds the same rows with the same scores, to the bit, as one that scores every
+ * row. It does so over several segments, with rows masked, with all rows that tie for the last place, and whatever k
+ * is. */
 #include "test_support.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* test_centroid_codes.c: codes of centroids say exactly what the rounded centroids are, and stay near the original ones. */
+/* test_centroid_codes.c: codes of centroids say exactly what the rounded centroids are, and stay near the original
+ * ones. */
 #include "test_support.h"
 
 #include <math.h>

@@ -124,8 +124,8 @@ static size_t choose_half_deleted(const struct manifest *m, size_t *chosen)
     return keep_fitting(m, chosen, count, count);
 }
 
-/* Returns whether the segments beside the largest one hold a good part of the rows, so that one merge of all of them is worth
- * its price. */
+/* Returns whether the segments beside the largest one hold a good part of the rows, so that one merge of all of them
+ * is worth its price. */
 static bool is_worth_one(const struct manifest *m)
 {
     uint64_t rows = 0, largest = 0;
@@ -137,8 +137,8 @@ static bool is_worth_one(const struct manifest *m)
     return rows <= MERGE_IDLE_ROWS && (rows - largest) * MERGE_IDLE_PART >= largest;
 }
 
-/* Chooses all segments if that is worth it; else the smallest ones whose merge leaves MERGE_IDLE_LISTED segments. Chooses as
- * many as one segment can hold, and none if they have more than MERGE_IDLE_ROWS live rows. */
+/* Chooses all segments if that is worth it; else the smallest ones whose merge leaves MERGE_IDLE_LISTED segments.
+ * Chooses as many as one segment can hold, and none if they have more than MERGE_IDLE_ROWS live rows. */
 static size_t choose_idle(const struct manifest *m, size_t *chosen)
 {
     uint64_t rows = 0;

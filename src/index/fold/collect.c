@@ -1,6 +1,6 @@
-/* fold/collect.c: the collector (rules L1, L4, L8, L9 and L10 of docs/internals/wal.md). Only it removes log entries, and
- * objects that a manifest has listed; a load, import, fold, merge or repair may remove objects of its own that
- * no manifest has listed.
+/* fold/collect.c: the collector (rules L1, L4, L8, L9 and L10 of docs/internals/wal.md). Only it removes log entries,
+ * and objects that a manifest has listed; a load, import, fold, merge or repair may remove objects of its own that no
+ * manifest has listed.
  *
  * A collection takes the step "remove" if there is a batch, else "let go". If it removes the last of a batch, it takes
  * "let go" too:
@@ -177,10 +177,10 @@ static bool is_of_live(const struct collection *c, const struct parsed_name *obj
 
 /* Returns whether the latest manifest has let the object go.
  *
- * The horizon covers each object found that the manifest did not need when plan_swap() looked. An object above it was needed
- * then, and had not been needed before the listing: so a swap listed it, and another took it away since. An object is listed by
- * one swap only, so nobody will list it again, and it could go as well. The test of the horizon makes a rule of what follows from
- * the others. */
+ * The horizon covers each object found that the manifest did not need when plan_swap() looked. An object above it was
+ * needed then, and had not been needed before the listing: so a swap listed it, and another took it away since. An
+ * object is listed by one swap only, so nobody will list it again, and it could go as well. The test of the horizon
+ * makes a rule of what follows from the others. */
 static bool is_let_go(const struct collection *c, const struct parsed_name *object)
 {
     if (!c->exists)

@@ -7,8 +7,8 @@
 
 /* Takes the keys of the tail's entries up to number `last`. The caller holds the tail's lock, and deinits *out. */
 enum dp_status fold_keys_take(const struct tail *tail, uint64_t last, struct key_set *out, struct dp_error *error);
-/* Writes an object with these keys and those of the view's base, and notes it in the log. `moved` then holds all of them,
- * settled. Fails with DP_STALE or DP_CORRUPT when the base's object is gone or damaged. */
+/* Writes an object with these keys and those of the view's base, and notes it in the log. `moved` then holds all of
+ * them, settled. Fails with DP_STALE or DP_CORRUPT when the base's object is gone or damaged. */
 enum dp_status fold_keys_write(struct call *call, const struct index_reader *reader, const struct view *view,
                                struct object_log *log, struct key_set *moved, struct manifest_keys *out);
 /* Puts the object into a manifest whose wal_floor the fold raises. The object also has the keys of each fold

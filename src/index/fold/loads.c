@@ -66,7 +66,8 @@ bool folded_loads_hide(const struct folded_loads *loads, size_t i)
     return fates_hide(loads->base, loads->fates, i);
 }
 
-/* Returns whether the manifest's pending load has the segments that it has in the base: a repair may have replaced some. */
+/* Returns whether the manifest's pending load has the segments that it has in the base: a repair may have replaced
+ * some. */
 static bool has_base_segments(const struct snapshot *base, const struct snapshot_load *load,
                               const struct manifest *m)
 {

@@ -26,9 +26,9 @@ enum dp_status folded_loads_take(struct call *call, const struct view *view, uin
                                  struct folded_loads *out);
 /* Returns whether segment i of the base does not count. */
 bool folded_loads_hide(const struct folded_loads *loads, size_t i);
-/* Returns whether a fold may go on over the manifest `m`: no younger load is pending there; and no load is settled, or `m`
- * has the base's floor and lists only segments of the base, and the attached loads have the segments that they have in the
- * base. */
+/* Returns whether a fold may go on over the manifest `m`: no younger load is pending there; and no load is settled,
+ * or `m` has the base's floor and lists only segments of the base, and the attached loads have the segments that they
+ * have in the base. */
 bool folded_loads_fit(const struct folded_loads *loads, const struct manifest *m);
 /* Lists the attached loads in `m`, and removes them and the void ones from its pending loads. Fails with
  * DP_CORRUPT when an attached load is not pending. */
@@ -38,9 +38,9 @@ uint64_t folded_loads_rows(const struct folded_loads *loads);
 
 /* Returns the number of loads that have been pending for INDEX_LAG_MS without an entry about them. */
 size_t fold_count_abandoned(struct view *view, int64_t now_ms);
-/* Puts "void" entries for loads that have been pending for `after_ms` without an entry. *view, which is current, may become a
- * newer one. Leaves the loads to a later fold when other writers are first each time, and where the reader's log ends before
- * lost entries. */
+/* Puts "void" entries for loads that have been pending for `after_ms` without an entry. *view, which is current, may
+ * become a newer one. Leaves the loads to a later fold when other writers are first each time, and where the reader's
+ * log ends before lost entries. */
 enum dp_status fold_give_up_abandoned(struct call *call, struct index_reader *reader, int64_t after_ms,
                                       struct view **view);
 

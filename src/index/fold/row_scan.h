@@ -41,8 +41,8 @@ struct row_scan {
     struct ulid incarnation;
     uint32_t dim;
     uint64_t round_bytes; /* 0: SCAN_ROUND_BYTES */
-    /* For a scan of one damaged segment: receives the rows that cannot be read, with the context of row_scan_run(). NULL: the
-     * scan fails at the first such row. */
+    /* For a scan of one damaged segment: receives the rows that cannot be read, with the context of row_scan_run().
+     * NULL: the scan fails at the first such row. */
     row_scan_lost_fn *lost;
     struct scanned_segment *segments;
     size_t count;
@@ -51,8 +51,8 @@ struct row_scan {
     size_t vectors_room;  /* floats */
 };
 
-/* Opens the `count` segments `listed` of a manifest. Fails with DP_STALE when an object is missing: then the manifest is
- * old. The caller deinits the scan, also after a failure. */
+/* Opens the `count` segments `listed` of a manifest. Fails with DP_STALE when an object is missing: then the manifest
+ * is old. The caller deinits the scan, also after a failure. */
 enum dp_status row_scan_open(struct call *call, struct store *store, struct span name, const struct manifest *m,
                              const struct manifest_segment *listed, size_t count, struct row_scan *out);
 /* Opens one segment that may be damaged. Fails with DP_CORRUPT or DP_STALE when its hot part cannot be read: then

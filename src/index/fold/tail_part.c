@@ -14,8 +14,8 @@ static bool names_rows_only(const struct wal_entry *entry)
     return rows_only;
 }
 
-/* Returns how many entries the part has, at least one. A tail that commits a load is one part: what the load replaces is not
- * known for a part of the tail. */
+/* Returns how many entries the part has, at least one. A tail that commits a load is one part: what the load replaces
+ * is not known for a part of the tail. */
 static size_t count_entries(const struct tail *tail, uint64_t rows_max)
 {
     size_t rows = 0, count = 0;

@@ -42,13 +42,13 @@ struct verification {
     bool keys_damaged; /* the object with the keys of writes has a fault */
 };
 
-/* Reads the manifest and verifies all. *readable: the manifest can be read. Fails as index_verify() does. The caller has set
- * store, name, fault, context and result, and ends the verification, also after a failure. */
+/* Reads the manifest and verifies all. *readable: the manifest can be read. Fails as index_verify() does. The caller
+ * has set store, name, fault, context and result, and ends the verification, also after a failure. */
 enum dp_status verify_namespace(struct call *call, struct verification *v, bool *readable);
 void verify_end(struct verification *v);
 
-/* Reports the call's error as a fault of `object` and clears it. Returns DP_OK; or the status when it says nothing about the
- * object: the call has ended, the store does not answer, or there is no memory. */
+/* Reports the call's error as a fault of `object` and clears it. Returns DP_OK; or the status when it says nothing
+ * about the object: the call has ended, the store does not answer, or there is no memory. */
 enum dp_status verify_fault(struct call *call, struct verification *v, const char *object);
 
 /* Compares two hashes, for qsort and bsearch. */

@@ -8,7 +8,8 @@
 
 enum { CHECK_MEMORY = 256 << 20, CHECK_ROUND = 64 << 20 };
 
-/* Reads one piece of each column: its dictionary, or page number `page`. handles[count]: SIZE_MAX for a column without. */
+/* Reads one piece of each column: its dictionary, or page number `page`. handles[count]: SIZE_MAX for a column
+ * without. */
 static enum dp_status read_pieces(struct columns_check *check, bool dictionaries, size_t page, size_t *handles)
 {
     const uint64_t begin = segment_section(check->hot, SECTION_COLUMNS)->offset;

@@ -1,7 +1,7 @@
 /* verify_log.c: verifies the log entries after wal_floor: their bytes, numbers, and chain of hashes.
  *
- * After an entry that is missing or damaged the verification goes on: entries hold effects, which need no earlier entry.
- * The next good entry carries the hash of the entry before it, which is the last one of the gap.
+ * After an entry that is missing or damaged the verification goes on: entries hold effects, which need no earlier
+ * entry. The next good entry carries the hash of the entry before it, which is the last one of the gap.
  */
 #include "index/fold/verify_log.h"
 

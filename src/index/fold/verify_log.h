@@ -4,8 +4,8 @@
 
 #include "index/fold/verify.h"
 
-/* Verifies an entry that a listing has shown, and those before it that the listing has not shown. Entries come in ascending order. Fails
- * as index_verify() does. */
+/* Verifies an entry that a listing has shown, and those before it that the listing has not shown. Entries come in
+ * ascending order. Fails as index_verify() does. */
 enum dp_status verify_log_entry(struct call *call, struct verification *v, uint64_t number);
 
 #endif

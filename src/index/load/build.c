@@ -17,8 +17,8 @@
  * merge makes the usual number of lists. Folds and merges cluster quickly (kmeans_cluster): a row is clustered
  * again in each merge.
  *
- * Vectors that wait in a file are read in two ways: in order through a mapping, whose memory is released after each slice,
- * and one by one in the order of the lists. So the memory of a build does not grow with the vectors.
+ * Vectors that wait in a file are read in two ways: in order through a mapping, whose memory is released after each
+ * slice, and one by one in the order of the lists. So the memory of a build does not grow with the vectors.
  */
 #include "index/load/build.h"
 

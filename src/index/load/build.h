@@ -1,8 +1,8 @@
 /* index/load/build.h: a segment that a load builds, for build.c and for the files that write its optional sections.
  *
- * load_write_sections() (sections.h) calls these files, one after another, when the rows have their numbers and the vectors,
- * documents and ids are written. Each appends what it makes with segment_write_piece() and segment_add_section().
- * These files may read all fields but ivf_writer, and change none.
+ * load_write_sections() (sections.h) calls these files, one after another, when the rows have their numbers and the
+ * vectors, documents and ids are written. Each appends what it makes with segment_write_piece() and
+ * segment_add_section(). These files may read all fields but ivf_writer, and change none.
  */
 #ifndef INDEX_LOAD_BUILD_H
 #define INDEX_LOAD_BUILD_H

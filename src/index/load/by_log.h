@@ -1,7 +1,7 @@
 /* index/load/by_log.h: makes a load visible in a namespace that has a log (rule L7 of docs/internals/wal.md).
  *
- * A swap lists the load's segments as pending; then a log entry attaches the load, and its number is the load's place in
- * the order of writes. The loader then folds the log, so that readers soon find the segments listed.
+ * A swap lists the load's segments as pending; then a log entry attaches the load, and its number is the load's place
+ * in the order of writes. The loader then folds the log, so that readers soon find the segments listed.
  */
 #ifndef INDEX_BY_LOG_H
 #define INDEX_BY_LOG_H

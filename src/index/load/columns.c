@@ -1,7 +1,7 @@
 /* columns.c: makes the columns of a segment in one walk over its documents.
  *
- * The pages of all columns come at the same time, but the section has them column by column. So each column's pages wait in a
- * spill: in memory, or in a file when they are many. */
+ * The pages of all columns come at the same time, but the section has them column by column. So each column's pages
+ * wait in a spill: in memory, or in a file when they are many. */
 #include "index/load/columns.h"
 
 #include "base/alloc.h"

@@ -44,7 +44,8 @@ static enum dp_status refresh_decision(struct call *call, struct load_decision *
     return ulid_equal(&newer->base->manifest.incarnation, &d->incarnation) ? DP_OK : fail_life_ended(call, d);
 }
 
-/* Returns whether the load has the segments that its loader made: a repair may have replaced some, without rows that were lost. */
+/* Returns whether the load has the segments that its loader made: a repair may have replaced some, without rows that
+ * were lost. */
 static bool has_own_segments(const struct load_decision *d, const struct snapshot_load *load)
 {
     const struct manifest_segment *base = d->view->base->manifest.segments + load->first;

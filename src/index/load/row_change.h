@@ -42,8 +42,8 @@ enum dp_status row_change_apply(struct call *call, struct row_change *change, st
 /* Fails with DP_CONFLICT when the horizon of `m` has passed a segment of a load: it may have been collected. */
 enum dp_status row_change_check_horizon(struct call *call, const struct row_change *change,
                                         const struct manifest *m);
-/* Returns whether the manifest lists a segment of the change, or has it pending. Nobody uses a segment's ULID twice, so only a swap of
- * this change can have listed it. */
+/* Returns whether the manifest lists a segment of the change, or has it pending. Nobody uses a segment's ULID twice,
+ * so only a swap of this change can have listed it. */
 bool row_change_shows(const struct row_change *change, const struct manifest *m);
 void row_change_deinit(struct row_change *change);
 

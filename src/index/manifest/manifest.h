@@ -136,8 +136,8 @@ struct manifest {
 
 void manifest_init(struct manifest *m);
 void manifest_deinit(struct manifest *m);
-/* Makes *m, which is empty or a tombstone, the live manifest of a new incarnation: without rows, schema or log. It keeps
- * what goes on from life to life: sequence, writers, horizon and pins. */
+/* Makes *m, which is empty or a tombstone, the live manifest of a new incarnation: without rows, schema or log. It
+ * keeps what goes on from life to life: sequence, writers, horizon and pins. */
 void manifest_begin_life(struct manifest *m, const struct ulid *incarnation);
 /* Makes *m a tombstone of its incarnation. */
 void manifest_end_life(struct manifest *m);
@@ -195,16 +195,16 @@ struct manifest_object {
 
 typedef enum dp_status manifest_object_fn(void *context, const struct manifest_object *object);
 
-/* These two call fn for each object of a segment, or of all segments and pending loads, until fn fails. They return the status of
- * fn. No other function lists the kinds of objects: add a new kind here. */
+/* These two call fn for each object of a segment, or of all segments and pending loads, until fn fails. They return
+ * the status of fn. No other function lists the kinds of objects: add a new kind here. */
 enum dp_status segment_for_each_object(const struct manifest_segment *s, manifest_object_fn *fn, void *context);
 enum dp_status manifest_for_each_object(const struct manifest *m, manifest_object_fn *fn, void *context);
 /* Sets *out to the name of an object that is in the folder of the namespace `name` and its life `incarnation`. */
 void key_of_object(struct object_key *out, struct span name, const struct ulid *incarnation,
                    const struct manifest_object *object);
 
-/* Returns whether the manifest of the namespace `name` lists the object, or has it pending; for a .pin object, whether it
- * has the pin. */
+/* Returns whether the manifest of the namespace `name` lists the object, or has it pending; for a .pin object,
+ * whether it has the pin. */
 bool manifest_lists(const struct manifest *m, struct span name, const struct parsed_name *object);
 
 /* A read of a manifest. */

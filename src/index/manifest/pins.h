@@ -1,8 +1,9 @@
 /* index/manifest/pins.h: the objects that pins keep: .pin objects.
  *
- * A branch lists objects of its source, and of the namespaces that own objects of its source. Each of these owners has a
- * pin for the branch in its manifest. The pin names a .pin object, which names the owner's objects that the branch listed
- * when it was made. A .pin object never changes; the pin keeps all of its objects until the branch needs none of them.
+ * A branch lists objects of its source, and of the namespaces that own objects of its source. Each of these owners
+ * has a pin for the branch in its manifest. The pin names a .pin object, which names the owner's objects that the
+ * branch listed when it was made. A .pin object never changes; the pin keeps all of its objects until the branch
+ * needs none of them.
  *
  * The object, little endian:
  *    0  8   "DPRPIN1\n"

@@ -30,16 +30,16 @@ struct filter_bits {
     uint64_t total; /* all rows that match */
 };
 
-/* Finds the rows of `live` that match: those for which scan->match is true; all, if it is NULL. Fails with DP_INVALID, and
- * names the limit, if it would have to read too many documents; with DP_STALE when an object is gone; with DP_CORRUPT. The
- * caller deinits *out, also after a failure. */
+/* Finds the rows of `live` that match: those for which scan->match is true; all, if it is NULL. Fails with
+ * DP_INVALID, and names the limit, if it would have to read too many documents; with DP_STALE when an object is gone;
+ * with DP_CORRUPT. The caller deinits *out, also after a failure. */
 enum dp_status filter_bits_make(struct call *call, const struct live_rows *live, const struct index_scan *scan,
                                 struct filter_bits *out);
 void filter_bits_deinit(struct filter_bits *bits);
 
-/* Calls fn for each row of `live` that may match, first those of the segments by segment and row number, then those of the
- * tail, as live_rows_walk() does. The columns tell which rows cannot match; so `fn` still has to ask scan->match. Without
- * scan->filter, calls fn for all rows. Fails as live_rows_walk() does. */
+/* Calls fn for each row of `live` that may match, first those of the segments by segment and row number, then those
+ * of the tail, as live_rows_walk() does. The columns tell which rows cannot match; so `fn` still has to ask
+ * scan->match. Without scan->filter, calls fn for all rows. Fails as live_rows_walk() does. */
 enum dp_status filter_walk_rows(struct call *call, const struct live_rows *live, const struct index_scan *scan,
                                 live_row_fn *fn, void *context);
 

@@ -5,9 +5,9 @@
  * Ids break ties of distance. So it decompresses only the documents of the best top_k rows and of all rows at
  * the top_k-th distance.
  *
- * When these reads exceed the bytes of a round (index/round.h), or the candidates are many, rounds of vectors come first, as many as needed.
- * Then come rounds with only the documents that it decompresses. It decompresses one run of documents after
- * another into one arena, and copies the ids and attributes of the answer out of it.
+ * When these reads exceed the bytes of a round (index/round.h), or the candidates are many, rounds of vectors come
+ * first, as many as needed. Then come rounds with only the documents that it decompresses. It decompresses one run of
+ * documents after another into one arena, and copies the ids and attributes of the answer out of it.
  */
 #include "index/query/query.h"
 

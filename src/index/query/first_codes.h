@@ -13,8 +13,8 @@ struct first_codes {
     uint64_t *offsets;        /* [nlist + 1], in the .dpr object; the end is that of the section */
 };
 
-/* Returns how many of the rows in the range of a list, list_rows[list] of them, have a vector: all, except those without one,
- * which end the range of the last list. */
+/* Returns how many of the rows in the range of a list, list_rows[list] of them, have a vector: all, except those
+ * without one, which end the range of the last list. */
 uint64_t list_own_rows(const struct segment_hot *hot, uint32_t list);
 
 /* Makes *out for a segment that has the section; else *out is NULL. Fails with DP_CORRUPT or DP_NOMEM. */

@@ -1,8 +1,8 @@
 /* index/query/follow.h: opens views, and brings them up to the newest log entry.
  *
  * An answer about the log counts (rule L4 of docs/internals/wal.md) when it came within FOLLOW_GRACE_NS after the
- * sending of a read of the manifest that shows the view's manifest, by the reader's clock and by the store's. (The clock of a
- * host stands still while a hypervisor holds the host.) Until twice that time has passed, nobody deletes a
+ * sending of a read of the manifest that shows the view's manifest, by the reader's clock and by the store's. (The
+ * clock of a host stands still while a hypervisor holds the host.) Until twice that time has passed, nobody deletes a
  * log entry that this manifest needs. A later answer counts after another read of the manifest.
  */
 #ifndef INDEX_FOLLOW_H
@@ -28,7 +28,8 @@ enum dp_status view_follow(struct call *call, struct view *view, struct log_run 
 
 /* ---- asking whether a view is current ------------------------------------------------------------------ */
 
-/* The question: the manifest, if it changed, and the next log entry, if the namespace has a log. A round may also read other things. */
+/* The question: the manifest, if it changed, and the next log entry, if the namespace has a log. A round may also
+ * read other things. */
 struct current_read {
     struct view *view;
     size_t manifest; /* handle of the read */

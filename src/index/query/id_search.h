@@ -1,7 +1,8 @@
 /* index/query/id_search.h: finds the rows of segments that have given ids.
  *
- * It asks the filter of each segment first, if the segment was opened with it, then reads the id blocks that may hold one of the ids: those of all
- * segments in one round, or in several if they are more than round_bytes or more than 1024 blocks.
+ * It asks the filter of each segment first, if the segment was opened with it, then reads the id blocks that may hold
+ * one of the ids: those of all segments in one round, or in several if they are more than round_bytes or more than
+ * 1024 blocks.
  */
 #ifndef INDEX_ID_SEARCH_H
 #define INDEX_ID_SEARCH_H

@@ -71,8 +71,8 @@ static enum dp_status make_lists(struct query_run *run, struct probe *probe, siz
     return probe->lists && probe->reads ? DP_OK : call_nomem(run->call, "a query");
 }
 
-/* Chooses the lists of segment i. If the query gives nprobe, chooses that many. Else begins with the default number, and
- * doubles it until the lists hold PROBED_FACTOR vectors of live rows for each row of the answer, or all lists are
+/* Chooses the lists of segment i. If the query gives nprobe, chooses that many. Else begins with the default number,
+ * and doubles it until the lists hold PROBED_FACTOR vectors of live rows for each row of the answer, or all lists are
  * chosen. Here the lists' share of live rows counts as that of the segment. */
 static enum dp_status choose_lists(struct query_run *run, size_t i, struct probe *probe)
 {
@@ -129,8 +129,8 @@ static int nearest_first(const void *a, const void *b)
     return (left->list > right->list) - (left->list < right->list);
 }
 
-/* Sets the weight of a list whose rows begin at number `row`. Without a filter all of its vectors count. With one, the rows of
- * the list that match do, and of its vectors of other rows the share of the segment's rows that match. */
+/* Sets the weight of a list whose rows begin at number `row`. Without a filter all of its vectors count. With one,
+ * the rows of the list that match do, and of its vectors of other rows the share of the segment's rows that match. */
 static void weigh_list(const struct query_run *run, struct pooled_list *list, uint64_t row)
 {
     const struct segment *segment = segment_at(run, list->segment);
@@ -179,11 +179,11 @@ static void pool_lists(struct probe_pool *pool, size_t i)
 
 /* Returns the weight that the query scans.
  *
- * In one segment of N vectors this is FIRST_ROOTS square roots of the 2 √N lists. Rows that are spread over S segments of
- * equal size are in fewer lists for their number, so the query scans S^SPREAD_POWER times as many. (With segments of
- * several sizes, S is their effective number.) The nearest of few matches lie farther from the query than the nearest
- * of all rows: where one of F rows matches, the query scans F^SPREAD_POWER times as large a share of the matches.
- * docs/internals/segment.md has the figures. */
+ * In one segment of N vectors this is FIRST_ROOTS square roots of the 2 √N lists. Rows that are spread over S
+ * segments of equal size are in fewer lists for their number, so the query scans S^SPREAD_POWER times as many. (With
+ * segments of several sizes, S is their effective number.) The nearest of few matches lie farther from the query than
+ * the nearest of all rows: where one of F rows matches, the query scans F^SPREAD_POWER times as large a share of the
+ * matches. docs/internals/segment.md has the figures. */
 static double pool_budget(const struct probe_pool *pool)
 {
     const struct query_run *run = pool->run;

@@ -34,8 +34,9 @@ struct query_run {
     const float *vector;             /* float[dim]; for cosine its length is 1 */
     uint64_t round_bytes;            /* maximum bytes of a round; 0: ROUND_BYTES_MAX */
     bool check_current;              /* whether the first round also asks if the view is current */
-    /* NULL, or the rows that may be answers, which live_rows_take() and a filter have chosen. Then nothing else that the view
-     * knows of its rows counts, and query_score() finds min(top_k, all of them) rows at least, if these have vectors. */
+    /* NULL, or the rows that may be answers, which live_rows_take() and a filter have chosen. Then nothing else that
+     * the view knows of its rows counts, and query_score() finds min(top_k, all of them) rows at least, if these have
+     * vectors. */
     const struct filter_bits *allowed;
     struct probe *probes; /* NULL, or the lists that query_score() reads (index/query/probe.h) */
 
@@ -53,8 +54,8 @@ struct query_run {
 
 /* Answers over run->view, or sets run->outcome. */
 typedef enum dp_status query_run_fn(struct query_run *run, struct index_answer *out);
-/* Calls `fn` over the reader's view, and again over newer views as long as run->outcome asks for that. Fails as `fn` does,
- * never with DP_STALE. */
+/* Calls `fn` over the reader's view, and again over newer views as long as run->outcome asks for that. Fails as `fn`
+ * does, never with DP_STALE. */
 enum dp_status query_over_views(struct call *call, struct index_reader *reader, const struct index_query *query,
                                 query_run_fn *fn, void *context, struct index_answer *out);
 
@@ -65,8 +66,9 @@ struct view_question {
 };
 /* Asks the round for the id blocks that the view needs. */
 enum dp_status query_ask_view(struct query_run *run, struct round *round, struct view_question *out);
-/* Reads the round and settles the view. `check`: the round also asks if the view is current, and entries that the view lacks
- * are read and applied; sets run->confirmed, or run->newer and run->outcome. Ends the question, also on failure. */
+/* Reads the round and settles the view. `check`: the round also asks if the view is current, and entries that the
+ * view lacks are read and applied; sets run->confirmed, or run->newer and run->outcome. Ends the question, also on
+ * failure. */
 enum dp_status query_read_round(struct query_run *run, struct round *round, struct view_question *question,
                                 bool check);
 
@@ -97,8 +99,9 @@ size_t query_want(const struct index_query *query, bool first);
  * tail exactly. With check_current, the first round also asks whether the view is current, and entries that the view
  * lacks are read and applied before anything is scored. */
 enum dp_status query_score(struct query_run *run);
-/* Makes the exact answer from the candidates and the rows of the tail. Reads the candidates' full-precision vectors and their documents in one round.
- * When one round is too small, it reads rounds of vectors, then rounds of the documents of the answer. */
+/* Makes the exact answer from the candidates and the rows of the tail. Reads the candidates' full-precision vectors
+ * and their documents in one round. When one round is too small, it reads rounds of vectors, then rounds of the
+ * documents of the answer. */
 enum dp_status query_finish(struct query_run *run, struct index_answer *out);
 
 #endif

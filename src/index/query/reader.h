@@ -56,12 +56,12 @@ void reader_install(struct index_reader *reader, struct view *view);
 /* Notes that the read `seen` found the manifest of the view unchanged. */
 void reader_confirm(struct index_reader *reader, struct view *view, struct manifest_read seen);
 /* Reads the manifest again and opens its view, in two rounds or, with a long log, in more. Fails with DP_CORRUPT when
- * a listed object stays missing, or the log damaged, and with DP_UNAVAILABLE when the manifest changes again and again. The
- * caller releases *out. */
+ * a listed object stays missing, or the log damaged, and with DP_UNAVAILABLE when the manifest changes again and
+ * again. The caller releases *out. */
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct view **out);
-/* Runs `run` over *view. As long as a listed object is missing (DP_STALE), runs it again over the view of a newer manifest,
- * at most READER_RELOADS times. The last view becomes the reader's and replaces *view, which stays the caller's. Fails as
- * `run` and reader_reload do, never with DP_STALE. */
+/* Runs `run` over *view. As long as a listed object is missing (DP_STALE), runs it again over the view of a newer
+ * manifest, at most READER_RELOADS times. The last view becomes the reader's and replaces *view, which stays the
+ * caller's. Fails as `run` and reader_reload do, never with DP_STALE. */
 enum dp_status reader_run(struct call *call, struct index_reader *reader, struct view **view,
                           enum dp_status (*run)(struct call *call, struct view *view, void *context),
                           void *context);

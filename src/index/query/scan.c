@@ -538,7 +538,8 @@ struct scan_request {
     struct filtered_rows rows; /* if the scan is filtered by distance: the rows that match, or none yet */
 };
 
-/* Runs a scan over one view; `context` is its struct scan_request. Fails with DP_STALE when the view's manifest is old. */
+/* Runs a scan over one view; `context` is its struct scan_request. Fails with DP_STALE when the view's manifest is
+ * old. */
 static enum dp_status scan_view(struct call *call, struct view *view, void *context)
 {
     struct scan_request *request = context;

@@ -2,9 +2,9 @@
  *
  * It reads, verifies and scans the lists that probe.c chooses: their codes of one bit, if the segment has such codes
  * and the query does not set nprobe; else those of the .ivf. Codes of one bit say less, so more rows are candidates
- * then. The scan skips rows that are
- * deleted or that the log has replaced. It may find a row with several windows several times; the row's best window counts. When such duplicates
- * took the places of other rows, it scans the lists, which are in memory, again with more room.
+ * then. The scan skips rows that are deleted or that the log has replaced. It may find a row with several windows
+ * several times; the row's best window counts. When such duplicates took the places of other rows, it scans the
+ * lists, which are in memory, again with more room.
  *
  * One round (index/round.h) reads all lists. If they have more bytes than a round may read, several rounds read them.
  * The query keeps the best rows of each round and segment, so the answer does not depend on where rounds end.
@@ -26,9 +26,9 @@
 enum {
     OVERSAMPLE = 2,       /* candidates for each row of the answer */
     OVERSAMPLE_MORE = 10, /* candidates that a query has beyond these */
-    /* With codes of one bit: FIRST_FACTOR candidates for each row of the answer, or FIRST_FACTOR_NARROW for vectors of fewer
-     * than FIRST_WIDE dimensions, whose estimates have larger errors, and FIRST_MORE beyond these; but no more than OVERSAMPLE
-     * and FIRST_MOST. For an answer of FIRST_ROWS rows and fewer as many as for FIRST_ROWS. */
+    /* With codes of one bit: FIRST_FACTOR candidates for each row of the answer, or FIRST_FACTOR_NARROW for vectors
+     * of fewer than FIRST_WIDE dimensions, whose estimates have larger errors, and FIRST_MORE beyond these; but no
+     * more than OVERSAMPLE and FIRST_MOST. For an answer of FIRST_ROWS rows and fewer as many as for FIRST_ROWS. */
     FIRST_FACTOR = 6,
     FIRST_FACTOR_NARROW = 8,
     FIRST_WIDE = 256,
@@ -328,8 +328,8 @@ size_t query_want(const struct index_query *query, bool first)
 }
 
 /* Among the rows that a filter lets pass, the nearest ones may be far from the query, where many have almost the same
- * score. Keeps query_want() candidates, and all others whose estimates lie within ERRORS_KEPT standard deviations of the
- * one at place top_k. The candidates are in order. */
+ * score. Keeps query_want() candidates, and all others whose estimates lie within ERRORS_KEPT standard deviations of
+ * the one at place top_k. The candidates are in order. */
 static void trim_candidates(struct scoring *sc)
 {
     static const double ERRORS_KEPT = 4.5;

@@ -125,8 +125,8 @@ static bool needs_filters(const struct snapshot *s)
     return s->manifest.features & MANIFEST_FEATURE_LOG;
 }
 
-/* Shares the segment and the deleted rows with the older snapshot `before` (or NULL), as far as it has them. `filter`: only a
- * segment that was opened with its filter of ids. */
+/* Shares the segment and the deleted rows with the older snapshot `before` (or NULL), as far as it has them.
+ * `filter`: only a segment that was opened with its filter of ids. */
 static void share_segment(struct snapshot_segment *to, const struct manifest_segment *listed,
                           const struct snapshot *before, bool filter)
 {

@@ -75,10 +75,10 @@ struct snapshot_log {
     struct log_run run; /* out; after DP_OK the caller releases it */
 };
 
-/* Opens the segments that the manifest `m` lists or has pending. `seen`: the read that found `m`. Reads in rounds of at most
- * round_bytes (0: ROUND_BYTES_MAX). The first round also reads the entries of `log` (or NULL). Shares the unchanged
- * segments with `before` (or NULL). Takes over *m, also on failure. Fails with DP_STALE when a listed object is
- * missing: then the manifest may have changed. */
+/* Opens the segments that the manifest `m` lists or has pending. `seen`: the read that found `m`. Reads in rounds of
+ * at most round_bytes (0: ROUND_BYTES_MAX). The first round also reads the entries of `log` (or NULL). Shares the
+ * unchanged segments with `before` (or NULL). Takes over *m, also on failure. Fails with DP_STALE when a listed
+ * object is missing: then the manifest may have changed. */
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
                              const struct snapshot *before, uint64_t round_bytes, struct snapshot_log *log,

@@ -343,8 +343,8 @@ static enum dp_status append_entry(struct call *call, struct view *view, struct 
     return status;
 }
 
-/* Applies entries of rows and deletions. *moved: nothing was done, because another thread changed the view meanwhile. It
- * may have attached a load, whose rows replace those of earlier entries. */
+/* Applies entries of rows and deletions. *moved: nothing was done, because another thread changed the view meanwhile.
+ * It may have attached a load, whose rows replace those of earlier entries. */
 static enum dp_status try_apply_rows(struct call *call, struct view *view, struct wal_entry *const *entries,
                                      size_t count, bool *moved)
 {
@@ -636,7 +636,8 @@ static enum dp_status take_inheritance(struct call *call, struct view *view, str
     return status;
 }
 
-/* Masks the rows that the tail replaces in segments that `from` (or NULL) does not have. Nobody else has the view yet. */
+/* Masks the rows that the tail replaces in segments that `from` (or NULL) does not have. Nobody else has the view
+ * yet. */
 static enum dp_status mask_new_segments(struct call *call, struct view *view, const struct view *from)
 {
     const struct tail *tail = &view->locked.tail;

@@ -59,9 +59,10 @@ static inline const struct segment *words_segment(const struct words_search *w, 
     return w->run->snapshot->segments[i].segment;
 }
 
-/* Begins a search for the best rows of run->view by scan->rank that match scan's filter, as many as run->query says. *out is NULL if a scan must answer:
- * the expression has other parts than BM25 and what rank_words.h names, or a segment has no index of an
- * attribute by its present settings, or the pieces have too many bytes. The caller frees *out. */
+/* Begins a search for the best rows of run->view by scan->rank that match scan's filter, as many as run->query says.
+ * *out is NULL if a scan must answer: the expression has other parts than BM25 and what rank_words.h names, or a
+ * segment has no index of an attribute by its present settings, or the pieces have too many bytes. The caller frees
+ * *out. */
 enum dp_status words_begin(struct query_run *run, const struct index_scan *scan, struct words_search **out);
 void words_free(struct words_search *w); /* NULL is fine */
 

@@ -1,5 +1,5 @@
-/* index/segment/columns.h: the columns of a segment's attributes: ASUM is their summary, and ACOL has dictionaries and pages
- * (filter/column.h), behind each of which is the segment_piece_checksum() of its bytes.
+/* index/segment/columns.h: the columns of a segment's attributes: ASUM is their summary, and ACOL has dictionaries
+ * and pages (filter/column.h), behind each of which is the segment_piece_checksum() of its bytes.
  */
 #ifndef INDEX_SEGMENT_COLUMNS_H
 #define INDEX_SEGMENT_COLUMNS_H

@@ -1,5 +1,5 @@
-/* index/segment/ivf_head.h: the head of the .ivf object in the hot part of the .dpr, as section CENT. So opening a segment
- * reads one object.
+/* index/segment/ivf_head.h: the head of the .ivf object in the hot part of the .dpr, as section CENT. So opening a
+ * segment reads one object.
  *
  * section := u8 0, the bytes of the head
  *          | u8 4 or 8, f32 least[dim], f32 step[dim], f32 trained[2][dim], u32 vectors[nlist], codes[nlist][dim]
@@ -20,8 +20,8 @@
 /* Appends the section. spec: the .ivf; centroids: its centroids. */
 enum dp_status ivf_head_pack(struct call *call, const struct faiss_ivf_spec *spec,
                              const struct centroid_codes *centroids, struct buffer *out);
-/* Appends the head of the .ivf, which has the metric, and verifies its checksum. Fails with DP_CORRUPT if the segment lacks
- * section CENT, too. */
+/* Appends the head of the .ivf, which has the metric, and verifies its checksum. Fails with DP_CORRUPT if the segment
+ * lacks section CENT, too. */
 enum dp_status ivf_head_unpack(struct call *call, const struct segment_hot *hot, enum vector_metric metric,
                                struct buffer *out);
 

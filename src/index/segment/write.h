@@ -26,8 +26,8 @@ struct optional_section {
 };
 
 /* A .dpr object that a load writes. Its owner thread calls segment_write_begin(), then segment_write_vectors() for
- * all rows, optionally segment_write_dictionary(), segment_write_document() for all rows, segment_write_id() for all sorted ids, optionally
- * segment_write_piece() and segment_add_section(), and segment_write_end(). */
+ * all rows, optionally segment_write_dictionary(), segment_write_document() for all rows, segment_write_id() for all
+ * sorted ids, optionally segment_write_piece() and segment_add_section(), and segment_write_end(). */
 struct segment_writer {
     struct object_writer object;
     struct ulid id;

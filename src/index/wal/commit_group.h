@@ -3,9 +3,9 @@
  * A write joins the queue of its namespace and waits. The first that finds no leader leads: it takes writes from the
  * front, commits them, and tells each its outcome, while later ones gather for the next group. Writers that have just
  * got an outcome often write again at once, so a leader waits for them, for a small part of the time that a commit
- * takes. If it did not wait, two halves of the writers would take turns. A write alone waits only if commit_group_pace()
- * says so. If the call of a write ends before a leader has taken it, the write leaves the queue. A write that was taken
- * waits for the outcome, because its entry may be on its way to the store.
+ * takes. If it did not wait, two halves of the writers would take turns. A write alone waits only if
+ * commit_group_pace() says so. If the call of a write ends before a leader has taken it, the write leaves the queue.
+ * A write that was taken waits for the outcome, because its entry may be on its way to the store.
  */
 #ifndef INDEX_WAL_COMMIT_GROUP_H
 #define INDEX_WAL_COMMIT_GROUP_H
@@ -62,8 +62,8 @@ void commit_group_deinit(struct commit_group *group);
 enum dp_status commit_group_join(struct call *call, struct commit_group *group, struct group_member *member,
                                  group_commit_fn *commit, void *context);
 
-/* Slows the writers down. A leader waits gather_ns for the writers that the last group left at work, so that groups grow; and
- * groups follow each other at least hold_ns apart. 0, 0: as usual. */
+/* Slows the writers down. A leader waits gather_ns for the writers that the last group left at work, so that groups
+ * grow; and groups follow each other at least hold_ns apart. 0, 0: as usual. */
 void commit_group_pace(struct commit_group *group, int64_t gather_ns, int64_t hold_ns);
 
 #endif

@@ -100,8 +100,8 @@ static enum dp_status ask_needed(struct call *call, struct effects *e, size_t *r
     return status;
 }
 
-/* Collects the ids that need a look at the moment e->at. `everything`: nobody knows what has changed. Sets *patches if a
- * patch is among them. */
+/* Collects the ids that need a look at the moment e->at. `everything`: nobody knows what has changed. Sets *patches
+ * if a patch is among them. */
 static enum dp_status collect_asked(struct call *call, const struct write_member *first, bool everything,
                                     struct effects *e, bool *patches)
 {

@@ -32,8 +32,8 @@ struct effects {
     enum dp_status broken;        /* DP_OK, or a failure after which no member can be judged */
 };
 
-/* Looks up the rows that patches and conditions of the members need. `folded`: keys of the view's base, if a member has a
- * key. Fails as index_lookup() does. The caller deinits *out on any outcome. */
+/* Looks up the rows that patches and conditions of the members need. `folded`: keys of the view's base, if a member
+ * has a key. Fails as index_lookup() does. The caller deinits *out on any outcome. */
 enum dp_status effects_begin(struct call *call, struct view *view, const struct key_set *folded,
                              const struct write_member *first, struct effects *out);
 void effects_deinit(struct effects *effects);

@@ -87,8 +87,8 @@ struct wal_entry {
 /* Returns the chain of entry 1: a hash of the incarnation's ULID. */
 uint64_t wal_chain_start(const struct ulid *incarnation);
 
-/* Initialises *out from the bytes of an object, and keeps none of these bytes. Fails with DP_CORRUPT, DP_UNSUPPORTED for another
- * format version or flags, or DP_NOMEM; then *out is NULL. The caller releases *out. */
+/* Initialises *out from the bytes of an object, and keeps none of these bytes. Fails with DP_CORRUPT, DP_UNSUPPORTED
+ * for another format version or flags, or DP_NOMEM; then *out is NULL. The caller releases *out. */
 enum dp_status wal_entry_parse(struct span bytes, struct wal_entry **out, struct dp_error *error);
 /* Returns whether the entry attaches a load or makes it void. Such an entry has one record. */
 static inline bool wal_entry_names_load(const struct wal_entry *entry)

@@ -34,8 +34,8 @@ static struct http_store *http_store_of(struct store *store)
 
 /* ---- URLs ------------------------------------------------------------------------------------------- */
 
-/* A bucket that shows its objects but not their names answers 403 for a missing one, and a cache in front of it may replace
- * the body, so the code alone counts. */
+/* A bucket that shows its objects but not their names answers 403 for a missing one, and a cache in front of it may
+ * replace the body, so the code alone counts. */
 static bool web_hides_missing(struct call *call, const struct transport_request *req)
 {
     (void)call;
