@@ -15,6 +15,7 @@
 #include "index/query/filter_bits.h"
 #include "index/query/reader.h"
 #include "index/schema.h"
+#include "index/segment/columns.h"
 #include "index/segment/format.h"
 #include "index/upkeep.h"
 #include "index/verify.h"
@@ -597,6 +598,44 @@ static void test_index_scans_read_documents_that_may_match(void **state)
 
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
+enum { MANY_COLUMNS = 120, MANY_ROWS = 4200 };
+
+/* The pages of many columns wait in one temporary file; the section has them column by column. */
+static void test_index_many_columns_wait_in_one_file(void **state)
+{
+    struct world *w = *state;
+    struct index_loader *loader = fixture_begin(w, "rows");
+    struct spill *documents = &loader->waiting.documents;
+    struct index_load_summary summary;
+    struct index_verify_result result;
+    float x[FIXTURE_DIM];
+    char text[MANY_COLUMNS * 24], id[32];
+    uint64_t seed = 1;
+    spill_deinit(documents);
+    spill_init(documents, 1); /* the least that there is: less than the pages have */
+    for (uint64_t row = 0; row < MANY_ROWS; row++) {
+        char *end = text;
+        for (unsigned i = 0; i < MANY_COLUMNS; i++)
+            end += sprintf(end, "%c\"a%u\":%" PRIu64, i ? ',' : '{', i, draw(&seed, 1 << 24));
+        sprintf(end, "}");
+        fixture_vector(w, row, 0, 0, x);
+        assert_int_equal(index_load_row(&w->call, loader, fixture_id(row, id), x, 1, span_str(text)), DP_OK);
+    }
+    assert_true(MANY_ROWS * MANY_COLUMNS * 3 > documents->memory_max);
+    assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+    assert_int_equal(index_verify(&w->call, w->store, span_str("rows"), no_fault, NULL, &result), DP_OK);
+    struct index_reader *reader = fixture_open(w, "rows");
+    struct view *view = reader_view(reader);
+    const struct segment_hot *hot = &view->base->segments[0].segment->hot;
+    struct columns *columns;
+    assert_int_equal(segment_open_columns(hot, w->call.arena, &columns, &w->call.error), DP_OK);
+    assert_int_equal(columns->count, MANY_COLUMNS);
+    for (size_t i = 0; i < columns->count; i++)
+        assert_true(columns->columns[i].stored);
+    view_release(view);
+    index_close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +646,7 @@ int main(void)
         IN_MEMORY(test_index_filter_bits_notice_a_changed_column),
         IN_MEMORY(test_index_scans_read_documents_that_may_match),
         IN_MEMORY(test_index_columns_are_verified),
+        IN_MEMORY(test_index_many_columns_wait_in_one_file),
         IN_MEMORY(test_index_a_compaction_writes_columns_that_are_missing),
         IN_MEMORY(test_index_filter_bits_survive_failed_allocations),
     };

@@ -1,10 +1,11 @@
 /* columns.c: makes the columns of a segment in one walk over its documents.
  *
- * The pages of all columns come at the same time, but the section has them column by column. So each column's pages
- * wait in a spill: in memory, or in a file when they are many. */
+ * The pages of all columns come at the same time, but the section has them column by column. So the pages wait in one
+ * spill: in memory, or in a file when they are many. */
 #include "index/load/columns.h"
 
 #include "base/alloc.h"
+#include "base/array.h"
 #include "filter/column_build.h"
 #include "filter/column_key.h"
 #include "filter/document.h"
@@ -13,15 +14,16 @@
 enum {
     STORED_MAX = 128,        /* columns that one segment gets */
     MEMORY_MAX = 32 << 20,   /* of all pages that wait */
-    SUMMARY_MAX = 1 << 20,   /* bytes of ASUM */
+    SUMMARY_MAX = 1 << 20,   /* bytes of ASUM before compression: readers keep them in memory */
     SUMMARY_ROOM = 64 << 20, /* before the last columns are left out */
-    PIECE_BYTES = 1 << 20    /* of pages that are written at once */
 };
 
-/* A column, and its pages with their checksums. */
+/* A column, and where its pages with their checksums wait. */
 struct fed_column {
     struct column_builder builder;
-    struct spill pages;
+    struct spill *waiting; /* the pages of all columns */
+    uint64_t *starts;      /* [builder.page_count]: of the column's pages, in *waiting */
+    size_t start_room;
     uint32_t number; /* of the column */
 };
 
@@ -29,8 +31,10 @@ struct fed_column {
 struct column_feed {
     struct call *call;
     struct segment_writer *writer;
+    const struct segment_build *build;
     const struct schema *schema;
     struct map places;      /* of the attributes, by name: positions in `values` */
+    struct spill pages;     /* of all columns, in the order in which they come */
     struct fed_column *fed; /* [count]: columns of values[0] to values[count - 1] */
     struct span *names;     /* [name_count]: of all attributes of the schema, those with columns first */
     struct span *values;    /* [name_count]: of the present row */
@@ -46,13 +50,18 @@ static enum dp_status keep_page(void *context, struct span page, struct dp_error
     struct fed_column *column = context;
     struct buffer sum;
     const size_t number = column->builder.page_count - 1;
+    uint64_t *starts = array_reserve(column->starts, number, &column->start_room, sizeof *starts, 16);
+    if (!starts)
+        return dp_fail_nomem(error, "a column");
+    column->starts = starts;
+    column->starts[number] = column->waiting->len;
     buffer_init(&sum, FORMAT_CHECKSUM_LEN);
     buffer_u64(&sum, segment_piece_checksum(page, columns_page_number(column->number, number)));
     enum dp_status status = buffer_check(&sum, "a column", error);
     if (status == DP_OK)
-        status = spill_append(&column->pages, page, error);
+        status = spill_append(column->waiting, page, error);
     if (status == DP_OK)
-        status = spill_append(&column->pages, buffer_span(&sum), error);
+        status = spill_append(column->waiting, buffer_span(&sum), error);
     buffer_deinit(&sum);
     return status;
 }
@@ -69,7 +78,7 @@ static enum dp_status add_name(struct column_feed *f, struct span name)
 }
 
 /* Begins the columns, and notes the names of the attributes that get none. */
-static enum dp_status begin_columns(struct column_feed *f, size_t memory)
+static enum dp_status begin_columns(struct column_feed *f)
 {
     enum dp_status status = DP_OK;
     f->fed = mem_calloc(STORED_MAX, sizeof *f->fed);
@@ -84,7 +93,7 @@ static enum dp_status begin_columns(struct column_feed *f, size_t memory)
         struct fed_column *column = &f->fed[f->count];
         column->number = (uint32_t)f->count++;
         column_builder_init(&column->builder, a, keep_page, column);
-        spill_init(&column->pages, memory / STORED_MAX);
+        column->waiting = &f->pages;
         status = add_name(f, a->name);
     }
     for (size_t i = 0; i < f->schema->count && status == DP_OK; i++) {
@@ -98,8 +107,9 @@ static void free_columns(struct column_feed *f)
 {
     for (size_t i = 0; i < f->count; i++) {
         column_builder_deinit(&f->fed[i].builder);
-        spill_deinit(&f->fed[i].pages);
+        mem_free(f->fed[i].starts);
     }
+    spill_deinit(&f->pages);
     map_deinit(&f->places);
     mem_free(f->fed);
     mem_free(f->names);
@@ -143,8 +153,9 @@ static enum dp_status feed_columns(struct column_feed *f, struct span document)
     return status;
 }
 
-static enum dp_status feed_all(struct column_feed *f, const struct segment_build *b)
+static enum dp_status feed_all(struct column_feed *f)
 {
+    const struct segment_build *b = f->build;
     const struct waiting_rows *waiting = &b->loader->waiting;
     enum dp_status status = DP_OK;
     for (size_t r = 0; r < waiting->count && status == DP_OK; r++) {
@@ -189,53 +200,73 @@ static enum dp_status write_dictionary(const struct column_feed *f, const struct
     return status;
 }
 
-static enum dp_status write_column(const struct column_feed *f, struct fed_column *column)
+/* Writes the dictionary and the pages of a column. `pages`: those of all columns. */
+static enum dp_status write_column(const struct column_feed *f, const struct fed_column *column, struct span pages)
 {
-    struct span pages;
     enum dp_status status = write_dictionary(f, column);
-    if (status == DP_OK)
-        status = spill_view(&column->pages, &pages, &f->call->error);
-    for (size_t at = 0; status == DP_OK && at < pages.len; at += PIECE_BYTES) {
-        const size_t len = pages.len - at < PIECE_BYTES ? pages.len - at : PIECE_BYTES;
-        status = segment_write_piece(f->call, f->writer, SECTION_COLUMNS, span_of(pages.data + at, len));
+    for (size_t i = 0; i < column->builder.page_count && status == DP_OK; i++) {
+        const size_t len = (size_t)column->builder.column.pages[i].len + COLUMN_SUM;
+        status =
+            segment_write_piece(f->call, f->writer, SECTION_COLUMNS, span_of(pages.data + column->starts[i], len));
     }
+    spill_unload(&f->pages);
     return status;
 }
 
-static enum dp_status write_columns(struct column_feed *f, uint64_t rows, size_t room)
+/* Adds the summary of as many columns as the hot part has room for. *kept: how many. */
+static enum dp_status add_summary(const struct column_feed *f, uint64_t rows, size_t *kept)
 {
+    const struct segment_build *b = f->build;
+    const size_t room = segment_hot_left(f->writer, b->ivf ? (uint32_t)b->ivf->nlist : 1);
     struct buffer summary;
-    size_t kept = f->count;
+    bool taken = false;
+    *kept = f->count;
     buffer_init(&summary, SUMMARY_ROOM);
-    enum dp_status status = put_summary(f, rows, kept, &summary);
-    while (status == DP_OK && summary.len > room && kept) {
-        kept = kept * 3 / 4;
-        status = put_summary(f, rows, kept, &summary);
+    enum dp_status status = put_summary(f, rows, *kept, &summary);
+    while (status == DP_OK && *kept) {
+        if (summary.len <= SUMMARY_MAX)
+            status =
+                segment_offer_section(f->call, f->writer, SECTION_ATTRIBUTES, buffer_span(&summary), room, &taken);
+        if (status != DP_OK || taken)
+            break;
+        *kept = *kept * 3 / 4;
+        status = put_summary(f, rows, *kept, &summary);
     }
-    for (size_t i = 0; i < kept && status == DP_OK; i++)
-        status = write_column(f, &f->fed[i]);
-    if (status == DP_OK && kept == 0) {
+    if (status == DP_OK && *kept == 0) {
         buffer_clear(&summary);
         columns_put_head(rows, false, 0, &summary);
         status = buffer_check(&summary, "the summary of columns", &f->call->error);
+        if (status == DP_OK)
+            status =
+                segment_offer_section(f->call, f->writer, SECTION_ATTRIBUTES, buffer_span(&summary), room, &taken);
     }
-    if (status == DP_OK && summary.len <= room)
-        status = segment_add_section(f->call, f->writer, SECTION_ATTRIBUTES, buffer_span(&summary));
     buffer_deinit(&summary);
+    return status;
+}
+
+static enum dp_status write_columns(struct column_feed *f, uint64_t rows)
+{
+    struct span pages;
+    size_t kept;
+    enum dp_status status = add_summary(f, rows, &kept);
+    if (status == DP_OK)
+        status = spill_view(&f->pages, &pages, &f->call->error);
+    for (size_t i = 0; i < kept && status == DP_OK; i++)
+        status = write_column(f, &f->fed[i], pages);
     return status;
 }
 
 enum dp_status load_write_columns(struct call *call, const struct segment_build *b, struct segment_writer *w)
 {
-    struct column_feed f = {.call = call, .writer = w, .schema = b->loader->indexed, .complete = true};
-    const size_t left = segment_hot_left(w, b->ivf ? (uint32_t)b->ivf->nlist : 1);
+    struct column_feed f = {.call = call, .writer = w, .build = b, .schema = b->loader->indexed, .complete = true};
     const size_t memory = b->loader->waiting.documents.memory_max;
+    spill_init(&f.pages, memory < MEMORY_MAX ? memory : MEMORY_MAX);
     map_init(&f.places, f.schema->count + 1);
-    enum dp_status status = begin_columns(&f, memory < MEMORY_MAX ? memory : MEMORY_MAX);
+    enum dp_status status = begin_columns(&f);
     if (status == DP_OK && f.count)
-        status = feed_all(&f, b);
+        status = feed_all(&f);
     if (status == DP_OK && f.count)
-        status = write_columns(&f, b->loader->waiting.count, left < SUMMARY_MAX ? left : SUMMARY_MAX);
+        status = write_columns(&f, b->loader->waiting.count);
     free_columns(&f);
     return status;
 }

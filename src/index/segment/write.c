@@ -52,6 +52,18 @@ enum {
     INDEX_MAX = SEGMENT_HOT_MAX
 };
 
+static void init_section(struct optional_section *s)
+{
+    buffer_init(&s->bytes, INDEX_MAX);
+    buffer_init(&s->packed, ZSTD_COMPRESSBOUND((size_t)INDEX_MAX));
+}
+
+static void deinit_section(struct optional_section *s)
+{
+    buffer_deinit(&s->bytes);
+    buffer_deinit(&s->packed);
+}
+
 enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, struct store *store,
                                    const struct object_key *key, const struct ulid *id, uint32_t dim,
                                    uint64_t rows)
@@ -65,7 +77,7 @@ enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, 
     buffer_init(&w->stored, FORMAT_CHECKSUM_LEN + ZSTD_COMPRESSBOUND(SEGMENT_BLOCK_MAX));
     buffer_init(&w->ids_block, SEGMENT_ID_BLOCK_MAX);
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
-        buffer_init(&w->sections[kind].bytes, INDEX_MAX);
+        init_section(&w->sections[kind]);
     w->filter = mem_calloc(w->filter_len, 1);
     w->zstd = ZSTD_createCCtx();
     if (!w->filter || !w->zstd)
@@ -94,7 +106,7 @@ void segment_writer_deinit(struct segment_writer *w)
     buffer_deinit(&w->stored);
     buffer_deinit(&w->ids_block);
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
-        buffer_deinit(&w->sections[kind].bytes);
+        deinit_section(&w->sections[kind]);
     mem_free(w->filter);
     ZSTD_freeCCtx(w->zstd);
     ZSTD_freeCDict(w->dictionary);
@@ -297,6 +309,30 @@ uint64_t segment_section_len(const struct segment_writer *w, enum section_kind k
     return section_is_hot(kind) ? w->sections[kind].bytes.len : w->sections[kind].len;
 }
 
+/* Compresses bytes, which replace what `out` has. Leaves it empty unless that makes them shorter. */
+static enum dp_status pack_bytes(struct call *call, struct span bytes, struct buffer *out)
+{
+    buffer_clear(out);
+    if (bytes.len < PACKED_FROM)
+        return DP_OK;
+    const size_t room = ZSTD_compressBound(bytes.len);
+    uint8_t *to = buffer_reserve(out, room);
+    enum dp_status status = buffer_check(out, "a section of a segment", &call->error);
+    if (status != DP_OK)
+        return status;
+    const size_t len = ZSTD_compress(to, room, bytes.data, bytes.len, ZSTD_LEVEL);
+    if (ZSTD_isError(len))
+        return call_nomem(call, "compressing a section");
+    out->len = len <= bytes.len - bytes.len / PACKED_GAIN ? len : 0;
+    return DP_OK;
+}
+
+/* Returns the bytes of a hot section as the hot part has them. */
+static const struct buffer *stored_bytes(const struct optional_section *s)
+{
+    return s->packed.len ? &s->packed : &s->bytes;
+}
+
 enum dp_status segment_add_section(struct call *call, struct segment_writer *w, enum section_kind kind,
                                    struct span bytes)
 {
@@ -304,7 +340,22 @@ enum dp_status segment_add_section(struct call *call, struct segment_writer *w, 
     assert(section_is_optional(kind) && section_is_hot(kind));
     s->there = true;
     buffer_append(&s->bytes, bytes);
-    return buffer_check(&s->bytes, "a section of a segment", &call->error);
+    enum dp_status status = buffer_check(&s->bytes, "a section of a segment", &call->error);
+    return status == DP_OK ? pack_bytes(call, buffer_span(&s->bytes), &s->packed) : status;
+}
+
+enum dp_status segment_offer_section(struct call *call, struct segment_writer *w, enum section_kind kind,
+                                     struct span bytes, size_t max, bool *taken)
+{
+    struct optional_section *s = &w->sections[kind];
+    enum dp_status status = segment_add_section(call, w, kind, bytes);
+    *taken = status == DP_OK && stored_bytes(s)->len <= max;
+    if (*taken)
+        return DP_OK;
+    s->there = false;
+    buffer_clear(&s->bytes);
+    buffer_clear(&s->packed);
+    return status;
 }
 
 size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist)
@@ -313,7 +364,7 @@ size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist)
                   LIST_FIXED + (size_t)nlist * LIST_ENTRY + w->windows.len + FRAME_TABLE_FIXED + w->frames.len +
                   w->id_index.len + (w->ids_end ? 0 : ID_ENTRY_MAX);
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
-        used += w->sections[kind].bytes.len;
+        used += stored_bytes(&w->sections[kind])->len;
     return used < SEGMENT_HOT_MAX ? SEGMENT_HOT_MAX - used : 0;
 }
 
@@ -388,41 +439,6 @@ static enum dp_status check_sections(struct call *call, const struct segment_wri
     return status;
 }
 
-/* Compresses an optional hot section, if that makes it shorter. */
-static enum dp_status pack_section(struct call *call, struct optional_section *s)
-{
-    struct buffer packed;
-    const size_t raw = s->bytes.len;
-    if (raw < PACKED_FROM)
-        return DP_OK;
-    buffer_init(&packed, ZSTD_compressBound(raw));
-    uint8_t *to = buffer_reserve(&packed, packed.max);
-    enum dp_status status = buffer_check(&packed, "a section of a segment", &call->error);
-    if (status == DP_OK) {
-        packed.len = ZSTD_compress(to, packed.max, s->bytes.data, raw, ZSTD_LEVEL);
-        if (ZSTD_isError(packed.len))
-            status = call_nomem(call, "compressing a section");
-    }
-    s->packed = status == DP_OK && packed.len <= raw - raw / PACKED_GAIN;
-    if (s->packed) {
-        const struct buffer before = s->bytes;
-        s->bytes = packed;
-        packed = before;
-    }
-    buffer_deinit(&packed);
-    return status;
-}
-
-static enum dp_status pack_sections(struct call *call, struct segment_writer *w)
-{
-    enum dp_status status = DP_OK;
-    for (enum section_kind kind = 0; kind < SECTION_KINDS && status == DP_OK; kind++) {
-        if (section_is_hot(kind) && w->sections[kind].there)
-            status = pack_section(call, &w->sections[kind]);
-    }
-    return status;
-}
-
 /* Returns the bytes of a hot section, whose data is never NULL. */
 static struct span section_bytes(const struct buffer *bytes)
 {
@@ -452,8 +468,8 @@ static enum dp_status put_sections(struct call *call, const struct segment_write
     for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++) {
         const struct optional_section *s = &w->sections[kind];
         if (s->there && section_is_hot(kind))
-            sections[count++] =
-                (struct written_section){.kind = kind, .bytes = section_bytes(&s->bytes), .packed = s->packed};
+            sections[count++] = (struct written_section){
+                .kind = kind, .bytes = section_bytes(stored_bytes(s)), .packed = s->packed.len > 0};
         else if (s->there)
             sections[count++] = (struct written_section){
                 .kind = kind, .offset = s->offset, .len = s->len, .checksum = s->checksum};
@@ -477,8 +493,6 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
         status = put_lists(call, lists, &list);
     if (status == DP_OK)
         status = check_sections(call, w);
-    if (status == DP_OK)
-        status = pack_sections(call, w);
     if (status == DP_OK) {
         buffer_u64(&frames, w->raw_bytes);
         buffer_append(&frames, buffer_span(&w->frames));

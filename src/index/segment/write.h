@@ -21,7 +21,7 @@ struct segment_lists {
 struct optional_section {
     bool there;
     struct buffer bytes;            /* of a hot section */
-    bool packed;                    /* segment_write_end() has compressed the bytes */
+    struct buffer packed;           /* these bytes as a zstd frame; empty: that would not be shorter */
     uint64_t offset, len, checksum; /* of a cold section, in the object */
 };
 
@@ -71,9 +71,12 @@ enum dp_status segment_write_piece(struct call *call, struct segment_writer *w, 
                                    struct span bytes);
 /* Returns the bytes of an optional section so far: where the next piece begins. */
 uint64_t segment_section_len(const struct segment_writer *w, enum section_kind kind);
-/* Appends bytes to an optional section of the hot part. */
+/* Appends bytes to an optional section of the hot part, and compresses the section if that makes it shorter. */
 enum dp_status segment_add_section(struct call *call, struct segment_writer *w, enum section_kind kind,
                                    struct span bytes);
+/* Adds a whole section, as segment_add_section() does, unless more than `max` bytes of the hot part would be needed. */
+enum dp_status segment_offer_section(struct call *call, struct segment_writer *w, enum section_kind kind,
+                                     struct span bytes, size_t max, bool *taken);
 /* Returns how many bytes the hot part can still take in optional sections, if the segment has nlist lists. */
 size_t segment_hot_left(const struct segment_writer *w, uint32_t nlist);
 /* Writes the hot part, makes the object visible, and describes the segment in *listed. */
