@@ -172,7 +172,7 @@ static enum dp_status compact_namespace(struct namespace_run *run)
     enum dp_status status = fold_namespace(run, &folded, &declared);
     if (status)
         return status;
-    while (index_merge_again(&one)) {
+    while (one.inputs) {
         status = index_merge(&run->call, run->store, run->name, &options, &one);
         if (status)
             return status;

@@ -49,15 +49,9 @@ struct index_merge_result {
     uint64_t bytes;           /* bytes that the merge wrote */
 };
 
-/* Returns whether another merge may find something to do after this one. A merge of rows that fill several segments
- * gives as many as it took. */
-static inline bool index_merge_again(const struct index_merge_result *result)
-{
-    return result->inputs == 1 || result->outputs < result->inputs;
-}
-
 /* Merges segments once: the rows of some listed segments go into new ones, without the deleted rows and with new lists.
- * Call it again while index_merge_again(). `options` may be NULL. DP_NOT_FOUND: there is no namespace; DP_CONFLICT:
+ * Call it again until `inputs` is 0: each merge leaves fewer segments that can take part in another one, because all
+ * outputs but the last are full. `options` may be NULL. DP_NOT_FOUND: there is no namespace; DP_CONFLICT:
  * other merges were first each time. */
 enum dp_status index_merge(struct call *call, struct store *store, struct span name,
                            const struct index_merge_options *options, struct index_merge_result *result);

@@ -49,7 +49,7 @@ static enum dp_status merge_segments(struct compaction *c)
         if (status != DP_OK || !backlog.merge_due)
             return status;
     }
-    while (status == DP_OK && index_merge_again(&merged)) {
+    while (status == DP_OK && merged.inputs) {
         status = index_merge(c->call, c->service->store, c->name, &options, &merged);
         if (status == DP_OK)
             c->result->inputs += merged.inputs;

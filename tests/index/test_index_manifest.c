@@ -64,6 +64,7 @@ static void fill(struct manifest *m)
     put_ulid(&segments[1].id, "01BX5ZZKBKACTAV9WEVGEMMVA1");
     segments[1].has_deleted = true;
     segments[1].centroids = true;
+    segments[1].full = true;
     segments[1].deleted_rows = 2;
     segments[1].deleted_size = 66;
     put_ulid(&segments[1].deletion, "01BX5ZZKBKACTAV9WEVGEMMVZZ");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "index/fold/choose.h"
+#include "index/query/reader.h"
 #include "index/segment/format.h"
 #include "index/segment/key_filter.h"
 #include "index/upkeep.h"
@@ -404,6 +405,60 @@ static void test_index_the_choice_leaves_segments_full_of_rows_without_vectors(v
     free(m.segments);
 }
 
+/* Full segments stay as they are until half of their rows are deleted, also if the estimates would let them merge. */
+static void test_index_the_choice_leaves_full_segments(void **state)
+{
+    (void)state;
+    size_t chosen[40];
+    struct manifest m = {.segments = segments_of(40, 100), .vectors.dim = 24, .segment_count = TIER_WIDTH};
+    for (size_t i = 0; i < 40; i++)
+        m.segments[i].full = true;
+    for (enum merge_effort effort = MERGE_DUE; effort <= MERGE_ALL; effort++)
+        assert_int_equal(merge_choose(&m, effort, chosen), 0);
+    m.segment_count = 40; /* more than MERGE_LISTED_MAX */
+    assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), 0);
+    m.segments[7].full = m.segments[9].full = false;
+    assert_int_equal(merge_choose(&m, MERGE_DUE, chosen), 0);
+    assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), 2);
+    assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 2);
+    assert_int_equal(chosen[0], 7);
+    assert_int_equal(chosen[1], 9);
+    m.segments[20].deleted_rows = 40;
+    assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), 2);
+    assert_int_equal(merge_choose(&m, MERGE_ALL, chosen), 3);
+    m.segments[20].deleted_rows = 51;
+    assert_int_equal(merge_choose(&m, MERGE_IDLE, chosen), 3);
+    free(m.segments);
+}
+
+/* A load marks the segments that it ends for want of room, so a compaction of many rows that fill several segments ends.
+ */
+static void test_index_a_compaction_leaves_full_segments(void **state)
+{
+    struct world *w = *state;
+    struct index_loader *loader = fixture_begin(w, "rows");
+    const struct index_merge_options options = {.everything = true};
+    struct index_load_summary summary;
+    struct index_merge_result result;
+    loader->hot_bytes = 12 * 4096 + 60; /* the fixed part, and some frames */
+    assert_int_equal(fixture_add(w, loader, 0, 500, 0), DP_OK);
+    assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+    assert_true(summary.segments > 2);
+    struct index_reader *reader = fixture_open(w, "rows");
+    const struct manifest *m = &reader->current->base->manifest;
+    for (size_t i = 0; i < m->segment_count; i++)
+        assert_int_equal(m->segments[i].full, i + 1 < m->segment_count);
+    index_close(reader);
+    assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &result), DP_OK);
+    assert_int_equal(result.inputs, 0);
+    fixture_must_load(w, "rows", 500, 510, 0);
+    assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &result), DP_OK);
+    assert_int_equal(result.inputs, 2);
+    assert_int_equal(result.outputs, 1);
+    assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &result), DP_OK);
+    assert_int_equal(result.inputs, 0);
+}
+
 /* No choice exceeds one segment, and repeated choices come to an end. */
 static void test_index_the_choice_fits_one_segment_and_ends(void **state)
 {
@@ -477,6 +532,9 @@ int main(void)
         cmocka_unit_test(test_index_the_choice_follows_the_tiers),
         cmocka_unit_test(test_index_the_choice_counts_required_sections),
         cmocka_unit_test(test_index_the_choice_leaves_segments_full_of_rows_without_vectors),
+        cmocka_unit_test(test_index_the_choice_leaves_full_segments),
+        cmocka_unit_test_setup_teardown(test_index_a_compaction_leaves_full_segments, world_in_memory,
+                                        world_close),
         cmocka_unit_test(test_index_the_choice_fits_one_segment_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

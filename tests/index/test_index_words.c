@@ -521,7 +521,7 @@ static size_t compact(struct world *w)
     const struct index_merge_options options = {.everything = true};
     struct index_merge_result result = {.inputs = 1};
     size_t merges = 0;
-    while (index_merge_again(&result)) {
+    while (result.inputs) {
         assert_int_equal(index_merge(&w->call, w->store, span_str("rows"), &options, &result), DP_OK);
         merges += result.inputs > 0;
         world_reset(w);

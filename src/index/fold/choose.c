@@ -74,6 +74,20 @@ static bool windows_overflow(uint64_t windows, uint64_t stored)
     return windows && windows * WINDOW_COUNTED + stored / STORED_COUNTED + HOT_FIXED > hot_bytes_max;
 }
 
+/* Returns whether a merge with other segments would give as many segments as it took. */
+static bool is_closed(const struct manifest_segment *s)
+{
+    return s->full && !is_half_deleted(s);
+}
+
+static size_t count_open(const struct manifest *m)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->segment_count; i++)
+        count += !is_closed(&m->segments[i]);
+    return count;
+}
+
 /* Keeps the smallest ones of the `count` positions, as many as fit one segment and at most `most`. */
 static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t count, size_t most)
 {
@@ -97,18 +111,32 @@ static size_t keep_fitting(const struct manifest *m, size_t *positions, size_t c
     return kept;
 }
 
-static size_t choose_all(const struct manifest *m, size_t most, size_t *chosen)
+static size_t choose_open(const struct manifest *m, size_t most, size_t *chosen)
 {
-    for (size_t i = 0; i < m->segment_count; i++)
-        chosen[i] = i;
-    return keep_fitting(m, chosen, m->segment_count, most);
+    size_t count = 0;
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (!is_closed(&m->segments[i]))
+            chosen[count++] = i;
+    }
+    return keep_fitting(m, chosen, count, most);
+}
+
+/* Chooses for MERGE_ALL: a full segment takes part only if rows of it are deleted. */
+static size_t choose_all(const struct manifest *m, size_t *chosen)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (!m->segments[i].full || m->segments[i].deleted_rows)
+            chosen[count++] = i;
+    }
+    return keep_fitting(m, chosen, count, count);
 }
 
 static size_t choose_tier(const struct manifest *m, unsigned tier, size_t *chosen)
 {
     size_t count = 0;
     for (size_t i = 0; i < m->segment_count; i++) {
-        if (tier_of(&m->segments[i]) == tier)
+        if (tier_of(&m->segments[i]) == tier && !is_closed(&m->segments[i]))
             chosen[count++] = i;
     }
     return count < TIER_WIDTH ? 0 : keep_fitting(m, chosen, count, count);
@@ -142,10 +170,10 @@ static bool is_worth_one(const struct manifest *m)
 static size_t choose_idle(const struct manifest *m, size_t *chosen)
 {
     uint64_t rows = 0;
-    size_t kept = is_worth_one(m) ? 1 : MERGE_IDLE_LISTED;
-    if (m->segment_count <= kept)
+    const size_t kept = is_worth_one(m) ? 1 : MERGE_IDLE_LISTED, open = count_open(m);
+    if (open <= kept)
         return 0;
-    size_t count = choose_all(m, m->segment_count - kept + 1, chosen);
+    size_t count = choose_open(m, open - kept + 1, chosen);
     for (size_t i = 0; i < count; i++)
         rows += live_rows(&m->segments[chosen[i]]);
     return count > 1 && rows <= MERGE_IDLE_ROWS ? count : 0;
@@ -154,8 +182,9 @@ static size_t choose_idle(const struct manifest *m, size_t *chosen)
 size_t merge_choose(const struct manifest *m, enum merge_effort effort, size_t *chosen)
 {
     enum { TIERS = 8 }; /* the last one is beyond SEGMENT_ROWS_MAX */
+    const size_t open = count_open(m);
     if (effort == MERGE_ALL) {
-        size_t all = choose_all(m, m->segment_count, chosen);
+        size_t all = choose_all(m, chosen);
         return all > 1 || (all == 1 && m->segments[chosen[0]].deleted_rows) ? all : 0;
     }
     for (unsigned tier = 0; tier < TIERS; tier++) {
@@ -163,8 +192,8 @@ size_t merge_choose(const struct manifest *m, enum merge_effort effort, size_t *
         if (count > 1)
             return count;
     }
-    if (m->segment_count > MERGE_LISTED_MAX) {
-        size_t count = choose_all(m, m->segment_count - MERGE_LISTED_MAX + TIER_WIDTH, chosen);
+    if (open > MERGE_LISTED_MAX) {
+        size_t count = choose_open(m, open - MERGE_LISTED_MAX + TIER_WIDTH, chosen);
         if (count > 1)
             return count;
     }

@@ -4,6 +4,10 @@
  * TIER_WIDTH segments of one tier become one segment of a higher tier, so a row is rewritten once in each tier,
  * and a namespace lists fewer than TIER_WIDTH segments of each tier. When a namespace comes to rest, all its
  * segments become one. If some are much larger than the others, only the small ones become one.
+ *
+ * A full segment (struct manifest_segment) takes no part, until half its rows are deleted: merged with others, its
+ * rows would fill as many segments as before, and so on for ever. The limits in choose.c are estimates from the
+ * manifest, and miss some of these cases: documents that compress well, and long ids.
  */
 #ifndef INDEX_MERGE_CHOOSE_H
 #define INDEX_MERGE_CHOOSE_H

@@ -9,6 +9,7 @@
 
 enum {
     SEGMENT_ROWS = 1000 * 1000,
+    HOT_BYTES = 3 * 1024 * 1024,
     VECTORS_MEMORY = 384 * 1024 * 1024,
     DOCUMENTS_MEMORY = 128 * 1024 * 1024,
     WRITE_MEMORY = 4 * 1024 * 1024,         /* of vectors and of documents each, for one large write */
@@ -42,6 +43,7 @@ enum dp_status loader_new(struct call *call, struct store *store, struct span na
     l->team = team;
     l->clock = clock;
     l->segment_rows = SEGMENT_ROWS;
+    l->hot_bytes = HOT_BYTES;
     l->indexed = &l->schema;
     l->log.arena = &l->arena;
     arena_init(&l->arena, ids_memory_max);

@@ -53,11 +53,16 @@ struct index_loader {
     bool vectorless;  /* rows may come without a vector */
 
     struct waiting_rows waiting;
-    size_t segment_rows;               /* maximum rows per segment */
-    bool coarse;                       /* the segments get few lists: they are merged soon */
-    bool quick;                        /* clusters with kmeans_cluster(), as folds and merges do */
-    size_t sample_bytes;               /* memory of the sample of kmeans_cluster(); 0: as it likes */
-    bool leaves_fold;                  /* after its log entry it leaves the fold to others */
+    size_t segment_rows; /* maximum rows per segment */
+    struct {
+        bool read_only;
+        struct index_external external;
+    } begins;            /* what a namespace that an import makes begins with */
+    uint64_t hot_bytes;  /* of a hot part, by the estimate of load/rows.c; beyond them a segment is full */
+    bool coarse;         /* the segments get few lists: they are merged soon */
+    bool quick;          /* clusters with kmeans_cluster(), as folds and merges do */
+    size_t sample_bytes; /* memory of the sample of kmeans_cluster(); 0: as it likes */
+    bool leaves_fold;    /* after its log entry it leaves the fold to others */
     struct manifest_segment *segments; /* segments that are built, but not committed */
     size_t segment_count, segment_room;
 

@@ -11,8 +11,8 @@
 #include "index/load/load.h"
 #include "index/row_vector.h"
 #include "index/schema_options.h"
+#include "index/segment/format.h"
 
-enum { HOT_BYTES = 3 * 1024 * 1024 /* maximum of the estimate in segment_is_full */ };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
 
 /* Makes room for the key and the facts of one more row. */
@@ -43,18 +43,28 @@ static enum dp_status check_row_vectors(struct index_loader *l, const float *vec
     return status;
 }
 
-/* Whether the next row must start a new segment. The estimate of the hot part is an upper bound (segment/write.c).
- * Rows, vectors and documents have limits too. */
+/* Whether no segment may have another row beside those that wait. The estimate of the hot part is an upper bound
+ * (segment/write.c). Rows, vectors and documents have limits too. */
 static bool segment_is_full(const struct index_loader *l)
 {
-    if (l->waiting.count == 0)
-        return false;
     uint64_t rows = l->waiting.count;
     uint64_t frames = 2 * (l->waiting.documents.len + l->waiting.key_bytes + rows * 4) / (8 * 1024) + 2;
     uint64_t id_blocks = (l->waiting.key_bytes + rows * 5) / (15 * 1024) + 1;
     uint64_t hot = frames * 5 + id_blocks * (l->waiting.key_longest + 17) + l->waiting.window_rows * 5 + 12 * 4096;
-    return rows >= l->segment_rows || hot > HOT_BYTES || l->waiting.vectors.len >= vectors_bytes_max ||
+    return rows >= SEGMENT_ROWS_MAX || hot > l->hot_bytes || l->waiting.vectors.len >= vectors_bytes_max ||
            l->waiting.documents.len >= documents_bytes_max;
+}
+
+/* Builds a segment of the rows that wait, if the next row must not join them. */
+static enum dp_status build_ended_segment(struct call *call, struct index_loader *l)
+{
+    const bool full = l->waiting.count && segment_is_full(l);
+    if (!full && (l->waiting.count == 0 || l->waiting.count < l->segment_rows))
+        return DP_OK;
+    enum dp_status status = load_build_segment(call, l);
+    if (status == DP_OK)
+        l->segments[l->segment_count - 1].full = full;
+    return status;
 }
 
 void index_load_full_text(struct index_loader *l, struct span name)
@@ -122,7 +132,7 @@ static enum dp_status keep_row(struct call *call, struct index_loader *l, struct
 enum dp_status load_take_row(struct call *call, struct index_loader *l, struct span key, const float *vectors,
                              size_t windows, struct span document)
 {
-    enum dp_status status = segment_is_full(l) ? load_build_segment(call, l) : DP_OK;
+    enum dp_status status = build_ended_segment(call, l);
     return status == DP_OK ? keep_row(call, l, key, vectors, windows, document) : status;
 }
 
@@ -139,8 +149,8 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
         status = call_check(call);
     if (status == DP_OK && l->broken)
         status = call_fail(call, DP_INVALID, "this load has failed: begin another load");
-    if (status == DP_OK && segment_is_full(l))
-        status = load_build_segment(call, l);
+    if (status == DP_OK)
+        status = build_ended_segment(call, l);
     if (status)
         return status;
     status = keep_row(call, l, id_key_span(&key), vectors, windows, attributes);

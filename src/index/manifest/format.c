@@ -49,7 +49,8 @@ const char *const manifest_attribute_fields[] = {[ATTRIBUTE_NUMBER] = "number",
 const char *const manifest_segment_fields[] = {[SEGMENT_ID] = "id",           [SEGMENT_ROWS] = "rows",
                                                [SEGMENT_VECTORS] = "vectors", [SEGMENT_IVF] = "ivf",
                                                [SEGMENT_DPR] = "dpr",         [SEGMENT_DELETED] = "deleted",
-                                               [SEGMENT_OWNER] = "owner",     [SEGMENT_CENTROIDS] = "centroids"};
+                                               [SEGMENT_OWNER] = "owner",     [SEGMENT_CENTROIDS] = "centroids",
+                                               [SEGMENT_FULL] = "full"};
 const char *const manifest_ivf_fields[] = {[IVF_SIZE] = "size", [IVF_HEAD] = "head"};
 const char *const manifest_dpr_fields[] = {
     [DPR_SIZE] = "size", [DPR_HOT_OFFSET] = "hot_offset", [DPR_HOT_LENGTH] = "hot_length"};

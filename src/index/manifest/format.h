@@ -90,6 +90,7 @@ enum segment_field {
     SEGMENT_DELETED,
     SEGMENT_OWNER,
     SEGMENT_CENTROIDS,
+    SEGMENT_FULL,
     SEGMENT_FIELDS
 };
 enum ivf_field { IVF_SIZE, IVF_HEAD, IVF_FIELDS };
@@ -117,7 +118,8 @@ extern const char *const manifest_deleted_fields[DELETED_FIELDS];
      1u << TOP_READ_ONLY | 1u << TOP_ID_TYPE | 1u << TOP_PENDING | 1u << TOP_WRITERS_GONE | 1u << TOP_OWNERS | \
      1u << TOP_KEYS | 1u << TOP_EXTERNAL)
 /* As TOP_OPTIONAL, for a segment. */
-#define SEGMENT_OPTIONAL (1u << SEGMENT_DELETED | 1u << SEGMENT_OWNER | 1u << SEGMENT_CENTROIDS)
+#define SEGMENT_OPTIONAL \
+    (1u << SEGMENT_DELETED | 1u << SEGMENT_OWNER | 1u << SEGMENT_CENTROIDS | 1u << SEGMENT_FULL)
 
 extern const char *const manifest_state_names[NAMESPACE_STATES];
 extern const char *const manifest_claim_kinds[CLAIM_KINDS];

@@ -40,6 +40,7 @@ struct manifest_segment {
     uint64_t ivf_size, ivf_head;            /* bytes of the .ivf object, and of its head */
     uint64_t dpr_size, hot_offset, hot_len; /* bytes of the .dpr object; where its hot part is */
     bool centroids;                         /* whether the hot part has the head of the .ivf, as section CENT */
+    bool full;                              /* its writer ended it because it had room for no further row */
     bool has_deleted;                       /* whether there is a .del object; if not, the fields below are 0 */
     struct ulid deletion;                   /* ULID of the .del object */
     uint64_t deleted_rows, deleted_size;    /* rows that the .del object lists, and its bytes */

@@ -343,6 +343,7 @@ static void read_segment(struct manifest_parser *p, struct manifest_segment *s)
         case SEGMENT_DELETED: read_deleted(p, s); break;
         case SEGMENT_OWNER: s->owner = parser_owner_place(p); break;
         case SEGMENT_CENTROIDS: json_read_bool(&p->r, &s->centroids); break;
+        case SEGMENT_FULL: json_read_bool(&p->r, &s->full); break;
         default: return;
         }
     }

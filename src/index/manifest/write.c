@@ -212,6 +212,10 @@ static void put_segment(struct buffer *out, const struct manifest_segment *s)
         put_field(out, fields, SEGMENT_CENTROIDS);
         buffer_append_str(out, "true");
     }
+    if (s->full) {
+        put_field(out, fields, SEGMENT_FULL);
+        buffer_append_str(out, "true");
+    }
     if (s->has_deleted) {
         put_field(out, fields, SEGMENT_DELETED);
         put_deleted(out, s);
