@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/masked_url.h"
 #include "cli/input.h"
 #include "cli/namespace.h"
 #include "cli/output.h"
@@ -28,14 +29,19 @@ static void print_transfer(struct namespace_run *run, const char *done, const st
     if (run->options->json) {
         json_field_u64(&run->json, "rows", s->rows);
         json_field_u64(&run->json, "bytes", s->bytes);
+        if (s->faiss_file.len)
+            json_field_span(&run->json, "faiss_file", s->faiss_file);
         return;
     }
+    char shown[URL_SHOWN_MAX];
+    const char *where = s->faiss_file.len ? "; the vectors stay in the FAISS file " : "";
+    const char *file = s->faiss_file.len ? url_shown(s->faiss_file, shown) : "";
     if (on_stderr)
-        fprintf(stderr, "%.*s: %s %" PRIu64 " rows, %" PRIu64 " bytes\n", SPAN_FMT(run->name), done, s->rows,
-                s->bytes);
+        fprintf(stderr, "%.*s: %s %" PRIu64 " rows, %" PRIu64 " bytes%s%s\n", SPAN_FMT(run->name), done, s->rows,
+                s->bytes, where, file);
     else
-        buffer_printf(&run->out, "%.*s: %s %" PRIu64 " rows, %" PRIu64 " bytes\n", SPAN_FMT(run->name), done,
-                      s->rows, s->bytes);
+        buffer_printf(&run->out, "%.*s: %s %" PRIu64 " rows, %" PRIu64 " bytes%s%s\n", SPAN_FMT(run->name), done,
+                      s->rows, s->bytes, where, file);
 }
 
 /* ---- export ---------------------------------------------------------------------------------------------- */

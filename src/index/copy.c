@@ -24,7 +24,7 @@ static enum dp_status begin_copy(struct call *call, void *context, const struct 
     c->drops = false;
     for (size_t i = 0; i < head->schema->count; i++)
         c->drops = c->drops || head->schema->attributes[i].dropped;
-    return index_import_begin(call, c->to, c->name, &head->vectors, head->schema, c->team, &c->loader);
+    return index_import_begin(call, c->to, c->name, head, c->team, &c->loader);
 }
 
 /* Puts a row's document without the values of dropped attributes into c->document. */
@@ -96,23 +96,6 @@ static enum dp_status try_copy(struct call *call, struct index_reader *reader, s
     return status;
 }
 
-/* Makes the copy read-only if the source is. A FAISS file that has the source's vectors has those of the copy, too. */
-static enum dp_status inherit_settings(struct call *call, struct index_reader *reader,
-                                       const struct namespace_copy *c)
-{
-    struct index_alteration change = {.sets_read_only = true};
-    struct index_external external;
-    struct index_stats stats;
-    enum dp_status status = index_stats(call, reader, &stats);
-    if (status == DP_OK)
-        status = index_external_of(call, reader, &external);
-    if (status != DP_OK || (!stats.read_only && external.url.len == 0))
-        return status;
-    change.read_only = stats.read_only;
-    change.external = external.url.len ? &external : NULL;
-    return index_alter(call, c->to, c->name, &change);
-}
-
 enum dp_status index_copy(struct call *call, struct store *from, struct span source, struct store *to,
                           struct span name, struct team *team, struct index_load_summary *summary)
 {
@@ -130,8 +113,6 @@ enum dp_status index_copy(struct call *call, struct store *from, struct span sou
         dp_error_clear(&call->error);
         status = check_free(call, to, name); /* somebody may have made the namespace meanwhile */
     }
-    if (status == DP_OK)
-        status = inherit_settings(call, reader, &c);
     index_close(reader);
     buffer_deinit(&c.document);
     arena_deinit(&c.scratch);

@@ -18,9 +18,11 @@ struct index_transfer_row {
 
 /* What holds for all rows. */
 struct index_transfer_head {
-    struct index_vectors vectors; /* dim 0: no row has a vector */
+    struct index_vectors vectors;   /* dim 0: no row has a vector */
+    struct index_external external; /* the FAISS file that has the vectors; url empty: there is none */
     const struct schema *schema;
     uint64_t rows;
+    bool read_only;
 };
 
 /* Receives the rows of an export. The arguments of the functions are valid until the functions return. A status
@@ -36,11 +38,11 @@ struct index_export_sink {
  * export took so long that the collector has removed what other processes replaced meanwhile. */
 enum dp_status index_export(struct call *call, struct index_reader *reader, const struct index_export_sink *sink);
 
-/* Begins a load that makes a new namespace, with this kind of vectors and this schema. DP_INVALID: there is a
- * namespace of this name. `team` may be NULL. */
+/* Begins a load that makes a new namespace as `head` says, whose `rows` do not matter. DP_INVALID: there is a namespace
+ * of this name. `team` may be NULL. */
 enum dp_status index_import_begin(struct call *call, struct store *store, struct span name,
-                                  const struct index_vectors *vectors, const struct schema *schema,
-                                  struct team *team, struct index_loader **out);
+                                  const struct index_transfer_head *head, struct team *team,
+                                  struct index_loader **out);
 /* Adds a row, as index_load_row() does; a row may have no vector. DP_INVALID also for an id of another kind than the
  * schema's. After a failure the caller aborts the load (index_load_abort). */
 enum dp_status index_import_row(struct call *call, struct index_loader *loader,

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "os/gate.h"
+#include "service/attach.h"
 #include "service/service_impl.h"
 #include "service/transfer_line.h"
 
@@ -48,6 +49,9 @@ static enum dp_status export_head(struct call *call, void *context, const struct
     struct export_stream *e = context;
     e->schema = head->schema;
     e->dim = head->vectors.dim;
+    e->summary->faiss_file = arena_copy(call->arena, head->external.url);
+    if (!e->summary->faiss_file.data)
+        return call_nomem(call, "an export");
     transfer_print_head(e->namespace, head, &e->lines);
     return buffer_check(&e->lines, "an export", &call->error);
 }
@@ -136,10 +140,14 @@ static enum dp_status import_head(struct import_stream *i, struct span namespace
     if (!kept.data)
         return call_nomem(call, "the head of an export");
     status = transfer_parse_head(kept, call->arena, &i->head, &call->error);
+    if (status == DP_OK && i->head.external.url.len)
+        status = attach_check_url(call, i->head.external.url);
     if (status)
         return at_line(i, status);
-    return index_import_begin(call, i->service->store, namespace, &i->head.vectors, &i->head.schema,
-                              i->service->team, &i->loader);
+    i->summary->faiss_file = i->head.external.url;
+    const struct index_transfer_head head = {
+        .vectors = i->head.vectors, .external = i->head.external, .schema = &i->head.schema};
+    return index_import_begin(call, i->service->store, namespace, &head, i->service->team, &i->loader);
 }
 
 static enum dp_status import_line(struct import_stream *i, struct span line)

@@ -34,6 +34,7 @@ struct transfer_progress {
 struct transfer_summary {
     uint64_t rows;
     uint64_t bytes;                 /* of the stream */
+    struct span faiss_file;         /* URL of the file that keeps the vectors, in the call's arena; empty: none */
     struct index_load_summary load; /* of an import */
 };
 

@@ -9,8 +9,9 @@ enum { TRANSFER_VERSION = 1 };
 
 /* The first line. */
 struct transfer_head {
-    struct span namespace;        /* the exported one */
-    struct index_vectors vectors; /* dim 0: no row has a vector */
+    struct span namespace;          /* the exported one */
+    struct index_vectors vectors;   /* dim 0: no row has a vector */
+    struct index_external external; /* the FAISS file that has the vectors; url empty: there is none */
     struct schema schema;
     bool has_rows; /* whether the head counts the rows */
     uint64_t rows;

@@ -18,14 +18,19 @@ enum transfer_field {
     HEAD_METRIC,
     HEAD_MODEL,
     HEAD_FINGERPRINT,
+    HEAD_FILE,
     HEAD_SCHEMA,
     HEAD_FIELDS
 };
 
 enum { FINGERPRINT_LEN = 64 };
 
-static const char *const head_names[HEAD_FIELDS] = {"dipper_export", "namespace",   "rows",  "distance_metric",
-                                                    "model",         "fingerprint", "schema"};
+static const char *const head_names[HEAD_FIELDS] = {
+    "dipper_export", "namespace", "rows", "distance_metric", "model", "fingerprint", "faiss_file", "schema"};
+
+enum file_field { FILE_URL, FILE_VERSION, FILE_SIZE, FILE_VECTORS, FILE_DIM, FILE_FIELDS };
+
+static const char *const file_names[FILE_FIELDS] = {"url", "version", "size", "vectors", "dim"};
 
 struct head_parse {
     struct json_reader r;
@@ -62,6 +67,48 @@ static void read_metric(struct head_parse *p)
                 metric_names[1]);
 }
 
+static void read_file_field(struct head_parse *p, enum file_field field)
+{
+    struct index_external *x = &p->head->external;
+    uint64_t dim = 0;
+    switch (field) {
+    case FILE_URL: json_read_string(&p->r, p->arena, &x->url); break;
+    case FILE_VERSION: json_read_string(&p->r, p->arena, &x->version); break;
+    case FILE_SIZE: json_read_u64(&p->r, &x->size); break;
+    case FILE_VECTORS: json_read_u64(&p->r, &x->vectors); break;
+    case FILE_DIM:
+        if (json_read_u64(&p->r, &dim) && (dim == 0 || dim > INDEX_DIM_MAX))
+            json_reject(&p->r, DP_INVALID, "\"dim\" must be 1 to %d", INDEX_DIM_MAX);
+        x->dim = (uint32_t)dim;
+        break;
+    case FILE_FIELDS: json_reject(&p->r, DP_UNSUPPORTED, "this version does not know the field"); break;
+    }
+}
+
+static void read_file(struct head_parse *p)
+{
+    bool seen[FILE_FIELDS] = {false};
+    struct span name;
+    json_enter_object(&p->r);
+    while (json_next_key(&p->r, p->arena, &name)) {
+        enum file_field field = 0;
+        while (field < FILE_FIELDS && !span_equal_str(name, file_names[field]))
+            field++;
+        read_file_field(p, field);
+        if (field < FILE_FIELDS)
+            seen[field] = true;
+    }
+    for (enum file_field field = 0; field < FILE_FIELDS; field++) {
+        if (!seen[field] && !json_failed(&p->r))
+            json_reject(&p->r, DP_INVALID, "\"faiss_file\" lacks \"%s\"", file_names[field]);
+    }
+    const struct index_external *x = &p->head->external;
+    if (!json_failed(&p->r) &&
+        (x->url.len == 0 || x->url.len > INDEX_URL_MAX || x->version.len > STORE_VERSION_MAX))
+        json_reject(&p->r, DP_INVALID, "the URL of the FAISS file has 1 to %d bytes, its version at most %d",
+                    INDEX_URL_MAX, STORE_VERSION_MAX);
+}
+
 static void read_head_field(struct head_parse *p, enum transfer_field field)
 {
     struct transfer_head *head = p->head;
@@ -72,6 +119,7 @@ static void read_head_field(struct head_parse *p, enum transfer_field field)
     case HEAD_METRIC: read_metric(p); break;
     case HEAD_MODEL: json_read_string(&p->r, p->arena, &head->vectors.model); break;
     case HEAD_FINGERPRINT: json_read_string(&p->r, p->arena, &head->vectors.fingerprint); break;
+    case HEAD_FILE: read_file(p); break;
     case HEAD_SCHEMA: json_read_raw(&p->r, &p->schema); break;
     case HEAD_FIELDS: break;
     }
@@ -155,7 +203,10 @@ enum dp_status transfer_parse_head(struct span line, struct arena *arena, struct
     if (!p.seen[HEAD_SCHEMA] || !p.seen[HEAD_METRIC])
         return dp_fail(error, DP_INVALID, "the head lacks \"%s\"",
                        p.seen[HEAD_SCHEMA] ? "distance_metric" : "schema");
+    head->external.metric = head->vectors.metric;
     enum dp_status status = declare_schema(&p, error);
+    if (status == DP_OK && head->external.url.len && head->vectors.dim)
+        return dp_fail(error, DP_INVALID, "the head has \"faiss_file\", and the schema has \"vector\"");
     return status == DP_OK ? check_model(&p, error) : status;
 }
 

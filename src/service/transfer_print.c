@@ -42,20 +42,35 @@ static void print_schema(const struct index_transfer_head *head, struct json_wri
     json_end_object(w);
 }
 
+/* Names the file that has the vectors. Its metric is that of the head. */
+static void print_file(const struct index_external *x, struct json_writer *w)
+{
+    json_field_object(w, "faiss_file");
+    json_field_span(w, "url", x->url);
+    json_field_span(w, "version", x->version);
+    json_field_u64(w, "size", x->size);
+    json_field_u64(w, "vectors", x->vectors);
+    json_field_u64(w, "dim", x->dim);
+    json_end_object(w);
+}
+
 void transfer_print_head(struct span namespace, const struct index_transfer_head *head, struct buffer *out)
 {
     const struct index_vectors *v = &head->vectors;
+    const enum index_metric metric = head->external.url.len ? head->external.metric : v->metric;
     struct json_writer w;
     json_writer_init(&w, out);
     json_begin_object(&w);
     json_field_u64(&w, "dipper_export", TRANSFER_VERSION);
     json_field_span(&w, "namespace", namespace);
     json_field_u64(&w, "rows", head->rows);
-    json_field_str(&w, "distance_metric", v->metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
+    json_field_str(&w, "distance_metric", metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
     if (v->model.len)
         json_field_span(&w, "model", v->model);
     if (v->fingerprint.len)
         json_field_span(&w, "fingerprint", v->fingerprint);
+    if (head->external.url.len)
+        print_file(&head->external, &w);
     print_schema(head, &w);
     json_end_object(&w);
     buffer_append_str(out, "\n");

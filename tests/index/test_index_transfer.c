@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/copy.h"
+#include "index/manifest/manifest.h"
 #include "index/transfer.h"
 
 enum { ROWS = 120 };
@@ -22,9 +24,7 @@ static enum dp_status begin_copy(struct call *call, void *context, const struct 
 {
     struct copying *c = context;
     c->announced = head->rows;
-    return c->to ? index_import_begin(call, c->w->store, span_str(c->to), &head->vectors, head->schema, NULL,
-                                      &c->loader)
-                 : DP_OK;
+    return c->to ? index_import_begin(call, c->w->store, span_str(c->to), head, NULL, &c->loader) : DP_OK;
 }
 
 static enum dp_status copy_row(struct call *call, void *context, const struct index_transfer_row *row)
@@ -145,7 +145,9 @@ static void test_rows_must_fit_the_schema(void **state)
     struct world *w = *state;
     const float x[2] = {1, 2};
     struct schema schema = {.id_kind = ID_UINT};
-    const struct index_vectors none = {.dim = 0}, flat = {.dim = 2, .metric = INDEX_EUCLIDEAN_SQUARED};
+    const struct index_transfer_head none = {.schema = &schema},
+                                     flat = {.vectors = {.dim = 2, .metric = INDEX_EUCLIDEAN_SQUARED},
+                                             .schema = &schema};
     const struct index_transfer_row text = {.id = {.is_string = true, .text = span_str("seven")},
                                             .document = span_str("{}")},
                                     vector = {.id = {.number = 1}, .vectors = x, .windows = 1},
@@ -154,19 +156,47 @@ static void test_rows_must_fit_the_schema(void **state)
     struct index_load_summary summary;
     fixture_must_load(w, "rows", 0, 3, 5);
     assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
-    assert_int_equal(index_import_begin(&w->call, w->store, span_str("rows"), &none, &schema, NULL, &loader),
-                     DP_OK);
+    assert_int_equal(index_import_begin(&w->call, w->store, span_str("rows"), &none, NULL, &loader), DP_OK);
     assert_int_equal(index_import_row(&w->call, loader, &text), DP_INVALID);
     assert_int_equal(index_import_row(&w->call, loader, &vector), DP_INVALID);
     assert_int_equal(index_import_row(&w->call, loader, &bare), DP_OK);
     assert_int_equal(index_import_row(&w->call, loader, &bare), DP_INVALID);
     index_load_abort(loader);
     world_reset(w);
-    assert_int_equal(index_import_begin(&w->call, w->store, span_str("rows"), &flat, &schema, NULL, &loader),
-                     DP_OK);
+    assert_int_equal(index_import_begin(&w->call, w->store, span_str("rows"), &flat, NULL, &loader), DP_OK);
     assert_int_equal(index_import_row(&w->call, loader, &vector), DP_OK);
     assert_int_equal(index_import_commit(&w->call, loader, &summary), DP_OK);
     assert_int_equal(summary.total_rows, 1);
+}
+
+/* A copy has the settings of its source from its first manifest on, so no death of the copier leaves it without them. */
+static void test_a_copy_begins_with_the_settings_of_its_source(void **state)
+{
+    struct world *w = *state;
+    const struct index_vectors none = {.dim = 0};
+    const struct index_external file = {.url = span_str("https://example.com/their.index"),
+                                        .version = span_str("\"v1\""),
+                                        .size = 1000,
+                                        .vectors = 7,
+                                        .dim = 16,
+                                        .metric = INDEX_EUCLIDEAN_SQUARED};
+    const struct index_alteration attach = {.external = &file}, lock = {.sets_read_only = true, .read_only = true};
+    struct index_load_summary summary;
+    struct manifest m;
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &attach), DP_OK);
+    assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &lock), DP_OK);
+    assert_int_equal(index_copy(&w->call, w->store, span_str("rows"), w->store, span_str("copy"), NULL, &summary),
+                     DP_OK);
+    assert_int_equal(manifest_load(&w->call, w->store, span_str("copy"), &m, NULL), DP_OK);
+    assert_int_equal(m.sequence, 1);
+    assert_true(m.read_only);
+    assert_true(span_equal(m.external.url, file.url) && span_equal(m.external.version, file.version));
+    assert_int_equal(m.external.size, file.size);
+    assert_int_equal(m.external.vectors, file.vectors);
+    assert_int_equal(m.external.dim, file.dim);
+    assert_int_equal(m.external.metric, file.metric);
+    manifest_deinit(&m);
 }
 
 int main(void)
@@ -175,6 +205,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_copy_has_the_same_rows, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_an_import_makes_a_namespace_or_nothing, world_in_memory, world_close),
         cmocka_unit_test_setup_teardown(test_rows_must_fit_the_schema, world_in_memory, world_close),
+        cmocka_unit_test_setup_teardown(test_a_copy_begins_with_the_settings_of_its_source, world_in_memory,
+                                        world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,11 @@ static enum dp_status export_view(struct call *call, struct view *view, const st
     struct export_run e = {.sink = sink};
     const struct manifest *m = &view->base->manifest;
     enum dp_status status = live_rows_take_all(call, view, &e.live);
-    const struct index_transfer_head head = {m->vectors, &m->schema, e.live.rows};
+    const struct index_transfer_head head = {.vectors = m->vectors,
+                                             .external = m->external,
+                                             .schema = &m->schema,
+                                             .rows = e.live.rows,
+                                             .read_only = m->read_only};
     if (status == DP_OK)
         status = sink->begin(call, sink->context, &head);
     if (status == DP_OK)

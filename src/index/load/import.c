@@ -43,15 +43,28 @@ static enum dp_status check_import(struct call *call, struct store *store, struc
     return DP_OK;
 }
 
+/* Keeps what the new namespace gets beside its rows and its schema. */
+static enum dp_status keep_settings(struct call *call, struct index_loader *l,
+                                    const struct index_transfer_head *head)
+{
+    l->begins.read_only = head->read_only;
+    l->begins.external = head->external;
+    if (head->external.url.len == 0)
+        return DP_OK;
+    l->begins.external.url = arena_copy(&l->arena, head->external.url);
+    l->begins.external.version = arena_copy(&l->arena, head->external.version);
+    return l->begins.external.url.data && l->begins.external.version.data ? DP_OK : call_nomem(call, "a load");
+}
+
 enum dp_status index_import_begin(struct call *call, struct store *store, struct span name,
-                                  const struct index_vectors *vectors, const struct schema *schema,
-                                  struct team *team, struct index_loader **out)
+                                  const struct index_transfer_head *head, struct team *team,
+                                  struct index_loader **out)
 {
     struct index_loader *l = NULL;
     *out = NULL;
-    enum dp_status status = check_import(call, store, name, vectors);
+    enum dp_status status = check_import(call, store, name, &head->vectors);
     if (status == DP_OK)
-        status = loader_new(call, store, name, vectors, team, NULL, &l);
+        status = loader_new(call, store, name, &head->vectors, team, NULL, &l);
     if (status)
         return status;
     l->vectorless = true;
@@ -59,7 +72,9 @@ enum dp_status index_import_begin(struct call *call, struct store *store, struct
     if (status == DP_OK && l->target.joins)
         status = fail_exists(call, name);
     if (status == DP_OK)
-        status = schema_copy(schema, &l->arena, &l->schema, &call->error);
+        status = schema_copy(head->schema, &l->arena, &l->schema, &call->error);
+    if (status == DP_OK)
+        status = keep_settings(call, l, head);
     if (status) {
         index_load_abort(l);
         return status;
@@ -104,6 +119,10 @@ static enum dp_status apply_import(struct call *call, void *context, struct mani
     manifest_begin_life(m, &l->target.incarnation);
     m->vectors = l->target.vectors;
     m->features |= MANIFEST_FEATURE_LOG;
+    m->read_only = l->begins.read_only;
+    m->external = l->begins.external;
+    if (m->external.url.len)
+        m->features |= MANIFEST_FEATURE_EXTERNAL;
     return object_log_status(call, row_change_apply(call, &c->change, m));
 }
 
