@@ -20,6 +20,8 @@
 #ifndef INDEX_RANK_H
 #define INDEX_RANK_H
 
+#include <float.h>
+
 #include "base/arena.h"
 #include "base/error.h"
 #include "filter/attribute.h"
@@ -51,8 +53,13 @@ void rank_reset(struct rank *rank);
 enum dp_status rank_count(struct rank *rank, struct span document, struct dp_error *error);
 /* Computes what the counts say about the tokens, after the last rank_count(). */
 void rank_begin(struct rank *rank);
-/* Computes the score of a row: 0 or more. Fails as rank_count() does. */
+/* Computes the score of a row: 0 or more, and finite. Fails as rank_count() does. */
 enum dp_status rank_score(struct rank *rank, struct span key, struct span document, double *out,
                           struct dp_error *error);
+/* Returns a score as a hit has it: scores beyond the range of a float become the greatest float. */
+static inline float rank_dist(double score)
+{
+    return score < (double)FLT_MAX ? (float)score : FLT_MAX;
+}
 
 #endif

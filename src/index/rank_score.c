@@ -206,7 +206,7 @@ enum dp_status rank_score_part(struct rank *rank, const struct rank_node *part, 
             return status;
     }
     const double score = score_node(&row, part);
-    *out = score > 0 ? score : 0; /* also for NaN */
+    *out = score > 0 ? fmin(score, DBL_MAX) : 0; /* also for NaN */
     return watch.status == DP_NOMEM ? dp_fail_nomem(error, "a filter") : watch.status;
 }
 

@@ -2,6 +2,7 @@
 #include "service/compute.h"
 
 #include "base/array.h"
+#include "base/masked_url.h"
 #include "filter/document.h"
 #include "filter/vector_value.h"
 #include "index/id.h"
@@ -103,6 +104,7 @@ struct computing {
     struct index_answer *answer;
     struct schema schema;
     struct index_vectors vectors;
+    struct index_external external;
     struct computed *list; /* [request->compute_count] */
 };
 
@@ -113,6 +115,12 @@ static enum dp_status read_distance(struct computing *c, struct span name, struc
     const struct attribute *a = schema_find(&c->schema, name);
     enum index_metric metric = c->vectors.metric;
     const bool of_rows = span_equal_str(name, "vector");
+    char shown[URL_SHOWN_MAX];
+    if (of_rows && c->external.url.len)
+        return call_fail(c->call, DP_UNSUPPORTED,
+                         "VectorDist needs vectors of the namespace itself: its vectors are in the FAISS file %s. "
+                         "A query by a vector answers the distances to that vector as \"$dist\"",
+                         url_shown(c->external.url, shown));
     if (!of_rows && (!a || a->dropped || a->type != ATTRIBUTE_VECTOR))
         return call_fail(c->call, DP_INVALID, "VectorDist: attribute \"%.*s\" holds no vectors", SPAN_FMT(name));
     out->kind = COMPUTED_DISTANCE;
@@ -360,6 +368,8 @@ enum dp_status compute_hits(struct call *call, struct index_reader *reader, cons
     enum dp_status status = index_schema(call, reader, &c.schema);
     if (status == DP_OK)
         status = index_vectors_of(call, reader, &c.vectors);
+    if (status == DP_OK)
+        status = index_external_of(call, reader, &c.external);
     if (status == DP_OK)
         status = read_expressions(&c);
     if (status == DP_OK)

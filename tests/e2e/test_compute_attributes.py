@@ -62,6 +62,13 @@ def test_scores(namespace):
     assert [row["x"] for row in ask(namespace, {"x": query}, rank_by=("text", "BM25", "dog"))] == pytest.approx([ranked[2], ranked[1]], rel=1e-6)
 
 
+def test_scores_beyond_all_numbers_are_finite(namespace):
+    huge = ("Product", 1e300, ("Product", 1e300, ("Max", [0, ("Attribute", "n")])))
+    assert column(namespace, huge) == [1.7976931348623157e308, 0, 1.7976931348623157e308, 0]
+    for query in (huge, ("Product", 1e300, ("text", "BM25", "fox"))):
+        assert [row["$dist"] for row in ask(namespace, {}, rank_by=query)] == [pytest.approx(3.4028235e38)] * 2
+
+
 def test_rows_have_what_was_asked_for(namespace):
     computed = {"n": ("Max", [0, ("Attribute", "n")]), "d": ("place", "VectorDist", [1, 0])}
     rows = ask(namespace, computed, include_attributes=["kind", "n"])

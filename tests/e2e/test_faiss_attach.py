@@ -153,6 +153,33 @@ def test_branches_and_copies_have_the_file_too(dipper, run, attached):
             assert query(url, exact, namespace=name)["rows"] == mine
 
 
+def test_export_names_the_file_and_an_import_uses_it(dipper, run, attached, tmp_path):
+    a = attached
+    out = tmp_path / "shop.jsonl"
+    done = run("ns", "export", "shop", out, "--root", a["root"])
+    assert f"the vectors stay in the FAISS file {a['path'].as_uri()}" in done.stdout
+    head = json.loads(out.read_text().splitlines()[0])
+    products = a["metric"] == faiss.METRIC_INNER_PRODUCT
+    assert head["distance_metric"] == ("cosine_distance" if products else "euclidean_squared")
+    assert head["faiss_file"]["url"] == a["path"].as_uri() and head["faiss_file"]["dim"] == DIM
+    assert set(head["faiss_file"]) == {"url", "version", "size", "vectors", "dim"}
+    run("ns", "import", "again", out, "--root", a["root"])
+    exact = {"rank_by": ["vector", "kNN", np.random.default_rng(2).standard_normal(DIM).tolist()], "top_k": 5}
+    with serving(dipper, a["root"], "--allow-index-url", a["path"].parent.as_uri()) as url:
+        assert query(url, exact, namespace="again")["rows"] == query(url, exact)["rows"] != []
+        computed = exact | {"compute_attributes": {"x": ["vector", "VectorDist", exact["rank_by"][2]]}}
+        assert "its vectors are in the FAISS file" in query(url, computed, 400)["error"]
+    for wrong, words in (({"url": "https://me:secret@host/x"}, "no user, password"), ({"dim": 0}, '"dim" must be 1 to'),
+                         ({"more": 1}, "does not know"), ({"url": ""}, "1 to ")):
+        bad = head | {"faiss_file": head["faiss_file"] | wrong}
+        out.write_text(json.dumps(bad) + "\n")
+        failed = run("ns", "import", "bad", out, "--root", a["root"], status=1).stderr
+        assert "line 1" in failed and words in failed
+    del head["faiss_file"]["size"]
+    out.write_text(json.dumps(head) + "\n")
+    assert '"faiss_file" lacks "size"' in run("ns", "import", "bad", out, "--root", a["root"], status=1).stderr
+
+
 def test_url_must_be_permitted_at_each_opening(dipper, run, attached):
     a = attached
     vector = [0.5] * DIM

@@ -504,7 +504,7 @@ static enum dp_status scan_by_score(struct scan_run *s, struct index_answer *out
     if (status == DP_OK)
         status = answer_ordered(s, out);
     for (size_t i = 0; status == DP_OK && i < out->count; i++)
-        out->hits[i].dist = -out->hits[i].dist;
+        out->hits[i].dist = rank_dist(-s->ranking.rows[i].dist);
     return status;
 }
 

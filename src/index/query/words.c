@@ -139,7 +139,7 @@ enum dp_status words_answer(struct words_search *w, struct index_answer *out)
         out->plan.list_bytes += w->pieces[i].piece->len;
     for (size_t i = 0; i < out->count && status == DP_OK; i++) {
         out->hits[i] = r.rows[i].hit;
-        out->hits[i].dist = (float)(w->form.factor * r.rows[i].score);
+        out->hits[i].dist = rank_dist(w->form.factor * r.rows[i].score);
     }
     return status;
 }
