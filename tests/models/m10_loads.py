@@ -3,11 +3,15 @@
 All write one id. A load makes its object, swaps it into "pending", and puts "attach"; the put may be late. A fold reads
 the manifest and the tail, then swaps: it lists the loads whose attach it passes, and removes from "pending" those whose
 void it passes. A merge replaces listed segments by one. The collector raises the horizon over an object that the
-manifest neither lists nor has pending, and deletes it later. Folds and merges are two steps, with anything between
-them.
+manifest neither lists nor has pending, and deletes it later. A fold is three steps (manifest, tail, swap), and so is
+giving up a load (manifest, tail, put); a merge is two. Anything may happen between the steps.
 
 A fold knows which rows of the segments that it has read the loads replace, but keeps no ids of loads. So when a merge
 has brought a segment that it has not read, a fold that passes an attach gives up and starts again.
+
+The tail of a fold may name a load that became pending after the fold's manifest. If it attaches the load, the fold
+reads the manifest again. If it voids the load, the fold ignores that, but it gives up when its swap finds the load
+pending: otherwise the load would stay pending behind wal_floor, and nobody would see its void any more.
 """
 from typing import NamedTuple, Optional
 
@@ -27,9 +31,9 @@ class State(NamedTuple):
     loads: tuple             # built, pending, (sent, n), (landed, n), acknowledged, end
     passed: tuple = ()       # loads whose objects the horizon has passed
     deleted: tuple = ()      # loads whose objects the collector has removed
-    folder: Optional[tuple] = None     # (manifest, upto)
+    folder: Optional[tuple] = None     # (manifest, upto); upto is None until the fold has read the tail
     merger: Optional[tuple] = None     # (inputs, output)
-    remover: Optional[tuple] = None    # (load, tail, version)
+    remover: Optional[tuple] = None    # (load, manifest, tail); tail is None until it has read the tail
     collector: Optional[int] = None    # the load whose object it may delete
     folds: int = 0
     merges: int = 0
@@ -46,8 +50,8 @@ def decided(log):
 
 
 def newest(log, first, last):
-    """The last effect in log[first:last], as (kind, what), or None."""
-    out, fate = None, decided(log[:first])
+    """The last effect in log[first:last], as (kind, what), or None. Who reads from `first` on knows no earlier fate."""
+    out, fate = None, {}
     for kind, what in log[first:last]:
         if kind == "write":
             out = (kind, what)
@@ -75,9 +79,8 @@ def model(loads=1, writes=1, folds=2, merges=1, removals=1, off=""):
             yield f"L{i}: the horizon has passed: gives up", "end", s
         elif doing == "built":
             yield f"L{i}: swap: pending", "pending", s._replace(manifest=swapped(m, pending=m.pending + (i,)))
-        elif doing == "pending" and i not in m.pending or decided(s.log).get(i) == "void" and off != "the loader looks":
-            if doing == "pending":
-                yield f"L{i}: was given up", "end", s
+        elif doing == "pending" and (i not in m.pending or i in decided(s.log[m.floor:]) and off != "the loader looks"):
+            yield f"L{i}: was given up", "end", s
         elif doing == "pending":
             yield f"L{i}: sends PUT {len(s.log) + 1} attach", ("sent", len(s.log) + 1), s
         if doing[0] == "sent" and len(s.log) + 1 == doing[1]:
@@ -90,13 +93,16 @@ def model(loads=1, writes=1, folds=2, merges=1, removals=1, off=""):
     def fold_applied(s, seen, upto):
         """The manifest after a fold over the present one, or None: the fold gives up."""
         m = s.manifest
-        effect, fate = newest(s.log, seen.floor, upto), decided(s.log[:upto])
-        touched = [what for kind, what in s.log[seen.floor:upto] if kind != "write"]
+        effect, fate = newest(s.log, seen.floor, upto), decided(s.log[seen.floor:upto])
+        touched = [i for i in fate if i in seen.pending]
+        younger = [i for i in fate if i not in seen.pending and i in m.pending]
         known = {name for name, _ in seen.segments}
         unknown = [g for g in m.segments if g[0] not in known]
         if m.floor != seen.floor and off != "fold gives up":
             return None
         if touched and unknown and off != "fold knows its segments":
+            return None
+        if younger and off != "no younger load":
             return None
         searched = effect is not None and effect[0] == "write"  # it has the ids of the tail's records only
         segments = () if effect is None or searched else tuple(unknown)
@@ -112,9 +118,14 @@ def model(loads=1, writes=1, folds=2, merges=1, removals=1, off=""):
     def folder_steps(s):
         m = s.manifest
         if s.folder is None and s.folds < folds:
-            for upto in range(m.floor + 1, len(s.log) + 1):
-                yield f"F: reads manifest {m.version} and the tail up to {upto}", s._replace(
-                    folder=(m, upto), folds=s.folds + 1)
+            yield f"F: reads manifest {m.version}", s._replace(folder=(m, None), folds=s.folds + 1)
+        elif s.folder is not None and s.folder[1] is None:
+            seen = s.folder[0]
+            for upto in range(seen.floor + 1, len(s.log) + 1):
+                if all(kind != "attach" or i in seen.pending for kind, i in s.log[seen.floor:upto]):
+                    yield f"F: reads the tail up to {upto}", s._replace(folder=(seen, upto))
+                else:
+                    yield "F: reads an attach that it does not know", s._replace(folder=None, folds=s.folds - 1)
         elif s.folder is not None:
             after = fold_applied(s, *s.folder)
             if after is None:
@@ -153,12 +164,18 @@ def model(loads=1, writes=1, folds=2, merges=1, removals=1, off=""):
         m = s.manifest
         if s.remover is None and s.removals < removals:
             for i in m.pending:
-                if i not in decided(s.log):
-                    yield f"K: finds load {i}", s._replace(remover=(i, len(s.log), m.version), removals=s.removals + 1)
+                yield f"K: reads manifest {m.version}: load {i}", s._replace(
+                    remover=(i, m, None), removals=s.removals + 1)
+        elif s.remover is not None and s.remover[2] is None:
+            i, seen, _ = s.remover
+            if i in decided(s.log[seen.floor:]):
+                yield f"K: reads the tail: load {i} has its fate", s._replace(remover=None)
+            else:
+                yield f"K: reads the tail up to {len(s.log)}", s._replace(remover=(i, seen, len(s.log)))
         elif s.remover is not None:
-            i, tail, version = s.remover
+            i, seen, tail = s.remover
             if off == "void":
-                if version == m.version:
+                if seen.version == m.version:
                     yield f"K: swap: load {i} is not pending", s._replace(remover=None, manifest=swapped(
                         m, pending=tuple(p for p in m.pending if p != i)))
                 else:
@@ -197,6 +214,8 @@ def model(loads=1, writes=1, folds=2, merges=1, removals=1, off=""):
         truth = newest(s.log, 0, len(s.log))
         tail = newest(s.log, m.floor, len(s.log))
         seen = [value for _, value in m.segments] if tail is None else [value_of(tail)]
+        if any(i in m.pending and i in decided(s.log[:m.floor]) for i in range(loads)):
+            return "a-load-has-one-fate"
         if tail is not None and tail[0] == "attach" and tail[1] not in m.pending:
             return "every-attach-names-a-pending-load"
         if any(f"load {i}" == name for i in s.deleted for name, _ in m.segments) or set(s.deleted) & set(m.pending):
@@ -217,6 +236,8 @@ VARIANTS = [
     Variant("m10 loads", "all rules, two loads, one given up", None, lambda: model(2, writes=0, folds=1)),
     Variant("m10 loads", "fold gives up off", KNOWN, lambda: model(off="fold gives up"), fast=True),
     Variant("m10 loads", "fold knows its segments off", TRUTH, lambda: model(off="fold knows its segments"), fast=True),
+    Variant("m10 loads", "a fold passes no void of a younger load off", "a-load-has-one-fate",
+            lambda: model(off="no younger load"), fast=True),
     Variant("m10 loads", "only listed segments merge off", TRUTH,
             lambda: model(off="only listed segments merge"), fast=True),
     Variant("m10 loads", "pending protects off", EXISTS, lambda: model(off="pending protects"), fast=True),
