@@ -13,9 +13,10 @@
 #include "cli/interrupt.h"
 #include "cli/linked_model.h"
 #include "os/log.h"
+#include "os/log_writer.h"
 #include "server/server.h"
 
-enum { LISTEN_MAX = 300 };
+enum { LISTEN_MAX = 300, LAST_LINES_MS = 1000 };
 
 /* Blocks the signals that serve() waits for, in this thread and in the threads that it starts. SIGHUP stays
  * blocked: it comes when a terminal closes, a log rotates or somebody wants a reload, and none of these should end
@@ -121,6 +122,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
             log_write(LOG_WARN, "the folder %s was not there; a new, empty one was made", config->root);
         log_write(LOG_INFO, "serving %s on %s", masked_url(span_str(config->root), root), server_url(server));
         dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* the log line has the address, too */
+        log_writer_start(options.log == ACCESS_LOG_JSON);
         wait_for_the_end(&ends, &hangup);
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);
@@ -128,6 +130,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     }
     accounts_close(options.accounts);
     service_free(service);
+    log_writer_stop(LAST_LINES_MS);
     return error->status;
 }
 

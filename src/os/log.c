@@ -2,7 +2,7 @@
  *
  * The logger builds a line in a fixed array on the stack and sends it with one write(2). So it needs no lock and
  * no memory, and lines of different threads never mix. It cuts a message that does not fit. Its only state is the
- * settings, which are atomics.
+ * settings, which are atomics. In a server, log_writer.h keeps lines that the reader of the log does not take.
  */
 #include "os/log.h"
 
@@ -16,6 +16,7 @@
 
 #include "base/utf8.h"
 #include "os/clock.h"
+#include "os/log_writer.h"
 
 enum { MESSAGE_MAX = 2048, LINE_MAX_BYTES = 4096 };
 
@@ -88,6 +89,8 @@ static void put_message(struct log_line *line, const char *message, size_t tail,
 /* Sends the bytes with one write(2), or more after a short write. Ignores errors, since it cannot log them. */
 static void send_line(const char *bytes, size_t len)
 {
+    if (log_writer_send(bytes, len))
+        return;
     while (len) {
         ssize_t sent = write(STDERR_FILENO, bytes, len);
         if (sent < 0 && errno == EINTR)

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "os/clock.h"
+#include "os/log_writer.h"
 #include "os/random.h"
 #include "server/encode.h"
 #include "server/route_hint.h"
@@ -31,7 +32,10 @@ enum dp_status exchange_context_init(struct exchange_context *c, struct metric_r
     c->request_bytes = metric_counter(registry, "dipper_http_request_bytes_total", "", "Bytes of request bodies.");
     c->response_bytes = metric_counter(registry, "dipper_http_response_bytes_total", "", "Bytes of answers.");
     c->connections = metric_gauge(registry, "dipper_http_connections", "", "Open connections.");
-    if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes || !c->connections)
+    const struct metric *dropped =
+        metric_of(registry, METRIC_COUNTER, "dipper_log_lines_dropped_total", "",
+                  "Log lines that were dropped because nobody read the log in time.", log_writer_dropped());
+    if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes || !c->connections || !dropped)
         return dp_fail_nomem(error, "metrics");
     status = embed_metrics_add(&c->embed_metrics, registry, error);
     return status == DP_OK ? route_metrics_new(registry, &c->metrics, error) : status;

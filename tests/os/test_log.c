@@ -3,15 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
+#include "os/log_writer.h"
 
 static int real_stderr;
 static const char *log_path;
@@ -184,6 +188,98 @@ static void test_os_log_lines_of_threads_never_mix(void **state)
     buffer_deinit(&b);
 }
 
+/* Makes stderr a pipe. Returns the end to read. */
+static int pipe_as_stderr(void)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    close(ends[1]);
+    return ends[0];
+}
+
+/* Reads from a pipe until it has no byte for 300 ms, or until its end. Returns the number of lines. */
+static size_t read_lines(int fd, struct buffer *all)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    size_t lines = 0;
+    while (poll(&wait, 1, 300) > 0) {
+        uint8_t *to = buffer_reserve(all, 65536);
+        const ssize_t got = read(fd, to, 65536);
+        if (got <= 0)
+            break;
+        all->len += (size_t)got;
+    }
+    for (size_t i = 0; i < all->len; i++)
+        lines += all->data[i] == '\n';
+    return lines;
+}
+
+enum { FLOOD = 12000, LINE_BYTES = 100 };
+
+/* Nobody reads: the flood does not block. Then the reader goes on, and gets what there was room for, in order, and
+ * the number of dropped lines. */
+static void test_os_log_never_waits_for_a_stalled_reader(void **state)
+{
+    (void)state;
+    char line[LINE_BYTES], report[128];
+    struct buffer all;
+    const int64_t before = atomic_load(log_writer_dropped());
+    int fd = pipe_as_stderr();
+    log_writer_start(false);
+    for (int i = 0; i < FLOOD; i++) {
+        snprintf(line, sizeof line, "%08d %0*d", i, LINE_BYTES - 10, 0); /* 99 bytes and a newline */
+        log_line(line);
+    }
+    const int64_t dropped = atomic_load(log_writer_dropped()) - before;
+    assert_in_range(dropped, 1, FLOOD - LOG_WAITING_MAX / LINE_BYTES);
+    buffer_init(&all, 1 << 24);
+    assert_int_equal(read_lines(fd, &all), FLOOD - dropped + 1);
+    long last = -1;
+    for (int i = 0; i < FLOOD - (int)dropped; i++) {
+        const long number = strtol((const char *)all.data + i * LINE_BYTES, NULL, 10);
+        assert_in_range(number, last + 1, FLOOD - 1);
+        last = number;
+    }
+    snprintf(report, sizeof report, " warn %d log lines were dropped here: nobody read the log in time\n",
+             (int)dropped);
+    assert_non_null(memmem(all.data, all.len, report, strlen(report)));
+    log_line("later");
+    buffer_clear(&all);
+    assert_int_equal(read_lines(fd, &all), 1);
+    log_writer_stop(1000);
+    buffer_deinit(&all);
+    close(fd);
+}
+
+/* The end waits for a stalled reader as long as it is told to, and no longer. */
+static void test_os_log_ends_beside_a_stalled_reader(void **state)
+{
+    (void)state;
+    char line[LINE_BYTES];
+    int fd = pipe_as_stderr();
+    log_writer_start(true);
+    memset(line, 'x', sizeof line);
+    line[LINE_BYTES - 1] = '\0';
+    for (int i = 0; i < FLOOD; i++)
+        log_line(line);
+    const int64_t began_ns = os_now_ns();
+    log_writer_stop(100);
+    assert_in_range(os_now_ns() - began_ns, 50 * 1000000, INT64_C(20000) * 1000000);
+    close(fd);
+}
+
+/* A file has no slow reader. */
+static void test_os_log_writer_leaves_files_alone(void **state)
+{
+    (void)state;
+    log_writer_start(false);
+    assert_false(log_writer_send("x", 1));
+    log_line("to the file");
+    assert_tail("to the file\n");
+    log_writer_stop(1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +290,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_os_log_lines_stay_whole_when_cut, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_line_adds_only_a_newline, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_lines_of_threads_never_mix, catch_stderr, release_stderr),
+        cmocka_unit_test_setup_teardown(test_os_log_never_waits_for_a_stalled_reader, catch_stderr,
+                                        release_stderr),
+        cmocka_unit_test_setup_teardown(test_os_log_ends_beside_a_stalled_reader, catch_stderr, release_stderr),
+        cmocka_unit_test_setup_teardown(test_os_log_writer_leaves_files_alone, catch_stderr, release_stderr),
     };
     return test_run(tests);
 }
