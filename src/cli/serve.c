@@ -84,6 +84,8 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .request_threads = config->request_threads,
         .queue_max = config->queue_max,
         .connections_max = config->max_connections,
+        .peer_connections_max = config->max_peer_connections,
+        .trusted_proxies = config->trusted_proxies,
         .body_max = (size_t)config->max_body_bytes,
         .large_body_max = (size_t)config->max_write_body_bytes,
         .spilled_max = (size_t)config->max_spilled_bytes,

@@ -76,7 +76,9 @@ struct config {
     unsigned request_threads; /* threads that may block */
     unsigned queue_max;       /* requests that may wait for a thread */
     unsigned max_connections;
-    unsigned max_batch_size; /* texts in one request */
+    unsigned max_peer_connections; /* of one address; 0: three quarters of max_connections */
+    const char *trusted_proxies;   /* addresses and ranges, separated by blanks or commas; "": none */
+    unsigned max_batch_size;       /* texts in one request */
     uint64_t max_body_bytes, max_write_body_bytes;
     uint64_t max_spilled_bytes; /* maximum bytes of all requests' bodies in temporary files */
     uint64_t head_timeout_ms, body_timeout_ms, request_timeout_ms, send_timeout_ms, idle_timeout_ms;

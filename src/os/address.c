@@ -31,7 +31,7 @@ static const struct network4 SPECIAL4[] = {
     {{224}, 3},           /* multicast, reserved, broadcast */
 };
 
-static bool in_network(const uint8_t *address, const uint8_t *prefix, unsigned bits)
+bool os_in_network(const uint8_t *address, const uint8_t *prefix, unsigned bits)
 {
     unsigned whole = bits / 8, rest = bits % 8;
     if (memcmp(address, prefix, whole) != 0)
@@ -42,7 +42,7 @@ static bool in_network(const uint8_t *address, const uint8_t *prefix, unsigned b
 static bool is_public4(const uint8_t a[4])
 {
     for (size_t i = 0; i < sizeof SPECIAL4 / sizeof *SPECIAL4; i++)
-        if (in_network(a, SPECIAL4[i].prefix, SPECIAL4[i].bits))
+        if (os_in_network(a, SPECIAL4[i].prefix, SPECIAL4[i].bits))
             return false;
     return true;
 }
@@ -53,12 +53,12 @@ static bool is_public6(const uint8_t a[16])
                          documentation[] = {0x20, 0x01, 0x0d, 0xb8}, to4[] = {0x20, 0x02},
                          documentation2[] = {0x3f, 0xff, 0x00}, mapped[12] = {[10] = 0xff, [11] = 0xff},
                          nat64[12] = {0x00, 0x64, 0xff, 0x9b};
-    if (in_network(a, mapped, 96) || in_network(a, nat64, 96))
+    if (os_in_network(a, mapped, 96) || os_in_network(a, nat64, 96))
         return is_public4(a + 12);
-    if (in_network(a, to4, 16))
+    if (os_in_network(a, to4, 16))
         return is_public4(a + 2);
-    return in_network(a, global, 3) && !in_network(a, protocols, 23) && !in_network(a, documentation, 32) &&
-           !in_network(a, documentation2, 20);
+    return os_in_network(a, global, 3) && !os_in_network(a, protocols, 23) &&
+           !os_in_network(a, documentation, 32) && !os_in_network(a, documentation2, 20);
 }
 
 bool os_address_is_public(const struct sockaddr *address)

@@ -10,7 +10,7 @@
 
 #include "os/thread.h"
 
-enum { NO_FILES_MS = 100 }; /* pause without a file descriptor; other parts of the process may close one */
+enum { PAUSE_MS = 100 }; /* pause without a place or a file descriptor; idle connections may close meanwhile */
 
 static void wake_acceptor(const struct acceptor *a)
 {
@@ -42,12 +42,16 @@ static bool accept_all(struct acceptor *a)
 static void *accept_connections(void *context)
 {
     struct acceptor *a = context;
-    bool has_files = true;
+    bool has_files = true, pauses = false;
     while (!atomic_load(&a->closing)) {
-        bool wants = has_files && atomic_load(&a->open) < a->open_max;
+        const bool full = !has_files || atomic_load(&a->open) >= a->open_max;
+        const bool wants = !full || !pauses;
         struct pollfd fds[2] = {{.fd = a->wake_fd, .events = POLLIN},
                                 {.fd = wants ? a->listen_fd : -1, .events = POLLIN}};
-        poll(fds, 2, has_files ? -1 : NO_FILES_MS);
+        poll(fds, 2, wants ? -1 : PAUSE_MS);
+        pauses = full && fds[1].revents;
+        if (pauses)
+            a->make_room(a->context);
         uint64_t times;
         ssize_t got = fds[0].revents ? read(a->wake_fd, &times, sizeof times) : 0;
         (void)got; /* the number does not matter: the loop checks everything again */
@@ -57,9 +61,10 @@ static void *accept_connections(void *context)
 }
 
 enum dp_status acceptor_start(struct acceptor *a, int listen_fd, unsigned open_max, acceptor_take *take,
-                              void *context, struct dp_error *error)
+                              acceptor_make_room *make_room, void *context, struct dp_error *error)
 {
-    *a = (struct acceptor){.listen_fd = listen_fd, .open_max = open_max, .take = take, .context = context};
+    *a = (struct acceptor){
+        .listen_fd = listen_fd, .open_max = open_max, .take = take, .make_room = make_room, .context = context};
     a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (a->wake_fd < 0)
         return dp_fail(error, DP_IO, "cannot make an eventfd: %s", strerror(errno));

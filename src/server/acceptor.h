@@ -17,6 +17,9 @@
 /* Takes over a connection's fd. Returns false after it has closed the fd. Runs on the acceptor's thread. */
 typedef bool acceptor_take(void *context, int fd, const struct sockaddr *peer, socklen_t peer_len);
 
+/* Is called when a client waits and no connection is left for it. It may have an idle one closed. Same thread. */
+typedef void acceptor_make_room(void *context);
+
 struct acceptor {
     int listen_fd, wake_fd; /* wake_fd: an eventfd that makes the thread look at `open` and `closing` */
     unsigned open_max;
@@ -24,6 +27,7 @@ struct acceptor {
     _Atomic bool closing;
     bool started;
     acceptor_take *take;
+    acceptor_make_room *make_room;
     void *context;
     pthread_t thread;
 };
@@ -31,7 +35,7 @@ struct acceptor {
 /* Starts the thread. On success takes over listen_fd, which must not block. At most `open_max` connections are
  * open at a time; others wait in the socket's queue. */
 enum dp_status acceptor_start(struct acceptor *a, int listen_fd, unsigned open_max, acceptor_take *take,
-                              void *context, struct dp_error *error);
+                              acceptor_make_room *make_room, void *context, struct dp_error *error);
 /* Counts a connection that was handed on as closed. Any thread may call it. */
 void acceptor_closed(struct acceptor *a);
 /* Closes the socket. Hands on no connection after it has returned. A second call does nothing. */

@@ -15,7 +15,7 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64, WAKE = 0 };
+enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64, WAKE = 0, IDLE_TRIES = 8 };
 
 /* Returns true if the transport waits for more of a request, but the client has closed and all its bytes were
  * read. libmicrohttpd 0.9.75 misses an end of stream that arrives together with data, because epoll reports
@@ -104,9 +104,12 @@ void connections_stop(struct connections *all)
     pthread_mutex_destroy(&all->lock);
 }
 
-void connections_add(struct connections *all, struct connection_link *c, int fd, int64_t deadline_ns)
+void connections_add(struct connections *all, struct connection_link *c, int fd, const struct peer *peer,
+                     int64_t deadline_ns)
 {
     c->fd = fd;
+    c->peer = peer;
+    atomic_init(&c->idle_ns, os_now_ns());
     c->leaving = NULL;
     c->watch = 0;
     c->hung_up = false;
@@ -119,6 +122,44 @@ void connections_add(struct connections *all, struct connection_link *c, int fd,
         c->next->previous = c;
     all->first = c;
     pthread_mutex_unlock(&all->lock);
+}
+
+/* Returns whether to end `c` before `other`, both of them idle. */
+static bool ends_before(const struct connection_link *c, const struct connection_link *other)
+{
+    const unsigned open = c->peer ? atomic_load(&c->peer->open) : 0;
+    const unsigned others = other->peer ? atomic_load(&other->peer->open) : 0;
+    return open != others ? open > others : atomic_load(&c->idle_ns) < atomic_load(&other->idle_ns);
+}
+
+/* Returns the idle connection to end, or NULL. The caller holds the lock. */
+static struct connection_link *find_idle(const struct connections *all, const struct peer *peer)
+{
+    struct connection_link *found = NULL;
+    for (struct connection_link *c = all->first; c; c = c->next)
+        if (atomic_load(&c->idle_ns) && (!peer || c->peer == peer) && (!found || ends_before(c, found)))
+            found = c;
+    return found;
+}
+
+bool connections_end_idle(struct connections *all, const struct peer *peer)
+{
+    bool ended = false;
+    pthread_mutex_lock(&all->lock);
+    for (int tries = 0; !ended && tries < IDLE_TRIES; tries++) {
+        struct connection_link *c = find_idle(all, peer);
+        if (!c)
+            break;
+        uint8_t byte;
+        int64_t since_ns = atomic_load(&c->idle_ns);
+        /* A request that has just come is not idle. */
+        ended = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+        atomic_compare_exchange_strong(&c->idle_ns, &since_ns, ended ? 0 : os_now_ns());
+        if (ended)
+            shutdown(c->fd, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&all->lock);
+    return ended;
 }
 
 void connections_remove(struct connections *all, struct connection_link *c)

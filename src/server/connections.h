@@ -13,11 +13,14 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "server/peers.h"
 
 /* The transport embeds this in its struct of a connection. */
 struct connection_link {
     int fd;
+    const struct peer *peer;     /* NULL: unknown */
     _Atomic int64_t deadline_ns; /* os_now_ns() scale; INT64_MAX: none */
+    _Atomic int64_t idle_ns;     /* since when it is idle, same scale; 0: a request is in progress */
     _Atomic bool listening;      /* the transport expects a request or the rest of one */
     bool hung_up;          /* the client could send no more at the last look; only the watching thread uses it */
     _Atomic bool *leaving; /* becomes true when the client leaves; NULL: not watched; under the lock */
@@ -37,8 +40,12 @@ struct connections {
 enum dp_status connections_start(struct connections *all, struct dp_error *error);
 void connections_stop(struct connections *all); /* after the last connections_remove */
 
-/* The fd must stay open between add and remove. */
-void connections_add(struct connections *all, struct connection_link *c, int fd, int64_t deadline_ns);
+/* The fd must stay open between add and remove, and the peer must stay. */
+void connections_add(struct connections *all, struct connection_link *c, int fd, const struct peer *peer,
+                     int64_t deadline_ns);
+/* Shuts down an idle connection: of the peer, or, if it is NULL, of the peer that has most. Of these the one that
+ * is idle for the longest time. Returns false if there is none. */
+bool connections_end_idle(struct connections *all, const struct peer *peer);
 void connections_remove(struct connections *all, struct connection_link *c);
 
 /* Watches a connection. Sets *leaving as soon as the client closes its side. */

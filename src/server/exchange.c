@@ -32,10 +32,15 @@ enum dp_status exchange_context_init(struct exchange_context *c, struct metric_r
     c->request_bytes = metric_counter(registry, "dipper_http_request_bytes_total", "", "Bytes of request bodies.");
     c->response_bytes = metric_counter(registry, "dipper_http_response_bytes_total", "", "Bytes of answers.");
     c->connections = metric_gauge(registry, "dipper_http_connections", "", "Open connections.");
+    c->connections_refused = metric_counter(registry, "dipper_http_connections_refused_total", "",
+                                            "Connections refused because their peer had too many.");
+    c->idle_closed = metric_counter(registry, "dipper_http_idle_closed_total", "",
+                                    "Idle connections closed because others waited.");
     const struct metric *dropped =
         metric_of(registry, METRIC_COUNTER, "dipper_log_lines_dropped_total", "",
                   "Log lines that were dropped because nobody read the log in time.", log_writer_dropped());
-    if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes || !c->connections || !dropped)
+    if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes || !c->connections || !dropped ||
+        !c->connections_refused || !c->idle_closed)
         return dp_fail_nomem(error, "metrics");
     status = embed_metrics_add(&c->embed_metrics, registry, error);
     return status == DP_OK ? route_metrics_new(registry, &c->metrics, error) : status;
@@ -267,6 +272,9 @@ void exchange_begin(struct exchange *ex)
     ex->http = (struct http_request){.method = ex->method, .header = get_header, .header_ctx = &ex->head};
     request_ids_choose(&ex->head, ex->context->id_seed, atomic_fetch_add(&ex->context->next_id, 1), &ex->ids);
     memcpy(ex->call.trace_id, ex->ids.numbers, sizeof ex->call.trace_id);
+    ex->client[0] = '\0';
+    if (ex->is_proxied)
+        proxies_client(&ex->context->proxies, &ex->head, ex->client);
     unsigned refused = head_check(&ex->head, &error);
     if (refused) {
         exchange_refuse(ex, refused, error.status, error.message);
@@ -490,7 +498,7 @@ static void log_access(const struct exchange *ex, double seconds, bool sent)
     const struct account_pass *pass = &ex->auth.pass;
     const struct access_entry entry = {.id = ex->ids.id,
                                        .trace = ex->ids.trace,
-                                       .peer = ex->peer,
+                                       .peer = ex->client[0] ? ex->client : ex->peer,
                                        .method = ex->method,
                                        .path = ex->http.path,
                                        .target = ex->target,

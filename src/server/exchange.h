@@ -14,6 +14,7 @@
 #include "server/body.h"
 #include "server/embed_metrics.h"
 #include "server/head.h"
+#include "server/proxies.h"
 #include "server/request_ids.h"
 #include "server/routes.h"
 
@@ -44,7 +45,9 @@ struct exchange_context {
     struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last one is for requests without a route */
     struct embed_metrics embed_metrics;
     struct metric *in_flight_gauge, *request_bytes, *response_bytes;
-    struct metric *connections; /* open connections, which the transport counts */
+    /* The transport counts these: open connections, those that a limit refused or closed. */
+    struct metric *connections, *connections_refused, *idle_closed;
+    struct proxies proxies; /* trusted ones */
 };
 
 /* Registers the metrics. */
@@ -69,7 +72,9 @@ struct exchange {
     bool auth_waits; /* a thread that may block must judge the key */
     char method[16];
     struct request_ids ids;
-    char peer[EXCHANGE_PEER_MAX];
+    char peer[EXCHANGE_PEER_MAX];  /* address and port of the other end */
+    char client[ADDRESS_TEXT_MAX]; /* the client that a trusted proxy asks for; empty: the peer itself */
+    bool is_proxied;               /* the peer is a trusted proxy */
     int64_t began_ns;
     int64_t handed_ns;      /* when the transport gave it to another thread; 0: it did not */
     uint64_t body_received; /* bytes, discarded ones included */

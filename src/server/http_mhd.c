@@ -27,6 +27,7 @@
 
 enum {
     CONNECTION_MEMORY = 32 << 10, /* bounds the head of a request */
+    WARN_EVERY_S = 60,
     LOG_MAX = 256,
 };
 
@@ -53,6 +54,8 @@ struct http {
     pthread_cond_t idle;
     bool closed; /* the pool gets no more exchanges */
     _Atomic bool quiesced;
+    int64_t warned_ns; /* when the log last said that no connection is left; owned by the acceptor's thread */
+    struct peers peers;
     struct acceptor acceptor;
 };
 
@@ -86,8 +89,13 @@ static void connection_open(struct http *http, struct MHD_Connection *mhd, void 
     c->mhd = mhd;
     exchange_init(&c->exchange, http->context);
     metric_add(http->context->connections, 1);
-    listen_print_peer(peer ? peer->client_addr : NULL, c->exchange.peer, sizeof c->exchange.peer);
-    connections_add(http->connections, &c->link, fd->connect_fd, from_now(http->options.head_timeout_ms));
+    const struct sockaddr *address = peer ? peer->client_addr : NULL;
+    uint8_t bytes[ADDRESS_BYTES];
+    proxies_address(address, bytes);
+    c->exchange.is_proxied = proxies_have(http->options.proxies, bytes);
+    listen_print_peer(address, c->exchange.peer, sizeof c->exchange.peer);
+    connections_add(http->connections, &c->link, fd->connect_fd, peers_find(&http->peers, address),
+                    from_now(http->options.head_timeout_ms));
 }
 
 static void connection_close(struct http *http, struct connection *c)
@@ -108,8 +116,26 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         connection_open(http, mhd, context);
         return;
     }
+    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     connection_close(http, *context);
+    peers_leave(&http->peers, peer ? peer->client_addr : NULL);
     acceptor_closed(&http->acceptor);
+}
+
+/* Closes a connection of a peer that has too many, none of which is idle. */
+static void refuse_connection(struct http *http, int fd)
+{
+    static const char answer[] =
+        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 99\r\n"
+        "Retry-After: 1\r\nConnection: close\r\n\r\n"
+        "{\"error\":\"rate_limit_exceeded\",\"message\":\"too many connections from this address are open at "
+        "once\"}";
+    char unread[1024]; /* a close with unread bytes would take the answer back */
+    ssize_t sent = send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = recv(fd, unread, sizeof unread, MSG_DONTWAIT);
+    (void)sent;
+    close(fd);
+    metric_add(http->context->connections_refused, 1);
 }
 
 /* Gives a connection to the library, which chooses one of its threads. Returns false if the library cannot take
@@ -117,7 +143,32 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 static bool take_connection(void *context, int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
     struct http *http = context;
-    return MHD_add_connection(http->daemon, fd, peer, peer_len) == MHD_YES;
+    if (!peers_enter(&http->peers, peer, false)) {
+        const bool ended = connections_end_idle(http->connections, peers_find(&http->peers, peer));
+        metric_add(http->context->idle_closed, ended);
+        if (!ended || !peers_enter(&http->peers, peer, true)) {
+            refuse_connection(http, fd);
+            return false;
+        }
+    }
+    if (MHD_add_connection(http->daemon, fd, peer, peer_len) == MHD_YES)
+        return true;
+    peers_leave(&http->peers, peer);
+    return false;
+}
+
+/* Has an idle connection closed, because a client waits and no connection is left. */
+static void make_room(void *context)
+{
+    struct http *http = context;
+    const int64_t now_ns = os_now_ns();
+    metric_add(http->context->idle_closed, connections_end_idle(http->connections, NULL));
+    if (http->warned_ns && now_ns - http->warned_ns < INT64_C(1000000000) * WARN_EVERY_S)
+        return;
+    http->warned_ns = now_ns;
+    log_write(LOG_WARN,
+              "all %u connections are in use (--max-connections): clients wait, and idle connections are closed",
+              http->options.connections_max);
 }
 
 /* ---- requests --------------------------------------------------------------------------------------- */
@@ -130,6 +181,7 @@ static void *on_request_line(void *cls, const char *target, struct MHD_Connectio
     if (c) {
         c->target_len = strlen(target);
         exchange_line(&c->exchange, span_of(target, c->target_len));
+        atomic_store(&c->link.idle_ns, 0);
         set_deadline(c, http->options.head_timeout_ms);
     }
     return NULL;
@@ -314,6 +366,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     exchange_end(&c->exchange, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     c->phase = PHASE_IDLE;
     atomic_store(&c->link.listening, true);
+    atomic_store(&c->link.idle_ns, os_now_ns());
     set_deadline(c, (int64_t)http->options.idle_timeout_ms + http->options.head_timeout_ms);
     pthread_mutex_lock(&http->lock);
     pthread_cond_broadcast(&http->idle);
@@ -377,20 +430,21 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     /* The library's threads must not receive signals. */
     struct os_signals kept;
     os_signals_block(&kept);
-    http->daemon = start_daemon(http);
+    enum dp_status status = peers_init(&http->peers, options->proxies, options->peer_connections_max, error);
+    http->daemon = status == DP_OK ? start_daemon(http) : NULL;
     os_signals_restore(&kept);
-    enum dp_status status = DP_OK;
-    if (!http->daemon)
+    if (status == DP_OK && !http->daemon)
         status = dp_fail(error, DP_UNAVAILABLE, "libmicrohttpd cannot start: no threads, files or memory left");
-    else
-        status =
-            acceptor_start(&http->acceptor, listen_fd, options->connections_max, take_connection, http, error);
+    if (status == DP_OK)
+        status = acceptor_start(&http->acceptor, listen_fd, options->connections_max, take_connection, make_room,
+                                http, error);
     if (status == DP_OK) {
         *out = http;
         return DP_OK;
     }
     if (http->daemon)
         MHD_stop_daemon(http->daemon);
+    peers_deinit(&http->peers);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);
     mem_free(http);
@@ -429,6 +483,7 @@ void http_stop(struct http *http)
     acceptor_stop(&http->acceptor);
     MHD_stop_daemon(http->daemon);
     acceptor_deinit(&http->acceptor);
+    peers_deinit(&http->peers);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);
     mem_free(http);

@@ -7,7 +7,8 @@
 #include "server/exchange.h"
 
 struct http_options {
-    unsigned io_threads, connections_max;
+    unsigned io_threads, connections_max, peer_connections_max;
+    const struct proxies *proxies; /* must outlive the server */
     int head_timeout_ms, body_timeout_ms, send_timeout_ms, idle_timeout_ms;
 };
 

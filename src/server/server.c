@@ -82,11 +82,16 @@ static enum dp_status start_server(struct server *s, const struct server_options
     struct http_options http = {
         .io_threads = io_threads,
         .connections_max = connections < io_threads ? io_threads : connections,
+        .proxies = &s->context.proxies,
         .head_timeout_ms = or_default(o->head_timeout_ms, HEAD_TIMEOUT_MS),
         .body_timeout_ms = or_default(o->body_timeout_ms, BODY_TIMEOUT_MS),
         .send_timeout_ms = or_default(o->send_timeout_ms, SEND_TIMEOUT_MS),
         .idle_timeout_ms = or_default(o->idle_timeout_ms, IDLE_TIMEOUT_MS),
     };
+    const unsigned peer_connections = http.connections_max - http.connections_max / 4;
+    http.peer_connections_max = o->peer_connections_max && o->peer_connections_max < peer_connections
+                                    ? o->peer_connections_max
+                                    : peer_connections;
     enum dp_status status = exchange_context_init(&s->context, service_metrics(s->context.api.service), error);
     s->has_context = status == DP_OK;
     if (status == DP_OK)
@@ -124,7 +129,10 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     s->context.log = o->log;
     s->context.auth = (struct auth_rules){o->accounts, o->watch_needs_key, o->cors_origin};
     s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
-    enum dp_status status = start_server(s, o, error);
+    enum dp_status status =
+        proxies_parse(o->trusted_proxies ? o->trusted_proxies : "", &s->context.proxies, error);
+    if (status == DP_OK)
+        status = start_server(s, o, error);
     if (status != DP_OK)
         destroy_server(s);
     else

@@ -217,7 +217,7 @@ static void test_server_ends_while_clients_come(void **state)
     service_free(service);
 }
 
-/* When the limit of connections is reached, a new client waits until another one leaves. */
+/* When the limit of connections is reached and none is idle, a new client waits until another one leaves. */
 static void test_server_lets_clients_wait_when_there_are_too_many(void **state)
 {
     (void)state;
@@ -227,8 +227,11 @@ static void test_server_lets_clients_wait_when_there_are_too_many(void **state)
     int first = dial(server), second = dial(server);
     send_text(first, ask);
     assert_non_null(strstr(hear_answer(first), "200 OK"));
+    send_text(first, "GET /health HTTP/1.1\r\n"); /* the rest is to come */
     send_text(second, ask);
     assert_non_null(strstr(hear_answer(second), "200 OK"));
+    send_text(second, "GET /health HTTP/1.1\r\n");
+    usleep(100000); /* the server reads the request lines */
     int third = dial(server);
     enum heard end;
     send_text(third, ask);
@@ -240,6 +243,72 @@ static void test_server_lets_clients_wait_when_there_are_too_many(void **state)
     close(third);
     server_stop(server);
     service_free(service);
+}
+
+/* When all connections are in use, the one that is idle for the longest time makes room. */
+static void test_server_ends_idle_connections_when_clients_wait(void **state)
+{
+    (void)state;
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.io_threads = 2, .connections_max = 4});
+    static const char ask[] = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+    int fds[40];
+    enum heard end;
+    for (size_t i = 0; i < 40; i++) {
+        fds[i] = dial(server);
+        send_text(fds[i], ask);
+        assert_non_null(strstr(hear_answer(fds[i]), "200 OK"));
+    }
+    assert_string_equal(hear(fds[0], 5000, &end), "");
+    assert_int_not_equal(end, HEARD_NOTHING); /* closed */
+    send_text(fds[39], ask);
+    assert_non_null(strstr(hear_answer(fds[39]), "200 OK"));
+    for (size_t i = 0; i < 40; i++)
+        close(fds[i]);
+    server_stop(server);
+    service_free(service);
+}
+
+/* Sends the head of a request without its end on `count` connections. */
+static void begin_requests(struct server *server, int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = dial(server);
+        send_text(fds[i], "GET /health/live HTTP/1.1\r\n");
+    }
+    usleep(200000); /* the server reads the request lines */
+}
+
+/* One address gets at most its share of the connections, and what it is refused says so. A trusted proxy asks for
+ * many clients, so it has no share. */
+static void test_server_bounds_the_connections_of_a_peer(void **state)
+{
+    (void)state;
+    for (int trusted = 0; trusted < 2; trusted++) {
+        struct service *service = slow_service();
+        struct server *server = start_server(
+            service, (struct server_options){.connections_max = 16,
+                                             .peer_connections_max = 3,
+                                             .trusted_proxies = trusted ? "10.0.0.0/8, 127.0.0.0/8" : NULL});
+        int fds[4];
+        enum heard end;
+        begin_requests(server, fds, 4);
+        const char *heard = hear(fds[3], 500, &end);
+        assert_int_equal(strstr(heard, "HTTP/1.1 429") != NULL, !trusted);
+        assert_int_equal(end, trusted ? HEARD_NOTHING : HEARD_CLOSED);
+        send_text(fds[0], "Host: a\r\n\r\n");
+        assert_non_null(strstr(hear_answer(fds[0]), "200 OK"));
+        if (!trusted) { /* the first is idle now, and makes room for the next */
+            int next = dial(server);
+            send_text(next, "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_non_null(strstr(hear_answer(next), "200 OK"));
+            close(next);
+        }
+        for (size_t i = 0; i < 4; i++)
+            close(fds[i]);
+        server_stop(server);
+        service_free(service);
+    }
 }
 
 /* A request that takes longer than --drain-timeout gets a 503 that says why. */
@@ -275,6 +344,8 @@ int main(void)
         cmocka_unit_test(test_server_drains_before_it_ends),
         cmocka_unit_test(test_server_ends_while_clients_come),
         cmocka_unit_test(test_server_lets_clients_wait_when_there_are_too_many),
+        cmocka_unit_test(test_server_ends_idle_connections_when_clients_wait),
+        cmocka_unit_test(test_server_bounds_the_connections_of_a_peer),
         cmocka_unit_test(test_server_cancels_requests_that_outlast_the_drain),
     };
     return test_run(tests);
