@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "index/query/probe.h"
 #include "index/query/reader.h"
+#include "index/query/settle.h"
 #include "os/lanes.h"
 #include "store/ranges.h"
 

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/array.h"
 #include "index/query/reader.h"
+#include "index/query/settle.h"
 
 #define WALK_ROUND_BYTES ((uint64_t)64 << 20)
 

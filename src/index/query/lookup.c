@@ -14,6 +14,7 @@
 #include "index/query/fetch.h"
 #include "index/query/id_search.h"
 #include "index/query/reader.h"
+#include "index/query/settle.h"
 
 /* A row of a segment that has one of the keys. */
 struct lookup_match {

@@ -10,6 +10,7 @@
  * up to date first, and the query is checked again.
  */
 #include "index/query/query.h"
+#include "index/query/settle.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -92,12 +93,18 @@ enum dp_status query_ask_view(struct query_run *run, struct round *round, struct
     return view_settle_ask(round, run->view, &out->settling);
 }
 
-/* Masks the rows that the id blocks of the round name. If entries came meanwhile, looks up their ids, too. */
+/* Masks the rows that the id blocks of the round name. If entries came meanwhile, looks up their ids, too. Another thread
+ * may settle the view: its round is beside this one, so the wait for it is none. */
 static enum dp_status settle(struct query_run *run, struct view_question *question)
 {
+    const struct call_cost before = run->call->cost;
     enum dp_status status = question->settling ? view_settle_take(question->settling) : DP_OK;
     question->settling = NULL;
-    return status == DP_OK ? view_settle(run->call, run->view) : status;
+    if (status == DP_OK)
+        status = view_settle(run->call, run->view);
+    if (run->call->cost.requests == before.requests)
+        run->call->cost.rounds = before.rounds;
+    return status;
 }
 
 /* Reads the answer to the question whether the view is current. */

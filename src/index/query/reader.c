@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/json.h"
 #include "index/query/follow.h"
+#include "index/query/settle.h"
 
 enum { SCHEMA_JSON_MAX = 1024 * 1024 };
 

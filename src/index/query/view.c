@@ -6,22 +6,24 @@
 #include "base/alloc.h"
 #include "base/array.h"
 #include "index/query/attach.h"
-#include "index/query/id_search.h"
+#include "index/query/masking.h"
 #include "index/query/reader.h"
 
 /* ---- one view ------------------------------------------------------------------------------------------ */
 
-/* Initialises a lock that prefers a waiting writer to later readers. Queries never stop, so a writer would else
- * wait for ever. */
-static int init_view_lock(pthread_rwlock_t *lock)
+/* Initialises the locks. That of the tail prefers a waiting writer to later readers: queries never stop, so a writer
+ * would else wait for ever. */
+static int init_view_locks(struct view *view)
 {
     pthread_rwlockattr_t attributes;
     pthread_rwlockattr_init(&attributes);
 #ifdef __GLIBC__
     pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 #endif
-    int failed = pthread_rwlock_init(lock, &attributes);
+    int failed = pthread_rwlock_init(&view->locked.lock, &attributes);
     pthread_rwlockattr_destroy(&attributes);
+    pthread_mutex_init(&view->turn.lock, NULL);
+    pthread_cond_init(&view->turn.ended, NULL);
     return failed;
 }
 
@@ -63,7 +65,7 @@ enum dp_status view_new(struct call *call, const struct index_reader *reader, st
     struct view *view = mem_calloc(1, sizeof *view);
     struct row_set **masks = mem_calloc(base->manifest.segment_count + 1, sizeof(struct row_set *));
     enum load_fate *fates = mem_calloc(base->load_count + 1, sizeof *fates);
-    if (!view || !masks || !fates || init_view_lock(&view->locked.lock)) {
+    if (!view || !masks || !fates || init_view_locks(view)) {
         mem_free(view);
         mem_free(masks);
         mem_free(fates);
@@ -109,6 +111,8 @@ void view_release(struct view *view)
     mem_free(view->locked.fates);
     tail_deinit(&view->locked.tail);
     pthread_rwlock_destroy(&view->locked.lock);
+    pthread_mutex_destroy(&view->turn.lock);
+    pthread_cond_destroy(&view->turn.ended);
     snapshot_release(view->base);
     mem_free(view);
 }
@@ -172,120 +176,6 @@ struct view_counts view_counts(struct view *view)
     return counts;
 }
 
-/* ---- rows that entries replace ------------------------------------------------------------------------- */
-
-/* A row of a segment that has the id of a tail row. */
-struct masked_row {
-    size_t segment, key; /* position in the base; position in the keys */
-    uint32_t row;
-};
-
-/* A search for the rows that a view masks. */
-struct masking {
-    struct call *call;
-    struct view *view;
-    struct span *keys; /* [key_count], sorted, without repetition */
-    size_t key_count, key_room;
-    struct searched_segment *segments; /* [segment_count]: segments to search */
-    size_t *places;                    /* [segment_count]: their positions in the base */
-    size_t segment_count;
-    struct masked_row *rows; /* [row_count] */
-    size_t row_count, row_room;
-    struct row_set **fresh; /* [segments of the base]: masks that the view does not have yet */
-};
-
-static void masking_deinit(struct masking *m)
-{
-    for (size_t i = 0; m->fresh && i < m->view->base->manifest.segment_count; i++)
-        view_free_mask(m->fresh[i]);
-    mem_free(m->fresh);
-    mem_free(m->keys);
-    mem_free(m->segments);
-    mem_free(m->places);
-    mem_free(m->rows);
-}
-
-static enum dp_status masking_init(struct masking *m, struct call *call, struct view *view)
-{
-    size_t segments = view->base->manifest.segment_count + 1;
-    *m = (struct masking){.call = call, .view = view};
-    m->segments = mem_calloc(segments, sizeof *m->segments);
-    m->places = mem_calloc(segments, sizeof *m->places);
-    m->fresh = mem_calloc(segments, sizeof(struct row_set *));
-    if (m->segments && m->places && m->fresh)
-        return DP_OK;
-    masking_deinit(m);
-    return call_nomem(call, "rows of the log");
-}
-
-static void add_searched(struct masking *m, size_t place)
-{
-    const struct segment *segment = m->view->base->segments[place].segment;
-    m->places[m->segment_count] = place;
-    m->segments[m->segment_count++] =
-        (struct searched_segment){&segment->dpr_key, &segment->dpr_version, &segment->hot};
-}
-
-static enum dp_status add_key(struct masking *m, struct span key)
-{
-    struct span *keys = array_reserve(m->keys, m->key_count, &m->key_room, sizeof *keys, 64);
-    if (!keys)
-        return call_nomem(m->call, "rows of the log");
-    m->keys = keys;
-    m->keys[m->key_count++] = key;
-    return DP_OK;
-}
-
-static enum dp_status add_masked(void *context, size_t segment, size_t key, uint32_t row)
-{
-    struct masking *m = context;
-    struct masked_row *rows = array_reserve(m->rows, m->row_count, &m->row_room, sizeof *rows, 64);
-    if (!rows)
-        return call_nomem(m->call, "rows of the log");
-    m->rows = rows;
-    m->rows[m->row_count++] = (struct masked_row){m->places[segment], key, row};
-    return DP_OK;
-}
-
-/* Makes the masks that the view may lack. No lock: a mask that is there already costs one allocation. */
-static enum dp_status make_fresh_masks(struct masking *m)
-{
-    enum dp_status status = DP_OK;
-    for (size_t i = 0; i < m->row_count && status == DP_OK; i++) {
-        size_t segment = m->rows[i].segment;
-        if (!m->fresh[segment])
-            status = view_make_mask(m->call, m->view, segment, &m->fresh[segment]);
-    }
-    return status;
-}
-
-/* Searches the segments for the keys, and makes the masks that the view lacks. Reads from the store. */
-static enum dp_status search_masked(struct masking *m)
-{
-    const struct index_reader *reader = m->view->reader;
-    m->key_count = span_sort_unique(m->keys, m->key_count);
-    enum dp_status status = id_search(m->call, reader->store, reader->round_bytes, m->segments, m->segment_count,
-                                      m->keys, m->key_count, add_masked, m);
-    return status == DP_OK ? make_fresh_masks(m) : status;
-}
-
-/* Masks the found rows whose ids are in the tail. The caller holds the lock for writing. */
-static void mask_rows(struct masking *m)
-{
-    struct view *view = m->view;
-    for (size_t i = 0; i < m->row_count; i++) {
-        const struct masked_row *found = &m->rows[i];
-        if (!tail_find(&view->locked.tail, m->keys[found->key]))
-            continue; /* the row's entry could not be appended */
-        struct row_set **mask = &view->locked.masks[found->segment];
-        if (!*mask) {
-            *mask = m->fresh[found->segment];
-            m->fresh[found->segment] = NULL;
-        }
-        row_set_add(*mask, found->row);
-    }
-}
-
 /* ---- applying entries ---------------------------------------------------------------------------------- */
 
 /* Adds the ids that an entry names and the tail does not have. An id in the tail was looked up before. */
@@ -296,7 +186,7 @@ static enum dp_status add_new_keys(struct masking *m, const struct wal_entry *en
         const struct wal_record *record = &entry->records[i];
         bool names = record->kind == WAL_ROW || record->kind == WAL_DELETED;
         if (names && !tail_find(&m->view->locked.tail, record->key))
-            status = add_key(m, record->key);
+            status = masking_add_key(m, record->key);
     }
     return status;
 }
@@ -363,16 +253,16 @@ static enum dp_status try_apply_rows(struct call *call, struct view *view, struc
     }
     view_unlock(view);
     for (size_t i = 0; i < view->base->manifest.segment_count; i++)
-        add_searched(&m, i);
+        masking_add_segment(&m, i);
     if (status == DP_OK)
-        status = search_masked(&m);
+        status = masking_search(&m);
     if (status == DP_OK) {
         pthread_rwlock_wrlock(&view->locked.lock);
         *moved = view->locked.at.last != last || view->locked.unsettled != unsettled;
         for (size_t i = 0; i < count && status == DP_OK && !*moved; i++)
             status = append_entry(call, view, entries[i]);
         if (!*moved)
-            mask_rows(&m);
+            masking_apply(&m);
         view_unlock(view);
     }
     masking_deinit(&m);
@@ -426,120 +316,6 @@ enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_e
 enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry)
 {
     return view_apply_all(call, view, &entry, 1);
-}
-
-/* ---- settling ------------------------------------------------------------------------------------------ */
-
-struct view_settling {
-    struct masking masking;
-    struct id_searching *search; /* or NULL */
-    uint64_t last;               /* the newest entry whose ids it looks up */
-};
-
-/* Gathers the ids of the tail. *out is NULL if the view is settled. */
-static enum dp_status begin_settling(struct call *call, struct view *view, struct view_settling **out)
-{
-    *out = NULL;
-    view_lock(view);
-    const bool unsettled = view->locked.unsettled;
-    view_unlock(view);
-    if (!unsettled)
-        return DP_OK;
-    struct view_settling *s = mem_calloc(1, sizeof *s);
-    enum dp_status status = s ? masking_init(&s->masking, call, view) : call_nomem(call, "rows of the log");
-    if (status) {
-        mem_free(s);
-        return status;
-    }
-    for (size_t i = 0; i < view->base->manifest.segment_count; i++)
-        add_searched(&s->masking, i);
-    view_lock(view);
-    const struct tail *tail = &view->locked.tail;
-    s->last = view->locked.at.last;
-    for (size_t i = 0; i < tail->row_count && status == DP_OK; i++) {
-        if (!tail->rows[i].superseded)
-            status = add_key(&s->masking, tail->rows[i].record->key);
-    }
-    view_unlock(view);
-    if (status) {
-        view_settle_drop(s);
-        return status;
-    }
-    s->masking.key_count = span_sort_unique(s->masking.keys, s->masking.key_count);
-    *out = s;
-    return DP_OK;
-}
-
-void view_settle_drop(struct view_settling *s)
-{
-    if (!s)
-        return;
-    id_search_free(s->search);
-    masking_deinit(&s->masking);
-    mem_free(s);
-}
-
-/* Masks the found rows. */
-static enum dp_status end_settling(struct view_settling *s)
-{
-    struct view *view = s->masking.view;
-    enum dp_status status = make_fresh_masks(&s->masking);
-    if (status == DP_OK) {
-        pthread_rwlock_wrlock(&view->locked.lock);
-        mask_rows(&s->masking);
-        if (view->locked.at.last == s->last)
-            view->locked.unsettled = false;
-        view_unlock(view);
-    }
-    view_settle_drop(s);
-    return status;
-}
-
-enum dp_status view_settle_ask(struct round *round, struct view *view, struct view_settling **out)
-{
-    struct view_settling *s;
-    bool full = false;
-    *out = NULL;
-    enum dp_status status = begin_settling(round->call, view, &s);
-    if (status != DP_OK || !s)
-        return status;
-    struct masking *m = &s->masking;
-    status = id_search_ask(round->call, round, m->segments, m->segment_count, m->keys, m->key_count, add_masked, m,
-                           &s->search, &full);
-    if (status == DP_OK && s->search) {
-        *out = s;
-        return DP_OK;
-    }
-    if (status == DP_OK && !full)
-        return end_settling(s); /* no block may hold an id of the tail */
-    view_settle_drop(s);
-    return status == DP_OK ? view_settle(round->call, view) : status;
-}
-
-enum dp_status view_settle_take(struct view_settling *s)
-{
-    enum dp_status status = id_search_take(s->search);
-    if (status == DP_OK)
-        return end_settling(s);
-    view_settle_drop(s);
-    return status;
-}
-
-enum dp_status view_settle(struct call *call, struct view *view)
-{
-    for (;;) {
-        struct view_settling *s;
-        enum dp_status status = begin_settling(call, view, &s);
-        if (status != DP_OK || !s)
-            return status;
-        status = search_masked(&s->masking);
-        if (status == DP_OK)
-            status = end_settling(s);
-        else
-            view_settle_drop(s);
-        if (status)
-            return status;
-    }
 }
 
 /* ---- over another manifest ----------------------------------------------------------------------------- */
@@ -647,16 +423,16 @@ static enum dp_status mask_new_segments(struct call *call, struct view *view, co
         return status;
     for (size_t i = 0; i < view->base->listed_count; i++) {
         if (!from || find_shared(view, i, from) == SIZE_MAX)
-            add_searched(&m, i);
+            masking_add_segment(&m, i);
     }
     for (size_t i = 0; m.segment_count && i < tail->row_count && status == DP_OK; i++) {
         if (!tail->rows[i].superseded)
-            status = add_key(&m, tail->rows[i].record->key);
+            status = masking_add_key(&m, tail->rows[i].record->key);
     }
     if (status == DP_OK)
-        status = search_masked(&m);
+        status = masking_search(&m);
     if (status == DP_OK)
-        mask_rows(&m);
+        masking_apply(&m);
     masking_deinit(&m);
     return status;
 }

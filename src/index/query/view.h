@@ -36,13 +36,18 @@ struct view {
     struct snapshot *base;
     _Atomic bool busy; /* the latest question found log entries, so the next one asks for several */
     struct {
+        pthread_mutex_t lock;
+        pthread_cond_t ended;
+        bool taken; /* a thread settles the view: settle.h */
+    } turn;
+    struct {
         pthread_rwlock_t lock;
         struct view_position at;
         struct tail tail;
         struct row_set **masks; /* [base->manifest.segment_count]: rows to skip; NULL: those of the base */
         enum load_fate *fates;  /* [base->load_count] */
         size_t attached;        /* number of loads that are attached */
-        bool unsettled;         /* masks may lack rows that the tail replaces: see view_settle() */
+        bool unsettled;         /* masks may lack rows that the tail replaces: see settle.h */
     } locked;
 };
 
@@ -84,16 +89,6 @@ struct view_counts view_counts(struct view *view);
  * failure the view has a part of the entries, each of them whole. */
 enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries,
                               size_t count);
-/* A view that is opened cold looks up no ids, so that a query can read their blocks in the round of its lists. A caller
- * that uses masks settles the view first: this looks up the ids of the tail. Reads nothing if the view is settled. */
-enum dp_status view_settle(struct call *call, struct view *view);
-/* The same in two steps: asks the round for the id blocks, and masks the rows once the round is read. *out is NULL if
- * there is nothing to wait for. After view_settle_take(), which frees `settling`, view_settle() has nothing to do
- * unless another thread has appended entries meanwhile. */
-struct view_settling;
-enum dp_status view_settle_ask(struct round *round, struct view *view, struct view_settling **out);
-enum dp_status view_settle_take(struct view_settling *settling);
-void view_settle_drop(struct view_settling *settling); /* instead of taking; NULL is fine */
 /* Appends one entry. */
 enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry);
 /* Returns the number of the first log entry that a view over the manifest `to` lacks when it inherits from `from`. */
