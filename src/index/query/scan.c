@@ -17,7 +17,6 @@
 
 #include "base/alloc.h"
 #include "base/array.h"
-#include "base/json.h"
 #include "filter/document.h"
 #include "filter/vector_value.h"
 #include "index/query/exact.h"
@@ -32,8 +31,7 @@
 #include "vector/distance.h"
 
 enum {
-    VALUE_ARENA_MAX = 16 * 1024 * 1024, /* for the names of one document's attributes */
-    ROW_BYTES_MAX = 64 * 1024 * 1024    /* of the order and the group of one row */
+    ROW_BYTES_MAX = 64 * 1024 * 1024 /* of the order and the group of one row */
 };
 
 /* The state of one index_scan() over one view. */
@@ -52,8 +50,7 @@ struct scan_run {
     struct buffer bytes; /* order and group of one row */
     struct nearest nearest;
     struct ranking ranking;
-    struct filter_bits bits; /* the rows that match, of a query by distance with a filter */
-    struct arena names;
+    struct filter_bits bits;      /* the rows that match, of a query by distance with a filter */
     const struct attribute *near; /* the vector attribute whose distances count; NULL: "vector", or none */
     enum index_metric metric;     /* of these distances */
     float *near_vector;           /* float[near->dim]: the value of one row */
@@ -287,25 +284,12 @@ static int compare_keys(void *ctx, struct span a, struct span b)
 }
 
 /* Finds the value of the attribute that orders the rows; empty: the document has none. */
-static enum dp_status find_value(struct scan_run *s, const struct live_row *row, struct span *out)
+static struct span ordering_value(const struct index_scan *scan, const struct live_row *row)
 {
-    struct json_reader r;
-    struct span key, value;
-    *out = (struct span){0};
-    if (span_equal_str(s->scan->order_by, "id")) {
-        *out = row->key;
-        return DP_OK;
-    }
-    arena_reset(&s->names);
-    json_reader_init(&r, row->document);
-    json_enter_object(&r);
-    while (json_next_key(&r, &s->names, &key) && json_read_raw(&r, &value)) {
-        if (span_equal(key, s->scan->order_by)) {
-            *out = value;
-            return DP_OK;
-        }
-    }
-    return json_failed(&r) ? json_error(&r, &s->call->error) : DP_OK;
+    struct span value;
+    if (span_equal_str(scan->order_by, "id"))
+        return row->key;
+    return document_find(row->document, scan->order_by, &value) ? value : (struct span){0};
 }
 
 static enum dp_status rank_row(void *context, const struct live_row *row)
@@ -316,7 +300,7 @@ static enum dp_status rank_row(void *context, const struct live_row *row)
         return DP_OK;
     enum dp_status status = order_row(s, row, &value, &group);
     if (status == DP_OK && !s->scan->order)
-        status = find_value(s, row, &value);
+        value = ordering_value(s->scan, row);
     return status == DP_OK ? ranking_offer(&s->ranking, row, value, group, &s->call->error) : status;
 }
 
@@ -556,7 +540,6 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
     bool documents = scan->match || scan->group || !scan->query.vector || scan->near.len;
     struct index_query count = {.top_k =
                                     scan->query.top_k}; /* for another attribute, find_near() checks the vector */
-    arena_init(&s.names, VALUE_ARENA_MAX);
     buffer_init(&s.bytes, ROW_BYTES_MAX);
     group_numbers_init(&s.groups);
     enum dp_status status = query_check(call, scan->near.len ? &count : &scan->query, &view->base->manifest);
@@ -581,7 +564,6 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
     mem_free(s.record_groups);
     buffer_deinit(&s.bytes);
     group_numbers_deinit(&s.groups);
-    arena_deinit(&s.names);
     return status;
 }
 
