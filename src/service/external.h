@@ -4,16 +4,15 @@
  * A query searches the file for ids, and reads the rows that have these ids. Vectors without a row, and rows without a
  * vector, are no answers. A filter first chooses the rows, and the file is searched for their ids alone.
  *
- * Open files wait in a table, so that the next query need not read their heads again. A user who can write the bucket
+ * Open files wait in a table of slots, so that the next query need not read their heads again. A user who can write the bucket
  * can name any URL in a namespace; so each opening asks the operator's rules (service/url_rules.h).
  */
 #ifndef SERVICE_EXTERNAL_H
 #define SERVICE_EXTERNAL_H
 
-#include <pthread.h>
-
 #include "faiss/faiss_index.h"
 #include "service/service.h"
+#include "service/slots.h"
 
 enum {
     EXTERNAL_FILES_MAX = 16, /* open files that wait for the next query */
@@ -21,16 +20,8 @@ enum {
 
 struct external_file; /* external_files.c */
 
-/* The open files of a service. */
-struct external_files {
-    pthread_mutex_t lock;
-    struct external_file *slots[EXTERNAL_FILES_MAX]; /* guarded by the lock, as all below */
-    size_t count;
-    uint64_t clock;
-};
-
-void external_files_init(struct external_files *files);
-void external_files_deinit(struct external_files *files); /* no file may be borrowed */
+/* Makes the table of open files. Fails with DP_NOMEM. The caller deinits the table, also after a failure. */
+enum dp_status external_files_init(struct slots *files, struct dp_error *error);
 
 /* Borrows the file that a namespace names; opens it if it does not wait. DP_DENIED: the rules do not permit its URL;
  * DP_STALE: somebody has replaced the file; or as faiss_index_open_url(). */

@@ -2,6 +2,7 @@
 #include "service/indexes.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,19 +18,24 @@ enum { SHOWN_MAX = URL_SHOWN_MAX + 8 };
 
 /* One name. While its file is being opened, the slot only reserves the name. */
 struct open_index {
-    struct faiss_index *index; /* NULL: not open yet */
-    struct call_cost cost;     /* costs of opening the file */
+    struct slot slot; /* its key is the name */
+    struct faiss_index *index;
+    struct call_cost cost; /* costs of opening the file */
     int64_t open_ns;
-    size_t name_len;
     uint8_t name[INDEX_NAME_MAX];
     char url[SHOWN_MAX];
     char *recall_url; /* URL of the recall table; NULL: unknown, because the file's URL has a query */
-    struct {
-        unsigned borrowed;
-        bool listed;                 /* false: closed when given back */
-        struct recall_table *recall; /* set once, by the first search that needs it */
-    } locked;                        /* by the lock of struct indexes */
+    struct recall_table *_Atomic recall; /* set once, by the first search that needs it */
 };
+
+static void close_index(struct slot *slot)
+{
+    struct open_index *open = (struct open_index *)slot;
+    faiss_index_free(open->index);
+    mem_free(open->recall_url);
+    mem_free(atomic_load(&open->recall));
+    mem_free(open);
+}
 
 /* ---- lifecycle ------------------------------------------------------------------------------------------- */
 
@@ -37,22 +43,18 @@ enum dp_status indexes_init(struct indexes *x, const struct indexes_options *opt
 {
     const struct indexes_options none = {0};
     options = options ? options : &none;
-    *x = (struct indexes){.max = options->max ? options->max : INDEXES_MAX,
-                          .memory.max = options->memory_max ? options->memory_max : UINT64_MAX,
+    *x = (struct indexes){.memory.max = options->memory_max ? options->memory_max : UINT64_MAX,
                           .store = options->store};
-    pthread_mutex_init(&x->locked.lock, NULL);
-    x->has_lock = true;
     if (options->schemes) {
         x->schemes = *options->schemes;
         scheme_settings_use(&x->schemes, &x->store);
     }
     x->store.cache = store_cache_retain(options->store.cache);
     enum dp_status status = url_rules_new(options->allow_urls, &x->rules, error);
+    if (status == DP_OK)
+        status = slots_init(&x->slots, options->max ? options->max : INDEXES_MAX, close_index, error);
     if (status != DP_OK || url_rules_count(x->rules) == 0)
         return status;
-    x->locked.slots = mem_calloc(x->max, sizeof(struct open_index *));
-    if (!x->locked.slots)
-        return dp_fail_nomem(error, "the table of open indexes");
     const struct transport_options public_only = {.public_only = true, .trust = x->store.trust};
     const struct transport_options any = {.trust = x->store.trust};
     status = transport_new(&public_only, &x->public_only, error);
@@ -63,50 +65,14 @@ enum dp_status indexes_init(struct indexes *x, const struct indexes_options *opt
     return status;
 }
 
-static void close_index(struct open_index *slot)
-{
-    if (!slot)
-        return;
-    faiss_index_free(slot->index);
-    mem_free(slot->recall_url);
-    mem_free(slot->locked.recall);
-    mem_free(slot);
-}
-
 void indexes_deinit(struct indexes *x)
 {
-    for (size_t i = 0; i < x->locked.count; i++)
-        close_index(x->locked.slots[i]);
-    mem_free(x->locked.slots);
+    slots_deinit(&x->slots);
     transport_free(x->any);
     transport_free(x->public_only);
     store_cache_release(x->store.cache);
     url_rules_free(x->rules);
-    if (x->has_lock)
-        pthread_mutex_destroy(&x->locked.lock);
     *x = (struct indexes){0};
-}
-
-/* ---- the table: the lock is held ------------------------------------------------------------------------- */
-
-static struct span slot_name(const struct open_index *slot)
-{
-    return span_of(slot->name, slot->name_len);
-}
-
-/* The position of a name in the table; the table's count if the name is missing. */
-static size_t find_slot(const struct indexes *x, struct span name)
-{
-    size_t i = 0;
-    while (i < x->locked.count && !span_equal(slot_name(x->locked.slots[i]), name))
-        i++;
-    return i;
-}
-
-static void unlist_index(struct indexes *x, size_t at)
-{
-    x->locked.slots[at]->locked.listed = false;
-    x->locked.slots[at] = x->locked.slots[--x->locked.count];
 }
 
 /* ---- borrowing ------------------------------------------------------------------------------------------- */
@@ -117,13 +83,7 @@ static enum dp_status borrow_index(struct call *call, struct indexes *x, enum ga
     *out = NULL;
     if (gate_enter(call, use, name) != DP_OK)
         return call->error.status;
-    pthread_mutex_lock(&x->locked.lock);
-    size_t at = find_slot(x, name);
-    if (at < x->locked.count && x->locked.slots[at]->index) {
-        *out = x->locked.slots[at];
-        (*out)->locked.borrowed++;
-    }
-    pthread_mutex_unlock(&x->locked.lock);
+    *out = (struct open_index *)slots_borrow(&x->slots, name, true);
     if (*out)
         return DP_OK;
     return call_fail(call, DP_NOT_FOUND, "there is no index \"%.*s\"; POST /v1/indexes opens one",
@@ -132,11 +92,7 @@ static enum dp_status borrow_index(struct call *call, struct indexes *x, enum ga
 
 static void give_index_back(struct indexes *x, struct open_index *slot)
 {
-    pthread_mutex_lock(&x->locked.lock);
-    bool close = --slot->locked.borrowed == 0 && !slot->locked.listed;
-    pthread_mutex_unlock(&x->locked.lock);
-    if (close)
-        close_index(slot);
+    slots_give_back(&x->slots, &slot->slot, false);
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
@@ -170,31 +126,21 @@ static enum dp_status reserve_name(struct call *call, struct indexes *x, const s
     *out = NULL;
     if (!slot)
         return call_nomem(call, "an open index");
-    slot->locked.borrowed = 1;
-    slot->locked.listed = true;
-    slot->name_len = source->name.len;
     memcpy(slot->name, source->name.data, source->name.len);
+    slot->slot.key = span_of(slot->name, source->name.len);
     snprintf(slot->url, sizeof slot->url, "%s%s", url_shown(source->url, shown),
              memchr(source->url.data, '?', source->url.len) ? "?…" : "");
     enum dp_status status = keep_recall_url(call, source, slot);
+    if (status == DP_OK)
+        status = slots_reserve(&x->slots, &slot->slot);
+    if (status == DP_EXISTS)
+        call_fail(call, DP_EXISTS, "there is already an index \"%.*s\"; DELETE it first, or choose another name",
+                  SPAN_FMT(source->name));
+    if (status == DP_FULL)
+        status = call_fail(call, DP_CONFLICT, "%zu indexes are open, which is the limit: DELETE one first",
+                           x->slots.max);
     if (status != DP_OK) {
-        close_index(slot);
-        return status;
-    }
-    pthread_mutex_lock(&x->locked.lock);
-    if (find_slot(x, source->name) < x->locked.count)
-        status = call_fail(call, DP_EXISTS,
-                           "there is already an index \"%.*s\"; DELETE it first, or choose another "
-                           "name",
-                           SPAN_FMT(source->name));
-    else if (x->locked.count == x->max)
-        status =
-            call_fail(call, DP_CONFLICT, "%zu indexes are open, which is the limit: DELETE one first", x->max);
-    else
-        x->locked.slots[x->locked.count++] = slot;
-    pthread_mutex_unlock(&x->locked.lock);
-    if (status != DP_OK) {
-        close_index(slot);
+        close_index(&slot->slot);
         return status;
     }
     *out = slot;
@@ -281,20 +227,17 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
         return status;
     const struct call_cost before = call->cost;
     const int64_t began = os_now_ns();
-    struct faiss_index *index = NULL;
-    status = open_index_file(call, x, source, &permit, &index);
+    status = open_index_file(call, x, source, &permit, &slot->index);
     slot->open_ns = os_now_ns() - began;
     slot->cost = (struct call_cost){.rounds = call->cost.rounds - before.rounds,
                                     .requests = call->cost.requests - before.requests,
                                     .bytes = call->cost.bytes - before.bytes};
-    pthread_mutex_lock(&x->locked.lock);
-    slot->index = index;
-    if (status != DP_OK)
-        unlist_index(x, find_slot(x, source->name));
-    pthread_mutex_unlock(&x->locked.lock);
-    if (status == DP_OK)
+    const bool opened = status == DP_OK;
+    if (opened) {
+        slots_ready(&x->slots, &slot->slot);
         status = describe_index(call, slot, out);
-    give_index_back(x, slot);
+    }
+    slots_give_back(&x->slots, &slot->slot, !opened);
     return status;
 }
 
@@ -306,7 +249,7 @@ static enum dp_status describe_index(struct call *call, const struct open_index 
     const struct faiss_ivf_info info = faiss_index_info(slot->index);
     const int64_t open_us = slot->open_ns / 1000;
     *out = (struct index_description){
-        .name = arena_copy(call->arena, slot_name(slot)),
+        .name = arena_copy(call->arena, slot->slot.key),
         .url = arena_printf(call->arena, "%s", slot->url),
         .codes = arena_printf(call->arena, "%s", info.codes),
         .dim = info.dim_in,
@@ -348,25 +291,40 @@ static int by_name(const void *a, const void *b)
     return span_compare(((const struct index_description *)a)->name, ((const struct index_description *)b)->name);
 }
 
+/* The indexes that service_index_list() describes. */
+struct index_listing {
+    struct call *call;
+    struct span prefix;
+    struct index_description *list; /* [slots.max] */
+    size_t count;
+    enum dp_status status;
+};
+
+static bool list_index(void *context, const struct slot *slot)
+{
+    struct index_listing *l = context;
+    if (span_starts_with(slot->key, l->prefix))
+        l->status = describe_index(l->call, (const struct open_index *)slot, &l->list[l->count++]);
+    return l->status == DP_OK;
+}
+
 enum dp_status service_index_list(struct call *call, struct service *s, struct span prefix,
                                   struct index_description **out, size_t *count)
 {
     struct indexes *x = &s->indexes;
+    struct index_listing l = {.call = call, .prefix = prefix};
     enum dp_status status = gate_list(call, prefix);
     *count = 0;
     if (status != DP_OK)
         return status;
-    *out = arena_array(call->arena, x->max, sizeof **out);
-    if (!*out)
+    *out = l.list = arena_array(call->arena, x->slots.max, sizeof **out);
+    if (!l.list)
         return call_nomem(call, "the list of indexes");
-    pthread_mutex_lock(&x->locked.lock);
-    for (size_t i = 0; i < x->locked.count && status == DP_OK; i++)
-        if (x->locked.slots[i]->index && span_starts_with(slot_name(x->locked.slots[i]), prefix))
-            status = describe_index(call, x->locked.slots[i], &(*out)[(*count)++]);
-    pthread_mutex_unlock(&x->locked.lock);
-    if (status == DP_OK)
+    slots_for_each(&x->slots, list_index, &l);
+    *count = l.count;
+    if (l.status == DP_OK)
         qsort(*out, *count, sizeof **out, by_name);
-    return status;
+    return l.status;
 }
 
 enum dp_status service_index_close(struct call *call, struct service *s, struct span name)
@@ -376,11 +334,7 @@ enum dp_status service_index_close(struct call *call, struct service *s, struct 
     enum dp_status status = borrow_index(call, x, GATE_WRITE, name, &slot);
     if (status != DP_OK)
         return status;
-    pthread_mutex_lock(&x->locked.lock);
-    if (slot->locked.listed) /* otherwise another request has just removed it */
-        unlist_index(x, find_slot(x, name));
-    pthread_mutex_unlock(&x->locked.lock);
-    give_index_back(x, slot);
+    slots_give_back(&x->slots, &slot->slot, true);
     return DP_OK;
 }
 
@@ -454,9 +408,7 @@ static enum dp_status nprobe_for_recall(struct call *call, struct indexes *x, st
 {
     if (recall_is_whole(slot->index))
         return DP_OK;
-    pthread_mutex_lock(&x->locked.lock);
-    struct recall_table *table = slot->locked.recall;
-    pthread_mutex_unlock(&x->locked.lock);
+    struct recall_table *table = atomic_load(&slot->recall);
     if (!table) {
         struct recall_table *read = mem_calloc(1, sizeof *read);
         enum dp_status status = read ? load_recall(call, x, slot, read) : call_nomem(call, "a table of recall");
@@ -464,14 +416,10 @@ static enum dp_status nprobe_for_recall(struct call *call, struct indexes *x, st
             mem_free(read);
             return status;
         }
-        pthread_mutex_lock(&x->locked.lock);
-        if (!slot->locked.recall) {
-            slot->locked.recall = read;
-            read = NULL;
-        }
-        table = slot->locked.recall;
-        pthread_mutex_unlock(&x->locked.lock);
-        mem_free(read); /* not NULL when another search was first */
+        if (atomic_compare_exchange_strong(&slot->recall, &table, read))
+            table = read;
+        else
+            mem_free(read); /* another search was first; `table` is its table */
     }
     return recall_nprobe(table, recall, nprobe, &call->error);
 }

@@ -5,17 +5,16 @@
  * reaches the disk. Descriptions show a URL without its secrets. All files share transports and one cache.
  *
  * A call borrows an index and gives it back. If the index was removed meanwhile, the last call that gives it
- * back closes it. No thread holds the lock while it opens, searches or closes a file.
+ * back closes it (service/slots.h).
  */
 #ifndef SERVICE_INDEXES_H
 #define SERVICE_INDEXES_H
-
-#include <pthread.h>
 
 #include "faiss/faiss_index.h"
 #include "faiss/head_memory.h"
 #include "faiss/recall.h"
 #include "service/service.h"
+#include "service/slots.h"
 #include "service/store_settings.h"
 #include "service/url_rules.h"
 
@@ -41,15 +40,9 @@ struct open_index; /* indexes.c */
 
 /* The open indexes of a service. */
 struct indexes {
-    struct {
-        pthread_mutex_t lock;
-        struct open_index **slots; /* [max] */
-        size_t count;
-    } locked;
-    bool has_lock;
+    struct slots slots;
     struct faiss_head_memory memory; /* any thread may use it without the lock */
     /* Not changed after indexes_init. */
-    size_t max;
     struct url_rules *rules;
     struct store_options store;
     struct scheme_settings schemes;

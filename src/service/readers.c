@@ -1,76 +1,25 @@
-/* readers.c: keeps namespaces open, and closes the least recently used. */
+/* readers.c: keeps namespaces open. */
 #include "service/readers.h"
 
 #include "base/alloc.h"
 #include "os/clock.h"
 
-enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error)
+static void close_reader(struct slot *slot)
 {
-    *r = (struct readers){.max = max, .trust_ns = READERS_TRUST_NS};
-    pthread_mutex_init(&r->locked.lock, NULL);
-    r->locked.slots = mem_calloc(max, sizeof(struct reader_slot *));
-    return r->locked.slots ? DP_OK : dp_fail_nomem(error, "the table of open namespaces");
+    struct reader_slot *open = (struct reader_slot *)slot;
+    index_close(open->reader);
+    mem_free(open);
 }
 
-static void close_slot(struct reader_slot *slot)
+enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error)
 {
-    if (!slot)
-        return;
-    index_close(slot->reader);
-    mem_free(slot);
+    r->trust_ns = READERS_TRUST_NS;
+    return slots_init(&r->slots, max, close_reader, error);
 }
 
 void readers_deinit(struct readers *r)
 {
-    for (size_t i = 0; i < r->locked.count; i++)
-        close_slot(r->locked.slots[i]);
-    mem_free(r->locked.slots);
-    pthread_mutex_destroy(&r->locked.lock);
-}
-
-/* Borrows the slot of a name. Returns NULL when no slot in the table has the name. The caller holds the lock. */
-static struct reader_slot *borrow_listed(struct readers *r, struct span name)
-{
-    for (size_t i = 0; i < r->locked.count; i++) {
-        struct reader_slot *slot = r->locked.slots[i];
-        if (!span_equal(span_of(slot->name, slot->name_len), name))
-            continue;
-        slot->locked.borrowed++;
-        slot->locked.used = ++r->locked.clock;
-        return slot;
-    }
-    return NULL;
-}
-
-static void unlist_slot(struct readers *r, struct reader_slot *slot)
-{
-    for (size_t i = 0; i < r->locked.count; i++) {
-        if (r->locked.slots[i] != slot)
-            continue;
-        r->locked.slots[i] = r->locked.slots[--r->locked.count];
-        break;
-    }
-    slot->locked.listed = false;
-}
-
-/* Adds a new slot to the table. If the table is full, first removes the least recently used slot that nobody
- * borrows, and returns it. If somebody borrows each slot, leaves the new one out and returns NULL. The caller
- * holds the lock. */
-static struct reader_slot *list_slot(struct readers *r, struct reader_slot *slot)
-{
-    struct reader_slot *oldest = NULL;
-    if (r->locked.count == r->max) {
-        for (size_t i = 0; i < r->locked.count; i++)
-            if (r->locked.slots[i]->locked.borrowed == 0 &&
-                (!oldest || r->locked.slots[i]->locked.used < oldest->locked.used))
-                oldest = r->locked.slots[i];
-        if (!oldest)
-            return NULL;
-        unlist_slot(r, oldest);
-    }
-    slot->locked.listed = true;
-    r->locked.slots[r->locked.count++] = slot;
-    return oldest;
+    slots_deinit(&r->slots);
 }
 
 enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, enum gate_use use,
@@ -79,9 +28,7 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
     *out = NULL;
     if (index_check_name(name, &call->error) != DP_OK || gate_enter(call, use, name) != DP_OK)
         return call->error.status;
-    pthread_mutex_lock(&r->locked.lock);
-    *out = borrow_listed(r, name);
-    pthread_mutex_unlock(&r->locked.lock);
+    *out = (struct reader_slot *)slots_borrow(&r->slots, name, true);
     if (*out)
         return DP_OK;
 
@@ -96,71 +43,51 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
     }
     atomic_init(&slot->fresh_ns, began);
     atomic_init(&slot->alive_ns, began);
-    slot->locked.borrowed = 1;
-    slot->name_len = name.len;
     memcpy(slot->name, name.data, name.len);
-
-    /* If another thread has opened the namespace meanwhile, borrows that thread's slot and closes ours. */
-    struct reader_slot *surplus = slot;
-    pthread_mutex_lock(&r->locked.lock);
-    *out = borrow_listed(r, name);
-    if (!*out) {
-        slot->locked.used = ++r->locked.clock;
-        surplus = list_slot(r, slot);
-        *out = slot;
-    }
-    pthread_mutex_unlock(&r->locked.lock);
-    close_slot(surplus);
+    slot->slot.key = span_of(slot->name, name.len);
+    *out = (struct reader_slot *)slots_add(&r->slots, &slot->slot);
     return DP_OK;
 }
 
 void readers_forget(struct readers *r, struct span name)
 {
-    struct reader_slot *slot;
-    pthread_mutex_lock(&r->locked.lock);
-    slot = borrow_listed(r, name);
-    pthread_mutex_unlock(&r->locked.lock);
+    struct slot *slot = slots_borrow(&r->slots, name, true);
     if (slot)
-        readers_give_back(r, slot, true);
+        slots_give_back(&r->slots, slot, true);
 }
 
 struct reader_slot *readers_borrow_open(struct readers *r, struct span name)
 {
-    struct reader_slot *found = NULL;
-    pthread_mutex_lock(&r->locked.lock);
-    for (size_t i = 0; i < r->locked.count && !found; i++) {
-        struct reader_slot *slot = r->locked.slots[i];
-        if (span_equal(span_of(slot->name, slot->name_len), name))
-            found = slot;
-    }
-    if (found)
-        found->locked.borrowed++;
-    pthread_mutex_unlock(&r->locked.lock);
-    return found;
+    return (struct reader_slot *)slots_borrow(&r->slots, name, false);
+}
+
+/* Names that readers_names() copies. */
+struct name_copies {
+    struct arena *arena;
+    struct span *names; /* [max] */
+    size_t count, max;
+};
+
+static bool copy_name(void *context, const struct slot *slot)
+{
+    struct name_copies *c = context;
+    if (c->count == c->max)
+        return false;
+    c->names[c->count] = arena_copy(c->arena, slot->key);
+    if (!c->names[c->count].data)
+        return false;
+    c->count++;
+    return true;
 }
 
 size_t readers_names(struct readers *r, struct arena *arena, struct span *names, size_t max)
 {
-    size_t count = 0;
-    pthread_mutex_lock(&r->locked.lock);
-    for (size_t i = 0; i < r->locked.count && count < max; i++) {
-        names[count] = arena_copy(arena, span_of(r->locked.slots[i]->name, r->locked.slots[i]->name_len));
-        if (!names[count].data)
-            break;
-        count++;
-    }
-    pthread_mutex_unlock(&r->locked.lock);
-    return count;
+    struct name_copies c = {.arena = arena, .names = names, .max = max};
+    slots_for_each(&r->slots, copy_name, &c);
+    return c.count;
 }
 
 void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget)
 {
-    pthread_mutex_lock(&r->locked.lock);
-    slot->locked.borrowed--;
-    if (forget && slot->locked.listed)
-        unlist_slot(r, slot);
-    bool close = !slot->locked.listed && slot->locked.borrowed == 0;
-    pthread_mutex_unlock(&r->locked.lock);
-    if (close)
-        close_slot(slot);
+    slots_give_back(&r->slots, &slot->slot, forget);
 }

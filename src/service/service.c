@@ -121,8 +121,9 @@ enum dp_status service_new(const struct service_options *options, struct service
     metric_registry_init(&s->metrics);
     known_names_init(&s->known_names);
     large_writes_init(&s->large_writes);
-    external_files_init(&s->external_files);
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
+    if (status == DP_OK)
+        status = external_files_init(&s->external_files, error);
     if (status == DP_OK && !s->team_is_borrowed)
         status = team_new(options->threads, &s->team, error);
     if (status == DP_OK)
@@ -162,7 +163,7 @@ void service_free(struct service *s)
     readers_deinit(&s->readers);
     known_names_deinit(&s->known_names);
     large_writes_deinit(&s->large_writes);
-    external_files_deinit(&s->external_files);
+    slots_deinit(&s->external_files);
     indexes_deinit(&s->indexes);
     served_model_release(s->model);
     redis_cache_free(s->redis);

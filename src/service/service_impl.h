@@ -36,7 +36,7 @@ struct service {
     struct known_names known_names;
     struct large_writes large_writes;
     struct indexes indexes;
-    struct external_files external_files;
+    struct slots external_files;
     struct upkeep *upkeep; /* NULL: none */
 };
 

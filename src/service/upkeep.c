@@ -154,7 +154,7 @@ static void add_item(struct upkeep *u, struct span name)
 
 static void add_open(struct upkeep *u, struct call *call)
 {
-    size_t max = u->options.readers->max;
+    size_t max = u->options.readers->slots.max;
     struct span *names = arena_array(call->arena, max, sizeof *names);
     size_t count = names ? readers_names(u->options.readers, call->arena, names, max) : 0;
     for (size_t i = 0; i < count; i++)

@@ -384,7 +384,7 @@ static void test_service_index_survives_failed_allocations(void **state)
             assert_int_equal(status, DP_NOMEM);
         assert_true(fired || status == DP_OK);
         service_index_close(fixture_call(), f->service, span_str("a"));
-        assert_int_equal(f->service->indexes.locked.count, 0);
+        assert_int_equal(f->service->indexes.slots.locked.count, 0);
         assert_int_equal(f->service->indexes.memory.used, 0);
     }
 }
