@@ -1,9 +1,7 @@
-/* embedder.c: queues requests, takes batches from the queue, and runs each batch as jobs on the compute team.
+/* embedder.c: the threads that want vectors, and the batches that the leading one computes on the team.
  *
- * One mutex guards the queue, a doubly linked list of requests. Each request lies on its caller's stack. The
- * leading thread owns the batch arrays until it clears `leading`. No thread computes while it holds the mutex. If
- * a request does not fit into a batch, the batch takes only a part of its texts. The request then moves to the end
- * of the queue, so small requests do not wait until all texts of a large one are done.
+ * One mutex guards the queue (batch_queue.h). Each request lies on its caller's stack. The leading thread owns the
+ * batch arrays until it clears `leading`. No thread computes while it holds the mutex.
  */
 #include "embed/embedder.h"
 
@@ -11,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/alloc.h"
+#include "embed/batch_queue.h"
 #include "os/clock.h"
 #include "simd/encoder.h"
 #include "simd/simd.h"
@@ -19,23 +18,17 @@ enum {
     JOB_TOKENS_MAX = 256, /* maximum tokens of a job, unless one text has more */
     JOB_TOKENS_MIN = 64,  /* a smaller job costs more to hand over than to compute */
     JOBS_A_WORKER = 8,    /* jobs of a full batch, per worker */
-    LINEAR_COST = 500,    /* in a text of this many tokens, attention costs as much as the linear layers */
     TOGETHER_TAX = 16,    /* the team needs 1/16 more work for a job than one thread does */
 };
 
 /* One call of embedder_embed. The queue's lock guards all fields except the constant ones. */
 struct embedder_request {
-    struct embedder_request *before, *behind;
-    const struct tokens *seqs; /* constant */
-    size_t n;                  /* constant */
+    struct batch_request turn; /* the first field */
     bool normalize;            /* constant */
     float *out;                /* constant; the jobs of a batch write the floats */
     int64_t asked_ns;          /* constant */
-    size_t next;               /* position of the first text that no batch has taken */
     size_t running;            /* texts in the running batch */
-    size_t tokens_left;        /* tokens of the texts that no batch has taken */
-    bool queued;
-    bool failed; /* `error` says why */
+    bool failed;               /* `error` says why */
     struct dp_error error;
     pthread_cond_t changed;
 };
@@ -57,14 +50,14 @@ struct embedder {
 
     struct {
         pthread_mutex_t lock;
-        struct embedder_request *first, *last;
-        size_t waiting_tokens;
+        struct batch_queue waiting;
         bool leading; /* a thread leads: it owns `leader` */
         struct embedder_counts counts;
     } queue;
 
     /* The batch and its scratch. The leading thread owns them. */
     struct {
+        struct batch_text *texts;         /* [items_max] */
         struct engine_item *items;        /* [items_max] */
         struct embedder_request **owners; /* [items_max]: the request of each item */
         struct embedder_job *jobs;        /* [jobs_max] */
@@ -104,14 +97,17 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     /* Of two neighbouring jobs, one has at least JOB_TOKENS_MIN tokens, or both together exceed job_rows. */
     e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
     pthread_mutex_init(&e->queue.lock, NULL);
+    batch_queue_init(&e->queue.waiting, team_workers(e), e->batch_tokens);
 
     enum dp_status status = DP_OK;
+    e->leader.texts = mem_calloc(e->items_max, sizeof *e->leader.texts);
     e->leader.items = mem_calloc(e->items_max, sizeof *e->leader.items);
     e->leader.owners = mem_calloc(e->items_max, sizeof(struct embedder_request *));
     e->leader.jobs = mem_calloc(e->jobs_max, sizeof *e->leader.jobs);
     e->leader.workspaces = mem_calloc(team_workers(e), sizeof(void *));
     e->leader.loads = mem_calloc(team_workers(e), sizeof *e->leader.loads);
-    if (!e->leader.items || !e->leader.owners || !e->leader.jobs || !e->leader.workspaces || !e->leader.loads)
+    if (!e->leader.texts || !e->leader.items || !e->leader.owners || !e->leader.jobs || !e->leader.workspaces ||
+        !e->leader.loads)
         status = dp_fail_nomem(error, "an embedder");
     for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
         status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->leader.workspaces[i], error);
@@ -131,6 +127,7 @@ void embedder_free(struct embedder *e)
         if (e->leader.workspaces[i])
             e->engine->ops->workspace_free(e->leader.workspaces[i]);
     mem_free(e->leader.workspaces);
+    mem_free(e->leader.texts);
     mem_free(e->leader.items);
     mem_free(e->leader.owners);
     mem_free(e->leader.jobs);
@@ -172,78 +169,41 @@ void embedder_read_counts(const struct embedder *embedder, struct embedder_count
     struct embedder *e = (struct embedder *)(uintptr_t)embedder; /* only the lock changes */
     pthread_mutex_lock(&e->queue.lock);
     *out = e->queue.counts;
-    out->waiting_tokens = e->queue.waiting_tokens;
+    out->waiting_tokens = e->queue.waiting.waiting_tokens;
     pthread_mutex_unlock(&e->queue.lock);
 }
 
 /* ---- the queue; callers hold the lock ---- */
 
-static void enqueue_request(struct embedder *e, struct embedder_request *r)
+static void show_waiting(struct embedder *e)
 {
-    r->before = e->queue.last;
-    r->behind = NULL;
-    if (e->queue.last)
-        e->queue.last->behind = r;
-    else
-        e->queue.first = r;
-    e->queue.last = r;
-    r->queued = true;
-}
-
-static void dequeue_request(struct embedder *e, struct embedder_request *r)
-{
-    if (r->before)
-        r->before->behind = r->behind;
-    else
-        e->queue.first = r->behind;
-    if (r->behind)
-        r->behind->before = r->before;
-    else
-        e->queue.last = r->before;
-    r->queued = false;
-}
-
-static void set_waiting(struct embedder *e, size_t tokens)
-{
-    e->queue.waiting_tokens = tokens;
-    metric_set(e->metrics.waiting, (int64_t)tokens);
+    metric_set(e->metrics.waiting, (int64_t)e->queue.waiting.waiting_tokens);
 }
 
 static bool is_done(const struct embedder_request *r)
 {
-    return !r->queued && r->running == 0;
+    return !r->turn.queued && r->running == 0;
 }
 
-/* Takes texts from the front of the queue until the batch is full. Returns how many it took, and sets *tokens to
- * the sum of their tokens. */
+/* Takes the texts of the next batch. Returns how many it took, and sets *tokens to the sum of their tokens. */
 static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 {
-    size_t n = 0, held = 0;
-    while (e->queue.first) {
-        struct embedder_request *r = e->queue.first;
-        for (; r->next < r->n; r->next++) {
-            const struct tokens *seq = &r->seqs[r->next];
-            if (n > 0 && held + seq->count > e->batch_tokens)
-                break;
-            e->leader.items[n] =
-                (struct engine_item){seq->ids, seq->count, r->out + r->next * e->engine->dim, seq->skip};
-            e->leader.owners[n++] = r;
-            held += seq->count;
-            r->running++;
-            r->tokens_left -= seq->count;
-        }
-        dequeue_request(e, r);
-        if (r->next < r->n) {
-            enqueue_request(e, r); /* the rest waits for another batch */
-            break;
-        }
-        metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
+    const size_t n = batch_queue_take(&e->queue.waiting, e->leader.texts, tokens);
+    for (size_t i = 0; i < n; i++) {
+        const size_t place = e->leader.texts[i].place;
+        struct embedder_request *r = (struct embedder_request *)e->leader.texts[i].request;
+        const struct tokens *seq = &r->turn.seqs[place];
+        e->leader.items[i] =
+            (struct engine_item){seq->ids, seq->count, r->out + place * e->engine->dim, seq->skip};
+        e->leader.owners[i] = r;
+        r->running++;
+        if (place + 1 == r->turn.n)
+            metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
     }
-    set_waiting(e, e->queue.waiting_tokens - held);
+    show_waiting(e);
     e->queue.counts.texts += n;
-    e->queue.counts.tokens += held;
+    e->queue.counts.tokens += *tokens;
     e->queue.counts.batches += n > 0;
-    *tokens = held;
     return n;
 }
 
@@ -273,13 +233,11 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
     return jobs;
 }
 
-/* Returns a job's cost. One token costs LINEAR_COST in the linear layers. Attention's cost grows with the square
- * of a text's length. */
 static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
 {
     size_t cost = 0;
     for (size_t i = job->first; i < job->first + job->count; i++)
-        cost += e->leader.items[i].count * (LINEAR_COST + e->leader.items[i].count);
+        cost += batch_cost(e->leader.items[i].count);
     return cost;
 }
 
@@ -368,7 +326,7 @@ static void finish_batch(struct embedder *e, size_t jobs)
                 r->failed = true;
                 r->error = job->error;
             }
-            if (--r->running == 0 && !r->queued)
+            if (--r->running == 0 && !r->turn.queued)
                 pthread_cond_signal(&r->changed);
         }
     }
@@ -388,14 +346,19 @@ static void lead_batch(struct embedder *e)
 {
     int64_t began = os_now_ns();
     size_t tokens, n = take_batch(e, began, &tokens);
+    uint64_t cost = 0;
     e->queue.leading = true;
     pthread_mutex_unlock(&e->queue.lock);
     size_t jobs = cut_jobs(e, n, tokens), alone = plan_jobs(e, jobs);
     run_jobs(e, alone);
     for (size_t j = alone; j < jobs; j++)
         run_job_together(e, &e->leader.jobs[j]);
-    count_batch(e, n, tokens, alone, jobs - alone, os_now_ns() - began);
+    for (size_t j = 0; j < jobs; j++)
+        cost += job_cost(e, &e->leader.jobs[j]);
+    const int64_t ns = os_now_ns() - began;
+    count_batch(e, n, tokens, alone, jobs - alone, ns);
     pthread_mutex_lock(&e->queue.lock);
+    batch_queue_took(&e->queue.waiting, cost, ns);
     finish_batch(e, jobs);
     e->queue.leading = false;
 }
@@ -432,10 +395,10 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
             status = call_check(call);
         if (status == DP_OK && r->failed)
             status = DP_CORRUPT;
-        if (status != DP_OK && r->queued) {
-            dequeue_request(e, r);
-            set_waiting(e, e->queue.waiting_tokens - r->tokens_left);
-        } else if (!e->queue.leading && r->queued) {
+        if (status != DP_OK && r->turn.queued) {
+            batch_queue_remove(&e->queue.waiting, &r->turn);
+            show_waiting(e);
+        } else if (!e->queue.leading && r->turn.queued) {
             lead_batch(e);
         } else if (status != DP_OK) {
             pthread_cond_wait(&r->changed, &e->queue.lock);
@@ -444,42 +407,65 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
         }
     }
     /* Wake the next leader. */
-    if (!e->queue.leading && e->queue.first)
-        pthread_cond_signal(&e->queue.first->changed);
+    struct embedder_request *next = (struct embedder_request *)e->queue.waiting.first;
+    if (!e->queue.leading && next)
+        pthread_cond_signal(&next->changed);
     return status;
 }
 
-enum dp_status embedder_embed(struct call *call, struct embedder *e, const struct tokens *seqs, size_t n,
-                              bool normalize, float *out)
+/* Queues the request and waits until it is done, unless too much waits already. */
+static enum dp_status queue_request(struct call *call, struct embedder *e, struct embedder_request *r)
+{
+    struct batch_queue *q = &e->queue.waiting;
+    enum dp_status status;
+    pthread_mutex_lock(&e->queue.lock);
+    if (q->waiting_tokens > e->queue_max) {
+        e->queue.counts.refused++;
+        metric_add(e->metrics.refused, 1);
+        status = call_fail(call, DP_OVERLOADED, "%zu tokens are waiting to be embedded already; try again later",
+                           q->waiting_tokens);
+        call->retry_ns = batch_queue_ns(q);
+    } else {
+        batch_queue_add(q, &r->turn);
+        show_waiting(e);
+        status = wait_until_done(call, e, r);
+    }
+    pthread_mutex_unlock(&e->queue.lock);
+    return status;
+}
+
+enum dp_status embedder_embed_some(struct call *call, struct embedder *e, const struct tokens *seqs, size_t n,
+                                   bool normalize, float *out, size_t *done)
 {
     size_t tokens;
     int64_t begin = os_now_ns();
+    *done = 0;
     enum dp_status status = check_sequences(call, e, seqs, n, &tokens);
     if (status == DP_OK)
         status = call_check(call);
     if (status != DP_OK || n == 0)
         return status;
 
-    struct embedder_request r = {
-        .seqs = seqs, .n = n, .normalize = normalize, .out = out, .asked_ns = begin, .tokens_left = tokens};
+    struct embedder_request r = {.turn = {.seqs = seqs, .n = n, .client = call->client},
+                                 .normalize = normalize,
+                                 .out = out,
+                                 .asked_ns = begin};
     pthread_cond_init(&r.changed, NULL);
-    pthread_mutex_lock(&e->queue.lock);
-    if (e->queue.waiting_tokens > e->queue_max) {
-        e->queue.counts.refused++;
-        metric_add(e->metrics.refused, 1);
-        status = call_fail(call, DP_OVERLOADED, "%zu tokens are waiting to be embedded already; try again later",
-                           e->queue.waiting_tokens);
-    } else {
-        set_waiting(e, e->queue.waiting_tokens + tokens);
-        enqueue_request(e, &r);
-        status = wait_until_done(call, e, &r);
-    }
-    pthread_mutex_unlock(&e->queue.lock);
+    status = queue_request(call, e, &r);
     pthread_cond_destroy(&r.changed);
     if (r.failed)
         status = call_fail(call, r.error.status, "%s", r.error.message);
+    else
+        *done = r.turn.next;
     if (status == DP_OK)
         call->cost.tokens += tokens;
     call->cost.embed_ns += (uint64_t)(os_now_ns() - begin);
     return status;
+}
+
+enum dp_status embedder_embed(struct call *call, struct embedder *e, const struct tokens *seqs, size_t n,
+                              bool normalize, float *out)
+{
+    size_t done;
+    return embedder_embed_some(call, e, seqs, n, normalize, out, &done);
 }

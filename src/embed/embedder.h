@@ -1,11 +1,12 @@
 /* embed/embedder.h: the embedder: gathers the texts of all threads into batches for the compute team.
  *
  * A thread that wants vectors waits in embedder_embed. While no batch is running, one of the waiting threads
- * leads: it takes texts from the queue, cuts them into jobs of a few hundred tokens, and runs the jobs on the
- * team, itself included. The team computes a single text together, and also the last jobs when they would leave
- * workers idle. So one request on an idle machine uses all cores. Under load, the requests that arrive during a
- * batch form the next one. The embedder starts no thread, sets no timer, and never delays a batch to make it
- * larger. A vector does not depend on the other texts of its batch.
+ * leads: it takes a batch from the queue (embed/batch_queue.h), cuts it into jobs of a few hundred tokens, and runs
+ * the jobs on the team, itself included. The team computes a single text together, and also the last jobs when they
+ * would leave workers idle. So one request on an idle machine uses all cores. Under load, the requests that arrive
+ * during a batch form the next one. The queue gives each client (struct call's `client`) its share, lets small
+ * requests go first, and bounds the time of a batch. The embedder starts no thread, sets no timer, and never delays a
+ * batch to make it larger. A vector does not depend on the other texts of its batch.
  */
 #ifndef EMBED_EMBEDDER_H
 #define EMBED_EMBEDDER_H
@@ -39,6 +40,10 @@ void embedder_free(struct embedder *embedder); /* no thread may be in embedder_e
  * number of threads may call it at once. */
 enum dp_status embedder_embed(struct call *call, struct embedder *embedder, const struct tokens *seqs, size_t n,
                               bool normalize, float *out);
+
+/* Does the same, and sets *done to the number of leading texts whose vectors are complete, also after a failure. */
+enum dp_status embedder_embed_some(struct call *call, struct embedder *embedder, const struct tokens *seqs,
+                                   size_t n, bool normalize, float *out, size_t *done);
 
 /* Adds dipper_inference_seconds, dipper_batch_* and dipper_embedder_* to a registry that outlives the last call of
  * embedder_embed. Call it before the first embedder_embed. */

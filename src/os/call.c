@@ -116,6 +116,7 @@ void call_child(const struct call *parent, struct call *child, struct arena *are
         .cancelled = parent->cancelled,
         .patient = parent->patient,
         .trace_id = {parent->trace_id[0], parent->trace_id[1]},
+        .client = parent->client,
         .gate = parent->gate,
         .arena = arena,
     };
@@ -142,4 +143,6 @@ void call_merge(struct call *parent, const struct call *child)
     to->scan_ns += from->scan_ns;
     if (parent->error.status == DP_OK && child->error.status != DP_OK)
         parent->error = child->error;
+    if (child->retry_ns > parent->retry_ns)
+        parent->retry_ns = child->retry_ns;
 }

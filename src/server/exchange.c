@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/splitmix.h"
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "os/log_writer.h"
@@ -55,6 +56,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
 {
     memset(ex, 0, sizeof *ex);
     ex->context = context;
+    ex->number = atomic_fetch_add(&context->last_number, 1) + 1;
     arena_init(&ex->arena, EXCHANGE_ARENA_MAX);
     buffer_init(&ex->line, EXCHANGE_KEPT_MAX);
     request_body_init(&ex->body, &context->bodies, &context->spilled);
@@ -371,6 +373,17 @@ void exchange_store(struct exchange *ex)
     ex->call.deadline_ns = deadline_ns; /* the time limit of the handler begins later */
 }
 
+/* Returns the number of the client: of its key, or of the connection. */
+static uint64_t client_of(const struct exchange *ex)
+{
+    if (!ex->auth.pass.key)
+        return ex->number;
+    uint64_t number = 0;
+    for (const char *at = account_key_id(&ex->auth.pass); *at; at++)
+        number = splitmix64_mix(number ^ (unsigned char)*at);
+    return number | UINT64_C(1) << 63; /* no connection has this bit */
+}
+
 /* Runs the handler on the whole body. */
 static void run_handler(struct exchange *ex)
 {
@@ -380,6 +393,7 @@ static void run_handler(struct exchange *ex)
         return;
     }
     ex->http.body = body;
+    ex->call.client = client_of(ex);
     ex->match.route->handler(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
 }

@@ -41,6 +41,7 @@ struct exchange_context {
     struct byte_quota answers; /* bytes of large answers in progress, with their arenas */
     _Atomic int64_t in_flight; /* requests between exchange_begin and exchange_end */
     _Atomic uint64_t next_id;
+    _Atomic uint64_t last_number; /* of an exchange */
     uint64_t id_seed;
     struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last one is for requests without a route */
     struct embed_metrics embed_metrics;
@@ -57,6 +58,7 @@ void exchange_context_deinit(struct exchange_context *c);
 
 struct exchange {
     struct exchange_context *context;
+    uint64_t number; /* of the connection, which is the client if the request has no key */
     struct arena arena;
     struct call call;
     _Atomic bool cancelled; /* any thread may set it while the exchange runs */

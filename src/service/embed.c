@@ -1,6 +1,9 @@
 /* embed.c: turns texts or tokens into vectors. A vector comes from the cache, from another request that is
  * computing it, or from the embedder.
  *
+ * A large request goes through the cache in slices. So it leads few texts at a time, others do not wait long for one
+ * of them, and what was computed before its time limit stays in the cache.
+ *
  * The request thread tokenizes; the embedder spreads the work over the compute team. A vector never depends on the
  * other texts of its batch.
  */
@@ -12,6 +15,12 @@
 #include "os/gate.h"
 #include "service/service_impl.h"
 
+enum {
+    /* A slice has enough texts to keep each worker of the team busy for some time. */
+    SLICE_TEXTS = 128,
+    SLICE_BYTES = 32 << 10, /* of the texts */
+};
+
 /* One request. Arrays have an element for each input, and live in the call's arena. */
 struct embed_work {
     struct service *service;
@@ -22,6 +31,7 @@ struct embed_work {
     float *vectors;     /* [count][dim] */
     struct span *texts; /* printed forms of the vectors; NULL: the request wants floats, or there is no cache */
     struct passage *passages;
+    size_t first, end; /* the slice that is on its way through the cache */
 };
 
 /* Prints `[0.1,…]`. Data NULL: out of memory. */
@@ -137,40 +147,42 @@ static enum dp_status tokenize_all(struct call *call, const struct embed_work *r
     return status;
 }
 
-/* Computes the vectors of the inputs at places[count] from their tokens. */
+/* Computes the vectors of the inputs at places[count] from their tokens. Sets *done to how many of them it has, also
+ * after a failure. */
 static enum dp_status compute_vectors(struct call *call, const struct embed_work *r, const size_t *places,
-                                      const struct tokens *tokens, size_t count)
+                                      const struct tokens *tokens, size_t count, size_t *done)
 {
     int64_t began = os_now_ns();
     uint32_t dim = r->model->facts.dim;
     float *whole = arena_array(call->arena, count * dim, sizeof *whole);
+    *done = 0;
     if (!whole)
         return call_nomem(call, "vectors");
-    enum dp_status status = embedder_embed(call, r->model->embedder, tokens, count, r->request->normalize, whole);
-    if (status != DP_OK)
-        return status;
-    for (size_t n = 0; n < count; n++) {
+    enum dp_status status =
+        embedder_embed_some(call, r->model->embedder, tokens, count, r->request->normalize, whole, done);
+    for (size_t n = 0; n < *done; n++) {
         float *to = r->vectors + places[n] * r->dim;
         if (r->dim < dim)
             shorten_vector(whole + n * dim, r->dim, r->request->normalize, to);
         else
             memcpy(to, whole + n * dim, dim * sizeof *to);
     }
-    metric_observe(r->service->counts.embed_seconds, (double)(os_now_ns() - began) * 1e-9);
-    return DP_OK;
+    if (status == DP_OK)
+        metric_observe(r->service->counts.embed_seconds, (double)(os_now_ns() - began) * 1e-9);
+    return status;
 }
 
 /* Computes all inputs, without a cache. */
 static enum dp_status compute_all(struct call *call, const struct embed_work *r, size_t *places)
 {
-    size_t count = r->request->count;
+    size_t count = r->request->count, done;
     struct tokens *tokens = arena_array(call->arena, count, sizeof *tokens);
     if (!tokens)
         return call_nomem(call, "tokens");
     for (size_t i = 0; i < count; i++)
         places[i] = i;
     enum dp_status status = tokenize_all(call, r, places, count, tokens);
-    return status == DP_OK ? compute_vectors(call, r, places, tokens, count) : status;
+    return status == DP_OK ? compute_vectors(call, r, places, tokens, count, &done) : status;
 }
 
 /* ---- through the cache ------------------------------------------------------------------------------ */
@@ -181,6 +193,7 @@ struct passage {
     /* Set in the states LEADS and WAITS. NULL in LEADS: out of memory, so no other request waits for the input. */
     struct vector_entry *entry;
     enum { OPEN, LEADS, WAITS, DONE } state;
+    bool found; /* the vector is there */
 };
 
 static void make_keys(const struct embed_work *r)
@@ -191,6 +204,7 @@ static void make_keys(const struct embed_work *r)
     for (size_t i = 0; i < r->request->count; i++) {
         const struct embed_input *input = &r->request->inputs[i];
         r->passages[i].state = OPEN;
+        r->passages[i].found = false;
         if (input->ids)
             cache_key_of_tokens(&keys, input->ids, input->id_count, &r->passages[i].key);
         else
@@ -214,11 +228,11 @@ static void take_vector(const struct embed_work *r, size_t i, const struct vecto
         r->texts[i] = read->text;
 }
 
-/* Asks the cache for every open input. Returns how many inputs this request leads, and their places. */
+/* Asks the cache for every open input of the slice. Returns how many inputs this request leads, and their places. */
 static size_t ask_all(struct call *call, const struct embed_work *r, size_t *places)
 {
     size_t leads = 0;
-    for (size_t i = 0; i < r->request->count; i++) {
+    for (size_t i = r->first; i < r->end; i++) {
         struct passage *p = &r->passages[i];
         struct vector_read read = read_of(r, i);
         if (p->state != OPEN)
@@ -227,6 +241,7 @@ static size_t ask_all(struct call *call, const struct embed_work *r, size_t *pla
         case FLIGHT_HIT:
             take_vector(r, i, &read, true);
             p->state = DONE;
+            p->found = true;
             metric_add(r->service->counts.l1_hits, 1);
             continue;
         case FLIGHT_WAIT:
@@ -257,7 +272,7 @@ static size_t read_redis(struct call *call, const struct embed_work *r, size_t *
     redis_cache_read(call, r->service->redis, reads, count, r->dim);
     for (size_t n = 0; n < count; n++) {
         size_t i = places[n];
-        r->items[i].cached = reads[n].found;
+        r->items[i].cached = r->passages[i].found = reads[n].found;
         if (reads[n].found)
             continue;
         tokens[left] = tokens[n];
@@ -276,21 +291,25 @@ static enum dp_status find_or_compute(struct call *call, const struct embed_work
     enum dp_status status = tokenize_all(call, r, places, count, tokens);
     if (status != DP_OK)
         return status;
-    size_t left = read_redis(call, r, places, tokens, count);
+    size_t done, left = read_redis(call, r, places, tokens, count);
     metric_add(r->service->counts.misses, (int64_t)left);
     if (left == 0)
         return DP_OK;
-    status = compute_vectors(call, r, places, tokens, left);
-    for (size_t n = 0; n < left && status == DP_OK && r->service->redis; n++)
-        redis_cache_write(r->service->redis, &r->passages[places[n]].key, r->vectors + places[n] * r->dim, r->dim);
+    status = compute_vectors(call, r, places, tokens, left, &done);
+    for (size_t n = 0; n < done; n++) {
+        struct passage *p = &r->passages[places[n]];
+        p->found = true;
+        if (r->service->redis)
+            redis_cache_write(r->service->redis, &p->key, r->vectors + places[n] * r->dim, r->dim);
+    }
     return status;
 }
 
-/* Gets the vectors that this request leads, and lands them for those who wait. */
+/* Gets the vectors that this request leads, and lands them for those who wait; after a failure those it has. */
 static enum dp_status lead_inputs(struct call *call, const struct embed_work *r, size_t *places, size_t count)
 {
     enum dp_status status = find_or_compute(call, r, places, count);
-    for (size_t i = 0; i < r->request->count; i++) {
+    for (size_t i = r->first; i < r->end; i++) {
         if (r->passages[i].state != LEADS)
             continue;
         const struct embed_item *item = &r->items[i];
@@ -298,7 +317,7 @@ static enum dp_status lead_inputs(struct call *call, const struct embed_work *r,
         r->passages[i].state = DONE;
         if (r->passages[i].entry)
             vector_cache_land(r->service->cache, r->passages[i].entry,
-                              status == DP_OK ? r->vectors + i * r->dim : NULL, &facts);
+                              r->passages[i].found ? r->vectors + i * r->dim : NULL, &facts);
     }
     return status;
 }
@@ -306,7 +325,7 @@ static enum dp_status lead_inputs(struct call *call, const struct embed_work *r,
 /* Takes the vectors that others led. An input whose leader failed is open again. */
 static enum dp_status wait_all(struct call *call, const struct embed_work *r, enum dp_status status)
 {
-    for (size_t i = 0; i < r->request->count; i++) {
+    for (size_t i = r->first; i < r->end; i++) {
         struct passage *p = &r->passages[i];
         struct vector_read read = read_of(r, i);
         if (p->state != WAITS)
@@ -320,6 +339,7 @@ static enum dp_status wait_all(struct call *call, const struct embed_work *r, en
         if (end == FLIGHT_LANDED) {
             take_vector(r, i, &read, false);
             p->state = DONE;
+            p->found = true;
         } else if (end == FLIGHT_LEFT) {
             status = call->error.status;
         }
@@ -327,25 +347,62 @@ static enum dp_status wait_all(struct call *call, const struct embed_work *r, en
     return status;
 }
 
-static bool all_done(const struct embed_work *r)
+static bool slice_is_done(const struct embed_work *r)
 {
-    for (size_t i = 0; i < r->request->count; i++)
+    for (size_t i = r->first; i < r->end; i++)
         if (r->passages[i].state != DONE)
             return false;
     return true;
 }
 
 /* A request lands all flights that it leads before it waits for others, so no two requests wait for each other. */
-static enum dp_status embed_through_cache(struct call *call, const struct embed_work *r, size_t *places)
+static enum dp_status embed_slice(struct call *call, const struct embed_work *r, size_t *places)
 {
     enum dp_status status = DP_OK;
-    make_keys(r);
     do {
         size_t leads = ask_all(call, r, places);
         if (leads)
             status = lead_inputs(call, r, places, leads);
         status = wait_all(call, r, status);
-    } while (status == DP_OK && !all_done(r));
+    } while (status == DP_OK && !slice_is_done(r));
+    return status;
+}
+
+/* Returns the end of the slice that begins with input `first`. */
+static size_t slice_end(const struct embed_work *r, size_t first)
+{
+    const size_t workers = r->service->team ? team_size(r->service->team) : 1;
+    size_t end = first, bytes = 0;
+    while (end < r->request->count && end - first < SLICE_TEXTS * workers && bytes < SLICE_BYTES * workers) {
+        const struct embed_input *input = &r->request->inputs[end++];
+        bytes += input->ids ? input->id_count * sizeof *input->ids : input->text.len;
+    }
+    return end;
+}
+
+/* Says after a time limit how far the request came. */
+static enum dp_status fail_late(struct call *call, const struct embed_work *r)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < r->end; i++)
+        found += r->passages[i].found;
+    return call_fail(
+        call, DP_DEADLINE,
+        "the time limit came when %zu of %zu texts had their vectors, which the cache keeps: send the "
+        "same request again, or fewer texts at a time",
+        found, r->request->count);
+}
+
+static enum dp_status embed_through_cache(struct call *call, struct embed_work *r, size_t *places)
+{
+    enum dp_status status = DP_OK;
+    make_keys(r);
+    for (r->first = 0; r->first < r->request->count && status == DP_OK; r->first = r->end) {
+        r->end = slice_end(r, r->first);
+        status = embed_slice(call, r, places);
+        if (status == DP_DEADLINE)
+            return fail_late(call, r);
+    }
     for (size_t i = 0; i < r->request->count && status == DP_OK; i++)
         status = refuse_long(call, r, i);
     return status;
