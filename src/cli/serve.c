@@ -96,6 +96,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .send_timeout_ms = (int)config->send_timeout_ms,
         .drain_timeout_ms = (int)config->drain_timeout_ms,
         .cors_origin = *config->cors_origin ? config->cors_origin : NULL,
+        .allowed_hosts = *config->allowed_hosts ? config->allowed_hosts : NULL,
         .watch_needs_key = config->protect_metrics,
         .needs_model = true,
         .log = access_log_kind(config),

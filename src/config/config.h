@@ -83,7 +83,8 @@ struct config {
     uint64_t max_spilled_bytes; /* maximum bytes of all requests' bodies in temporary files */
     uint64_t head_timeout_ms, body_timeout_ms, request_timeout_ms, send_timeout_ms, idle_timeout_ms;
     uint64_t drain_timeout_ms;
-    const char *cors_origin;
+    const char *cors_origin;   /* origins, separated by blanks; "": none */
+    const char *allowed_hosts; /* names, separated by blanks; "": not set */
     /* accounts */
     bool auth; /* every client needs an API key */
     bool protect_metrics;

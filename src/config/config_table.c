@@ -269,7 +269,13 @@ const struct setting SETTINGS[] = {
     {.name = "server.cors_origin", .flag = "--cors-origin", .meta = "ORIGIN", .variables = {"DIPPER_CORS_ORIGIN"},
      .section = SECTION_SERVER, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, TO(cors_origin),
      .initial = "", .initial_help = "none, pages of other sites may not send requests",
-     .help = "Permit web pages of this origin (*: of any) to send requests."},
+     .help = "Permit web pages of these origins to send requests: https://site.example, separated by blanks; *: of any."},
+    {.name = "server.allowed_hosts", .flag = "--allowed-hosts", .meta = "NAMES",
+     .variables = {"DIPPER_ALLOWED_HOSTS"},
+     .section = SECTION_SERVER, .type = SETTING_TEXT, .max = TEXT_BYTES, TO(allowed_hosts),
+     .initial = "", .initial_help = "any; but without --auth a server on loopback answers only to addresses and localhost",
+     .help = "Names in the Host header that the server answers to, beside addresses and localhost, separated by blanks: a name, "
+             "*.site.example for all names below it, or * for any. A proxy that passes its own name on needs it."},
 
     {.name = "server.allow_index_url", .flag = "--allow-index-url", .meta = "URLS",
      .variables = {"DIPPER_ALLOW_INDEX_URL"}, TO(allow_index_url),

@@ -185,23 +185,6 @@ static enum auth_verdict judge_route(struct auth *a, enum account_verdict verdic
     return verdict == ACCOUNT_REFUSED ? AUTH_REFUSED : AUTH_GRANTED;
 }
 
-/* Returns true if a web page of another site sent the request. Browsers say so in a header
- * (https://www.w3.org/TR/fetch-metadata/). A user may follow a link from any site, so a GET by navigation is
- * not foreign. */
-static bool is_foreign_page(const struct auth *a)
-{
-    const struct head *head = a->subject.head;
-    const struct span site = head_value(head, "sec-fetch-site");
-    const struct span origin = head_value(head, "origin");
-    const char *allowed = a->rules->cors_origin;
-    if (!site.data || span_equal_str(site, "same-origin") || span_equal_str(site, "none"))
-        return false;
-    if (allowed && (strcmp(allowed, "*") == 0 || span_equal_str(origin, allowed)))
-        return false;
-    return strcmp(a->subject.route->method, "GET") != 0 ||
-           !span_equal_str(head_value(head, "sec-fetch-mode"), "navigate");
-}
-
 enum auth_verdict auth_try(struct auth *a, const struct auth_rules *rules, const struct auth_subject *subject,
                            struct call *call)
 {
@@ -209,7 +192,8 @@ enum auth_verdict auth_try(struct auth *a, const struct auth_rules *rules, const
     a->rules = rules;
     a->subject = *subject;
     if (!rules->accounts) {
-        a->is_foreign = right > RIGHT_OF_WATCHER && is_foreign_page(a);
+        a->is_foreign = right > RIGHT_OF_WATCHER &&
+                        site_is_foreign(&rules->sites, subject->head, span_str(subject->route->method));
         return a->is_foreign ? AUTH_REFUSED : AUTH_GRANTED;
     }
     a->gate =

@@ -11,12 +11,13 @@
 #include "os/gate.h"
 #include "server/head.h"
 #include "server/routes.h"
+#include "server/sites.h"
 
 /* The settings of a server. */
 struct auth_rules {
     struct accounts *accounts; /* NULL: no request needs a key */
     bool watch_needs_key;      /* whether /health and /metrics need a key, too */
-    const char *cors_origin;   /* the site whose pages may send requests; "*": all sites; NULL: no site */
+    struct site_rules sites;   /* which web sites a request may come from */
 };
 
 enum auth_verdict { AUTH_GRANTED, AUTH_REFUSED, AUTH_WAIT };

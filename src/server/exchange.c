@@ -131,13 +131,8 @@ static void answer_options(struct exchange *ex, bool any)
 {
     http_response_clear(&ex->response);
     ex->response.status = 204;
-    http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, DELETE, OPTIONS" : ex->match.allow);
-    if (ex->context->auth.cors_origin) {
-        http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS");
-        http_add_header(&ex->response, "Access-Control-Allow-Headers",
-                        "Content-Type, Authorization, X-Api-Key, X-Request-Id");
-        http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
-    }
+    http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, PATCH, DELETE, OPTIONS" : ex->match.allow);
+    site_add_preflight(&ex->context->auth.sites, &ex->head, &ex->arena, &ex->response);
     ex->refused = true; /* the answer is complete */
 }
 
@@ -200,6 +195,21 @@ static void find_route(struct exchange *ex)
     case ROUTE_BAD_PATH: exchange_refuse(ex, 400, DP_INVALID, "the path is badly encoded"); break;
     case ROUTE_NOMEM: exchange_refuse(ex, 503, DP_NOMEM, "out of memory"); break;
     }
+}
+
+/* Refuses a request that calls the server by an unknown name: a web page may have rebound its own name to this
+ * server's address, and its browser then takes the page and the server for one site. */
+static void judge_host(struct exchange *ex)
+{
+    if (site_knows_host(&ex->context->auth.sites, &ex->head))
+        return;
+    const struct span host = shown_host(ex);
+    const char *message = arena_printf(
+        &ex->arena,
+        "this server does not answer to the host %.*s, only to addresses, localhost and the names of its "
+        "setting --allowed-hosts",
+        SPAN_FMT(host));
+    exchange_refuse(ex, 403, DP_DENIED, message ? message : "this server does not answer to that host");
 }
 
 /* Judges the declared length and the encoding of the body. */
@@ -288,6 +298,8 @@ void exchange_begin(struct exchange *ex)
         ex->must_close = true;
     } else {
         find_route(ex);
+        if (!ex->refused)
+            judge_host(ex);
         if (!ex->refused)
             begin_body(ex);
         if (!ex->refused)
@@ -425,15 +437,15 @@ static void compress_answer(struct exchange *ex)
 {
     const struct route *route = ex->match.route;
     struct buffer *body = &ex->response.body;
-    const size_t room = encode_room(body->len);
-    if (!route || !(route->flags & ROUTE_GZIP) || ex->response.static_body.data || body->len < ENCODE_LEAST ||
-        !encode_is_wanted(head_value(&ex->head, "accept-encoding")) ||
-        !byte_quota_take(&ex->context->answers, room))
+    if (!route || !(route->flags & ROUTE_PACKS) || ex->response.static_body.data || body->len < ENCODE_LEAST)
         return;
-    if (encode_gzip(body)) {
-        http_add_header(&ex->response, "Content-Encoding", "gzip");
-        http_add_header(&ex->response, "Vary", "Accept-Encoding");
-    }
+    http_add_header(&ex->response, "Vary", "Accept-Encoding");
+    const enum body_encoding encoding = encode_choose(head_value(&ex->head, "accept-encoding"));
+    const size_t room = encode_room(encoding, body->len);
+    if (encoding == ENCODING_IDENTITY || !byte_quota_take(&ex->context->answers, room))
+        return;
+    if (encode_body(encoding, body))
+        http_add_header(&ex->response, "Content-Encoding", encoding == ENCODING_ZSTD ? "zstd" : "gzip");
     byte_quota_give(&ex->context->answers, room);
 }
 
@@ -446,8 +458,7 @@ static void finish_answer(struct exchange *ex, int64_t started_ns)
     auth_add_headers(&ex->auth, &ex->response);
     http_add_header(&ex->response, "X-Request-Id", ex->ids.id);
     http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
-    if (ex->context->auth.cors_origin)
-        http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->auth.cors_origin);
+    site_add_cors(&ex->context->auth.sites, &ex->head, &ex->arena, &ex->response);
 }
 
 /* Tries to answer on the I/O thread. Returns false if a request thread must answer, as for every large body:

@@ -10,9 +10,9 @@
 enum {
     ROUTE_BLOCKS = 1, /* runs on a request thread */
     ROUTE_EMBEDS = 2, /* embeds texts: also counted in dipper_embed_requests_total */
-    /* compresses a long answer for a client that accepts gzip. Answers full of random digits lack it: most clients
+    /* compresses a long answer for a client that accepts gzip or zstd. Answers full of random digits lack it: most clients
      * accept gzip by default, and these answers would cost much time and become little shorter. */
-    ROUTE_GZIP = 4,
+    ROUTE_PACKS = 4,
 };
 
 /* The right that a request needs on a server with accounts. */

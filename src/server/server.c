@@ -106,6 +106,7 @@ static enum dp_status start_server(struct server *s, const struct server_options
         status = listen_open(o->listen, !o->insecure && !o->accounts, &s->listener, error);
     if (status != DP_OK)
         return status;
+    s->context.auth.sites.checks_host = o->allowed_hosts || (!o->accounts && s->listener.loopback);
     status = http_start(s->listener.fd, &http, &s->context, s->pool, &s->connections, &s->http, error);
     if (status != DP_OK)
         close(s->listener.fd);
@@ -127,7 +128,10 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     s->context.spilled.max = o->spilled_max ? o->spilled_max : SPILLED_MAX;
     s->context.request_timeout_ms = or_default(o->request_timeout_ms, REQUEST_TIMEOUT_MS);
     s->context.log = o->log;
-    s->context.auth = (struct auth_rules){o->accounts, o->watch_needs_key, o->cors_origin};
+    s->context.auth =
+        (struct auth_rules){.accounts = o->accounts,
+                            .watch_needs_key = o->watch_needs_key,
+                            .sites = {.cors_origin = o->cors_origin, .allowed_hosts = o->allowed_hosts}};
     s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
     enum dp_status status =
         proxies_parse(o->trusted_proxies ? o->trusted_proxies : "", &s->context.proxies, error);

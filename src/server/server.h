@@ -39,7 +39,10 @@ struct server_options {
     enum access_log_format log;
     struct accounts *accounts; /* accounts whose keys may ask; must outlive the server. NULL: anybody may */
     bool watch_needs_key;      /* /health and /metrics need a key too */
-    const char *cors_origin;   /* Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
+    const char *cors_origin;   /* origins whose pages may ask (sites.h); NULL: pages of other sites may not */
+    /* Names that clients may call the server by (sites.h). NULL: any, but without accounts a server on loopback answers
+     * only to addresses and localhost. */
+    const char *allowed_hosts;
 };
 
 /* Starts listening. `service` must outlive the server. DP_INVALID: the address is wrong; DP_IO: it cannot be used;

@@ -21,6 +21,7 @@ struct server *start_server(struct service *service, struct server_options optio
     struct server *server;
     if (!options.listen)
         options.listen = "127.0.0.1:0";
+    options.allowed_hosts = "a smuggled"; /* the hosts of the tests' requests */
     if (server_start(&options, service, &server, &error) != DP_OK)
         fail_msg("%s", error.message);
     return server;

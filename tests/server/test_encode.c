@@ -1,4 +1,4 @@
-/* test_encode.c: answers compressed with gzip, for clients that ask for it. */
+/* test_encode.c: answers compressed with gzip or zstd, for clients that ask for it. */
 #include "test_support.h"
 
 #include <stdlib.h>
@@ -12,27 +12,23 @@ static void test_encode_reads_accept_encoding(void **state)
     (void)state;
     static const struct {
         const char *accept;
-        bool wanted;
+        enum body_encoding best;
     } cases[] = {
-        {"", false},
-        {"gzip", true},
-        {"identity", false},
-        {"gzip, deflate, br", true},
-        {"deflate,gzip", true},
-        {"br ,\tgzip ;q=0.5", true},
-        {"gzip;q=0", false},
-        {"gzip; q=0.000, br", false},
-        {"gzip;q=", true},
-        {"gzip;Q=0.", false},
-        {"x-gzip", false},
-        {"gzipx", false},
-        {"*", false},
-        {",,gzip", true},
+        {"", ENCODING_IDENTITY},           {"gzip", ENCODING_GZIP},
+        {"identity", ENCODING_IDENTITY},   {"gzip, deflate, br", ENCODING_GZIP},
+        {"deflate,gzip", ENCODING_GZIP},   {"br ,\tgzip ;q=0.5", ENCODING_GZIP},
+        {"gzip;q=0", ENCODING_IDENTITY},   {"gzip; q=0.000, br", ENCODING_IDENTITY},
+        {"gzip;q=", ENCODING_GZIP},        {"gzip;Q=0.", ENCODING_IDENTITY},
+        {"x-gzip", ENCODING_IDENTITY},     {"gzipx", ENCODING_IDENTITY},
+        {"*", ENCODING_IDENTITY},          {",,gzip", ENCODING_GZIP},
+        {"zstd", ENCODING_ZSTD},           {"gzip, deflate, br, zstd", ENCODING_ZSTD},
+        {"zstd;q=0, gzip", ENCODING_GZIP}, {"zstd, gzip;q=0", ENCODING_ZSTD},
+        {"zst", ENCODING_IDENTITY},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        if (encode_is_wanted(span_str(cases[i].accept)) != cases[i].wanted)
+        if (encode_choose(span_str(cases[i].accept)) != cases[i].best)
             fail_msg("Accept-Encoding: %s", cases[i].accept);
-    assert_false(encode_is_wanted(span_of(NULL, 0)));
+    assert_int_equal(encode_choose(span_of(NULL, 0)), ENCODING_IDENTITY);
 }
 
 static enum dp_status append_decoded(void *ctx, struct span bytes, struct dp_error *error)
@@ -57,16 +53,18 @@ static void test_encode_makes_what_a_decoder_reads(void **state)
     (void)state;
     static const size_t sizes[] = {1 << 10, 100000, 3000000};
     struct dp_error error;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
+        const enum body_encoding encoding = i % 2 ? ENCODING_ZSTD : ENCODING_GZIP;
+        const size_t size = sizes[i / 2];
         struct buffer body, plain, read;
         buffer_init(&body, 8 << 20);
         buffer_init(&plain, 8 << 20);
         buffer_init(&read, 8 << 20);
-        fill_body(&body, sizes[i], false);
+        fill_body(&body, size, false);
         buffer_append(&plain, buffer_span(&body));
-        assert_true(encode_gzip(&body));
-        assert_true(body.len < sizes[i]);
-        struct decoder *decoder = decoder_new(ENCODING_GZIP);
+        assert_true(encode_body(encoding, &body));
+        assert_true(body.len < size);
+        struct decoder *decoder = decoder_new(encoding);
         assert_non_null(decoder);
         assert_int_equal(decoder_feed(decoder, buffer_span(&body), append_decoded, &read, &error), DP_OK);
         assert_int_equal(decoder_end(decoder, &error), DP_OK);
@@ -78,21 +76,20 @@ static void test_encode_makes_what_a_decoder_reads(void **state)
     }
 }
 
-/* encode_gzip() leaves a body as it is if its stream would not be shorter, or if memory is short. */
-static void test_encode_leaves_a_body_alone(void **state)
+static void assert_left_alone(enum body_encoding encoding)
 {
-    (void)state;
     struct buffer body;
     buffer_init(&body, 1 << 20);
-    assert_false(encode_gzip(&body));
+    assert_false(encode_body(encoding, &body));
     fill_body(&body, 5000, true);
-    assert_false(encode_gzip(&body));
+    assert_false(encode_body(encoding, &body));
     assert_int_equal(body.len, 5000);
     buffer_clear(&body);
     fill_body(&body, 5000, false);
+    assert_false(encode_body(ENCODING_IDENTITY, &body));
     for (size_t n = 1;; n++) {
         test_alloc_fail_at(n);
-        const bool done = encode_gzip(&body), fired = test_alloc_fired();
+        const bool done = encode_body(encoding, &body), fired = test_alloc_fired();
         test_alloc_fail_at(0);
         assert_true(done != fired);
         if (done)
@@ -100,6 +97,14 @@ static void test_encode_leaves_a_body_alone(void **state)
         assert_int_equal(body.len, 5000);
     }
     buffer_deinit(&body);
+}
+
+/* encode_body() leaves a body as it is if its stream would not be shorter, or if memory is short. */
+static void test_encode_leaves_a_body_alone(void **state)
+{
+    (void)state;
+    assert_left_alone(ENCODING_GZIP);
+    assert_left_alone(ENCODING_ZSTD);
 }
 
 int main(void)

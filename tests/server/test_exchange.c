@@ -196,12 +196,12 @@ static void test_exchange_answers_options(void **state)
     assert_answer(204, "");
     request("OPTIONS", "/nowhere", "", span_str(""));
     assert_answer(404, "");
-    context.auth.cors_origin = "https://example.org";
-    request("OPTIONS", "/v1/embed", "", span_str(""));
+    context.auth.sites.cors_origin = "https://example.org";
+    request("OPTIONS", "/v1/embed", "Origin: https://example.org\n", span_str(""));
     assert_string_equal(header("Access-Control-Allow-Origin"), "https://example.org");
-    assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, DELETE, OPTIONS");
+    assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, PATCH, DELETE, OPTIONS");
     assert_answer(204, "");
-    context.auth.cors_origin = NULL;
+    context.auth.sites.cors_origin = NULL;
 }
 
 /* Browsers send the origin of a request. A server without keys refuses requests from pages of other sites. */
@@ -213,7 +213,9 @@ static void test_exchange_refuses_pages_of_other_sites(void **state)
         unsigned status;
     } cases[] = {
         {"POST", "/v1/embed", "", 200}, /* not from a browser */
-        {"POST", "/v1/embed", "Origin: http://evil.example\nContent-Type: text/plain\n", 200},
+        {"POST", "/v1/embed", "Origin: http://evil.example\nContent-Type: application/json\n", 200},
+        {"POST", "/v1/embed", "Origin: http://evil.example\nContent-Type: text/plain\n", 403}, /* an old browser */
+        {"POST", "/v1/embed", "Origin: http://a\nContent-Type: text/plain\n", 200}, /* the search page in one */
         {"POST", "/v1/embed", "Sec-Fetch-Site: same-origin\nOrigin: http://127.0.0.1:8000\n", 200},
         {"POST", "/v1/embed", "Sec-Fetch-Site: none\n", 200}, /* typed by the user */
         {"POST", "/v1/embed", "Sec-Fetch-Site: cross-site\nContent-Type: text/plain\n", 403},
@@ -239,11 +241,11 @@ static void test_exchange_refuses_pages_of_other_sites(void **state)
         unsigned status;
     } permitted[] = {{"https://good.example", 200}, {"*", 200}, {"https://other.example", 403}};
     for (size_t i = 0; i < sizeof permitted / sizeof *permitted; i++) {
-        context.auth.cors_origin = permitted[i].origin;
+        context.auth.sites.cors_origin = permitted[i].origin;
         request("POST", "/v1/embed", headers, span_str("{\"text\":\"cat\"}"));
         assert_answer(permitted[i].status, "");
     }
-    context.auth.cors_origin = NULL;
+    context.auth.sites.cors_origin = NULL;
 }
 
 static void test_exchange_runs_handlers(void **state)
