@@ -1,6 +1,8 @@
 """`dipper faiss attach`: a file that stock FAISS wrote gets texts, attributes and filters, and stays where it is."""
+import http.server
 import json
 import shutil
+import threading
 import urllib.error
 import urllib.request
 
@@ -205,6 +207,57 @@ def test_replaced_file_is_stale_until_attached_anew(dipper, run, attached, tmp_p
         assert len(query(url, asked)["rows"]) == 3
         a["path"].unlink()
         assert "attach it again" in query(url, asked, 503)["error"]
+
+
+class Dated(http.server.BaseHTTPRequestHandler):
+    """A web server without ETags: it gives ranges of `server.body`, and `server.modified` as the time of the last change."""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body, wanted = self.server.body, self.headers.get("Range")
+        first, last = 0, len(body) - 1
+        if wanted:
+            begin, end = wanted.removeprefix("bytes=").split("-")
+            first, last = (len(body) - int(end), last) if not begin else (int(begin), min(int(end or last), last))
+        self.send_response(206 if wanted else 200)
+        if wanted:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
+        self.send_header("Content-Length", str(last - first + 1))
+        if self.server.modified:
+            self.send_header("Last-Modified", self.server.modified)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body[first:last + 1])
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def test_without_etag_the_date_tells_a_replaced_file(dipper, run, rows, tmp_path):
+    vectors, ids = make_vectors(), np.arange(COUNT)
+    file = tmp_path / "their.index"
+    faiss.write_index(build("IVF4,Flat", faiss.METRIC_L2, vectors, ids), str(file))
+    first = file.read_bytes()
+    faiss.write_index(build("IVF4,Flat", faiss.METRIC_L2, vectors[::-1].copy(), ids), str(file))
+    second = file.read_bytes()
+    assert len(first) == len(second) and first != second
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dated) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.body, server.modified = first, "Mon, 05 Jan 2026 10:00:00 GMT"
+        url = f"http://127.0.0.1:{server.server_port}/their.index"
+        mine = rows(*(row(i) for i in range(COUNT)))
+        run("faiss", "attach", "web", url, "--rows", mine, "--root", tmp_path / "root")
+        asked = {"rank_by": ["vector", "kNN", [0.5] * DIM], "top_k": 3}
+        with serving(dipper, tmp_path / "root", "--allow-index-url", url) as base:
+            assert len(query(base, asked, namespace="web")["rows"]) == 3
+        server.body, server.modified = second, "Mon, 05 Jan 2026 10:00:01 GMT"
+        with serving(dipper, tmp_path / "root", "--allow-index-url", url) as base:
+            assert "attach it again" in query(base, asked, 503, namespace="web")["error"]
+        server.modified = None  # nothing would tell a change, so the file is refused
+        assert "neither ETag nor Last-Modified" in run("faiss", "attach", "web", url, "--root", tmp_path / "root", status=1).stderr
+        server.shutdown()
 
 
 def test_bad_attachments_are_refused(run, rows, attached):
