@@ -25,6 +25,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 20
 SEED ?= 1
 KILLS_SECONDS ?= 60
+RACE_SECONDS ?= 60
 HISTORIES ?= 20000
 TRACE ?=
 TARGET ?=
@@ -42,12 +43,12 @@ options = --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
 ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 # clang's build with the sanitizers also serves make fuzz and make lint: one compilation for the three.
-options += $(if $(filter clang%,$(compiler)),-Dfuzz=true)
+options += $(if $(filter clang%,$(compiler)),$(if $(findstring address,$(SANITIZE)),-Dfuzz=true))
 endif
 # How the targets below name that build.
 checked := BUILD=build-clang-asan CC=clang SANITIZE=address,undefined
 
-.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-models simulation \
+.PHONY: build run demo check check-unit check-asan check-tsan check-daemons check-python check-surroundings check-models simulation \
 	large-segment kills check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
 
 build: tools
@@ -72,6 +73,10 @@ check-unit: model ## the C tests alone
 check-asan: model ## the tests with clang's address and undefined-behaviour sanitizers (QUICK=1: fewer that drive the program)
 	@$(MAKE) build $(checked) GOAL=all
 	@scripts/check --no-tree $(if $(QUICK),--quick) build-clang-asan
+
+check-tsan: model ## the C tests of code with threads, and a busy server, with clang's thread sanitizer (RACE_SECONDS=60)
+	@setarch -R $(MAKE) build BUILD=build-clang-tsan CC=clang SANITIZE=thread
+	@RACE_SECONDS=$(RACE_SECONDS) scripts/check-tsan build-clang-tsan
 
 check-daemons: model ## the tests that start Debian's own Redis and PostgreSQL
 	@$(MAKE) tools FOR=daemons
@@ -127,9 +132,9 @@ check-all: model ## everything: the tests with browsers and servers, sanitizers,
 	@$(MAKE) check-arm64 FULL=1
 	@$(MAKE) lint
 
-bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write or python compares (WRITE=1: into docs/)
+bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, soak or python compares (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
-	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write or python))
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, soak or python))
 
 # For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
@@ -148,6 +153,7 @@ bench_stage := scripts/venv && build/venv/bin/python bench/first_stage.py --buil
 bench_filters := scripts/venv && build/venv/bin/python bench/filters.py --build $(BUILD) $(write)
 bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
 bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --build $(BUILD) $(write)
+bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
 bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
 	$(if $(filter command%,$(origin ARGS)),$(ARGS)) $(write)
 bench_goal_faiss := tests/s3_tool
