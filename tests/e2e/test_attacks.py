@@ -50,7 +50,7 @@ def metric(url, name):
 def test_a_log_that_nobody_reads_stops_no_request(start, tmp_path):
     server = start("serve", "--root", tmp_path / "root", "--listen", "127.0.0.1:0", "--log-format", "json")
     url = server.stdout.readline().decode().strip()
-    request = b"GET /" + b"x" * 600 + b" HTTP/1.1\r\nHost: x\r\n\r\n"  # the log has 512 bytes of the path
+    request = b"GET /" + b"x" * 600 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"  # the log has 512 bytes of the path
     with connect(url) as client:
         for _ in range(20):  # more than the pipe and the memory of the log hold
             client.sendall(request * 100)
@@ -71,7 +71,7 @@ def small_server(dipper, tmp_path_factory):
         yield url
 
 
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def test_idle_connections_of_one_client_lock_nobody_out(small_server):
@@ -107,7 +107,7 @@ def test_a_client_is_believed_only_by_way_of_a_trusted_proxy(start, tmp_path):
     parts = urllib.parse.urlsplit(server.stdout.readline().decode().strip())
     for number, source in enumerate(("127.0.0.9", "127.0.0.1")):
         with socket.create_connection((parts.hostname, parts.port), 5, source_address=(source, 0)) as client:
-            client.sendall(b"GET /%d HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.9, 10.1.1.1\r\n\r\n" % number)
+            client.sendall(b"GET /%d HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.9, 10.1.1.1\r\n\r\n" % number)
             assert answers(client, 1) == [404]
     server.send_signal(signal.SIGTERM)
     log = server.communicate(timeout=20)[1].decode()
