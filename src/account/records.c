@@ -11,7 +11,7 @@
 static const struct {
     const char *name;
     unsigned right;
-} RIGHTS[] = {{"embed", RIGHT_EMBED}, {"read", RIGHT_READ}, {"write", RIGHT_WRITE}};
+} RIGHTS[] = {{"embed", RIGHT_EMBED}, {"read", RIGHT_READ}, {"write", RIGHT_WRITE}, {"admin", RIGHT_ADMIN}};
 enum { RIGHT_COUNT = sizeof RIGHTS / sizeof *RIGHTS };
 
 /* Removes the text up to the next comma from *rest and returns it. After the last word, rest->data is NULL. */
@@ -42,8 +42,22 @@ bool rights_parse(struct span text, unsigned *out)
 
 const char *rights_print(unsigned rights)
 {
-    static const char *const texts[RIGHT_ALL + 1] = {"none",  "embed",       "read",       "embed,read",
-                                                     "write", "embed,write", "read,write", "embed,read,write"};
+    static const char *const texts[RIGHT_ALL + 1] = {"none",
+                                                     "embed",
+                                                     "read",
+                                                     "embed,read",
+                                                     "write",
+                                                     "embed,write",
+                                                     "read,write",
+                                                     "embed,read,write",
+                                                     "admin",
+                                                     "embed,admin",
+                                                     "read,admin",
+                                                     "embed,read,admin",
+                                                     "write,admin",
+                                                     "embed,write,admin",
+                                                     "read,write,admin",
+                                                     "embed,read,write,admin"};
     return texts[rights & RIGHT_ALL];
 }
 

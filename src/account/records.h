@@ -8,8 +8,8 @@
 #include "account/tier.h"
 #include "os/random.h"
 
-/* The rights of a key. */
-enum { RIGHT_EMBED = 1, RIGHT_READ = 2, RIGHT_WRITE = 4, RIGHT_ALL = 7 };
+/* The rights of a key. RIGHT_USUAL: those of a key that was created without a list. */
+enum { RIGHT_EMBED = 1, RIGHT_READ = 2, RIGHT_WRITE = 4, RIGHT_ADMIN = 8, RIGHT_USUAL = 7, RIGHT_ALL = 15 };
 
 enum {
     EMAIL_MAX = 254,

@@ -38,11 +38,16 @@ extern const struct api_dialect api_openai;
 void api_fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message);
 extern const struct api_dialect api_turbopuffer;
 extern const struct api_dialect api_faiss;
+extern const struct api_dialect api_admin;
 
 /* Answers with the call's error, in the dialect's shape. */
 void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response);
 /* The error code of an HTTP status: "invalid_request", "not_found", "overloaded", … */
 const char *api_error_code(unsigned status);
+
+/* Serves operators: opens models again. */
+void admin_reload_models(struct call *, const struct api_context *, const struct http_request *,
+                         struct http_response *);
 
 /* /v1/embed and /v1/embed/batch */
 void fastembed_embed(struct call *, const struct api_context *, const struct http_request *,

@@ -1,6 +1,7 @@
 /* fastembed.c: POST /v1/embed and /v1/embed/batch.
  *
- * A request is {"text": "…"} or {"texts": ["…", …]}. It may have "normalize" (false: the pooled vector as it is),
+ * A request is {"text": "…"} or {"texts": ["…", …]}. It may have "model" (the name of a model; default: the first one),
+ * "normalize" (false: the pooled vector as it is),
  * "truncate" (false: a text over the model's limit is an error) and "dimensions". The answer to one text has
  * "embedding", "model", "tokens", "cached" and "latency_ms"; the answer to several has "embeddings" in place of
  * "embedding". "truncated" says that a text was cut. An error is {"error": code, "message": sentence}, with
@@ -35,7 +36,7 @@ void api_fastembed_error(struct http_response *response, unsigned status, const 
 const struct api_dialect api_fastembed = {"fastembed", api_fastembed_error, fastembed_limited};
 
 /* Answers that a text is over the model's limit. The answer has a special code, and the limit. */
-static void answer_text_too_long(const struct call *call, const struct api_context *api,
+static void answer_text_too_long(const struct call *call, const struct api_context *api, struct span name,
                                  struct http_response *response)
 {
     struct service_model model;
@@ -49,7 +50,7 @@ static void answer_text_too_long(const struct call *call, const struct api_conte
     json_begin_object(&w);
     json_field_str(&w, "error", "text_too_long");
     json_field_str(&w, "message", call->error.message);
-    if (service_model(api->service, &model))
+    if (service_model_named(api->service, name, call->arena, &model))
         json_field_u64(&w, "max_tokens", model.max_tokens);
     json_end_object(&w);
 }
@@ -98,8 +99,8 @@ static bool read_one_text(struct json_reader *r, struct call *call, struct faste
 
 static enum dp_status parse_fastembed(struct call *call, struct span body, struct fastembed_request *out)
 {
-    enum { TEXT, TEXTS, NORMALIZE, TRUNCATE, DIMENSIONS, FIELDS };
-    static const char *const names[FIELDS] = {"text", "texts", "normalize", "truncate", "dimensions"};
+    enum { TEXT, TEXTS, NORMALIZE, TRUNCATE, DIMENSIONS, MODEL, FIELDS };
+    static const char *const names[FIELDS] = {"text", "texts", "normalize", "truncate", "dimensions", "model"};
     struct json_reader reader, *r = &reader;
     uint64_t seen = 0;
     bool truncate = true;
@@ -113,6 +114,7 @@ static enum dp_status parse_fastembed(struct call *call, struct span body, struc
         case NORMALIZE: fields_bool(r, "\"normalize\"", &out->embed.normalize); break;
         case TRUNCATE: fields_bool(r, "\"truncate\"", &truncate); break;
         case DIMENSIONS: fields_u32(r, "\"dimensions\"", 1, INDEX_DIM_MAX, &out->embed.dimensions); break;
+        case MODEL: fields_string(r, call->arena, "\"model\"", &out->embed.model); break;
         }
     }
     json_end(r);
@@ -126,10 +128,9 @@ static enum dp_status parse_fastembed(struct call *call, struct span body, struc
     return DP_OK;
 }
 
-static void print_fastembed(const struct api_context *api, const struct fastembed_request *request,
-                            const struct embed_response *answer, double latency_ms, struct http_response *response)
+static void print_fastembed(const struct fastembed_request *request, const struct embed_response *answer,
+                            double latency_ms, struct http_response *response)
 {
-    struct service_model model;
     struct json_writer w;
     bool cached = true;
     size_t count = request->embed.count;
@@ -147,7 +148,7 @@ static void print_fastembed(const struct api_context *api, const struct fastembe
     }
     if (!request->single)
         json_end_array(&w);
-    json_field_span(&w, "model", service_model(api->service, &model) ? model.name : span_of(NULL, 0));
+    json_field_span(&w, "model", answer->model);
     json_field_u64(&w, "tokens", answer->tokens);
     json_field_bool(&w, "cached", cached);
     json_field_double(&w, "latency_ms", latency_ms);
@@ -164,13 +165,12 @@ static void print_fastembed(const struct api_context *api, const struct fastembe
     response->content_type = "application/json";
 }
 
-static void answer_fastembed(struct call *call, const struct api_context *api,
-                             const struct fastembed_request *request, const struct embed_response *answer,
-                             int64_t began, struct http_response *response)
+static void answer_fastembed(struct call *call, const struct fastembed_request *request,
+                             const struct embed_response *answer, int64_t began, struct http_response *response)
 {
     /* Round to whole microseconds: the clock's finer digits mean nothing. */
     int64_t us = (os_now_ns() - began) / 1000;
-    print_fastembed(api, request, answer, (double)us / 1000, response);
+    print_fastembed(request, answer, (double)us / 1000, response);
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
         api_fail(call, &api_fastembed, response);
 }
@@ -187,14 +187,14 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
     }
     enum dp_status status = service_embed(call, api->service, &request.embed, &answer);
     if (status == DP_TOO_LARGE) {
-        answer_text_too_long(call, api, response);
+        answer_text_too_long(call, api, request.embed.model, response);
         return;
     }
     if (status != DP_OK) {
         api_fail(call, &api_fastembed, response);
         return;
     }
-    answer_fastembed(call, api, &request, &answer, began, response);
+    answer_fastembed(call, &request, &answer, began, response);
 }
 
 /* If this returns false, fastembed_embed parses the body again. An attempt gets at most 16 KiB. Parsing them again
@@ -210,6 +210,6 @@ bool fastembed_embed_cached(struct call *call, const struct api_context *api, co
         return false;
     const enum embed_cached found = service_embed_cached(call, api->service, &request.embed, &answer);
     if (found == EMBED_CACHED)
-        answer_fastembed(call, api, &request, &answer, began, response);
+        answer_fastembed(call, &request, &answer, began, response);
     return found != EMBED_NOT_CACHED;
 }

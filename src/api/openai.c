@@ -45,7 +45,6 @@ static void answer_unknown_model(struct call *call, struct span name, struct htt
 
 struct openai_request {
     struct embed_request embed;
-    struct span model;
     bool base64;
     const char *param; /* the wrong field */
 };
@@ -133,7 +132,7 @@ static enum dp_status parse_openai(struct call *call, struct span body, struct o
             continue; /* null means "not given" */
         switch (field) {
         case INPUT: read_input(r, call, &out->embed); break;
-        case MODEL: fields_string(r, call->arena, "'model'", &out->model); break;
+        case MODEL: fields_string(r, call->arena, "'model'", &out->embed.model); break;
         case ENCODING_FORMAT:
             if (fields_string(r, call->arena, "'encoding_format'", &text)) {
                 out->base64 = span_equal_str(text, "base64");
@@ -185,9 +184,8 @@ static void print_vector(struct json_writer *w, const float *vector, uint32_t di
         json_floats(w, vector, dim);
 }
 
-static void print_openai(struct call *call, const struct service_model *model,
-                         const struct openai_request *request, const struct embed_response *answer,
-                         struct http_response *response)
+static void print_openai(struct call *call, const struct openai_request *request,
+                         const struct embed_response *answer, struct http_response *response)
 {
     struct json_writer w;
     json_writer_init(&w, &response->body);
@@ -206,7 +204,7 @@ static void print_openai(struct call *call, const struct service_model *model,
         json_end_object(&w);
     }
     json_end_array(&w);
-    json_field_span(&w, "model", model->name);
+    json_field_span(&w, "model", answer->model);
     json_field_object(&w, "usage");
     json_field_u64(&w, "prompt_tokens", answer->tokens);
     json_field_u64(&w, "total_tokens", answer->tokens);
@@ -228,13 +226,25 @@ static void fail_openai(const struct call *call, const char *param, struct http_
     response->outcome = call->error.status;
 }
 
-static void answer_openai(struct call *call, const struct service_model *model,
-                          const struct openai_request *request, const struct embed_response *answer,
-                          struct http_response *response)
+static void answer_openai(struct call *call, const struct openai_request *request,
+                          const struct embed_response *answer, struct http_response *response)
 {
-    print_openai(call, model, request, answer, response);
+    print_openai(call, request, answer, response);
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
         api_fail(call, &api_openai, response);
+}
+
+/* Finds the model that the request names, and opens it if necessary. Answers and returns false if that fails. */
+static bool find_openai_model(struct call *call, struct service *service, const struct openai_request *request,
+                              struct service_model *model, struct http_response *response)
+{
+    const struct span name = request->embed.model;
+    enum dp_status status = name.len ? service_open_model(call, service, name, model) : DP_NOT_FOUND;
+    if (status == DP_NOT_FOUND || status == DP_UNSUPPORTED)
+        answer_unknown_model(call, name, response);
+    else if (status != DP_OK)
+        fail_openai(call, NULL, response);
+    return status == DP_OK;
 }
 
 void openai_embeddings(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -247,10 +257,8 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         fail_openai(call, request.param, response);
         return;
     }
-    if (!service_model(api->service, &model) || !service_model_is(api->service, request.model)) {
-        answer_unknown_model(call, request.model, response);
+    if (!find_openai_model(call, api->service, &request, &model, response))
         return;
-    }
     if (request.embed.dimensions > model.dim) {
         call_fail(call, DP_INVALID, "'dimensions' is %u, the model has only %u", request.embed.dimensions,
                   model.dim);
@@ -265,7 +273,7 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         fail_openai(call, "input", response);
         return;
     }
-    answer_openai(call, &model, &request, &answer, response);
+    answer_openai(call, &request, &answer, response);
 }
 
 bool openai_embeddings_cached(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -273,13 +281,11 @@ bool openai_embeddings_cached(struct call *call, const struct api_context *api, 
 {
     struct openai_request request;
     struct embed_response answer;
-    struct service_model model;
-    if (parse_openai(call, http->body, &request) != DP_OK || !service_model(api->service, &model) ||
-        !service_model_is(api->service, request.model))
+    if (parse_openai(call, http->body, &request) != DP_OK || request.embed.model.len == 0)
         return false;
     const enum embed_cached found = service_embed_cached(call, api->service, &request.embed, &answer);
     if (found == EMBED_CACHED)
-        answer_openai(call, &model, &request, &answer, response);
+        answer_openai(call, &request, &answer, response);
     return found != EMBED_NOT_CACHED;
 }
 
@@ -303,7 +309,7 @@ void openai_models(struct call *call, const struct api_context *api, const struc
     json_begin_object(&w);
     json_field_str(&w, "object", "list");
     json_field_array(&w, "data");
-    if (service_model(api->service, &model))
+    for (size_t i = 0; service_model_at(api->service, i, call->arena, &model); i++)
         print_model(&w, &model, model.name);
     json_end_array(&w);
     json_end_object(&w);
@@ -318,7 +324,7 @@ void openai_model(struct call *call, const struct api_context *api, const struct
     struct service_model model;
     struct json_writer w;
     struct span name = http->args[0];
-    if (!service_model(api->service, &model) || !service_model_is(api->service, name)) {
+    if (name.len == 0 || !service_model_named(api->service, name, call->arena, &model)) {
         answer_unknown_model(call, name, response);
         return;
     }

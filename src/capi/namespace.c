@@ -198,8 +198,6 @@ static enum dp_status embed_query_text(struct call *call, const struct dp_query 
 static enum dp_status prepare_query(struct call *call, const struct dp_namespace *ns, const struct dp_query *asked,
                                     struct query_request *request)
 {
-    struct service_model model;
-
     if ((unsigned)asked->rank > DP_RANK_HYBRID || (unsigned)asked->fusion > DP_FUSION_CONVEX)
         return call_fail(call, DP_INVALID, "rank %d or fusion %d is unknown", (int)asked->rank,
                          (int)asked->fusion);
@@ -213,7 +211,7 @@ static enum dp_status prepare_query(struct call *call, const struct dp_namespace
         return DP_OK;
     if (asked->text && asked->model)
         return embed_query_text(call, asked, &request->rows);
-    if (asked->text && !service_model(ns->service, &model))
+    if (asked->text && !service_has_model(ns->service))
         return call_fail(call, DP_INVALID, "a query by text needs a model to embed it");
     if (!asked->text && !asked->vector)
         return call_fail(call, DP_INVALID, "there is nothing to search for: neither text nor vector");

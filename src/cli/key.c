@@ -33,7 +33,7 @@ static enum dp_status read_wish(struct key_run *run, struct key_wish *out)
     *out = (struct key_wish){.email = span_str(wish->email),
                              .name = span_str(wish->name),
                              .namespaces = span_str(wish->namespaces),
-                             .rights = RIGHT_ALL,
+                             .rights = RIGHT_USUAL,
                              .scheme = span_str(run->config->key_prefix)};
     if (*wish->tier) {
         out->has_tier = true;
@@ -41,7 +41,7 @@ static enum dp_status read_wish(struct key_run *run, struct key_wish *out)
             return call_fail(&run->call, DP_INVALID, "--tier is '%s', but must be free, pro or scale", wish->tier);
     }
     if (*wish->rights && !rights_parse(span_str(wish->rights), &out->rights))
-        return call_fail(&run->call, DP_INVALID, "--rights is '%s', but must be some of embed,read,write",
+        return call_fail(&run->call, DP_INVALID, "--rights is '%s', but must be some of embed,read,write,admin",
                          wish->rights);
     if (*wish->expires && !date_parse(span_str(wish->expires), &out->expires_ms))
         return call_fail(&run->call, DP_INVALID,
@@ -137,7 +137,7 @@ static void print_key(struct key_run *run, const struct key_record *key)
                   tier_name(key->tier), SPAN_FMT(key->email));
     if (key->name.len)
         buffer_printf(&run->out, "  \"%.*s\"", SPAN_FMT(key->name));
-    if (key->rights != RIGHT_ALL)
+    if (key->rights != RIGHT_USUAL)
         buffer_printf(&run->out, "  %s", rights_print(key->rights));
     if (key->namespaces.len)
         buffer_printf(&run->out, "  namespaces %.*s", SPAN_FMT(key->namespaces));
@@ -240,7 +240,7 @@ static const struct cli_option options[] = {
     {"expires", CLI_TEXT, offsetof(struct key_options, expires), "DATE",
      .help = "create: the end of the key, such as 2027-01-31 (UTC)"},
     {"rights", CLI_TEXT, offsetof(struct key_options, rights), "LIST",
-     .help = "create: some of embed,read,write (default: all)"},
+     .help = "create: some of embed,read,write,admin (default: embed,read,write)"},
     {"namespaces", CLI_TEXT, offsetof(struct key_options, namespaces), "LIST",
      .help = "create: only namespaces with these prefixes, separated by commas (default: all)"},
     {"json", CLI_FLAG, offsetof(struct key_options, json), .help = "print JSON"},

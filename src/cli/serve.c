@@ -1,4 +1,5 @@
 /* serve.c: `dipper serve` runs the HTTP server over a root until Ctrl-C or SIGTERM. */
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,11 +17,11 @@
 #include "os/log_writer.h"
 #include "server/server.h"
 
-enum { LISTEN_MAX = 300, LAST_LINES_MS = 1000 };
+enum { LISTEN_MAX = 300, LAST_LINES_MS = 1000, RELOAD_ARENA_MAX = 1 << 24 };
 
 /* Blocks the signals that serve() waits for, in this thread and in the threads that it starts. SIGHUP stays
- * blocked: it comes when a terminal closes, a log rotates or somebody wants a reload, and none of these should end
- * the server. */
+ * blocked: it comes when somebody wants a reload, but also when a terminal closes or a log rotates, and none of these
+ * should end the server. */
 static void hold_signals(sigset_t *ends, sigset_t *hangup)
 {
     sigemptyset(ends);
@@ -33,8 +34,31 @@ static void hold_signals(sigset_t *ends, sigset_t *hangup)
     pthread_sigmask(SIG_BLOCK, hangup, NULL);
 }
 
+/* Answers SIGHUP: opens the files of the open models again. */
+static void reload(struct service *service)
+{
+    struct model_change *changes = NULL;
+    struct arena arena;
+    struct call call;
+    size_t count = 0;
+    arena_init(&arena, RELOAD_ARENA_MAX);
+    call_init(&call, &arena);
+    log_write(LOG_INFO, "SIGHUP: reading the models again");
+    enum dp_status status = service_reload_models(&call, service, span_of(NULL, 0), &changes, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct service_model *model = &changes[i].after;
+        const bool same = span_equal(model->fingerprint, changes[i].before);
+        log_write(LOG_INFO, "model %.*s was reloaded in %" PRId64 " ms: %s (fingerprint %.16s)",
+                  SPAN_FMT(model->name), changes[i].ms, same ? "it is the same version" : "a new version serves",
+                  (const char *)model->fingerprint.data);
+    }
+    if (status != DP_OK)
+        log_write(LOG_ERROR, "%s", call.error.message);
+    arena_deinit(&arena);
+}
+
 /* Waits for a signal that ends the server. */
-static void wait_for_the_end(const sigset_t *ends, const sigset_t *hangup)
+static void wait_for_the_end(struct service *service, const sigset_t *ends, const sigset_t *hangup)
 {
     sigset_t all;
     int which = 0;
@@ -42,7 +66,7 @@ static void wait_for_the_end(const sigset_t *ends, const sigset_t *hangup)
     do {
         sigwait(&all, &which);
         if (which == SIGHUP)
-            log_write(LOG_INFO, "SIGHUP changes nothing: restart the server to read settings and models again");
+            reload(service);
     } while (which == SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, ends, NULL); /* then a second signal ends the process at once */
 }
@@ -109,9 +133,9 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     hold_signals(&ends, &hangup);
     allow_many_files();
     /* Warn about a new folder: perhaps its name was mistyped. */
-    const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
-    if (open_service(program_inputs(config), OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_SERVER, &service,
-                     error) != DP_OK)
+    const bool is_new = *config->root && !strstr(config->root, "://") && access(config->root, F_OK) != 0;
+    const unsigned store = *config->root ? OPEN_STORE | OPEN_CREATE : 0;
+    if (open_service(program_inputs(config), OPEN_MODEL | OPEN_SERVER | store, &service, error) != DP_OK)
         return error->status;
     enum dp_status status =
         config->auth ? open_accounts(config, service_metrics(service), &options.accounts, error) : DP_OK;
@@ -123,10 +147,12 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     if (status == DP_OK) {
         if (is_new)
             log_write(LOG_WARN, "the folder %s was not there; a new, empty one was made", config->root);
-        log_write(LOG_INFO, "serving %s on %s", masked_url(span_str(config->root), root), server_url(server));
+        log_write(LOG_INFO, "serving %s on %s",
+                  *config->root ? masked_url(span_str(config->root), root) : "embeddings (there is no --root)",
+                  server_url(server));
         dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* the log line has the address, too */
         log_writer_start(options.log == ACCESS_LOG_JSON);
-        wait_for_the_end(&ends, &hangup);
+        wait_for_the_end(service, &ends, &hangup);
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);
         log_write(LOG_INFO, "ended");
@@ -148,10 +174,11 @@ static int run_serve(const struct cli_args *args)
 
 const struct cli_command cli_serve_command = {
     .name = "serve",
-    .usage = "--root DIR|URL [OPTIONS]",
+    .usage = "[--root DIR|URL] [OPTIONS]",
     .summary = "serve search and embeddings over HTTP, with a search page",
     .details = "Prints its address on standard output once it accepts connections. Ctrl-C ends it after the\n"
-               "requests in progress, a second Ctrl-C at once. SIGHUP changes nothing.\n",
+               "requests in progress, a second Ctrl-C at once. SIGHUP reads the models\n"
+               "again. Without --root it serves embeddings only.\n",
     .settings = CONFIG_GROUP_ALL,
     .run = run_serve,
 };

@@ -31,12 +31,13 @@ enum {
 struct config {
     const char *config_file; /* the settings file that --config or DIPPER_CONFIG names */
     /* model */
-    const char *model_path;          /* "": the model linked into the program */
-    const char *model_name;          /* another name of the model */
-    unsigned max_tokens;             /* maximum tokens of one text; 0: the model's limit */
-    unsigned threads;                /* compute threads; 0: one for each processor */
-    const char *engine;              /* "native", "onnx" */
-    const char *onnx_file;           /* name of a file in the model's folder; "": the usual one */
+    const char *model_path; /* DIR, or NAME=DIR,… (named_list.h); "": the model linked into the program */
+    uint64_t model_memory;  /* maximum bytes of the weights of open models; UINT64_MAX: no limit */
+    const char *model_name; /* another name of the model */
+    unsigned max_tokens;    /* maximum tokens of one text; 0: the model's limit */
+    unsigned threads;       /* compute threads; 0: one for each processor */
+    const char *engine;     /* "native", "onnx" */
+    const char *onnx_file;  /* name of a file in the model's folder; "": the usual one */
     const char *onnxruntime_library; /* "": the usual places */
     unsigned onnx_batch;             /* texts in one run */
     unsigned onnx_threads;           /* threads that share one text; 0: half of the team */

@@ -32,7 +32,7 @@ const struct setting SETTINGS[] = {
     /* ---- store ---- */
     {.name = "root", .flag = "--root", .meta = "ROOT", .variables = {"DIPPER_ROOT"}, TO(root),
      .section = SECTION_STORE, .type = SETTING_TEXT, .secret_in_url = true, .max = PATH_BYTES,
-     .initial = "", .initial_help = "none, a root is required",
+     .initial = "", .initial_help = "none; a server then only embeds",
      .help = "Where the namespaces lie: a folder, s3://bucket/prefix, or another URL (file:///path)."},
     {.name = "store.merge_gap", .flag = "--merge-gap", .meta = "SIZE", .variables = {"DIPPER_MERGE_GAP"},
      .section = SECTION_STORE, .type = SETTING_BYTES, .min = KIB, .max = GIB, .or_none = true, TO(merge_gap),
@@ -131,10 +131,16 @@ const struct setting SETTINGS[] = {
 
     /* ---- model ---- */
     {.name = "model.path", .flag = "--model", .meta = "DIR", .variables = {"DIPPER_MODEL_PATH", "MODEL_PATH"},
-     .section = SECTION_MODEL, .type = SETTING_TEXT, .max = PATH_BYTES, TO(model_path),
+     .section = SECTION_MODEL, .type = SETTING_TEXT, .max = KEY_BYTES, .adds = true, TO(model_path),
      .initial = "", .initial_help = "the model inside the program",
      .help = "A model directory in the sentence-transformers layout, or a packed model's file, instead of the model "
-             "inside the program."},
+             "inside the program. NAME=DIR gives it that name in requests; the flag may be repeated with names, as "
+             "in NAME=DIR,NAME=DIR, and the first model is the default. NAME= alone means the model inside the program."},
+    {.name = "model.memory", .flag = "--model-memory", .meta = "SIZE", .variables = {"DIPPER_MODEL_MEMORY"},
+     .section = SECTION_MODEL, .type = SETTING_BYTES, .min = 1, .max = UINT64_C(1) << 40, .or_none = true,
+     TO(model_memory), .initial = "none",
+     .help = "Memory for the weights of open models. If a request opens one more, those are closed that no request "
+             "has used for longest. The default model always stays open."},
     {.name = "model.name", .flag = "--model-name", .meta = "NAME",
      .variables = {"DIPPER_MODEL_NAME", "MODEL_NAME"}, TO(model_name),
      .section = SECTION_MODEL, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "",

@@ -51,6 +51,7 @@ struct setting {
     bool or_none;        /* "none" is allowed and stored as SETTING_NONE, in 8 bytes */
     bool secret;         /* shown as "(hidden)"; has no flag, because other users of the machine can read flags */
     bool secret_in_url;  /* one or more URLs, shown without passwords (base/masked_url.h) */
+    bool adds;           /* a repeated flag whose value has a name (named_list.h) adds to the values before it */
     bool not_in_file;    /* the file cannot hold it */
     size_t offset, size; /* of its field in the struct that a load fills */
     size_t port_offset;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "config/named_list.h"
 #include "config/toml.h"
 #include "os/file.h"
 
@@ -283,7 +284,21 @@ const struct setting *settings_find_flag(const struct settings *s, const char *a
     return NULL;
 }
 
-/* Fills values[i] with the value that the flags give setting i; of a repeated flag the last one counts. */
+/* Appends the value of a repeated flag to the values before it. */
+static enum dp_status add_value(const struct settings *s, const struct setting *setting, const char **values,
+                                const char *value, struct dp_error *error)
+{
+    if (!named_list_has_name(span_str(value)) && named_list_has_name(span_str(*values)))
+        return dp_fail(error, DP_INVALID, "%s %s follows %s %s, so it needs a name, too: %s NAME=%s",
+                       setting->flag, value, setting->flag, *values, setting->flag, value);
+    if (named_list_has_name(span_str(value)))
+        value = arena_printf(s->arena, "%s,%s", *values, value);
+    *values = value;
+    return value ? DP_OK : dp_fail_nomem(error, "settings");
+}
+
+/* Fills values[i] with the value that the flags give setting i; of a repeated flag the last one counts, unless the
+ * setting `adds`. */
 static enum dp_status scan_flags(const struct settings *s, const struct config_sources *sources,
                                  const char **values, struct dp_error *error)
 {
@@ -294,7 +309,12 @@ static enum dp_status scan_flags(const struct settings *s, const struct config_s
             return dp_fail(error, DP_INVALID, "there is no option %.*s", (int)strcspn(argument, "="), argument);
         if (!value && ++i == sources->argc)
             return dp_fail(error, DP_INVALID, "%s needs a value: %s", argument, setting->meta);
-        values[setting - s->table] = value ? value : sources->argv[i];
+        value = value ? value : sources->argv[i];
+        const char **stored = &values[setting - s->table];
+        if (!setting->adds || !*stored)
+            *stored = value;
+        else if (add_value(s, setting, stored, value, error) != DP_OK)
+            return error->status;
     }
     return DP_OK;
 }

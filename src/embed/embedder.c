@@ -44,9 +44,7 @@ struct embedder {
     struct team *team;
     size_t queue_max, batch_tokens, job_rows, items_max, jobs_max;
 
-    struct {
-        struct metric *seconds, *texts, *tokens, *alone, *together, *waiting, *wait_seconds, *refused;
-    } metrics; /* NULL, or set before the first request */
+    struct embedder_metrics metrics; /* NULL, or set before the first request */
 
     struct {
         pthread_mutex_t lock;
@@ -136,32 +134,35 @@ void embedder_free(struct embedder *e)
     mem_free(e);
 }
 
-enum dp_status embedder_add_metrics(struct embedder *e, struct metric_registry *r, struct dp_error *error)
+enum dp_status embedder_metrics_add(struct embedder_metrics *m, struct metric_registry *r, struct dp_error *error)
 {
     static const char jobs[] = "dipper_batch_jobs_total",
                       jobs_help[] =
                           "Jobs of batches; by: one thread of the compute team computed the job alone, or "
                           "the whole team together.";
-    e->metrics.seconds =
-        metric_histogram(r, "dipper_inference_seconds", "", "Time that the model took for a batch.",
-                         METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
-    e->metrics.texts = metric_histogram(r, "dipper_batch_texts", "", "Texts that were computed as one batch.",
-                                        METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT);
-    e->metrics.tokens = metric_histogram(r, "dipper_batch_tokens", "", "Tokens that were computed as one batch.",
-                                         METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT);
-    e->metrics.alone = metric_counter(r, jobs, "by=\"thread\"", jobs_help);
-    e->metrics.together = metric_counter(r, jobs, "by=\"team\"", jobs_help);
-    e->metrics.waiting = metric_gauge(r, "dipper_embedder_waiting_tokens", "",
-                                      "Tokens that wait for a batch, as of the last change.");
-    e->metrics.wait_seconds =
-        metric_histogram(r, "dipper_embedder_wait_seconds", "",
-                         "Time from asking for vectors until the last text was taken into a batch.",
-                         METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
-    e->metrics.refused = metric_counter(r, "dipper_embedder_refused_total", "",
-                                        "Requests for vectors that found too many tokens waiting.");
-    bool all = e->metrics.seconds && e->metrics.texts && e->metrics.tokens && e->metrics.alone &&
-               e->metrics.together && e->metrics.waiting && e->metrics.wait_seconds && e->metrics.refused;
+    m->seconds = metric_histogram(r, "dipper_inference_seconds", "", "Time that the model took for a batch.",
+                                  METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
+    m->texts = metric_histogram(r, "dipper_batch_texts", "", "Texts that were computed as one batch.",
+                                METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT);
+    m->tokens = metric_histogram(r, "dipper_batch_tokens", "", "Tokens that were computed as one batch.",
+                                 METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT);
+    m->alone = metric_counter(r, jobs, "by=\"thread\"", jobs_help);
+    m->together = metric_counter(r, jobs, "by=\"team\"", jobs_help);
+    m->waiting = metric_gauge(r, "dipper_embedder_waiting_tokens", "",
+                              "Tokens that wait for a batch, as of the last change.");
+    m->wait_seconds = metric_histogram(r, "dipper_embedder_wait_seconds", "",
+                                       "Time from asking for vectors until the last text was taken into a batch.",
+                                       METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
+    m->refused = metric_counter(r, "dipper_embedder_refused_total", "",
+                                "Requests for vectors that found too many tokens waiting.");
+    bool all = m->seconds && m->texts && m->tokens && m->alone && m->together && m->waiting && m->wait_seconds &&
+               m->refused;
     return all ? DP_OK : dp_fail_nomem(error, "metrics");
+}
+
+void embedder_set_metrics(struct embedder *e, const struct embedder_metrics *metrics)
+{
+    e->metrics = *metrics;
 }
 
 void embedder_read_counts(const struct embedder *embedder, struct embedder_counts *out)

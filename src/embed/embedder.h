@@ -45,10 +45,17 @@ enum dp_status embedder_embed(struct call *call, struct embedder *embedder, cons
 enum dp_status embedder_embed_some(struct call *call, struct embedder *embedder, const struct tokens *seqs,
                                    size_t n, bool normalize, float *out, size_t *done);
 
-/* Adds dipper_inference_seconds, dipper_batch_* and dipper_embedder_* to a registry that outlives the last call of
- * embedder_embed. Call it before the first embedder_embed. */
-enum dp_status embedder_add_metrics(struct embedder *embedder, struct metric_registry *registry,
+/* The metrics that all embedders of a process share. The registry owns them. */
+struct embedder_metrics {
+    struct metric *seconds, *texts, *tokens, *alone, *together, *waiting, *wait_seconds, *refused;
+};
+
+/* Adds dipper_inference_seconds, dipper_batch_* and dipper_embedder_* to a registry, which must outlive the last call of
+ * embedder_embed. */
+enum dp_status embedder_metrics_add(struct embedder_metrics *metrics, struct metric_registry *registry,
                                     struct dp_error *error);
+/* Makes an embedder count in these metrics. Call it before the first embedder_embed. */
+void embedder_set_metrics(struct embedder *embedder, const struct embedder_metrics *metrics);
 
 struct embedder_counts {
     uint64_t texts, tokens, batches, refused;

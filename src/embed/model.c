@@ -112,6 +112,8 @@ static enum dp_status open_packed(struct model *model, struct span bytes, struct
     if (status == DP_OK)
         status = finish_native(model, &model->packed.encoder, model->packed.name, model->packed.fingerprint,
                                &model->packed.prompts, error);
+    if (status == DP_OK)
+        model->info.memory = bytes.len;
     return status;
 }
 

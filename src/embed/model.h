@@ -29,6 +29,7 @@ struct model_info {
     enum model_precision precision; /* of the native engine; other engines: MODEL_FP32 */
     enum model_pooling pooling;
     bool normalized; /* whether the model's last step normalises */
+    uint64_t memory; /* bytes of the packed model, or of the ONNX file; 0: unknown */
     /* Operations; a multiply-add counts as two. 0: unknown. */
     double linear_ops;    /* per token, in the linear layers */
     double attention_ops; /* per ordered pair of tokens of a text, in attention */

@@ -108,6 +108,7 @@ static unsigned right_of(const struct route *route)
     case RIGHT_TO_EMBED: return RIGHT_EMBED;
     case RIGHT_TO_READ: return RIGHT_READ;
     case RIGHT_TO_WRITE: return RIGHT_WRITE;
+    case RIGHT_TO_ADMIN: return RIGHT_ADMIN;
     case RIGHT_OF_ANYONE:
     case RIGHT_OF_WATCHER:
     case RIGHT_OF_KEY: return 0;

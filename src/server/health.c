@@ -11,10 +11,9 @@
 /* Returns "ok", or the reason why the process should get no requests. */
 static const char *readiness(const struct api_context *api)
 {
-    struct service_model model;
     if (api->draining && atomic_load(api->draining))
         return "draining";
-    return api->needs_model && !service_model(api->service, &model) ? "no_model" : "ok";
+    return api->needs_model && !service_has_model(api->service) ? "no_model" : "ok";
 }
 
 static void begin_health(struct json_writer *w, const char *status, struct http_response *response)
@@ -64,7 +63,7 @@ void handle_health(struct call *call, const struct api_context *api, const struc
     response->status = strcmp(status, "ok") == 0 ? 200 : 503;
     begin_health(&w, status, response);
     json_key(&w, "model");
-    if (service_model(api->service, &model))
+    if (service_model(api->service, call->arena, &model))
         json_string(&w, model.name);
     else
         json_null(&w);

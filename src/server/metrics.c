@@ -105,6 +105,24 @@ void metrics_print(const struct metric_registry *registry, struct buffer *out)
     process_metrics_print(out);
 }
 
+/* Prints the facts of the open models. Their labels change when a model is reloaded, so no registry holds them. */
+static void print_models(struct call *call, struct service *service, struct buffer *out)
+{
+    struct service_model model;
+    buffer_append_str(out, "# HELP dipper_model_info The models that are open.\n# TYPE dipper_model_info gauge\n");
+    for (size_t i = 0; service_model_at(service, i, call->arena, &model); i++) {
+        char labels[METRIC_LABELS_MAX] = "", dim[12];
+        if (!model.loaded_s)
+            continue;
+        snprintf(dim, sizeof dim, "%u", (unsigned)model.dim);
+        metric_add_label(labels, "model", model.name);
+        metric_add_label(labels, "dim", span_str(dim));
+        metric_add_label(labels, "fingerprint", model.fingerprint);
+        print_name(out, "dipper_model_info", "", labels, "");
+        buffer_append_str(out, "1\n"); /* the value never changes; the labels carry the facts */
+    }
+}
+
 void handle_metrics(struct call *call, const struct api_context *api, const struct http_request *http,
                     struct http_response *response)
 {
@@ -112,6 +130,8 @@ void handle_metrics(struct call *call, const struct api_context *api, const stru
     buffer_reserve(&response->body,
                    TEXT_USUAL_BYTES); /* at once, because doubling would allocate more than needed */
     metrics_print(service_metrics(api->service), &response->body);
+    if (service_has_model(api->service))
+        print_models(call, api->service, &response->body);
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     if (buffer_check(&response->body, "the metrics", &call->error) != DP_OK)
         api_fail(call, &api_fastembed, response);

@@ -24,6 +24,7 @@ enum route_right {
     RIGHT_TO_EMBED,   /* a key that has the right to embed */
     RIGHT_TO_READ,
     RIGHT_TO_WRITE,
+    RIGHT_TO_ADMIN, /* to change the server itself */
 };
 
 /* The namespaces and indexes that the handler may touch. The server compares a key's prefixes with these names

@@ -429,8 +429,6 @@ static enum dp_status embed_check(struct call *call, const struct service *s, co
                                   const struct embed_request *request)
 {
     size_t count = request->count;
-    if (!m)
-        return service_need_model(call, s);
     if (count == 0 || count > s->batch_max)
         return call_fail(call, DP_INVALID, "a request embeds 1 to %zu texts, not %zu", s->batch_max, count);
     if (request->dimensions > m->facts.dim)
@@ -471,8 +469,11 @@ static bool embed_begin(struct call *call, struct service *s, struct served_mode
 static void embed_finish(struct call *call, const struct embed_work *r, struct embed_response *response)
 {
     const struct service_counts *counts = &r->service->counts;
-    *response =
-        (struct embed_response){.vectors = r->vectors, .texts = r->texts, .items = r->items, .dim = r->dim};
+    *response = (struct embed_response){.vectors = r->vectors,
+                                        .texts = r->texts,
+                                        .items = r->items,
+                                        .dim = r->dim,
+                                        .model = arena_copy(call->arena, r->model->facts.name)};
     for (size_t i = 0; i < r->request->count; i++) {
         response->tokens += r->items[i].tokens;
         response->truncated += r->items[i].truncated;
@@ -509,8 +510,10 @@ enum dp_status service_embed_by(struct call *call, struct service *s, struct ser
 enum dp_status service_embed(struct call *call, struct service *s, const struct embed_request *request,
                              struct embed_response *response)
 {
-    struct served_model *m = served_model_retain(s->model);
-    enum dp_status status = service_embed_by(call, s, m, request, response);
+    struct served_model *m;
+    enum dp_status status = models_borrow(call, &s->models, request->model, &m);
+    if (status == DP_OK)
+        status = service_embed_by(call, s, m, request, response);
     served_model_release(m);
     return status;
 }
@@ -553,8 +556,8 @@ enum embed_cached service_embed_cached(struct call *call, struct service *s, con
 {
     if (!s->cache || request->count > SERVICE_AT_ONCE_MAX)
         return EMBED_NOT_CACHED;
-    struct served_model *m = served_model_retain(s->model);
-    enum embed_cached answer = embed_cached(call, s, m, request, response);
+    struct served_model *m = models_try(&s->models, request->model);
+    enum embed_cached answer = m ? embed_cached(call, s, m, request, response) : EMBED_NOT_CACHED;
     served_model_release(m);
     return answer;
 }

@@ -364,10 +364,9 @@ static enum dp_status embed_queries(struct call *call, struct service *s, const 
     const struct embed_request request = {
         .inputs = search->texts, .count = search->count, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response response;
-    enum dp_status status = service_need_model(call, s);
+    enum dp_status status = service_open_model(call, s, span_of(NULL, 0), &model);
     if (status != DP_OK)
         return status;
-    service_model(s, &model);
     if (model.dim != faiss_index_info(slot->index).dim_in)
         return call_fail(call, DP_INVALID,
                          "the model %.*s makes vectors of %u dimensions, but the index has %zu dimensions: send "

@@ -217,7 +217,7 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
     if (status != DP_OK)
         return status;
     in.began_ns = os_now_ns();
-    in.model = served_model_retain(s->model);
+    in.model = models_try(&s->models, span_of(NULL, 0));
     status = load_all(call, &in, lines);
     if (status == DP_OK) {
         int64_t began = os_now_ns();

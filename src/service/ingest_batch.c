@@ -55,7 +55,7 @@ static enum dp_status learn_kind(struct ingest_reader *r, const struct ingest_ro
         if (r->model)
             kind->dim = r->model->facts.dim;
         else
-            status = service_need_model(r->call, r->service);
+            status = call_fail(r->call, DP_UNSUPPORTED, "no model is loaded, so text cannot be embedded");
     }
     kind->known = status == DP_OK;
     return status;

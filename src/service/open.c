@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/alloc.h"
+#include "config/named_list.h"
 #include "embed/model_describe.h"
 #include "faiss/recall.h"
 #include "os/call.h"
@@ -11,9 +13,10 @@
 #include "store/store_cache.h"
 #include "store/transport.h"
 
-enum { OPEN_ARENA_MAX = 1 << 20, ALIASES_MAX = 64, WORKER_READERS_MAX = 1024 };
+enum { OPEN_ARENA_MAX = 1 << 20, ALIASES_MAX = 64, MODELS_MAX = 16, WORKER_READERS_MAX = 1024 };
 
-static enum dp_status open_onnx_model(const struct config *config, struct model **out, struct dp_error *error)
+static enum dp_status open_onnx_model(const struct config *config, const char *path, struct model **out,
+                                      struct dp_error *error)
 {
     const struct onnx_options options = {.library = config->onnxruntime_library,
                                          .file = config->onnx_file,
@@ -21,12 +24,12 @@ static enum dp_status open_onnx_model(const struct config *config, struct model 
                                          .threads_a_text = config->onnx_threads,
                                          .batch = config->onnx_batch};
     *out = NULL;
-    if (!*config->model_path)
+    if (!*path)
         return dp_fail(
             error, DP_INVALID,
             "the model inside the program is for the native engine; name one that has an ONNX file with "
             "--model DIR");
-    return model_open_onnx(config->model_path, &options, out, error);
+    return model_open_onnx(path, &options, out, error);
 }
 
 /* Opens a model folder with the native engine. If the native engine cannot use the model, but the folder has an
@@ -90,21 +93,103 @@ static enum dp_status open_linked_model(struct span packed, enum model_precision
     return model_open_memory(packed, out, error);
 }
 
-enum dp_status open_model(struct open_inputs in, enum model_precision precision, struct model **out,
-                          struct dp_error *error)
+/* Opens the model at `path`, or the linked one if the path is empty. The settings' prompts are for the default model. */
+static enum dp_status open_path(struct open_inputs in, const char *path, bool is_default,
+                                enum model_precision precision, struct model **out, struct dp_error *error)
 {
     const struct config *config = in.config;
     enum dp_status status;
     if (strcmp(config->engine, "onnx") == 0)
-        status = open_onnx_model(config, out, error);
-    else if (*config->model_path)
-        status = open_native_model(config->model_path, precision, out, error);
+        status = open_onnx_model(config, path, out, error);
+    else if (*path)
+        status = open_native_model(path, precision, out, error);
     else
         status = open_linked_model(in.linked_model, precision, out, error);
     if (status == DP_OK)
-        return apply_prompts(config, out, error);
-    if (*config->model_path)
+        return is_default ? apply_prompts(config, out, error) : DP_OK;
+    if (*path && is_default)
         name_model_variable(config, error);
+    return status;
+}
+
+/* The models that the settings name, as struct model_sources needs them. */
+struct model_files {
+    struct open_inputs in;
+    size_t count;
+    struct model_file {
+        struct span name;
+        const char *path; /* "": the linked model */
+    } items[MODELS_MAX];
+    struct arena arena; /* has the names and paths */
+};
+
+/* Reads the list of models. Without one, the linked model is the only one. */
+static enum dp_status read_model_files(struct open_inputs in, struct model_files *files, struct dp_error *error)
+{
+    struct span rest = span_str(in.config->model_path);
+    struct named_value value;
+    files->in = in;
+    arena_init(&files->arena, OPEN_ARENA_MAX);
+    if (rest.len == 0)
+        files->items[files->count++] = (struct model_file){.path = ""};
+    while (named_list_next(&rest, &value)) {
+        if (files->count == MODELS_MAX)
+            return dp_fail(error, DP_INVALID, "setting model.path: at most %d models are allowed", MODELS_MAX);
+        struct model_file *file = &files->items[files->count++];
+        file->name = arena_copy(&files->arena, value.name);
+        file->path = (const char *)arena_copy(&files->arena, value.value).data;
+        if (!file->path || !file->name.data)
+            return dp_fail_nomem(error, "the list of models");
+        for (size_t i = 0; i + 1 < files->count; i++)
+            if (span_equal(files->items[i].name, file->name))
+                return dp_fail(error, DP_INVALID, "setting model.path: two models are named \"%.*s\"",
+                               SPAN_FMT(file->name));
+    }
+    return DP_OK;
+}
+
+enum dp_status open_model(struct open_inputs in, enum model_precision precision, struct model **out,
+                          struct dp_error *error)
+{
+    struct model_files files = {.count = 0};
+    *out = NULL;
+    enum dp_status status = read_model_files(in, &files, error);
+    if (status == DP_OK)
+        status = open_path(in, files.items[0].path, true, precision, out, error);
+    arena_deinit(&files.arena);
+    return status;
+}
+
+static enum dp_status open_source(void *context, size_t place, struct model **out, struct dp_error *error)
+{
+    const struct model_files *files = context;
+    return open_path(files->in, files->items[place].path, place == 0, MODEL_INT8, out, error);
+}
+
+static void free_sources(void *context)
+{
+    struct model_files *files = context;
+    arena_deinit(&files->arena);
+    mem_free(files);
+}
+
+/* Fills the options with the settings' models. `names` has room for MODELS_MAX, and must outlive the options. */
+static enum dp_status list_models(struct open_inputs in, struct span *names, struct model_sources *out,
+                                  struct dp_error *error)
+{
+    struct model_files *files = mem_calloc(1, sizeof *files);
+    if (!files)
+        return dp_fail_nomem(error, "the list of models");
+    enum dp_status status = read_model_files(in, files, error);
+    for (size_t i = 0; i < files->count; i++)
+        names[i] = files->items[i].name;
+    *out =
+        (struct model_sources){.count = files->count,
+                               .names = names,
+                               .open = open_source,
+                               .free = free_sources,
+                               .context = files,
+                               .memory_max = in.config->model_memory == UINT64_MAX ? 0 : in.config->model_memory};
     return status;
 }
 
@@ -199,7 +284,7 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
 {
     const struct config *config = in.config;
     struct service_options options = {.threads = config->threads, .max_tokens = config->max_tokens};
-    struct span aliases[ALIASES_MAX];
+    struct span aliases[ALIASES_MAX], names[MODELS_MAX];
     const struct scheme_settings schemes = scheme_settings_of(config);
     struct store_options store = store_options_of(config, &schemes);
     struct indexes_options indexes = {.allow_urls = span_str(config->allow_index_url),
@@ -212,7 +297,7 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
         aliases[options.model_alias_count++] = span_str(config->model_name);
     enum dp_status status = split_aliases(config->model_aliases, aliases, &options.model_alias_count, error);
     if (status == DP_OK && (what & OPEN_MODEL))
-        status = open_model(in, MODEL_INT8, &options.model, error);
+        status = list_models(in, names, &options.sources, error);
     if (status == DP_OK && (what & OPEN_SERVER)) {
         serve_clients(config, &options);
         status = share_stores(config, &store, error);
@@ -233,7 +318,8 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
     if (status == DP_OK) {
         status = service_new(&options, out, error);
     } else {
-        model_free(options.model);
+        if (options.sources.free)
+            options.sources.free(options.sources.context);
         store_free(options.store);
     }
     store_cache_release(store.cache);

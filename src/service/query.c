@@ -79,13 +79,6 @@ static enum dp_status check_query(struct call *call, const struct query_request 
     return DP_OK;
 }
 
-/* Embeds the query's text if it has one. */
-static enum dp_status find_vector(struct call *call, struct service *s, struct served_model *m,
-                                  const struct query_request *request, struct index_query *query)
-{
-    return !query_has_vector(request) || request->rows.vector ? DP_OK : embed_query(call, s, m, request, query);
-}
-
 /* Finds the FAISS file that has the namespace's vectors, if the query is for vectors. Refreshes the state first,
  * unless the query is eventual, if there may be such a file. */
 static enum dp_status find_external(struct call *call, struct index_reader *reader,
@@ -174,6 +167,36 @@ struct query_lane {
     struct served_model *model; /* the query has the fingerprint of this model */
 };
 
+/* Describes the vectors that the query compares, as they were last seen: the namespace's, or those of an attribute. */
+static enum dp_status near_vectors(struct call *call, struct index_reader *reader,
+                                   const struct query_request *request, struct index_vectors *out)
+{
+    const struct span near = query_near(request);
+    struct schema schema;
+    if (near.len == 0)
+        return index_vectors_of(call, reader, out);
+    *out = (struct index_vectors){.dim = 0};
+    enum dp_status status = index_schema(call, reader, &schema);
+    const struct attribute *a = status == DP_OK ? schema_find(&schema, near) : NULL;
+    if (a)
+        out->fingerprint = a->fingerprint;
+    return status;
+}
+
+/* Finds the model that made the vectors which the query compares, and embeds the query's text if it has one. */
+static enum dp_status find_vector(struct call *call, struct query_lanes *all, size_t i)
+{
+    struct query_lane *lane = &all->lanes[i];
+    const struct query_request *request = &all->requests[i];
+    struct index_vectors vectors;
+    if (!query_has_vector(request) || request->rows.vector)
+        return DP_OK;
+    enum dp_status status = near_vectors(call, all->slot->reader, request, &vectors);
+    if (status == DP_OK)
+        status = models_borrow_for(call, &all->service->models, &vectors, &lane->model);
+    return status == DP_OK ? embed_query(call, all->service, lane->model, request, &lane->query) : status;
+}
+
 /* Checks the metric, and embeds the query's text. */
 static enum dp_status prepare_lane(struct call *call, struct query_lanes *all, size_t i)
 {
@@ -181,12 +204,33 @@ static enum dp_status prepare_lane(struct call *call, struct query_lanes *all, s
     const struct query_request *request = &all->requests[i];
     lane->query = request->rows;
     lane->query.team = all->service->team;
-    lane->model = request->rows.vector ? NULL : served_model_retain(all->service->model);
     enum dp_status status =
         check_metric(call, all->slot->reader, request, may_be_stale(all->slot, request, os_now_ns()));
     if (status == DP_OK && request->compute_count)
         status = compute_widen(call, request, &lane->query);
-    return status == DP_OK ? find_vector(call, all->service, lane->model, request, &lane->query) : status;
+    return status == DP_OK ? find_vector(call, all, i) : status;
+}
+
+/* Searches again after a query failed because the namespace, whose newer state it saw, has vectors of another model
+ * than before. */
+static enum dp_status search_again(struct call *call, struct query_lanes *all, size_t i, struct index_query *query)
+{
+    struct query_lane *lane = &all->lanes[i];
+    struct served_model *before = lane->model;
+    const struct dp_error error = call->error;
+    dp_error_clear(&call->error);
+    lane->model = NULL;
+    enum dp_status status = find_vector(call, all, i);
+    const bool same = lane->model == before;
+    served_model_release(before);
+    if (status != DP_OK || same) {
+        call->error = status == DP_OK ? error : call->error;
+        return call->error.status;
+    }
+    query->vector = lane->query.vector;
+    query->dim = lane->query.dim;
+    query->fingerprint = lane->query.fingerprint;
+    return search_slot(call, all->service, all->slot, &all->requests[i], query, &all->responses[i]);
 }
 
 /* Answers query number i. Asks the store for a newer state, unless the answer may be stale or an earlier query of its
@@ -202,6 +246,8 @@ static enum dp_status run_lane(struct call *call, void *ctx, size_t i)
     int64_t now = os_now_ns();
     query.eventual = i >= LANES_AT_ONCE || may_be_stale(slot, request, now);
     enum dp_status status = search_slot(call, all->service, slot, request, &query, response);
+    if (status == DP_INVALID && all->lanes[i].model)
+        status = search_again(call, all, i, &query);
     if (status == DP_OK && request->compute_count)
         status = compute_hits(call, slot->reader, request, &response->answer);
     if (status == DP_OK && !query.eventual) {
@@ -274,12 +320,14 @@ enum dp_status service_query(struct call *call, struct service *s, const struct 
 /* Whether a default search compares vectors. It leaves alone those that clients brought, or that are in a FAISS file,
  * if no vector of the loaded model has their dimension. Vectors of another model are no such case: their search
  * fails. */
-static bool ranks_by_meaning(const struct service *s, const struct index_vectors *vectors,
+static bool ranks_by_meaning(struct service *s, const struct index_vectors *vectors,
                              const struct index_external *external)
 {
-    struct service_model model;
     const uint32_t dim = external->dim ? external->dim : vectors->dim;
-    return dim && (vectors->fingerprint.len || !service_model(s, &model) || model.dim == dim);
+    struct served_model *m = models_try(&s->models, span_of(NULL, 0));
+    const bool ranks = dim && (vectors->fingerprint.len || !m || m->facts.dim == dim);
+    served_model_release(m);
+    return ranks;
 }
 
 enum dp_status service_lanes_of(struct call *call, struct service *s, struct span namespace, bool *meaning,

@@ -2,49 +2,52 @@
 #include "service/served_model.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "os/memory.h"
+
+enum { TEST_TEXTS = 2 };
 
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
 
-/* Writes the other name by which clients may know the model. For "org/name" it is "name"; for a name without a
- * slash it is "sentence-transformers/name", as on the model hub. Returns its length in bytes. */
-static size_t write_other_name(struct span name, uint8_t *to)
+bool served_name_is(struct span name, struct span asked)
 {
+    const size_t prefix = sizeof DEFAULT_PREFIX - 1;
     const uint8_t *slash = name.len > 0 ? memchr(name.data, '/', name.len) : NULL;
-    size_t prefix = sizeof DEFAULT_PREFIX - 1, behind = slash ? (size_t)(slash + 1 - name.data) : 0;
+    if (name.len == 0 || span_equal(name, asked))
+        return name.len > 0;
     if (slash) {
-        memcpy(to, name.data + behind, name.len - behind);
-        return name.len - behind;
+        const size_t behind = (size_t)(slash + 1 - name.data);
+        return span_equal(span_of(slash + 1, name.len - behind), asked);
     }
-    memcpy(to, DEFAULT_PREFIX, prefix);
-    memcpy(to + prefix, name.data, name.len);
-    return prefix + name.len;
+    return span_starts_with(asked, span_str(DEFAULT_PREFIX)) &&
+           span_equal(span_of(asked.data + prefix, asked.len - prefix), name);
 }
 
-/* Copies the options' aliases, and adds the model's other name. */
-static enum dp_status keep_aliases(struct served_model *m, const struct service_options *options,
-                                   struct dp_error *error)
+/* Copies the options' names. */
+static enum dp_status keep_names(struct served_model *m, const struct served_options *options,
+                                 struct dp_error *error)
 {
-    size_t count = options->model_alias_count + 1;
-    size_t bytes = sizeof DEFAULT_PREFIX + m->facts.name.len;
-    for (size_t i = 0; i < options->model_alias_count; i++)
-        bytes += options->model_aliases[i].len;
+    size_t count = options->alias_count, bytes = options->name.len + 1;
+    for (size_t i = 0; i < count; i++)
+        bytes += options->aliases[i].len;
     m->aliases = mem_alloc(count * sizeof *m->aliases + bytes);
     if (!m->aliases)
         return dp_fail_nomem(error, "the model's names");
     uint8_t *to = (uint8_t *)(m->aliases + count);
-    for (size_t i = 0; i < options->model_alias_count; i++) {
-        struct span alias = options->model_aliases[i];
+    for (size_t i = 0; i < count; i++) {
+        struct span alias = options->aliases[i];
         if (alias.len)
             memcpy(to, alias.data, alias.len);
         m->aliases[m->alias_count++] = span_of(to, alias.len);
         to += alias.len;
     }
-    m->aliases[m->alias_count++] = span_of(to, write_other_name(m->facts.name, to));
+    if (options->name.len) {
+        memcpy(to, options->name.data, options->name.len);
+        m->facts.name = span_of(to, options->name.len);
+    }
     return DP_OK;
 }
 
@@ -84,8 +87,8 @@ static enum dp_status check_room(const struct served_model *m, struct dp_error *
     return DP_OK;
 }
 
-enum dp_status served_model_new(const struct service_options *options, struct team *team,
-                                struct served_model **out, struct dp_error *error)
+enum dp_status served_model_new(const struct served_options *options, struct served_model **out,
+                                struct dp_error *error)
 {
     struct served_model *m = mem_calloc(1, sizeof *m);
     *out = NULL;
@@ -104,6 +107,8 @@ enum dp_status served_model_new(const struct service_options *options, struct te
         .dim = (uint32_t)info->dim,
         .max_tokens = (uint32_t)info->max_tokens,
         .loaded_s = os_wall_ms() / 1000,
+        .engine = info->engine,
+        .memory = info->memory,
     };
     if (options->max_tokens && options->max_tokens < m->facts.max_tokens)
         m->facts.max_tokens = options->max_tokens;
@@ -112,9 +117,11 @@ enum dp_status served_model_new(const struct service_options *options, struct te
     if (status == DP_OK)
         status = check_room(m, error);
     if (status == DP_OK)
-        status = keep_aliases(m, options, error);
+        status = keep_names(m, options, error);
     if (status == DP_OK)
-        status = embedder_new(m->model, team, NULL, &m->embedder, error);
+        status = embedder_new(m->model, options->team, NULL, &m->embedder, error);
+    if (status == DP_OK && options->metrics)
+        embedder_set_metrics(m->embedder, options->metrics);
     if (status != DP_OK) {
         served_model_release(m);
         return status;
@@ -139,6 +146,7 @@ void served_model_release(struct served_model *m)
         model_free(m->model);
     mem_free(m->aliases);
     mem_free(m);
+    os_trim_memory(); /* the next version is already in memory, or another model needs the room */
 }
 
 bool served_model_is(const struct served_model *m, struct span name)
@@ -146,21 +154,47 @@ bool served_model_is(const struct served_model *m, struct span name)
     for (size_t i = 0; i < m->alias_count; i++)
         if (span_equal(m->aliases[i], name))
             return true;
-    return span_equal(m->facts.name, name);
+    return served_name_is(m->facts.name, name) || served_name_is(span_str(model_info(m->model)->name), name);
 }
 
-enum dp_status served_model_add_metrics(struct served_model *m, struct metric_registry *registry,
-                                        struct dp_error *error)
+bool served_facts_copy(struct service_model *facts, struct arena *arena)
 {
-    char labels[METRIC_LABELS_MAX] = "", dim[12];
-    enum dp_status status = embedder_add_metrics(m->embedder, registry, error);
+    facts->name = arena_copy(arena, facts->name);
+    facts->fingerprint = arena_copy(arena, facts->fingerprint);
+    facts->engine = arena_printf(arena, "%s", facts->engine ? facts->engine : "");
+    return facts->name.data && facts->fingerprint.data && facts->engine;
+}
+
+/* Whether a vector is finite and has length 1, but for rounding. */
+static bool is_unit(const float *vector, size_t dim)
+{
+    double sum = 0;
+    for (size_t d = 0; d < dim; d++)
+        sum += (double)vector[d] * (double)vector[d];
+    return sum > 0.99 && sum < 1.01; /* false for NaN and infinity */
+}
+
+enum dp_status served_model_test(struct call *call, struct served_model *m)
+{
+    static const char *const texts[TEST_TEXTS] = {"The cat sits on the mat.",
+                                                  "Stock prices fell by 3% in May 1999"};
+    struct tokens seqs[TEST_TEXTS];
+    const size_t dim = m->facts.dim;
+    float *vectors = arena_array(call->arena, TEST_TEXTS * dim, sizeof *vectors);
+    enum dp_status status = vectors ? DP_OK : call_nomem(call, "the test of a model");
+    for (size_t i = 0; i < TEST_TEXTS && status == DP_OK; i++)
+        status = model_encode(m->model, TEXT_PLAIN, span_str(texts[i]), m->facts.max_tokens, call->arena, &seqs[i],
+                              &call->error);
+    if (status == DP_OK)
+        status = embedder_embed(call, m->embedder, seqs, TEST_TEXTS, true, vectors);
     if (status != DP_OK)
         return status;
-    snprintf(dim, sizeof dim, "%u", (unsigned)m->facts.dim);
-    metric_add_label(labels, "model", m->facts.name);
-    metric_add_label(labels, "dim", span_str(dim));
-    metric_add_label(labels, "fingerprint", m->facts.fingerprint);
-    struct metric *info = metric_gauge(registry, "dipper_model_info", labels, "The model that is loaded.");
-    metric_set(info, 1); /* the value never changes; the labels carry the facts */
-    return info ? DP_OK : dp_fail_nomem(error, "metrics");
+    double cosine = 0;
+    for (size_t d = 0; d < dim; d++)
+        cosine += (double)vectors[d] * (double)vectors[dim + d];
+    if (!is_unit(vectors, dim) || !is_unit(vectors + dim, dim))
+        return call_fail(call, DP_CORRUPT,
+                         "the model's vectors have numbers that are not finite, or are all zero");
+    return cosine < 0.9999 ? DP_OK
+                           : call_fail(call, DP_CORRUPT, "the model gives two different texts the same vector");
 }

@@ -14,7 +14,21 @@
 #include "embed/vector_cache.h"
 #include "service/service.h"
 
+struct embedder_metrics;
+
 enum { SERVED_SPECIAL_MAX = 8 };
+
+/* How to make a served model. */
+struct served_options {
+    struct model *model;          /* owned, also after a failure */
+    struct model *borrowed_model; /* in place of `model`: must outlive the served model */
+    struct span name;             /* the name in requests and answers; empty: the model's own */
+    const struct span *aliases;   /* [alias_count]: more names; copied */
+    size_t alias_count;
+    uint32_t max_tokens;                    /* maximum tokens of one text, if below the model's; 0: the model's */
+    struct team *team;                      /* must outlive the served model */
+    const struct embedder_metrics *metrics; /* NULL: none */
+};
 
 struct served_model {
     _Atomic size_t references;
@@ -31,17 +45,22 @@ struct served_model {
     struct sha256_state key_prefix; /* SHA-256 state after the model's part of a cache key */
 };
 
-/* Wraps the options' model with one reference. Takes over options->model, also on failure. `team` must outlive it.
- * DP_INVALID: the options leave no room for a text's tokens; DP_UNSUPPORTED: too many special tokens. */
-enum dp_status served_model_new(const struct service_options *options, struct team *team,
-                                struct served_model **out, struct dp_error *error);
+/* Wraps a model with one reference. DP_INVALID: the options leave no room for a text's tokens; DP_UNSUPPORTED: too many
+ * special tokens. */
+enum dp_status served_model_new(const struct served_options *options, struct served_model **out,
+                                struct dp_error *error);
 struct served_model *served_model_retain(struct served_model *m); /* NULL is fine */
 void served_model_release(struct served_model *m);                /* NULL is fine; the last one frees the model */
 
-/* Returns whether the model has this name: the name in `facts`, an alias, or the form with or without "org/". */
+/* Returns whether the model has this name: the name in `facts`, its own name, an alias, or the form of the first two
+ * with or without "org/". */
 bool served_model_is(const struct served_model *m, struct span name);
+/* Returns whether `asked` is `name`, or its form with or without "org/". False for an empty name. */
+bool served_name_is(struct span name, struct span asked);
+/* Replaces the spans of some facts by copies in the arena. False: no memory. */
+bool served_facts_copy(struct service_model *facts, struct arena *arena);
 
-/* Registers the embedder's metrics, and dipper_model_info. */
-enum dp_status served_model_add_metrics(struct served_model *m, struct metric_registry *registry,
-                                        struct dp_error *error);
+/* Embeds two sentences, and checks that their vectors are finite, have length 1 and differ. DP_CORRUPT: they do
+ * not. */
+enum dp_status served_model_test(struct call *call, struct served_model *m);
 #endif

@@ -93,13 +93,12 @@ static enum dp_status open_cache(struct service *s, const struct embed_cache_opt
     return status;
 }
 
-/* Makes the served model. Takes over the options' model, also on failure. */
-static enum dp_status serve_model(struct service *s, const struct service_options *options, struct dp_error *error)
+/* Frees what models_init would have taken over. */
+static void drop_models(const struct service_options *options)
 {
-    if (!options->model && !options->borrowed_model)
-        return DP_OK;
-    enum dp_status status = served_model_new(options, s->team, &s->model, error);
-    return status == DP_OK ? served_model_add_metrics(s->model, &s->metrics, error) : status;
+    model_free(options->model);
+    if (options->sources.free)
+        options->sources.free(options->sources.context);
 }
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error)
@@ -108,7 +107,7 @@ enum dp_status service_new(const struct service_options *options, struct service
     *out = NULL;
     struct service *s = mem_calloc(1, sizeof *s);
     if (!s) {
-        model_free(options->model);
+        drop_models(options);
         store_free(options->store);
         return dp_fail_nomem(error, "the service");
     }
@@ -127,12 +126,12 @@ enum dp_status service_new(const struct service_options *options, struct service
     if (status == DP_OK && !s->team_is_borrowed)
         status = team_new(options->threads, &s->team, error);
     if (status == DP_OK)
-        status = serve_model(s, options, error);
+        status = models_init(&s->models, options, s->team, &s->metrics, error);
     else
-        model_free(options->model);
+        drop_models(options);
     if (status == DP_OK)
         status = register_metrics(s, error);
-    if (status == DP_OK && s->model && options->cache.enabled)
+    if (status == DP_OK && s->models.count && options->cache.enabled)
         status = open_cache(s, &options->cache, error);
     if (status == DP_OK && s->store)
         status = store_add_metrics(s->store, &s->metrics, error);
@@ -165,7 +164,7 @@ void service_free(struct service *s)
     large_writes_deinit(&s->large_writes);
     slots_deinit(&s->external_files);
     indexes_deinit(&s->indexes);
-    served_model_release(s->model);
+    models_deinit(&s->models);
     redis_cache_free(s->redis);
     vector_cache_free(s->cache);
     store_free(s->store);
@@ -190,26 +189,49 @@ struct store *service_store(struct service *s)
     return s->store;
 }
 
-bool service_model(const struct service *s, struct service_model *out)
+bool service_has_model(const struct service *s)
 {
-    if (s->model)
-        *out = s->model->facts;
-    return s->model != NULL;
+    return s->models.count > 0;
+}
+
+bool service_model_at(struct service *s, size_t place, struct arena *arena, struct service_model *out)
+{
+    return models_describe(&s->models, place, arena, out);
+}
+
+bool service_model(struct service *s, struct arena *arena, struct service_model *out)
+{
+    return models_describe(&s->models, 0, arena, out);
+}
+
+bool service_model_named(struct service *s, struct span name, struct arena *arena, struct service_model *out)
+{
+    return models_describe(&s->models, models_place(&s->models, name), arena, out);
+}
+
+enum dp_status service_open_model(struct call *call, struct service *s, struct span name,
+                                  struct service_model *out)
+{
+    struct served_model *m;
+    enum dp_status status = models_borrow(call, &s->models, name, &m);
+    if (status != DP_OK)
+        return status;
+    *out = m->facts;
+    if (!served_facts_copy(out, call->arena))
+        status = call_nomem(call, "the facts of a model");
+    served_model_release(m);
+    return status;
+}
+
+enum dp_status service_reload_models(struct call *call, struct service *s, struct span name,
+                                     struct model_change **changes, size_t *count)
+{
+    return models_reload(call, &s->models, name, changes, count);
 }
 
 bool service_takes_tokens(const struct service *s)
 {
     return s->token_input;
-}
-
-bool service_model_is(const struct service *s, struct span name)
-{
-    return s->model && served_model_is(s->model, name);
-}
-
-enum dp_status service_need_model(struct call *call, const struct service *s)
-{
-    return s->model ? DP_OK : call_fail(call, DP_UNSUPPORTED, "no model is loaded, so text cannot be embedded");
 }
 
 enum dp_status service_need_store(struct call *call, const struct service *s)

@@ -47,8 +47,19 @@ struct embed_cache_options {
     struct redis_cache_options redis; /* the second tier; without URLs there is no second tier */
 };
 
+/* The models that a service can open by name. Place 0 is the default model. */
+struct model_sources {
+    size_t count;             /* 0: none */
+    const struct span *names; /* [count]: names in requests; only the default may have an empty name; copied */
+    enum dp_status (*open)(void *context, size_t place, struct model **out, struct dp_error *error);
+    void (*free)(void *context); /* NULL: nothing to free */
+    void *context;               /* owned, even after a failure */
+    uint64_t memory_max;         /* maximum bytes of all open models; 0: no limit */
+};
+
 struct service_options {
-    struct model *model;                   /* owned, even after a failure; NULL: the service cannot embed */
+    struct model *model;                   /* the default model; owned, even after a failure */
+    struct model_sources sources;          /* models that requests name, and the default one if `model` is NULL */
     struct store *store;                   /* owned, even after a failure; NULL: no namespaces */
     struct model *borrowed_model;          /* in place of `model`: must outlive the service */
     unsigned threads;                      /* number of compute workers; 0: one for each processor */
@@ -73,17 +84,40 @@ struct store *service_store(struct service *service); /* NULL: none */
 
 /* ---- embedding -------------------------------------------------------------------------------------- */
 
-/* Facts about the loaded model that clients may know. Spans live as long as the service. */
+/* Facts about a model that clients may know. */
 struct service_model {
     struct span name;        /* "all-MiniLM-L6-v2" */
     struct span fingerprint; /* hexadecimal */
     uint32_t dim;
     uint32_t max_tokens; /* maximum tokens of one text, with special tokens */
-    int64_t loaded_s;    /* Unix time of loading, seconds */
+    int64_t loaded_s;    /* Unix time of loading, seconds; 0: the model is not open, and only its name is known */
+    const char *engine;  /* "native int8" */
+    uint64_t memory;     /* bytes of its weights */
 };
-bool service_model(const struct service *service, struct service_model *out); /* false: no model is loaded */
-/* Returns whether the loaded model has this name. */
-bool service_model_is(const struct service *service, struct span name);
+/* These functions describe the default model, the one at a place (0 is the default), or the one with a name. They open
+ * no model, and never wait. False: there is none, or no memory is left. */
+bool service_model(struct service *service, struct arena *arena, struct service_model *out);
+bool service_model_at(struct service *service, size_t place, struct arena *arena, struct service_model *out);
+bool service_model_named(struct service *service, struct span name, struct arena *arena,
+                         struct service_model *out);
+bool service_has_model(const struct service *service);
+/* Describes the model with this name (empty: the default one), which it opens if necessary. DP_NOT_FOUND: there is none;
+ * DP_UNAVAILABLE: it cannot be opened. */
+enum dp_status service_open_model(struct call *call, struct service *service, struct span name,
+                                  struct service_model *out);
+
+/* A model that a reload has opened. */
+struct model_change {
+    struct service_model after;
+    struct span before; /* fingerprint of the version before; empty: none was open */
+    int64_t ms;         /* time to open and test it */
+};
+/* Opens the files of the model with this name (empty: of all open models) again, and replaces the version that serves
+ * if the new one passes its test. Requests in progress keep the version that they began with. *changes lists the
+ * models that were replaced, also after a failure. DP_CONFLICT: a model cannot be opened or fails its test, and its old
+ * version goes on serving; DP_NOT_FOUND: there is no such model; DP_UNSUPPORTED: the model has no files. */
+enum dp_status service_reload_models(struct call *call, struct service *service, struct span name,
+                                     struct model_change **changes, size_t *count);
 
 /* Returns whether clients may send token ids in place of texts. */
 bool service_takes_tokens(const struct service *service);
@@ -96,6 +130,7 @@ struct embed_input {
 };
 
 struct embed_request {
+    struct span model; /* name; empty: the default model */
     const struct embed_input *inputs;
     size_t count;        /* 1..batch_max */
     enum text_kind kind; /* decides which of the model's prompts precedes each text */
@@ -122,11 +157,13 @@ struct embed_response {
     const struct embed_item *items;
     uint32_t dim;
     uint64_t tokens;
-    size_t truncated; /* number of truncated items */
+    size_t truncated;  /* number of truncated items */
+    struct span model; /* name of the model, in the call's arena */
 };
 
 /* Embeds the inputs. DP_INVALID: no input, too many, an empty text, token ids where they are not allowed, an
- * unknown token, dimensions out of range; DP_TOO_LARGE: see refuse_long; DP_UNSUPPORTED: no model is loaded. */
+ * unknown token, dimensions out of range; DP_TOO_LARGE: see refuse_long; DP_UNSUPPORTED: no model is loaded;
+ * DP_NOT_FOUND: no model has this name. */
 enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
                              struct embed_response *response);
 

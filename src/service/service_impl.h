@@ -8,6 +8,7 @@
 #include "service/known_names.h"
 #include "service/large_writes.h"
 #include "service/readers.h"
+#include "service/models.h"
 #include "service/served_model.h"
 #include "service/service.h"
 
@@ -21,7 +22,6 @@ struct service_counts {
 
 struct service {
     /* Not changed after service_new. The objects behind the pointers have locks or atomics inside. */
-    struct served_model *model; /* NULL: the service cannot embed */
     size_t batch_max;
     bool token_input;           /* clients may send token ids */
     struct vector_cache *cache; /* NULL: none */
@@ -32,6 +32,7 @@ struct service {
     struct service_counts counts;
     struct metric_registry metrics;
     /* Each has its own lock. */
+    struct models models;
     struct readers readers;
     struct known_names known_names;
     struct large_writes large_writes;
@@ -40,7 +41,6 @@ struct service {
     struct upkeep *upkeep; /* NULL: none */
 };
 
-enum dp_status service_need_model(struct call *call, const struct service *service);
 enum dp_status service_need_store(struct call *call, const struct service *service);
 
 /* Does what service_embed does, with a model that the caller holds. In embed.c. */

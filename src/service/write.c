@@ -21,10 +21,10 @@ struct write_run {
     struct call *call;
     struct service *service;
     const struct write_request *request;
-    struct served_model *model; /* NULL: none */
-    struct reader_slot *slot;   /* NULL: the namespace does not exist yet */
-    bool fresh;                 /* the slot's state was read from the store during this write */
-    bool existed;               /* this try has found the namespace, or created it */
+    struct write_models models;
+    struct reader_slot *slot; /* NULL: the namespace does not exist yet */
+    bool fresh;               /* the slot's state was read from the store during this write */
+    bool existed;             /* this try has found the namespace, or created it */
     struct write_base base;
     struct write_plan plan;
     struct arena planned; /* memory of the batch, which a load gives back before it begins */
@@ -151,7 +151,7 @@ static enum dp_status plan_once(struct write_run *run)
     enum dp_status status = read_base(run);
     arena_reset(&run->planned);
     if (status == DP_OK)
-        status = write_plan_schema(run->call, run->request, &run->base, run->model, &run->plan);
+        status = write_plan_schema(run->call, run->request, &run->base, &run->models, &run->plan);
     if (status == DP_OK)
         status = write_plan_rows(run->call, run->request, &run->plan, &run->planned, &run->batch);
     return status == DP_OK ? parse_filters(run) : status;
@@ -217,31 +217,61 @@ static enum dp_status teach_manifest(struct write_run *run)
 
 /* ---- embedding ---------------------------------------------------------------------------------------- */
 
+/* Embeds the texts of the batch that this model embeds. `inputs` and `texts` have room for batch_max. */
+static enum dp_status embed_by_model(struct write_run *run, struct served_model *model, struct embed_input *inputs,
+                                     size_t *texts, const float **vectors)
+{
+    const struct write_batch *b = &run->batch;
+    const size_t most = run->service->batch_max;
+    enum dp_status status = DP_OK;
+    size_t count = 0;
+    for (size_t i = 0; i <= b->text_count && status == DP_OK; i++) {
+        if (i < b->text_count && b->places[i].model == model) {
+            texts[count] = i;
+            inputs[count++] = b->texts[i];
+        }
+        if (count == 0 || (count < most && i < b->text_count))
+            continue;
+        struct embed_response answer;
+        struct embed_request request = {
+            .inputs = inputs, .count = count, .kind = TEXT_DOCUMENT, .normalize = true};
+        status = service_embed_by(run->call, run->service, model, &request, &answer);
+        for (size_t n = 0; n < count && status == DP_OK; n++)
+            vectors[texts[n]] = answer.vectors + n * answer.dim;
+        count = 0;
+    }
+    return status;
+}
+
+/* Returns the bytes that the vectors take at most: a document holds a vector as base 64, which has less than 6 bytes for
+ * each number. */
+static uint64_t vector_bytes(const struct write_batch *b)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < b->text_count; i++)
+        bytes += (uint64_t)b->places[i].model->facts.dim * (sizeof(float) + 2);
+    return bytes;
+}
+
 /* Embeds the batch's texts, once for a write. */
 static enum dp_status embed_texts(struct write_run *run)
 {
     struct call *call = run->call;
     const struct write_batch *b = &run->batch;
-    const size_t most = run->service->batch_max;
     enum dp_status status = DP_OK;
     if (b->text_count == 0 || run->embedded)
         return DP_OK;
-    /* A document holds a vector as base 64, which has less than 6 bytes for each number. */
-    if (b->bytes + (uint64_t)b->text_count * run->model->facts.dim * (sizeof(float) + 2) > EMBEDDED_BYTES_MAX)
+    if (b->bytes + vector_bytes(b) > EMBEDDED_BYTES_MAX)
         return call_fail(call, DP_TOO_LARGE, "the rows and their embeddings have more than %d bytes; send fewer",
                          EMBEDDED_BYTES_MAX);
+    const size_t most = b->text_count < run->service->batch_max ? b->text_count : run->service->batch_max;
     const float **vectors = arena_array(call->arena, b->text_count, sizeof *vectors);
-    if (!vectors)
+    struct embed_input *inputs = arena_array(call->arena, most, sizeof *inputs);
+    size_t *texts = arena_array(call->arena, most, sizeof *texts);
+    if (!vectors || !inputs || !texts)
         return call_nomem(call, "the vectors of a write");
-    for (size_t at = 0, part; at < b->text_count && status == DP_OK; at += part) {
-        struct embed_response answer;
-        part = b->text_count - at < most ? b->text_count - at : most;
-        struct embed_request request = {
-            .inputs = b->texts + at, .count = part, .kind = TEXT_DOCUMENT, .normalize = true};
-        status = service_embed_by(call, run->service, run->model, &request, &answer);
-        for (size_t i = 0; i < part && status == DP_OK; i++)
-            vectors[at + i] = answer.vectors + i * answer.dim;
-    }
+    for (size_t i = 0; i < run->models.count && status == DP_OK; i++)
+        status = embed_by_model(run, run->models.of[i], inputs, texts, vectors);
     if (status == DP_OK)
         run->embedded = vectors;
     return status;
@@ -258,7 +288,7 @@ static enum dp_status write_rows(struct write_run *run, struct index_write_resul
         return DP_OK;
     enum dp_status status = DP_OK;
     if (b->text_count)
-        status = write_take_vectors(run->call, b, run->embedded, run->model->facts.dim);
+        status = write_take_vectors(run->call, b, run->embedded);
     if (status != DP_OK)
         return status;
     w->rows = b->rows;
@@ -369,7 +399,7 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
         return status;
     *response = (struct write_response){.total_ns = 0};
     arena_init(&run.planned, call->arena->max);
-    run.model = s->model ? served_model_retain(s->model) : NULL;
+    run.models.all = &s->models;
     for (int i = 0; i < WRITE_TRIES; i++) {
         dp_error_clear(&call->error);
         run.slot = NULL;
@@ -382,7 +412,8 @@ enum dp_status service_write(struct call *call, struct service *s, const struct 
         dp_error_clear(&call->error);
         status = call_fail(call, DP_CONFLICT, "the namespace was deleted during the write");
     }
-    served_model_release(run.model);
+    for (size_t i = 0; i < run.models.count; i++)
+        served_model_release(run.models.of[i]);
     response->embedded = run.embedded ? run.batch.text_count : 0;
     arena_deinit(&run.planned);
     response->total_ns = os_now_ns() - began;

@@ -7,7 +7,7 @@
 #define SERVICE_WRITE_PLAN_H
 
 #include "index/schema.h"
-#include "service/served_model.h"
+#include "service/models.h"
 #include "service/write.h"
 
 /* A namespace before a write. */
@@ -25,8 +25,16 @@ enum { WRITE_NO_ATTRIBUTE = UINT32_MAX, WRITE_EMBEDDINGS_MAX = 1 + SCHEMA_VECTOR
  * list; WRITE_NO_ATTRIBUTE: the request does not have the attribute. */
 struct write_embedding {
     uint32_t source;
-    uint32_t target_position; /* of `target`, if the request has it, too */
-    struct span target;       /* name of the vector attribute that gets the vectors; empty: "vector" */
+    uint32_t target_position;   /* of `target`, if the request has it, too */
+    struct span target;         /* name of the vector attribute that gets the vectors; empty: "vector" */
+    struct served_model *model; /* NULL: the request has no text to embed */
+};
+
+/* The models that a write uses, so that all its tries use one version of each. */
+struct write_models {
+    struct models *all;
+    struct served_model *of[WRITE_EMBEDDINGS_MAX]; /* [count]: counted references */
+    size_t count;
 };
 
 struct write_plan {
@@ -41,10 +49,9 @@ struct write_plan {
     enum index_metric noted_metric;
 };
 
-/* Plans everything in the request but the values of attributes. `model`: the one that embeds; NULL: none.
- * DP_INVALID, DP_UNSUPPORTED or DP_TOO_LARGE: the request does not fit the namespace, or contradicts itself. */
+/* Plans everything in the request but the values of attributes. Adds to `models` those that embed. DP_INVALID, DP_UNSUPPORTED or DP_TOO_LARGE: the request does not fit the namespace, or contradicts itself. */
 enum dp_status write_plan_schema(struct call *call, const struct write_request *request,
-                                 const struct write_base *base, const struct served_model *model,
+                                 const struct write_base *base, struct write_models *models,
                                  struct write_plan *out);
 
 /* If the plan notes the request's metric, adds it to the options of the vector attributes from position `known` on. */
@@ -55,6 +62,7 @@ enum dp_status write_note_metric(const struct write_plan *plan, struct schema *s
 struct text_place {
     size_t row;         /* position in the batch's rows */
     struct span target; /* the row's attribute; empty: "vector" */
+    struct served_model *model;
 };
 
 /* The rows of a write as the index takes them, and the texts to embed. */
@@ -76,8 +84,7 @@ enum dp_status write_plan_rows(struct call *call, const struct write_request *re
 enum dp_status write_plan_one(struct call *call, const struct write_request *request, struct write_plan *plan,
                               size_t position, struct index_write_row *out);
 
-/* Gives the rows of a batch the vectors of its texts: vectors[i] is float[dim], the vector of texts[i]. */
-enum dp_status write_take_vectors(struct call *call, struct write_batch *batch, const float *const *vectors,
-                                  uint32_t dim);
+/* Gives the rows of a batch the vectors of its texts: vectors[i] is the vector of texts[i]. */
+enum dp_status write_take_vectors(struct call *call, struct write_batch *batch, const float *const *vectors);
 
 #endif

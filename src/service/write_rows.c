@@ -220,7 +220,7 @@ static enum dp_status plan_text(struct row_planning *p, const struct write_row *
 {
     const struct write_value *source = find_value(p, row, e->source);
     const struct write_value *target = e->target.len ? find_value(p, row, e->target_position) : NULL;
-    const struct text_place place = {.row = position, .target = e->target};
+    const struct text_place place = {.row = position, .target = e->target, .model = e->model};
     if (!source)
         return DP_OK;
     if (is_null(source))
@@ -258,10 +258,8 @@ static enum dp_status plan_document(struct row_planning *p, const struct write_r
     return status;
 }
 
-enum dp_status write_take_vectors(struct call *call, struct write_batch *b, const float *const *vectors,
-                                  uint32_t dim)
+enum dp_status write_take_vectors(struct call *call, struct write_batch *b, const float *const *vectors)
 {
-    const size_t len = dim * sizeof(float), chars = base64_length(len);
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < b->text_count && status == DP_OK; i++) {
         struct index_write_row *row = &b->rows[b->places[i].row];
@@ -270,6 +268,7 @@ enum dp_status write_take_vectors(struct call *call, struct write_batch *b, cons
             row->windows = 1;
             continue;
         }
+        const size_t len = b->places[i].model->facts.dim * sizeof(float), chars = base64_length(len);
         uint8_t *text = arena_alloc(call->arena, chars + 2);
         if (!text)
             return call_nomem(call, "an embedding");

@@ -8,6 +8,7 @@ struct schema_planning {
     struct call *call;
     const struct write_request *request;
     const struct write_base *base;
+    struct write_models *models;
     struct write_plan *plan;
     bool has_metric; /* the request or its schema has a metric */
     enum index_metric metric;
@@ -108,14 +109,37 @@ static void read_embed_option(struct call *call, struct span json, struct embed_
     }
 }
 
-/* Fails unless this server can embed what the option asks for. */
-static enum dp_status check_embed_option(struct schema_planning *p, struct span name,
-                                         const struct embed_option *option, const struct served_model *model)
+/* Finds a model among those that the write holds, or borrows it for the rest of the write. */
+static enum dp_status find_model(struct call *call, struct write_models *models, struct span name,
+                                 struct served_model **out)
 {
-    if (!model || !served_model_is(model, option->model))
+    for (size_t i = 0; i < models->count; i++)
+        if (served_model_is(models->of[i], name)) {
+            *out = models->of[i];
+            return DP_OK;
+        }
+    if (models->count == WRITE_EMBEDDINGS_MAX)
+        return call_fail(call, DP_INVALID, "a write uses at most %d models", WRITE_EMBEDDINGS_MAX);
+    enum dp_status status = models_borrow(call, models->all, name, out);
+    if (status == DP_OK)
+        models->of[models->count++] = *out;
+    return status;
+}
+
+/* Finds the model that embeds an attribute. Fails unless this server can embed what the option asks for. */
+static enum dp_status check_embed_option(struct schema_planning *p, struct span name,
+                                         const struct embed_option *option, struct served_model **out)
+{
+    enum dp_status status = find_model(p->call, p->models, option->model, out);
+    if (status == DP_NOT_FOUND || status == DP_UNSUPPORTED) {
+        dp_error_clear(&p->call->error);
         return call_fail(p->call, DP_UNSUPPORTED,
                          "attribute \"%.*s\" is embedded by model \"%.*s\", which this server has not loaded",
                          SPAN_FMT(name), SPAN_FMT(option->model));
+    }
+    if (status != DP_OK)
+        return status;
+    const struct served_model *model = *out;
     if ((option->dims && option->dims != model->facts.dim) || option->other_type)
         return call_fail(p->call, DP_UNSUPPORTED,
                          "attribute \"%.*s\": the model's vectors have %u dimensions of type f32, and are kept so",
@@ -192,16 +216,16 @@ static uint32_t position_of(const struct write_request *q, struct span name)
 
 /* Adds an attribute with the option "embed" to the plan. Checks the option if the request has the attribute or a
  * schema. */
-static enum dp_status plan_source(struct schema_planning *p, struct span name, struct span json,
-                                  const struct served_model *model)
+static enum dp_status plan_source(struct schema_planning *p, struct span name, struct span json)
 {
     struct write_plan *plan = p->plan;
     struct embed_option option;
     read_embed_option(p->call, json, &option);
     if (span_equal_str(option.target, "vector"))
         option.target.len = 0;
-    const struct write_embedding embedding = {position_of(p->request, name),
-                                              position_of(p->request, option.target), option.target};
+    struct write_embedding embedding = {.source = position_of(p->request, name),
+                                        .target_position = position_of(p->request, option.target),
+                                        .target = option.target};
     for (size_t i = 0; i < plan->embedding_count; i++)
         if (span_equal(plan->embeddings[i].target, option.target))
             return call_fail(
@@ -210,18 +234,21 @@ static enum dp_status plan_source(struct schema_planning *p, struct span name, s
                 "\"attribute\" in \"embed\"",
                 SPAN_FMT(name), option.target.len ? (int)option.target.len : 6,
                 option.target.len ? (const char *)option.target.data : "vector");
-    plan->embeddings[plan->embedding_count++] = embedding;
     /* A write that embeds nothing, a deletion for example, needs no model. */
-    if (embedding.source == WRITE_NO_ATTRIBUTE && p->request->schema.len == 0)
-        return DP_OK;
-    enum dp_status status = check_embed_option(p, name, &option, model);
+    enum dp_status status = DP_OK;
+    if (embedding.source != WRITE_NO_ATTRIBUTE || p->request->schema.len)
+        status = check_embed_option(p, name, &option, &embedding.model);
     if (status != DP_OK)
         return status;
-    return option.target.len ? embed_into_attribute(p, option.target, model) : embed_into_vector(p, model);
+    plan->embeddings[plan->embedding_count++] = embedding;
+    if (!embedding.model)
+        return DP_OK;
+    return option.target.len ? embed_into_attribute(p, option.target, embedding.model)
+                             : embed_into_vector(p, embedding.model);
 }
 
 /* Finds the attributes whose texts are embedded. */
-static enum dp_status plan_embedding(struct schema_planning *p, const struct served_model *model)
+static enum dp_status plan_embedding(struct schema_planning *p)
 {
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < p->plan->schema.count && status == DP_OK; i++) {
@@ -231,7 +258,7 @@ static enum dp_status plan_embedding(struct schema_planning *p, const struct ser
             continue;
         if (p->plan->embedding_count == WRITE_EMBEDDINGS_MAX)
             return call_fail(p->call, DP_INVALID, "more than %d attributes have \"embed\"", WRITE_EMBEDDINGS_MAX);
-        status = plan_source(p, a->name, json, model);
+        status = plan_source(p, a->name, json);
     }
     return status;
 }
@@ -304,16 +331,16 @@ static enum dp_status plan_vectors(struct schema_planning *p)
 }
 
 enum dp_status write_plan_schema(struct call *call, const struct write_request *request,
-                                 const struct write_base *base, const struct served_model *model,
+                                 const struct write_base *base, struct write_models *models,
                                  struct write_plan *out)
 {
-    struct schema_planning p = {.call = call, .request = request, .base = base, .plan = out};
+    struct schema_planning p = {.call = call, .request = request, .base = base, .models = models, .plan = out};
     *out = (struct write_plan){.vectors = base->vectors, .changed = !base->exists};
     enum dp_status status = schema_copy(&base->schema, call->arena, &out->schema, &call->error);
     if (status == DP_OK)
         status = declare_schema(&p);
     if (status == DP_OK)
-        status = plan_embedding(&p, model);
+        status = plan_embedding(&p);
     if (status != DP_OK)
         return status;
     plan_ids(&p);

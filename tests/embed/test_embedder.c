@@ -217,11 +217,13 @@ static void test_embed_metrics_tell_of_batches(void **state)
     (void)state;
     struct gate_engine g;
     struct metric_registry r;
+    struct embedder_metrics metrics;
     struct dp_error error;
     gate_init(&g, true);
     metric_registry_init(&r);
     struct embedder *e = new_embedder(&g, NULL, 40);
-    assert_int_equal(embedder_add_metrics(e, &r, &error), DP_OK);
+    assert_int_equal(embedder_metrics_add(&metrics, &r, &error), DP_OK);
+    embedder_set_metrics(e, &metrics);
     struct asker first = {0}, second = {0}, third = {0};
     start(&first, e, 1, 10, 1);
     sem_wait(&g.inside);

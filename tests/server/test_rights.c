@@ -20,6 +20,7 @@ static bool has_right(const struct route *route, unsigned rights)
     case RIGHT_TO_EMBED: return rights & RIGHT_EMBED;
     case RIGHT_TO_READ: return rights & RIGHT_READ;
     case RIGHT_TO_WRITE: return rights & RIGHT_WRITE;
+    case RIGHT_TO_ADMIN: return rights & RIGHT_ADMIN;
     default: return true;
     }
 }

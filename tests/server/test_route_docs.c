@@ -22,6 +22,7 @@ static const char *right_words(const struct route *route)
     case RIGHT_TO_EMBED: return "`embed`";
     case RIGHT_TO_READ: return "`read`";
     case RIGHT_TO_WRITE: return "`write`";
+    case RIGHT_TO_ADMIN: return "`admin`";
     case RIGHT_FORGOTTEN: break;
     }
     return "?";

@@ -71,22 +71,25 @@ static void test_service_open_has_the_asked_parts(void **state)
     struct config config = settings(flags, 6);
     const struct open_inputs in = {.config = &config};
     struct service_model facts;
+    struct arena *arena = fixture_call()->arena;
     struct service *s;
     struct dp_error error;
 
     assert_int_equal(open_service(in, OPEN_MODEL, &s, &error), DP_OK);
-    assert_true(service_model(s, &facts));
-    assert_true(service_model_is(s, span_str("mini")));
-    assert_true(service_model_is(s, span_str("small")));
-    assert_false(service_model_is(s, span_str("")));
+    assert_true(service_model(s, arena, &facts));
+    assert_false(service_model_at(s, 1, arena, &facts));
+    assert_true(service_model_named(s, span_str("mini"), arena, &facts));
+    assert_true(service_model_named(s, span_str("small"), arena, &facts));
     assert_null(service_store(s));
     service_free(s);
 
     assert_int_equal(open_service(in, OPEN_STORE, &s, &error), DP_OK);
-    assert_false(service_model(s, &facts));
+    assert_false(service_model(s, arena, &facts));
+    assert_false(service_has_model(s));
     assert_non_null(service_store(s));
     service_free(s);
     config_deinit(&config);
+    fixture_call_end();
 }
 
 static void test_service_open_says_what_is_missing(void **state)

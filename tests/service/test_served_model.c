@@ -16,10 +16,10 @@ static void test_served_model_knows_its_names(void **state)
 {
     (void)state;
     const struct span aliases[] = {span_str("mini"), span_str("org/small")};
-    const struct service_options options = {
-        .model = tiny(), .model_aliases = aliases, .model_alias_count = sizeof aliases / sizeof *aliases};
+    const struct served_options options = {
+        .model = tiny(), .aliases = aliases, .alias_count = sizeof aliases / sizeof *aliases};
     struct served_model *m;
-    assert_int_equal(served_model_new(&options, NULL, &m, NULL), DP_OK);
+    assert_int_equal(served_model_new(&options, &m, NULL), DP_OK);
     assert_true(served_model_is(m, span_str("tiny")));
     assert_true(served_model_is(m, span_str("sentence-transformers/tiny")));
     assert_true(served_model_is(m, span_str("mini")));
@@ -31,17 +31,29 @@ static void test_served_model_knows_its_names(void **state)
     served_model_release(m);
 }
 
+static void test_served_model_has_the_name_that_the_operator_gave(void **state)
+{
+    (void)state;
+    const struct served_options options = {.model = tiny(), .name = span_str("small")};
+    struct served_model *m;
+    assert_int_equal(served_model_new(&options, &m, NULL), DP_OK);
+    assert_true(span_equal_str(m->facts.name, "small"));
+    assert_true(served_model_is(m, span_str("small")));
+    assert_true(served_model_is(m, span_str("tiny")));
+    served_model_release(m);
+}
+
 static void test_served_model_lives_until_its_last_reference(void **state)
 {
     (void)state;
     struct service *s = fixture_service(NULL, true);
-    struct served_model *m = served_model_retain(s->model);
+    struct served_model *m = models_try(&s->models, span_of(NULL, 0));
     const struct embed_input input = {.text = span_str("cat")};
     const struct embed_request request = {.inputs = &input, .count = 1, .normalize = true};
     struct embed_response answer;
-    served_model_release(s->model); /* as if the service replaced its model */
-    s->model = NULL;
-    assert_int_equal(service_embed(fixture_call(), s, &request, &answer), DP_UNSUPPORTED);
+    served_model_release(s->models.slots[0].current); /* as if the service closed its model */
+    s->models.slots[0].current = NULL;
+    assert_null(models_try(&s->models, span_of(NULL, 0)));
     assert_int_equal(service_embed_by(fixture_call(), s, m, &request, &answer), DP_OK);
     assert_int_equal(answer.dim, TINY_DIM);
     fixture_call_end();
@@ -57,18 +69,19 @@ static void test_served_model_refuses_limits_without_room(void **state)
     struct model *model = tiny();
     struct dp_error error;
     struct served_model *m;
-    const struct service_options borrowed = {.borrowed_model = model, .max_tokens = 2};
-    assert_int_equal(served_model_new(&borrowed, NULL, &m, &error), DP_INVALID);
+    const struct served_options borrowed = {.borrowed_model = model, .max_tokens = 2};
+    assert_int_equal(served_model_new(&borrowed, &m, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "have no room beside the model's 2 special tokens"));
     assert_null(m);
-    const struct service_options owned = {.model = model, .max_tokens = 2};
-    assert_int_equal(served_model_new(&owned, NULL, &m, &error), DP_INVALID); /* frees the model too */
+    const struct served_options owned = {.model = model, .max_tokens = 2};
+    assert_int_equal(served_model_new(&owned, &m, &error), DP_INVALID); /* frees the model too */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_served_model_knows_its_names),
+        cmocka_unit_test(test_served_model_has_the_name_that_the_operator_gave),
         cmocka_unit_test(test_served_model_lives_until_its_last_reference),
         cmocka_unit_test(test_served_model_refuses_limits_without_room),
     };

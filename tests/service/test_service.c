@@ -39,14 +39,16 @@ static void test_service_knows_its_model(void **state)
     (void)state;
     struct service *s = fixture_service(NULL, true);
     struct service_model model;
-    assert_true(service_model(s, &model));
+    struct arena *arena = fixture_call()->arena;
+    assert_true(service_model(s, arena, &model));
     assert_true(span_equal_str(model.name, "tiny"));
     assert_int_equal(model.dim, TINY_DIM);
     assert_int_equal(model.max_tokens, TINY_TOKENS);
     assert_int_equal(model.fingerprint.len, 64);
-    assert_true(service_model_is(s, span_str("tiny")));
-    assert_true(service_model_is(s, span_str("sentence-transformers/tiny")));
-    assert_false(service_model_is(s, span_str("tin")));
+    assert_true(service_model_named(s, span_str("tiny"), arena, &model));
+    assert_true(service_model_named(s, span_str("sentence-transformers/tiny"), arena, &model));
+    assert_false(service_model_named(s, span_str("tin"), arena, &model));
+    fixture_call_end();
     service_free(s);
 }
 
@@ -174,8 +176,8 @@ static void test_service_without_model_or_store_says_so(void **state)
     struct embed_response answer;
     struct index_names names;
     struct service_model model;
-    assert_false(service_model(s, &model));
-    assert_false(service_model_is(s, span_str("tiny")));
+    assert_false(service_model(s, call->arena, &model));
+    assert_false(service_model_named(s, span_str("tiny"), call->arena, &model));
     assert_int_equal(service_embed(call, s, &request, &answer), DP_UNSUPPORTED);
     assert_int_equal(service_new(&nothing, &bare, &error), DP_OK);
     assert_int_equal(service_namespaces(call, bare, span_str(""), span_str(""), 10, &names), DP_UNSUPPORTED);

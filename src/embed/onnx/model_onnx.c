@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/checksum.h"
 #include "embed/folder/model_source.h"
@@ -64,6 +65,7 @@ static enum dp_status open_onnx_folder(struct model *model, struct model_source 
                                        const struct onnx_options *options, struct dp_error *error)
 {
     const char *path = NULL, *name = NULL;
+    struct stat info;
     uint8_t fingerprint[32];
     unsigned batch = options->batch > 0 ? options->batch : 1;
     enum dp_status status = model_source_tokenizer(s, &model->tokenizer, error);
@@ -101,6 +103,7 @@ static enum dp_status open_onnx_folder(struct model *model, struct model_source 
              onnx_engine_library(model->engine));
     model->info.engine = model->engine_name;
     model->info.precision = MODEL_FP32;
+    model->info.memory = stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
     return DP_OK;
 }
 
