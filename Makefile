@@ -49,7 +49,7 @@ endif
 checked := BUILD=build-clang-asan CC=clang SANITIZE=address,undefined
 
 .PHONY: build run demo check check-unit check-asan check-tsan check-daemons check-python check-surroundings check-models simulation \
-	large-segment kills check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
+	large-segment kills chaos check-arm64 check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -123,6 +123,12 @@ kills: model ## kill writers, readers and folders of one folder at random, and c
 	@$(MAKE) build
 	@root=$$(mktemp -d) && tests/e2e/kill_processes.py $(abspath $(BUILD))/dipper $$root --seconds $(KILLS_SECONDS) --seed $(SEED) && rm -r $$root
 
+chaos: model ## let PostgreSQL, Redis and the store fail under a server, one by one and together (CHAOS_SECONDS=6; 5 minutes)
+	@$(MAKE) tools FOR=daemons
+	@$(MAKE) build
+	@scripts/peers build toxiproxy && scripts/venv
+	@build/venv/bin/python tests/chaos/chaos.py --build $(BUILD) $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
+
 check-all: model ## everything: the tests with browsers and servers, sanitizers, arm64, lint
 	@$(MAKE) tools FOR=all
 	@$(MAKE) build GOAL=all
@@ -132,9 +138,9 @@ check-all: model ## everything: the tests with browsers and servers, sanitizers,
 	@$(MAKE) check-arm64 FULL=1
 	@$(MAKE) lint
 
-bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, soak or python compares (WRITE=1: into docs/)
+bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, load, soak or python compares (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
-	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, soak or python))
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, load, soak or python))
 
 # For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
@@ -154,6 +160,7 @@ bench_filters := scripts/venv && build/venv/bin/python bench/filters.py --build 
 bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
 bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --build $(BUILD) $(write)
 bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
+bench_load := scripts/setup --bench --quiet && python3 bench/load/load.py --build $(BUILD) $(write)
 bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
 	$(if $(filter command%,$(origin ARGS)),$(ARGS)) $(write)
 bench_goal_faiss := tests/s3_tool

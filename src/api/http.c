@@ -83,11 +83,11 @@ unsigned http_status_of(enum dp_status status)
     case DP_OVERLOADED:
     case DP_NOMEM: return 503;
     case DP_DEADLINE: return 504;
+    case DP_FULL: return 507;
     case DP_CANCELLED: return 499; /* nobody reads it: the client has left */
     case DP_CORRUPT:
     case DP_IO:
     case DP_UNKNOWN:
-    case DP_FULL:
     case DP_NOT_DURABLE: return 500;
     }
     return 500;

@@ -319,8 +319,7 @@ static void forget_body(struct exchange *ex)
 /* Answers that the body cannot be kept. */
 static void refuse_body(struct exchange *ex, const struct dp_error *error)
 {
-    exchange_refuse(ex, error->status == DP_FULL ? 507 : http_status_of(error->status), error->status,
-                    error->message);
+    exchange_refuse(ex, http_status_of(error->status), error->status, error->message);
     forget_body(ex);
 }
 
