@@ -174,8 +174,9 @@ static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool
     return i < n ? reached | scan_kernels_scalar.reaching(scores + i, n - i, worst, larger) << i : reached;
 }
 
-/* HALF_ROWS rows run side by side. HALF_STEPS steps fit into 16 bits: each adds at most 2 * (15 * 127 + 15 * 127). */
-enum { HALF_ROWS = 4, HALF_STEPS = 4 };
+/* HALF_ROWS rows run side by side. HALF_STEPS steps fit into 16 bits: each adds at most 2 * (15 * 127 + 15 * 127). Codes
+ * are asked for HALF_AHEAD bytes before their turn, because the processor's own prefetcher stops every 4 KB. */
+enum { HALF_ROWS = 4, HALF_STEPS = 4, HALF_AHEAD = 6144 };
 
 /* Adds the products of one step of a row: SCAN_HALVES bytes with 2 * SCAN_HALVES components of the query. */
 static inline __m256i half_step(__m256i sum, __m256i low, __m256i high, const uint8_t *code)
@@ -223,8 +224,12 @@ static inline __attribute__((always_inline)) void half_rows(const int8_t *query,
 static void half_dots(const int8_t *query, const uint8_t *codes, size_t bytes, size_t n, int32_t *dots)
 {
     size_t r = 0;
-    for (; r + HALF_ROWS <= n; r += HALF_ROWS)
+    for (; r + HALF_ROWS <= n; r += HALF_ROWS) {
+        const uint8_t *next = codes + r * bytes + HALF_AHEAD;
+        for (size_t at = 0; at < HALF_ROWS * bytes; at += 64)
+            _mm_prefetch((const char *)next + at, _MM_HINT_T0);
         half_rows(query, codes + r * bytes, bytes, HALF_ROWS, dots + r);
+    }
     for (; r < n; r++)
         half_rows(query, codes + r * bytes, bytes, 1, dots + r);
 }

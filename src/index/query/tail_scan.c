@@ -11,6 +11,8 @@
 
 #include "base/alloc.h"
 #include "index/query/exact.h"
+#include "simd/scan.h"
+#include "simd/simd.h"
 #include "vector/topk.h"
 
 enum {
@@ -112,6 +114,28 @@ static enum dp_status plan_parts(struct tail_scanning *s)
     return status;
 }
 
+/* Returns a bit for each of the `count` bounds that may be among the best of `top`. */
+static uint64_t find_promising(const struct topk *top, const float *bounds, size_t count)
+{
+    uint64_t all = UINT64_MAX >> (SCAN_SCORES_MAX - count);
+    return top->count < top->k ? all : simd_ops()->scan->reaching(bounds, count, top->hits[0].score, false);
+}
+
+/* Keeps the live rows of the best bounds of an entry, whose first row in the tail is `first`. */
+static void keep_best(const struct tail_scanning *s, struct topk *best, const struct wal_entry *entry,
+                      size_t first, const float *bounds)
+{
+    for (size_t from = 0; from < entry->codes.count; from += SCAN_SCORES_MAX) {
+        size_t left = entry->codes.count - from, count = left < SCAN_SCORES_MAX ? left : SCAN_SCORES_MAX;
+        uint64_t bits = find_promising(best, bounds + from, count);
+        for (; bits; bits &= bits - 1) {
+            size_t v = from + (size_t)__builtin_ctzll(bits), row = first + entry->owners[v];
+            if (topk_admits(best, bounds[v]) && tail_row_is_live(&s->tail->rows[row]))
+                topk_push(best, bounds[v], (int64_t)row);
+        }
+    }
+}
+
 /* Bounds the vectors of a part, and keeps the live rows of the best bounds. */
 static void bound_vectors(void *context, size_t index, unsigned worker)
 {
@@ -123,11 +147,7 @@ static void bound_vectors(void *context, size_t index, unsigned worker)
     for (size_t i = 0; i < part->entries; i++) {
         const struct wal_entry *entry = s->tail->entries[part->entry + i];
         wal_codes_bound(&entry->codes, &s->coded, bounds);
-        for (size_t v = 0; v < entry->codes.count; v++) {
-            size_t row = first + entry->owners[v];
-            if (topk_admits(&part->best, bounds[v]) && tail_row_is_live(&s->tail->rows[row]))
-                topk_push(&part->best, bounds[v], (int64_t)row);
-        }
+        keep_best(s, &part->best, entry, first, bounds);
         bounds += entry->codes.count;
         first += entry->rows;
     }
@@ -149,10 +169,16 @@ static enum dp_status measure_best(struct tail_scanning *s)
     return status;
 }
 
-/* Returns whether a vector with this bound may be among the best. A bound is NaN when codes of huge numbers overflow. */
-static bool may_be_near(const struct tail_scanning *s, float bound)
+/* Lists the vectors of an entry whose bounds may be among the best. Returns how many. */
+static size_t list_near(const struct tail_scanning *s, const float *bounds, size_t vectors, uint32_t *near)
 {
-    return s->top.count < s->top.k || !(bound > s->top.hits[0].score);
+    size_t listed = 0;
+    for (size_t from = 0; from < vectors; from += SCAN_SCORES_MAX) {
+        size_t count = vectors - from < SCAN_SCORES_MAX ? vectors - from : SCAN_SCORES_MAX;
+        for (uint64_t bits = find_promising(&s->top, bounds + from, count); bits; bits &= bits - 1)
+            near[listed++] = (uint32_t)(from + (size_t)__builtin_ctzll(bits));
+    }
+    return listed;
 }
 
 /* Refines the bounds of the vectors near[count] of an entry. Replaces them by the rows of those that may still be among
@@ -167,7 +193,8 @@ static size_t refine_near(const struct tail_scanning *s, const struct wal_entry 
         uint32_t v = near[i];
         if (i + NEAR_AHEAD < count)
             wal_codes_prefetch(&entry->codes, near[i + NEAR_AHEAD]);
-        if (may_be_near(s, wal_codes_refine(&entry->codes, &s->coded, v, bounds[v])))
+        float bound = wal_codes_refine(&entry->codes, &s->coded, v, bounds[v]);
+        if (s->top.count < s->top.k || bound <= s->top.hits[0].score)
             near[kept++] = (uint32_t)first + entry->owners[v];
     }
     return kept;
@@ -184,11 +211,7 @@ static void find_near(void *context, size_t index, unsigned worker)
     size_t first = part->row;
     for (size_t i = 0; i < part->entries; i++) {
         const struct wal_entry *entry = s->tail->entries[part->entry + i];
-        size_t count = 0;
-        for (size_t v = 0; v < entry->codes.count; v++) {
-            near[part->near + count] = (uint32_t)v;
-            count += may_be_near(s, bounds[v]);
-        }
+        size_t count = list_near(s, bounds, entry->codes.count, near + part->near);
         part->near += refine_near(s, entry, bounds, first, near + part->near, count);
         bounds += entry->codes.count;
         first += entry->rows;

@@ -219,6 +219,12 @@ static void bound_products(const struct wal_codes *c, const struct wal_code_quer
                   query->error * spread[i] + query->length * coarse[i];
 }
 
+/* Returns -INFINITY for NaN. Products of huge numbers overflow, and then there is no bound. */
+static inline float no_nan(float bound)
+{
+    return bound > -INFINITY ? bound : -INFINITY;
+}
+
 void wal_codes_bound(const struct wal_codes *c, const struct wal_code_query *query, float *bounds)
 {
     int32_t dots[BOUND_BLOCK];
@@ -229,11 +235,11 @@ void wal_codes_bound(const struct wal_codes *c, const struct wal_code_query *que
         bound_products(c, query, from, n, dots, out);
         if (query->metric == INDEX_COSINE) {
             for (size_t i = 0; i < n; i++)
-                out[i] = 1.0F - out[i] * c->inverse[from + i] - 1e-5F;
+                out[i] = no_nan(1.0F - out[i] * c->inverse[from + i] - 1e-5F);
         } else {
             for (size_t i = 0; i < n; i++) {
                 float squares = query->squares + c->square[from + i];
-                out[i] = squares - 2.0F * out[i] - 1e-5F * squares;
+                out[i] = no_nan(squares - 2.0F * out[i] - 1e-5F * squares);
             }
         }
     }
@@ -252,5 +258,5 @@ float wal_codes_refine(const struct wal_codes *c, const struct wal_code_query *q
     float gain = query->length * (c->coarse_error[i] - c->fine_error[i]) -
                  c->step[i] * query->unit * ((float)dot - 7.5F * query->rounded_sum);
     float better = query->metric == INDEX_COSINE ? bound + gain * c->inverse[i] : bound + 2.0F * gain;
-    return better > bound ? better : bound;
+    return better > bound ? better : bound; /* `better` may be NaN */
 }

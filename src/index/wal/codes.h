@@ -46,7 +46,7 @@ enum dp_status wal_code_query_init(struct wal_code_query *query, enum index_metr
                                    uint32_t dim, struct dp_error *error);
 void wal_code_query_deinit(struct wal_code_query *query);
 
-/* Sets bounds[i] to a lower bound of the distance (index/query/exact.h) of vector i, or to NaN. */
+/* Sets bounds[i] to a lower bound of the distance (index/query/exact.h) of vector i; -INFINITY: none is known. */
 void wal_codes_bound(const struct wal_codes *c, const struct wal_code_query *query, float *bounds);
 /* Asks the processor for what wal_codes_refine() reads of vector i. */
 void wal_codes_prefetch(const struct wal_codes *c, size_t i);
