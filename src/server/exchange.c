@@ -384,13 +384,15 @@ void exchange_store(struct exchange *ex)
     ex->call.deadline_ns = deadline_ns; /* the time limit of the handler begins later */
 }
 
-/* Returns the number of the client: of its key, or of the connection. */
+/* Returns the number of the client: of its key, else of the client that a trusted proxy asks for, else of the
+ * connection. */
 static uint64_t client_of(const struct exchange *ex)
 {
-    if (!ex->auth.pass.key)
+    const char *name = ex->auth.pass.key ? account_key_id(&ex->auth.pass) : ex->client;
+    if (!*name)
         return ex->number;
     uint64_t number = 0;
-    for (const char *at = account_key_id(&ex->auth.pass); *at; at++)
+    for (const char *at = name; *at; at++)
         number = splitmix64_mix(number ^ (unsigned char)*at);
     return number | UINT64_C(1) << 63; /* no connection has this bit */
 }
