@@ -28,5 +28,5 @@ void api_fail(const struct call *call, const struct api_dialect *dialect, struct
     dialect->error(response, status, api_error_code(status), call->error.message);
     response->outcome = call->error.status;
     if (status == 503)
-        http_add_header(response, "Retry-After", "1");
+        http_add_retry(response, call->arena, call->retry_ns);
 }

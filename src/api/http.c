@@ -1,9 +1,12 @@
 /* http.c: responses, query parameters and the HTTP statuses of failures. */
 #include "api/http.h"
 
+#include <inttypes.h>
 #include <stdint.h>
 
 #include "base/url.h"
+
+enum { NS_PER_S = 1000000000, RETRY_MAX_S = 600 };
 
 void http_response_init(struct http_response *response)
 {
@@ -27,6 +30,14 @@ void http_add_header(struct http_response *response, const char *name, const cha
 {
     if (value && response->header_count < HTTP_HEADERS_MAX)
         response->headers[response->header_count++] = (struct http_header){name, value};
+}
+
+void http_add_retry(struct http_response *response, struct arena *arena, int64_t wait_ns)
+{
+    const int64_t seconds = (wait_ns + NS_PER_S - 1) / NS_PER_S;
+    http_add_header(response, "Retry-After",
+                    seconds <= 1 ? "1"
+                                 : arena_printf(arena, "%" PRId64, seconds < RETRY_MAX_S ? seconds : RETRY_MAX_S));
 }
 
 enum dp_status http_percent_decode(struct span text, bool plus, struct arena *arena, struct span *out)

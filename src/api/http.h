@@ -44,6 +44,9 @@ void http_response_clear(struct http_response *response);
 /* Adds a header, or does nothing when there is no room or `value` is NULL. */
 void http_add_header(struct http_response *response, const char *name, const char *value);
 
+/* Adds the header Retry-After: in how many seconds a client that was refused should ask again, at least one. */
+void http_add_retry(struct http_response *response, struct arena *arena, int64_t wait_ns);
+
 /* Percent-decodes a query parameter into the arena; data NULL: absent. DP_INVALID: it is given twice or badly encoded;
  * DP_NOMEM. */
 enum dp_status http_query_arg(const struct http_request *request, struct arena *arena, const char *name,

@@ -15,6 +15,7 @@
 #include "server/route_hint.h"
 #include "server/route_metrics.h"
 #include "server/server_timing.h"
+#include "server/time_limit.h"
 
 /* The server reads and discards the body of a refused request up to this multiple of the limit of small bodies, so
  * that the client can read the answer. It cuts the connection of a longer body. */
@@ -88,8 +89,8 @@ void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, c
     ex->response.outcome = why;
     if (status == 405)
         http_add_header(&ex->response, "Allow", ex->match.allow);
-    if (status == 503)
-        http_add_header(&ex->response, "Retry-After", "1");
+    if (status == 503 || status == 429)
+        http_add_retry(&ex->response, &ex->arena, ex->call.retry_ns);
     ex->refused = true;
 }
 
@@ -270,6 +271,17 @@ static void settle_key(struct exchange *ex)
         auth_give_back(&ex->auth);
 }
 
+/* Takes the time limit that the client sets. */
+static void begin_time(struct exchange *ex)
+{
+    const struct span header = head_value(&ex->head, "x-request-timeout");
+    const int most_ms = ex->timeout_ms;
+    if (header.data && !time_limit_read(header, &ex->timeout_ms))
+        exchange_refuse(ex, 400, DP_INVALID,
+                        "the header X-Request-Timeout has to be a number of seconds, such as 2.5");
+    ex->own_timeout = ex->timeout_ms < most_ms;
+}
+
 void exchange_begin(struct exchange *ex)
 {
     struct dp_error error = {.status = DP_OK};
@@ -278,6 +290,7 @@ void exchange_begin(struct exchange *ex)
     metric_add(ex->context->in_flight_gauge, 1);
     call_init(&ex->call, &ex->arena);
     ex->call.cancelled = &ex->cancelled;
+    ex->timeout_ms = ex->context->request_timeout_ms;
     size_t method_len = ex->head.method.len < sizeof ex->method ? ex->head.method.len : sizeof ex->method - 1;
     memcpy(ex->method, ex->head.method.data, method_len);
     ex->method[method_len] = '\0';
@@ -301,6 +314,8 @@ void exchange_begin(struct exchange *ex)
         if (!ex->refused)
             judge_host(ex);
         if (!ex->refused)
+            begin_time(ex);
+        if (!ex->refused)
             begin_body(ex);
         if (!ex->refused)
             judge_key(ex);
@@ -309,6 +324,25 @@ void exchange_begin(struct exchange *ex)
     /* A refused client that waits for "100 Continue" gets the answer instead, and the connection closes. */
     if (ex->refused && ex->head.expects_continue)
         ex->must_close = true;
+}
+
+/* Sets the call's deadline. The time begins when the request is whole, so it includes the wait for a thread. */
+static void limit_time(struct exchange *ex)
+{
+    const int64_t from_ns = ex->handed_ns ? ex->handed_ns : os_now_ns();
+    ex->call.deadline_ns = from_ns + (int64_t)ex->timeout_ms * 1000000;
+}
+
+/* Says which limit ended a request, in place of the error without it. */
+static void explain_time(struct exchange *ex)
+{
+    if (ex->response.outcome != DP_DEADLINE || ex->call.error.status != DP_DEADLINE)
+        return;
+    const char *message =
+        arena_printf(&ex->arena, "%s (the limit is %g s: %s)", ex->call.error.message, ex->timeout_ms / 1000.0,
+                     ex->own_timeout ? "the header X-Request-Timeout" : "--request-timeout");
+    if (message)
+        exchange_refuse(ex, 504, DP_DEADLINE, message);
 }
 
 static void forget_body(struct exchange *ex)
@@ -361,7 +395,7 @@ void exchange_judge(struct exchange *ex)
     const int64_t deadline_ns = ex->call.deadline_ns;
     struct dp_error error;
     if (!ex->refused) {
-        call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+        limit_time(ex);
         judge_key_late(ex);
         ex->call.deadline_ns = deadline_ns; /* the time limit of the handler begins later */
     }
@@ -378,21 +412,18 @@ void exchange_store(struct exchange *ex)
         forget_body(ex);
         return;
     }
-    call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+    limit_time(ex);
     if (request_body_store(&ex->call, &ex->body) != DP_OK)
         refuse_body(ex, &ex->call.error);
     ex->call.deadline_ns = deadline_ns; /* the time limit of the handler begins later */
 }
 
-/* Returns the number of the client: of its key, else of the client that a trusted proxy asks for, else of the
- * connection. */
-static uint64_t client_of(const struct exchange *ex)
+uint64_t exchange_client(const struct exchange *ex)
 {
-    const char *name = ex->auth.pass.key ? account_key_id(&ex->auth.pass) : ex->client;
-    if (!*name)
+    if (!ex->auth.pass.key)
         return ex->number;
     uint64_t number = 0;
-    for (const char *at = name; *at; at++)
+    for (const char *at = account_key_id(&ex->auth.pass); *at; at++)
         number = splitmix64_mix(number ^ (unsigned char)*at);
     return number | UINT64_C(1) << 63; /* no connection has this bit */
 }
@@ -406,7 +437,7 @@ static void run_handler(struct exchange *ex)
         return;
     }
     ex->http.body = body;
-    ex->call.client = client_of(ex);
+    ex->call.client = exchange_client(ex);
     ex->match.route->handler(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
 }
@@ -496,7 +527,7 @@ void exchange_run(struct exchange *ex)
 {
     int64_t started_ns = ex->handed_ns ? os_now_ns() : 0;
     if (!ex->refused) {
-        call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+        limit_time(ex);
         judge_key_late(ex);
     }
     if (!ex->refused) {
@@ -505,6 +536,7 @@ void exchange_run(struct exchange *ex)
             api_fail(&ex->call, ex->match.dialect, &ex->response);
         else
             run_handler(ex);
+        explain_time(ex);
         hold_answer(ex);
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");

@@ -78,6 +78,8 @@ struct exchange {
     char client[ADDRESS_TEXT_MAX]; /* the client that a trusted proxy asks for; empty: the peer itself */
     bool is_proxied;               /* the peer is a trusted proxy */
     int64_t began_ns;
+    int timeout_ms;         /* time for the answer */
+    bool own_timeout;       /* the client set it */
     int64_t handed_ns;      /* when the transport gave it to another thread; 0: it did not */
     uint64_t body_received; /* bytes, discarded ones included */
     bool active;            /* between exchange_begin and exchange_end */
@@ -112,6 +114,8 @@ bool exchange_try(struct exchange *ex);
 void exchange_run(struct exchange *ex);
 /* Answers with an error, in place of any other answer. */
 void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message);
+/* Returns the number of the client: of its key, or of the connection. */
+uint64_t exchange_client(const struct exchange *ex);
 /* Returns the bytes of the answer's body. */
 struct span exchange_answer(const struct exchange *ex);
 /* Counts and logs the request, and makes the exchange ready for the next one. `sent`: the whole answer was

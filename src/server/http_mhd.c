@@ -47,7 +47,7 @@ struct http {
     struct MHD_Daemon *daemon;
     struct http_options options;
     struct exchange_context *context;
-    struct pool *pool;
+    struct request_pools *pools;
     struct connections *connections;
     /* `lock` guards `closed` and the hand-over to the pool. The end of a request signals `idle`. */
     pthread_mutex_t lock;
@@ -293,11 +293,10 @@ static void store_suspended(void *context)
     resume_reading(c);
 }
 
-/* Suspends the connection and hands its exchange to the pool. If that is impossible, answers 503 at once. */
+/* Suspends the connection and hands its exchange to its pool. If that is impossible, answers 503 or 429 at once. */
 static enum MHD_Result suspend_connection(struct connection *c, void (*run)(void *connection))
 {
     struct http *http = c->http;
-    struct dp_error error = {.status = DP_UNAVAILABLE, .message = "the server is ending"};
     atomic_store_explicit(&c->link.deadline_ns, INT64_MAX, memory_order_relaxed);
     atomic_store(&c->link.listening, false);
     c->phase = PHASE_RUNNING;
@@ -305,12 +304,12 @@ static enum MHD_Result suspend_connection(struct connection *c, void (*run)(void
     MHD_suspend_connection(c->mhd);
     connections_watch(http->connections, &c->link, &c->exchange.cancelled);
     pthread_mutex_lock(&http->lock);
-    enum dp_status status = http->closed ? error.status : pool_submit(http->pool, run, c, &error);
+    const bool closed = http->closed, given = !closed && request_pools_give(http->pools, &c->exchange, run, c);
+    if (closed)
+        exchange_refuse(&c->exchange, 503, DP_UNAVAILABLE, "the server is ending");
     pthread_mutex_unlock(&http->lock);
-    if (status != DP_OK) {
-        exchange_refuse(&c->exchange, 503, status, error.message);
+    if (!given)
         run(c);
-    }
     return MHD_YES;
 }
 
@@ -415,7 +414,7 @@ static struct MHD_Daemon *start_daemon(struct http *http)
 }
 
 enum dp_status http_start(int listen_fd, const struct http_options *options, struct exchange_context *context,
-                          struct pool *pool, struct connections *connections, struct http **out,
+                          struct request_pools *pools, struct connections *connections, struct http **out,
                           struct dp_error *error)
 {
     struct http *http = mem_calloc(1, sizeof *http);
@@ -423,7 +422,7 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
         return dp_fail_nomem(error, "the HTTP server");
     http->options = *options;
     http->context = context;
-    http->pool = pool;
+    http->pools = pools;
     http->connections = connections;
     pthread_mutex_init(&http->lock, NULL);
     pthread_cond_init(&http->idle, NULL);

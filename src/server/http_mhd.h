@@ -2,9 +2,9 @@
 #ifndef SERVER_HTTP_MHD_H
 #define SERVER_HTTP_MHD_H
 
-#include "os/pool.h"
 #include "server/connections.h"
 #include "server/exchange.h"
+#include "server/request_pools.h"
 
 struct http_options {
     unsigned io_threads, connections_max, peer_connections_max;
@@ -14,17 +14,17 @@ struct http_options {
 
 struct http;
 
-/* Serves the socket, and owns it on success. `pool` runs exchanges that may block. */
+/* Serves the socket, and owns it on success. `pools` run exchanges that may block. */
 enum dp_status http_start(int listen_fd, const struct http_options *options, struct exchange_context *context,
-                          struct pool *pool, struct connections *connections, struct http **out,
+                          struct request_pools *pools, struct connections *connections, struct http **out,
                           struct dp_error *error);
 /* Accepts no more connections. Closes each open one after the answer that it waits for. */
 void http_quiesce(struct http *http);
 /* Waits until no request is in progress, for at most `ms` milliseconds. Returns false if some still are. */
 bool http_wait_idle(struct http *http, int ms);
-/* Cancels every request in progress, and lets no more into the pool. */
+/* Cancels every request in progress, and lets no more into the pools. */
 void http_cancel_all(struct http *http);
-/* Closes all connections and frees the server. The pool must have no exchange then. */
+/* Closes all connections and frees the server. The pools must have no exchange then. */
 void http_stop(struct http *http);
 
 #endif

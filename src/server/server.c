@@ -35,7 +35,7 @@ struct server {
     _Atomic bool draining;
     struct listener listener;
     struct connections connections;
-    struct pool *pool;
+    struct request_pools pools;
     struct http *http;
     int drain_timeout_ms;
     bool has_context, has_connections;
@@ -49,7 +49,7 @@ static int or_default(int value, int otherwise)
 /* Frees all parts that exist. The caller has already stopped `http`. */
 static void destroy_server(struct server *s)
 {
-    pool_free(s->pool);
+    request_pools_free(&s->pools);
     if (s->has_connections)
         connections_stop(&s->connections);
     if (s->has_context)
@@ -95,9 +95,8 @@ static enum dp_status start_server(struct server *s, const struct server_options
     enum dp_status status = exchange_context_init(&s->context, service_metrics(s->context.api.service), error);
     s->has_context = status == DP_OK;
     if (status == DP_OK)
-        status = pool_new(request_threads, o->queue_max ? o->queue_max : QUEUE_MAX, &s->pool, error);
-    if (status == DP_OK)
-        status = pool_add_metrics(s->pool, service_metrics(s->context.api.service), error);
+        status = request_pools_new(&s->pools, request_threads, o->queue_max ? o->queue_max : QUEUE_MAX,
+                                   service_metrics(s->context.api.service), error);
     if (status == DP_OK) {
         status = connections_start(&s->connections, error);
         s->has_connections = status == DP_OK;
@@ -107,7 +106,7 @@ static enum dp_status start_server(struct server *s, const struct server_options
     if (status != DP_OK)
         return status;
     s->context.auth.sites.checks_host = o->allowed_hosts || (!o->accounts && s->listener.loopback);
-    status = http_start(s->listener.fd, &http, &s->context, s->pool, &s->connections, &s->http, error);
+    status = http_start(s->listener.fd, &http, &s->context, &s->pools, &s->connections, &s->http, error);
     if (status != DP_OK)
         close(s->listener.fd);
     return status;
@@ -158,8 +157,7 @@ void server_stop(struct server *s)
     http_wait_idle(s->http, s->drain_timeout_ms);
     /* Cancels late requests. A thread of the pool ends when its request has ended. */
     http_cancel_all(s->http);
-    pool_free(s->pool);
-    s->pool = NULL;
+    request_pools_free(&s->pools);
     http_wait_idle(s->http, LAST_ANSWERS_MS);
     http_stop(s->http);
     destroy_server(s);

@@ -20,8 +20,8 @@ struct server_options {
     const char *listen;            /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
     bool insecure;                 /* permits an address beyond loopback without accounts */
     unsigned io_threads;           /* 2; 1 on a single processor */
-    unsigned request_threads;      /* 64 */
-    unsigned queue_max;            /* 256 requests that may wait for a thread */
+    unsigned request_threads;      /* 64 for each kind of request (request_pools.h) */
+    unsigned queue_max;            /* 256 requests of each kind that may wait for a thread */
     unsigned connections_max;      /* 1024; fewer if the process may not open that many files */
     unsigned peer_connections_max; /* of one address; 3/4 of connections_max */
     const char *trusted_proxies;   /* addresses and ranges (proxies.h); none */
@@ -31,7 +31,7 @@ struct server_options {
     size_t spilled_max;     /* 4 GiB: maximum bytes of bodies of all requests in temporary files */
     int head_timeout_ms;    /* 10,000: from a request's first line (or the connection) to its last header */
     int body_timeout_ms;    /* 60,000: for a whole body */
-    int request_timeout_ms; /* 60,000: for computing the answer */
+    int request_timeout_ms; /* 60,000: from the end of the body to the answer */
     int send_timeout_ms;    /* 60,000: for sending the answer */
     int idle_timeout_ms;    /* 75,000: between requests of a connection */
     int drain_timeout_ms;   /* 30,000: server_stop waits this long for requests in progress */

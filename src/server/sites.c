@@ -161,10 +161,11 @@ void site_add_preflight(const struct site_rules *rules, const struct head *head,
     http_add_header(response, "Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE, OPTIONS");
     /* Clients add headers of their own, such as X-Stainless-Lang, and "*" would leave out Authorization. So the
      * answer repeats what the browser asks for: no header of a request changes what a key may do. */
-    http_add_header(response, "Access-Control-Allow-Headers",
-                    wanted.len && wanted.len <= REQUESTED_HEADERS_MAX
-                        ? arena_printf(arena, "%.*s", SPAN_FMT(wanted))
-                        : "Content-Type, Authorization, X-Api-Key, Api-Key, X-Request-Id, Idempotency-Key");
+    http_add_header(
+        response, "Access-Control-Allow-Headers",
+        wanted.len && wanted.len <= REQUESTED_HEADERS_MAX
+            ? arena_printf(arena, "%.*s", SPAN_FMT(wanted))
+            : "Content-Type, Authorization, X-Api-Key, Api-Key, X-Request-Id, X-Request-Timeout, Idempotency-Key");
     http_add_header(response, "Access-Control-Max-Age", "86400");
     if (head_value(head, "access-control-request-private-network").data)
         http_add_header(response, "Access-Control-Allow-Private-Network", "true");

@@ -81,3 +81,12 @@ def test_client_that_leaves_takes_its_work_along(dipper, root):
             pass
         assert metric(url, "dipper_embedder_waiting_tokens") == 0
         assert metric(url, "dipper_batch_texts_sum") < 400
+
+
+def test_a_client_sets_its_time_limit(dipper, root):
+    with serving(dipper, root) as url:
+        status, answer = embed(url, long_texts(1000, "limit"), **{"X-Request-Timeout": "0.1"})
+        assert status == 504
+        assert "(the limit is 0.1 s: the header X-Request-Timeout)" in answer["message"], answer
+        assert embed(url, ["fast enough"], **{"X-Request-Timeout": "60"})[0] == 200
+        assert embed(url, ["wrong"], **{"X-Request-Timeout": "-1"})[0] == 400

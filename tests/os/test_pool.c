@@ -2,7 +2,9 @@
 #include "test_support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "os/pool.h"
 
@@ -57,6 +59,18 @@ static void open_gate(struct gate *g)
     pthread_mutex_unlock(&g->lock);
 }
 
+static enum dp_status make_pool(unsigned threads, unsigned queue_max, struct pool **out, struct dp_error *error)
+{
+    const struct pool_options options = {.threads = threads, .queue_max = queue_max};
+    return pool_new(&options, out, error);
+}
+
+static enum pool_answer submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, struct dp_error *error)
+{
+    int64_t retry_ns;
+    return pool_submit(pool, &(struct pool_job){.fn = fn, .ctx = ctx}, &retry_ns, error);
+}
+
 static void test_os_pool_refuses_when_its_queue_is_full(void **state)
 {
     (void)state;
@@ -64,19 +78,19 @@ static void test_os_pool_refuses_when_its_queue_is_full(void **state)
     struct gate g;
     struct dp_error error;
     gate_init(&g);
-    assert_int_equal(pool_new(2, 3, &pool, &error), DP_OK);
+    assert_int_equal(make_pool(2, 3, &pool, &error), DP_OK);
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+        assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_TAKEN);
     await_inside(&g, 2);
     assert_int_equal(pool_waiting(pool), 0);
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+        assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_TAKEN);
     assert_int_equal(pool_waiting(pool), 3);
-    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OVERLOADED);
+    assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_FULL);
     assert_string_equal(error.message, "3 requests are waiting already");
     open_gate(&g);
     await_done(&g, 5);
-    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK); /* the queue has room again */
+    assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_TAKEN); /* the queue has room again */
     pool_free(pool);
     assert_int_equal(g.done, 6);
 }
@@ -100,19 +114,19 @@ static void test_os_pool_counts_its_jobs(void **state)
     struct dp_error error;
     metric_registry_init(&r);
     gate_init(&g);
-    assert_int_equal(pool_new(2, 1, &pool, &error), DP_OK);
-    assert_int_equal(pool_add_metrics(pool, &r, &error), DP_OK);
+    assert_int_equal(make_pool(2, 1, &pool, &error), DP_OK);
+    assert_int_equal(pool_add_metrics(&pool, 1, &r, &error), DP_OK);
     assert_int_equal(value_of(&r, "dipper_request_threads_max"), 2);
     assert_int_equal(value_of(&r, "dipper_request_queue_max"), 1);
     assert_int_equal(value_of(&r, "dipper_request_threads"), 0);
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+        assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_TAKEN);
     await_inside(&g, 2);
     assert_int_equal(value_of(&r, "dipper_request_threads"), 2);
     assert_int_equal(value_of(&r, "dipper_request_threads_busy"), 2);
     assert_int_equal(value_of(&r, "dipper_request_queue"), 0);
-    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
-    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OVERLOADED);
+    assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_TAKEN);
+    assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_FULL);
     assert_int_equal(value_of(&r, "dipper_request_queue"), 1);
     assert_int_equal(value_of(&r, "dipper_request_queued_total"), 3);
     assert_int_equal(value_of(&r, "dipper_request_queue_refused_total"), 1);
@@ -127,13 +141,13 @@ static void test_os_pool_metrics_survive_failed_allocations(void **state)
 {
     (void)state;
     struct pool *pool;
-    assert_int_equal(pool_new(1, 1, &pool, NULL), DP_OK);
+    assert_int_equal(make_pool(1, 1, &pool, NULL), DP_OK);
     for (size_t n = 1;; n++) {
         struct metric_registry r;
         struct dp_error error;
         metric_registry_init(&r);
         test_alloc_fail_at(n);
-        enum dp_status status = pool_add_metrics(pool, &r, &error);
+        enum dp_status status = pool_add_metrics(&pool, 1, &r, &error);
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         metric_registry_deinit(&r);
@@ -151,10 +165,10 @@ static void test_os_pool_without_a_queue_still_fills_its_threads(void **state)
     struct pool *pool;
     struct gate g;
     gate_init(&g);
-    assert_int_equal(pool_new(3, 0, &pool, NULL), DP_OK);
+    assert_int_equal(make_pool(3, 0, &pool, NULL), DP_OK);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(pool_submit(pool, pass_gate, &g, NULL), DP_OK);
-    assert_int_equal(pool_submit(pool, pass_gate, &g, NULL), DP_OVERLOADED);
+        assert_int_equal(submit(pool, pass_gate, &g, NULL), POOL_TAKEN);
+    assert_int_equal(submit(pool, pass_gate, &g, NULL), POOL_FULL);
     open_gate(&g);
     pool_free(pool);
     assert_int_equal(g.done, 3);
@@ -172,14 +186,14 @@ static void test_os_pool_keeps_its_bound_when_no_thread_can_be_started(void **st
     assert_int_equal(pthread_getattr_default_np(&before), 0);
     assert_int_equal(pthread_attr_init(&huge), 0);
     assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 46), 0); /* larger than the address space */
-    assert_int_equal(pool_new(3, 2, &pool, &error), DP_OK);
-    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+    assert_int_equal(make_pool(3, 2, &pool, &error), DP_OK);
+    assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_TAKEN);
     await_inside(&g, 1);
     assert_int_equal(pthread_setattr_default_np(&huge), 0);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+        assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_TAKEN);
     for (int i = 0; i < 10; i++)
-        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OVERLOADED);
+        assert_int_equal(submit(pool, pass_gate, &g, &error), POOL_FULL);
     assert_int_equal(pthread_setattr_default_np(&before), 0);
     open_gate(&g);
     pool_free(pool);
@@ -194,9 +208,9 @@ static void test_os_pool_free_ends_waiting_jobs_first(void **state)
     struct pool *pool;
     struct gate g;
     gate_init(&g);
-    assert_int_equal(pool_new(1, 100, &pool, NULL), DP_OK);
+    assert_int_equal(make_pool(1, 100, &pool, NULL), DP_OK);
     for (int i = 0; i < 50; i++)
-        assert_int_equal(pool_submit(pool, pass_gate, &g, NULL), DP_OK);
+        assert_int_equal(submit(pool, pass_gate, &g, NULL), POOL_TAKEN);
     open_gate(&g);
     pool_free(pool);
     assert_int_equal(g.done, 50);
@@ -218,7 +232,7 @@ static void *submit_many(void *context)
 {
     struct submitter *s = context;
     for (int i = 0; i < 3000; i++)
-        s->accepted += pool_submit(s->pool, count_job, s->done, NULL) == DP_OK;
+        s->accepted += submit(s->pool, count_job, s->done, NULL) == POOL_TAKEN;
     return NULL;
 }
 
@@ -230,7 +244,7 @@ static void test_os_pool_loses_no_job_under_stress(void **state)
     pthread_t threads[4];
     _Atomic unsigned done = 0;
     unsigned accepted = 0;
-    assert_int_equal(pool_new(4, 16, &pool, NULL), DP_OK);
+    assert_int_equal(make_pool(4, 16, &pool, NULL), DP_OK);
     for (int i = 0; i < 4; i++) {
         submitters[i] = (struct submitter){pool, &done, 0};
         assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &submitters[i]), 0);
@@ -249,14 +263,115 @@ static void test_os_pool_new_checks_and_survives_failed_allocations(void **state
     (void)state;
     struct pool *pool;
     struct dp_error error;
-    assert_int_equal(pool_new(0, 1, &pool, &error), DP_INVALID);
+    assert_int_equal(make_pool(0, 1, &pool, &error), DP_INVALID);
     pool_free(pool);
     for (size_t n = 1; n <= 2; n++) {
         test_alloc_fail_at(n);
-        assert_int_equal(pool_new(2, 2, &pool, &error), DP_NOMEM);
+        assert_int_equal(make_pool(2, 2, &pool, &error), DP_NOMEM);
         test_alloc_fail_at(0);
         assert_null(pool);
     }
+}
+
+/* Jobs of several clients note the order in which they run. */
+struct order {
+    pthread_mutex_t lock;
+    char names[32];
+};
+
+struct named_job {
+    struct order *order;
+    char name;
+};
+
+static void note_name(void *context)
+{
+    struct named_job *job = context;
+    pthread_mutex_lock(&job->order->lock);
+    job->order->names[strlen(job->order->names)] = job->name;
+    pthread_mutex_unlock(&job->order->lock);
+}
+
+static void await_names(struct order *o, size_t count)
+{
+    size_t noted;
+    do {
+        sched_yield();
+        pthread_mutex_lock(&o->lock);
+        noted = strlen(o->names);
+        pthread_mutex_unlock(&o->lock);
+    } while (noted < count);
+}
+
+/* A client with many jobs does not delay one with few, and takes half of the queue at most. */
+static void test_os_pool_shares_its_threads_between_clients(void **state)
+{
+    (void)state;
+    struct order o = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct gate first, second;
+    struct pool *pool;
+    struct dp_error error;
+    int64_t retry_ns;
+    struct named_job a = {&o, 'a'}, b = {&o, 'b'};
+    const struct pool_job of_a = {.fn = note_name, .ctx = &a, .client = 1},
+                          of_b = {.fn = note_name, .ctx = &b, .client = 2};
+    gate_init(&first);
+    gate_init(&second);
+    assert_int_equal(make_pool(2, 8, &pool, &error), DP_OK);
+    const struct pool_job held[2] = {{.fn = pass_gate, .ctx = &first, .client = 1},
+                                     {.fn = pass_gate, .ctx = &second, .client = 1}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pool_submit(pool, &held[i], &retry_ns, &error), POOL_TAKEN);
+    await_inside(&first, 1);
+    await_inside(&second, 1);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pool_submit(pool, &of_a, &retry_ns, &error), POOL_TAKEN);
+    assert_int_equal(pool_submit(pool, &of_a, &retry_ns, &error), POOL_CLIENT_FULL);
+    assert_string_equal(error.message, "4 requests of this client are waiting already");
+    assert_int_equal(pool_submit(pool, &of_b, &retry_ns, &error), POOL_TAKEN);
+    open_gate(&second); /* one thread runs a job of the first client, the other one works */
+    await_names(&o, 5);
+    assert_string_equal(o.names, "baaaa");
+    open_gate(&first);
+    pool_free(pool);
+}
+
+/* Bytes and expected waits have bounds too, and a refusal says how long the wait is. */
+static void test_os_pool_refuses_many_bytes_and_long_waits(void **state)
+{
+    (void)state;
+    struct gate g, again;
+    struct pool *pool;
+    struct dp_error error;
+    int64_t retry_ns;
+    const struct pool_options options = {.threads = 1, .queue_max = 8, .bytes_max = 100};
+    const struct pool_job large = {.fn = pass_gate, .ctx = &g, .bytes = 150},
+                          small = {.fn = pass_gate, .ctx = &g, .bytes = 60},
+                          hasty = {.fn = pass_gate, .ctx = &g, .patience_ns = 1},
+                          held = {.fn = pass_gate, .ctx = &again};
+    gate_init(&g);
+    assert_int_equal(pool_new(&options, &pool, &error), DP_OK);
+    assert_int_equal(pool_submit(pool, &small, &retry_ns, &error), POOL_TAKEN);
+    await_inside(&g, 1);
+    assert_int_equal(pool_submit(pool, &hasty, &retry_ns, &error),
+                     POOL_TAKEN); /* no job has ended: nobody knows */
+    assert_int_equal(pool_submit(pool, &large, &retry_ns, &error), POOL_FULL);
+    assert_int_equal(pool_submit(pool, &small, &retry_ns, &error), POOL_TAKEN);
+    assert_int_equal(pool_submit(pool, &small, &retry_ns, &error), POOL_FULL);
+    assert_string_equal(error.message, "requests with 60 bytes are waiting already");
+    const struct timespec moment = {.tv_nsec = 2000000};
+    nanosleep(&moment, NULL);
+    open_gate(&g);
+    await_done(&g, 3);
+    gate_init(&again);
+    assert_int_equal(pool_submit(pool, &held, &retry_ns, &error), POOL_TAKEN);
+    await_inside(&again, 1);
+    assert_int_equal(pool_submit(pool, &large, &retry_ns, &error), POOL_TAKEN); /* alone it may wait */
+    assert_int_equal(pool_submit(pool, &hasty, &retry_ns, &error), POOL_FULL);
+    assert_non_null(strstr(error.message, "would not be done in time"));
+    assert_true(retry_ns > 0);
+    open_gate(&again);
+    pool_free(pool);
 }
 
 int main(void)
@@ -267,6 +382,8 @@ int main(void)
         cmocka_unit_test(test_os_pool_metrics_survive_failed_allocations),
         cmocka_unit_test(test_os_pool_without_a_queue_still_fills_its_threads),
         cmocka_unit_test(test_os_pool_keeps_its_bound_when_no_thread_can_be_started),
+        cmocka_unit_test(test_os_pool_shares_its_threads_between_clients),
+        cmocka_unit_test(test_os_pool_refuses_many_bytes_and_long_waits),
         cmocka_unit_test(test_os_pool_free_ends_waiting_jobs_first),
         cmocka_unit_test(test_os_pool_loses_no_job_under_stress),
         cmocka_unit_test(test_os_pool_new_checks_and_survives_failed_allocations),

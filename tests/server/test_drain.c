@@ -159,6 +159,60 @@ static void test_server_limits_the_time_of_requests(void **state)
     service_free(service);
 }
 
+/* The time of a request includes its wait for a thread, and a client may set less of it. */
+static void test_server_counts_the_time_from_the_end_of_the_request(void **state)
+{
+    (void)state;
+    static const char hasty[] = "GET /v1/namespaces HTTP/1.1\r\nHost: a\r\nX-Request-Timeout: 0.05\r\n\r\n";
+    static const char wrong[] = "GET /v1/namespaces HTTP/1.1\r\nHost: a\r\nX-Request-Timeout: soon\r\n\r\n";
+    struct service *service = slow_service();
+    struct server *server =
+        start_server(service, (struct server_options){.request_threads = 1, .request_timeout_ms = 300});
+    int first = dial(server), second = dial(server), third = dial(server);
+    const int64_t began_ns = os_now_ns();
+    send_text(first, LIST);
+    until_inside(1);
+    send_text(second, hasty);
+    const char *late = hear_answer(first);
+    assert_non_null(strstr(late, "HTTP/1.1 504"));
+    assert_non_null(strstr(late, "(the limit is 0.3 s: --request-timeout)"));
+    late = hear_answer(second); /* it had no time left when the thread was free */
+    assert_non_null(strstr(late, "HTTP/1.1 504"));
+    assert_non_null(strstr(late, "(the limit is 0.05 s: the header X-Request-Timeout)"));
+    assert_true(os_now_ns() - began_ns < INT64_C(60000000000));
+    send_text(third, wrong);
+    assert_non_null(strstr(hear_answer(third), "HTTP/1.1 400"));
+    close(first);
+    close(second);
+    close(third);
+    server_stop(server);
+    service_free(service);
+}
+
+/* Requests that wait for a store that hangs hold up no embedding. */
+static void test_server_embeds_while_the_store_hangs(void **state)
+{
+    (void)state;
+    static const char embed[] = "POST /v1/embed HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n{\"text\":\"a\"}";
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.request_threads = 1});
+    int first = dial(server), second = dial(server), third = dial(server);
+    send_text(first, LIST);
+    until_inside(1);
+    send_text(second, LIST); /* waits for the thread of queries */
+    send_text(third, embed);
+    assert_non_null(strstr(hear_answer(third), "model")); /* this service has none, and says so at once */
+    assert_int_equal(atomic_load(&inside), 1);
+    atomic_store(&let_go, true);
+    assert_non_null(strstr(hear_answer(first), "200 OK"));
+    assert_non_null(strstr(hear_answer(second), "200 OK"));
+    close(first);
+    close(second);
+    close(third);
+    server_stop(server);
+    service_free(service);
+}
+
 static void *stop(void *server)
 {
     server_stop(server);
@@ -341,6 +395,8 @@ int main(void)
         cmocka_unit_test(test_server_notices_clients_that_leave),
         cmocka_unit_test(test_server_notices_clients_that_leave_amid_a_body),
         cmocka_unit_test(test_server_limits_the_time_of_requests),
+        cmocka_unit_test(test_server_counts_the_time_from_the_end_of_the_request),
+        cmocka_unit_test(test_server_embeds_while_the_store_hangs),
         cmocka_unit_test(test_server_drains_before_it_ends),
         cmocka_unit_test(test_server_ends_while_clients_come),
         cmocka_unit_test(test_server_lets_clients_wait_when_there_are_too_many),
