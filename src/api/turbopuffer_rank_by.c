@@ -17,8 +17,15 @@ static void read_embed(struct query_parse *p)
     }
     if (!fields_string(p->r, p->arena, "the text of \"Embed\"", &p->query->query.text))
         return;
+    if (!json_next_item(p->r))
+        return;
+    static const char *const names[] = {"model"};
+    uint64_t seen = 0;
+    json_enter_object(p->r);
+    for (int field; fields_next(p->r, p->arena, names, 1, &seen, &field);)
+        fields_string(p->r, p->arena, "the model of \"Embed\"", &p->query->query.model);
     if (json_next_item(p->r))
-        body_not_yet(p->body, "a third element of \"Embed\"", "leave it out");
+        json_reject(p->r, DP_INVALID, "rank_by: \"Embed\" has a text, an object with \"model\", and nothing more");
 }
 
 static void set_vector(struct query_parse *p, const float *vector, size_t dim)

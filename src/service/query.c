@@ -192,8 +192,12 @@ static enum dp_status find_vector(struct call *call, struct query_lanes *all, si
     if (!query_has_vector(request) || request->rows.vector)
         return DP_OK;
     enum dp_status status = near_vectors(call, all->slot->reader, request, &vectors);
-    if (status == DP_OK)
+    if (status == DP_OK && request->model.len)
+        status = models_borrow(call, &all->service->models, request->model, &lane->model);
+    else if (status == DP_OK)
         status = models_borrow_for(call, &all->service->models, &vectors, &lane->model);
+    if (status == DP_NOT_FOUND)
+        status = call_restatus(call, DP_INVALID); /* the namespace is there */
     return status == DP_OK ? embed_query(call, all->service, lane->model, request, &lane->query) : status;
 }
 

@@ -204,6 +204,7 @@ struct query_request {
     struct span namespace;
     struct index_query rows; /* vector NULL: the service embeds `text` */
     struct span text;
+    struct span model; /* of `text`; empty: the model that made the vectors, else the default one */
     enum query_rank rank;
     /* The attribute whose vectors are compared, or whose values order the rows; empty: "vector". */
     struct span rank_attribute;

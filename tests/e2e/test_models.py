@@ -87,6 +87,11 @@ def test_a_namespace_keeps_its_model(dipper, tiny, tmp_path):
             query = {"rank_by": ["vector", "ANN", ["Embed", "a dog and a cat"]], "top_k": 1}
             status, answer = post(f"{url}/v2/namespaces/by-{name}/query", query)
             assert status == 200 and answer["rows"][0]["id"] == 2, answer
+        # a query may name the model; that of other vectors is refused, and an unknown one
+        for model, expected, words in (("mini", 200, ""), ("little", 400, "dimensions"), ("none", 400, "no model")):
+            query = {"rank_by": ["vector", "ANN", ["Embed", "a dog and a cat", {"model": model}]], "top_k": 1}
+            status, answer = post(f"{url}/v2/namespaces/by-mini/query", query)
+            assert status == expected and words in answer.get("error", ""), answer
 
 
 def test_one_write_embeds_by_two_models(dipper, tiny, tmp_path):
@@ -170,6 +175,11 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(dipper, editable, tm
         assert status == 200 and answer["models"][0]["changed"] is True
         after = embed(url, "mine")[1]
         assert after != before
+        whole = (editable / "model.safetensors").read_bytes()
+        header = 8 + int.from_bytes(whole[:8], "little")
+        (editable / "model.safetensors").write_bytes(whole[:header] + b"\xff" * (len(whole) - header))  # all weights NaN
+        status, answer = post(url + "/admin/models/reload", {})
+        assert status == 409 and "its old version goes on serving" in answer["message"]
         damage(editable)
         status, answer = post(url + "/admin/models/reload", {})
         assert status == 409 and "its old version goes on serving" in answer["message"]

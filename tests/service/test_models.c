@@ -25,7 +25,13 @@ static enum dp_status open_tiny(void *context, size_t place, struct model **out,
         return dp_fail(error, DP_CORRUPT, "the weights are damaged");
     of[TEXT_DOCUMENT] = span_str(prompts[place == 0 ? (size_t)files.revision * 3 : place]);
     enum dp_status status = model_open_dir(fixture_model(), MODEL_INT8, out, error);
-    return status == DP_OK ? model_set_prompts(*out, of, error) : status;
+    if (status == DP_OK)
+        status = model_set_prompts(*out, of, error);
+    if (status != DP_OK) {
+        model_free(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 static struct service *open_models(const char *root, size_t count, uint64_t memory_max)
@@ -225,6 +231,40 @@ static void test_models_reload_opens_a_closed_model_by_name(void **state)
     fixture_call_end();
 }
 
+/* Opens a service, opens a second model and reloads the first. */
+static enum dp_status use_all(struct call *call, struct service **out)
+{
+    static const struct span names[] = {{(const uint8_t *)"first", 5}, {(const uint8_t *)"second", 6}};
+    const struct service_options options = {.threads = 1,
+                                            .sources = {.count = 2, .names = names, .open = open_tiny}};
+    struct model_change *changes;
+    struct served_model *m;
+    size_t count;
+    enum dp_status status = service_new(&options, out, &call->error);
+    if (status == DP_OK)
+        status = models_borrow(call, &(*out)->models, names[1], &m);
+    if (status == DP_OK)
+        served_model_release(m);
+    return status == DP_OK ? service_reload_models(call, *out, span_of(NULL, 0), &changes, &count) : status;
+}
+
+static void test_models_survive_failing_allocations(void **state)
+{
+    (void)state;
+    enum dp_status status = DP_NOMEM;
+    for (size_t n = 1; status != DP_OK; n += 1 + n / 40) {
+        struct call *call = fixture_call();
+        struct service *s = NULL;
+        test_alloc_fail_at(n);
+        status = use_all(call, &s);
+        test_alloc_fail_at(0);
+        if (status != DP_OK && call->error.status == DP_OK)
+            fail_msg("allocation %zu failed without an error", n);
+        service_free(s);
+    }
+    fixture_call_end();
+}
+
 /* ---- namespaces --------------------------------------------------------------------------------------- */
 
 /* Asks a namespace for the row nearest to a text. */
@@ -302,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_models_reload_swaps_between_requests),
         cmocka_unit_test(test_models_reload_refuses_a_broken_version),
         cmocka_unit_test(test_models_reload_opens_a_closed_model_by_name),
+        cmocka_unit_test(test_models_survive_failing_allocations),
         cmocka_unit_test(test_models_a_query_uses_the_one_of_its_namespace),
         cmocka_unit_test(test_models_a_query_follows_a_namespace_to_another_model),
     };
