@@ -72,7 +72,7 @@ def processor_time(pid):
 
 def wrk(port, name, script, seconds):
     """Returns answers per second, answers per second with a status other than 2xx or 3xx, and the 99th percentile in ms."""
-    done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency", "-s", script,
+    done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--timeout", "30s", "--latency", "-s", script,
                            f"http://127.0.0.1:{port}/v2/namespaces/{name}"], capture_output=True, text=True, check=True).stdout
     assert "Socket errors" not in done, done
     value, unit = re.search(r"99%\s+([0-9.]+)(us|ms|s)", done).groups()

@@ -162,6 +162,15 @@ enum dp_status records_find(struct call *call, struct database *db, struct span 
                      parameters, 3, out);
 }
 
+enum dp_status records_usable(struct call *call, struct database *db, int64_t now_ms, struct key_records *out)
+{
+    const struct db_value parameter = db_number(now_ms);
+    return find_keys(call, db,
+                     "SELECT " KEY_COLUMNS FROM_KEYS "WHERE k.revoked_at IS NULL "
+                     "AND (k.expires_at IS NULL OR k.expires_at > $1) LIMIT 1",
+                     &parameter, 1, out);
+}
+
 enum dp_status records_get(struct call *call, struct database *db, struct span id, struct key_records *out)
 {
     const struct db_value parameter = db_text(id);

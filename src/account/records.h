@@ -42,6 +42,8 @@ struct key_records {
 /* Reads the keys of a prefix that are neither revoked nor expired, at most CANDIDATES_MAX. */
 enum dp_status records_find(struct call *call, struct database *db, struct span prefix, int64_t now_ms,
                             struct key_records *out);
+/* Reads a key that is neither revoked nor expired. out->count is 0 if there is none. */
+enum dp_status records_usable(struct call *call, struct database *db, int64_t now_ms, struct key_records *out);
 /* Reads one key by its id, revoked or not. out->count is 0 if it does not exist. */
 enum dp_status records_get(struct call *call, struct database *db, struct span id, struct key_records *out);
 /* Stores the digest of a key whose text matched the hash; does nothing if the hash has changed since. */

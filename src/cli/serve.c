@@ -10,6 +10,7 @@
 #include "base/masked_url.h"
 #include "cli/accounts.h"
 #include "cli/args.h"
+#include "cli/banner.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/linked_model.h"
@@ -152,6 +153,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
                   server_url(server));
         dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* the log line has the address, too */
         log_writer_start(options.log == ACCESS_LOG_JSON);
+        banner_log(config, service, options.accounts, server_url(server));
         wait_for_the_end(service, &ends, &hangup);
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);

@@ -33,10 +33,13 @@ enum {
     PACE_ENTRIES = 256,
     PACE_ROWS = 64 * 1024,
     PACE_BYTES = 128 << 20,
-    PACE_GATHER_MS = 20, /* from level 1/4 on, to make larger entries */
+    PACE_SEGMENTS = 48,  /* and the segments that merges take, while they keep up with the folds */
+    PACE_GATHER_MS = 20, /* from level PACE_GATHER_FROM on, to make larger entries */
     PACE_HOLD_MS = 20,   /* per group at level 2; it grows with the square of level - 1 */
     PACE_HOLD_MS_MAX = 250
 };
+
+static const double PACE_GATHER_FROM = 0.25;
 
 /* The commit of one group. */
 struct write_commit {
@@ -327,7 +330,17 @@ static size_t end_members(struct write_commit *c, enum dp_status status)
     return count;
 }
 
-/* Slows writers down as the unfolded log grows, so that index_write() seldom has to refuse a write. */
+/* Returns the number of listed segments that a merge may take. */
+static size_t count_mergeable(const struct snapshot *base)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < base->listed_count; i++)
+        count += !base->manifest.segments[i].full;
+    return count;
+}
+
+/* Slows writers down as the unfolded log grows, so that index_write() seldom has to refuse a write. While the log is
+ * folded, also slows them down where merges do not keep up, so that queries do not read ever more segments. */
 static void pace_writers(struct index_reader *reader, struct view *view)
 {
     const struct view_counts tail = view_counts(view);
@@ -335,10 +348,12 @@ static void pace_writers(struct index_reader *reader, struct view *view)
            bytes = (double)tail.tail_bytes / PACE_BYTES;
     level = rows > level ? rows : level;
     level = bytes > level ? bytes : level;
+    const bool gathers = level > PACE_GATHER_FROM;
+    double segments = gathers ? (double)count_mergeable(view->base) / PACE_SEGMENTS : 0;
+    level = segments > level ? segments : level;
     double hold_ms = level > 1 ? PACE_HOLD_MS * (level - 1) * (level - 1) : 0;
     hold_ms = hold_ms < PACE_HOLD_MS_MAX ? hold_ms : PACE_HOLD_MS_MAX;
-    commit_group_pace(&reader->group, level > 0.25 ? PACE_GATHER_MS * INT64_C(1000000) : 0,
-                      (int64_t)(hold_ms * 1e6));
+    commit_group_pace(&reader->group, gathers ? PACE_GATHER_MS * INT64_C(1000000) : 0, (int64_t)(hold_ms * 1e6));
 }
 
 static size_t commit_writes(struct call *call, void *context, struct group_member *first)

@@ -420,10 +420,11 @@ void exchange_store(struct exchange *ex)
 
 uint64_t exchange_client(const struct exchange *ex)
 {
-    if (!ex->auth.pass.key)
+    const char *name = ex->auth.pass.key ? account_key_id(&ex->auth.pass) : ex->client;
+    if (!*name)
         return ex->number;
     uint64_t number = 0;
-    for (const char *at = account_key_id(&ex->auth.pass); *at; at++)
+    for (const char *at = name; *at; at++)
         number = splitmix64_mix(number ^ (unsigned char)*at);
     return number | UINT64_C(1) << 63; /* no connection has this bit */
 }

@@ -114,7 +114,8 @@ bool exchange_try(struct exchange *ex);
 void exchange_run(struct exchange *ex);
 /* Answers with an error, in place of any other answer. */
 void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message);
-/* Returns the number of the client: of its key, or of the connection. */
+/* Returns the number of the client: of its key, else of the client that a trusted proxy asks for, else of the
+ * connection. */
 uint64_t exchange_client(const struct exchange *ex);
 /* Returns the bytes of the answer's body. */
 struct span exchange_answer(const struct exchange *ex);

@@ -5,12 +5,13 @@ import pathlib
 import shutil
 import signal
 import threading
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 
-from serving import get, serving, serving_process
+from serving import get, make_root, serving, serving_process
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +206,41 @@ def test_sighup_reloads_the_models(start, editable, tmp_path):
     assert embed(url, "editable")[1] == before
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
+
+
+# ---- the banner ----------------------------------------------------------------------------------------------
+
+def banner(process, end):
+    """Returns the messages of the log up to the one that has these words."""
+    messages = []
+    while not any(end in message for message in messages[-1:]):
+        messages.append(json.loads(process.stderr.readline())["message"])
+    return messages
+
+
+def test_the_banner_says_what_is_served(start, dipper, tiny, tmp_path):
+    root = make_root(dipper, tmp_path)
+    process = start("serve", "--root", root, "--listen", "127.0.0.1:0", "--log-format", "json", "--model", "mini=",
+                    "--model", f"small={tiny}")
+    url = process.stdout.readline().decode().strip()
+    said = "\n".join(banner(process, "namespaces:"))
+    for words in ("dipper 0.", " core", "model mini: 384 dimensions", "model small: the first request",
+                  f"serving {root} on {url}", f"search page: {url}/", "orchestra (3 rows), packages (7 rows)"):
+        assert words in said
+
+
+def test_the_banner_says_that_there_is_no_key_yet(start, tmp_path):
+    database = {"DATABASE_URL": f"sqlite://{tmp_path}/keys.db"}
+    process = start("serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--auth", env=database)
+    assert any("dipper key create" in message for message in banner(process, "no key yet"))
+
+
+def test_a_server_is_ready_soon(dipper, tmp_path):
+    """From exec to the first answer. The bar is 100 ms on an idle machine; a busy one gets three tries and a second."""
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        with serving(dipper, tmp_path / "root") as url:
+            get(url + "/health/ready")
+            took.append(time.monotonic() - began)
+    assert min(took) < 1, took

@@ -15,6 +15,7 @@
 #include "index/manifest/swap.h"
 #include "index/query/lookup.h"
 #include "index/query/reader.h"
+#include "index/upkeep.h"
 #include "index/wal/entry.h"
 
 enum { LOADED = 60, TEXT_MAX = 512 };
@@ -544,6 +545,37 @@ static void test_index_write_is_refused_when_too_many_entries_wait(void **state)
     index_close(reader);
 }
 
+/* Appends `count` entries, and returns how long the next group will wait for the group before it. */
+static int64_t hold_after(struct world *w, struct index_reader *reader, int count)
+{
+    for (int i = 0; i < count; i++)
+        must_write(w, reader, INDEX_UPSERT, (uint64_t)(i % 9 + 1), "{}");
+    pthread_mutex_lock(&reader->group.lock);
+    int64_t hold_ns = reader->group.locked.hold_ns;
+    pthread_mutex_unlock(&reader->group.lock);
+    return hold_ns;
+}
+
+static void test_index_write_slows_down_where_segments_pile_up(void **state)
+{
+    enum { SEGMENTS = 50, BURST = 66 }; /* nobody merges; so many entries wait while a fold runs */
+    struct world *w = *state;
+    struct index_reader *reader = begin_rows(w);
+    struct index_fold_result folded;
+    assert_int_equal(hold_after(w, reader, BURST), 0);
+    for (int i = 0; i < SEGMENTS; i++) {
+        call_init(&w->call, &w->arena);
+        assert_int_equal(index_fold(&w->call, reader, NULL, &folded), DP_OK);
+        must_write(w, reader, INDEX_UPSERT, 100 + (uint64_t)i, "{}");
+    }
+    call_init(&w->call, &w->arena);
+    assert_int_equal(index_fold(&w->call, reader, NULL, &folded), DP_OK);
+    assert_int_equal(hold_after(w, reader, 9), 0); /* no burst */
+    int64_t hold_ns = hold_after(w, reader, BURST);
+    assert_true(hold_ns > 0 && hold_ns < 10 * 1000 * 1000);
+    index_close(reader);
+}
+
 /* ---- other nodes ------------------------------------------------------------------------------------------------ */
 
 static void test_index_write_judges_again_over_the_entry_of_another_node(void **state)
@@ -776,6 +808,7 @@ int main(void)
         IN_MEMORY(test_index_write_says_that_its_life_ended_on_the_way),
         IN_MEMORY(test_index_write_is_found_by_a_reader_with_an_old_view),
         IN_MEMORY(test_index_write_is_refused_when_too_many_entries_wait),
+        IN_MEMORY(test_index_write_slows_down_where_segments_pile_up),
         IN_MEMORY(test_index_write_judges_again_over_the_entry_of_another_node),
         IN_MEMORY(test_index_write_after_an_unknown_one_takes_its_number),
         IN_MEMORY(test_index_write_that_is_not_durable_is_told_so),
