@@ -45,6 +45,7 @@ struct connection {
 
 struct http {
     struct MHD_Daemon *daemon;
+    struct MHD_Response *spare; /* what a client gets if there is no memory for another answer */
     struct http_options options;
     struct exchange_context *context;
     struct request_pools *pools;
@@ -200,15 +201,38 @@ static enum MHD_Result collect_field(void *cls, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
+/* Makes the answer for when there is no memory to make one. */
+static struct MHD_Response *make_spare(void)
+{
+    static char body[] = "{\"error\":\"overloaded\",\"message\":\"out of memory for the answer; try again\"}";
+    struct MHD_Response *spare = MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
+    if (spare && MHD_add_response_header(spare, "Content-Type", "application/json") == MHD_YES &&
+        MHD_add_response_header(spare, "Retry-After", "1") == MHD_YES &&
+        MHD_add_response_header(spare, "Connection", "close") == MHD_YES)
+        return spare;
+    if (spare)
+        MHD_destroy_response(spare);
+    return NULL;
+}
+
+static enum MHD_Result queue_without_memory(struct connection *c)
+{
+    c->exchange.response.status = 503; /* for the log */
+    c->exchange.response.outcome = DP_NOMEM;
+    return MHD_queue_response(c->mhd, 503, c->http->spare);
+}
+
 static enum MHD_Result queue_answer(struct connection *c)
 {
     struct exchange *ex = &c->exchange;
     struct span body = exchange_answer(ex);
+    atomic_store(&c->link.listening, false);
+    set_deadline(c, c->http->options.send_timeout_ms);
     /* The exchange keeps the bytes: they live until the request has ended, longer than the library's response. */
     struct MHD_Response *answer =
         MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_PERSISTENT);
     if (!answer)
-        return MHD_NO;
+        return queue_without_memory(c);
     bool good = true;
     if (ex->response.content_type)
         good = MHD_add_response_header(answer, "Content-Type", ex->response.content_type) == MHD_YES;
@@ -217,9 +241,8 @@ static enum MHD_Result queue_answer(struct connection *c)
                MHD_YES;
     if (good && (ex->must_close || atomic_load(&c->http->quiesced)))
         good = MHD_add_response_header(answer, "Connection", "close") == MHD_YES;
-    atomic_store(&c->link.listening, false);
-    set_deadline(c, c->http->options.send_timeout_ms);
-    enum MHD_Result result = good ? MHD_queue_response(c->mhd, ex->response.status, answer) : MHD_NO;
+    enum MHD_Result result =
+        good ? MHD_queue_response(c->mhd, ex->response.status, answer) : queue_without_memory(c);
     MHD_destroy_response(answer);
     return result;
 }
@@ -430,7 +453,8 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     struct os_signals kept;
     os_signals_block(&kept);
     enum dp_status status = peers_init(&http->peers, options->proxies, options->peer_connections_max, error);
-    http->daemon = status == DP_OK ? start_daemon(http) : NULL;
+    http->spare = status == DP_OK ? make_spare() : NULL;
+    http->daemon = http->spare ? start_daemon(http) : NULL;
     os_signals_restore(&kept);
     if (status == DP_OK && !http->daemon)
         status = dp_fail(error, DP_UNAVAILABLE, "libmicrohttpd cannot start: no threads, files or memory left");
@@ -443,6 +467,8 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     }
     if (http->daemon)
         MHD_stop_daemon(http->daemon);
+    if (http->spare)
+        MHD_destroy_response(http->spare);
     peers_deinit(&http->peers);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);
@@ -481,6 +507,7 @@ void http_stop(struct http *http)
         return;
     acceptor_stop(&http->acceptor);
     MHD_stop_daemon(http->daemon);
+    MHD_destroy_response(http->spare);
     acceptor_deinit(&http->acceptor);
     peers_deinit(&http->peers);
     pthread_cond_destroy(&http->idle);
