@@ -160,7 +160,8 @@ bench_filters := scripts/venv && build/venv/bin/python bench/filters.py --build 
 bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
 bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --build $(BUILD) $(write)
 bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
-bench_load := scripts/setup --bench --quiet && python3 bench/load/load.py --build $(BUILD) $(write)
+bench_load := scripts/setup --bench --quiet && python3 bench/load/load.py --build $(BUILD) $(write) && \
+	python3 bench/load/overload.py --build $(BUILD) $(write)
 bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
 	$(if $(filter command%,$(origin ARGS)),$(ARGS)) $(write)
 bench_goal_faiss := tests/s3_tool

@@ -35,7 +35,7 @@ function kinds.mix()
 end
 function kinds.bulk()
   local texts = {}
-  for i = 1, 500 do texts[i] = '"' .. text(30, 60) .. '"' end
+  for i = 1, 100 do texts[i] = '"' .. text(30, 60) .. '"' end
   return wrk.format(nil, "/v1/embed", nil, '{"texts":[' .. table.concat(texts, ",") .. "]}")
 end
 function kinds.search()
@@ -47,7 +47,7 @@ function kinds.write()
   local rows = {}
   for i = 1, 10 do
     local words = text(4, 12)
-    rows[i] = '{"id":' .. n % 20000 .. ',"text":"' .. words .. '","vector":"' .. vectors[n % #vectors + 1] .. '"}'
+    rows[i] = '{"id":' .. n % 2000 .. ',"text":"' .. words .. '","vector":"' .. vectors[n % #vectors + 1] .. '"}'
   end
   return wrk.format(nil, "/v2/namespaces/n", nil, '{"upsert_rows":[' .. table.concat(rows, ",") .. "]}")
 end
