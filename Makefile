@@ -138,9 +138,9 @@ check-all: model ## everything: the tests with browsers and servers, sanitizers,
 	@$(MAKE) check-arm64 FULL=1
 	@$(MAKE) lint
 
-bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, load, soak or python compares (WRITE=1: into docs/)
+bench: model ## print the benchmarks; WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak or python compares (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
-	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, merge, stage, filters, cache, write, load, soak or python))
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak or python))
 
 # For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
@@ -157,6 +157,10 @@ bench_goal_merge := bench/bench_merge
 bench_merge := scripts/venv && build/venv/bin/python bench/merge_vs.py --build $(BUILD) $(write)
 bench_stage := scripts/venv && build/venv/bin/python bench/first_stage.py --build $(BUILD) $(write)
 bench_filters := scripts/venv && build/venv/bin/python bench/filters.py --build $(BUILD) $(write)
+bench_segments := scripts/venv && build/venv/bin/python bench/segments.py --build $(BUILD) $(write)
+bench_goal_words := bench/bench_words
+bench_words := cargo build --release --manifest-path bench/tantivy_words/Cargo.toml --target-dir $(BUILD)/bench/tantivy && \
+	scripts/venv && build/venv/bin/python bench/words_vs.py --build $(BUILD) $(if $(filter command%,$(origin ARGS)),$(ARGS))
 bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
 bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --build $(BUILD) $(write)
 bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
@@ -167,6 +171,8 @@ bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(B
 bench_goal_faiss := tests/s3_tool
 bench_faiss := scripts/peers build minio toxiproxy && scripts/venv --bench-faiss && \
 	build/bench-venv/bin/python bench/faiss_vs.py --build $(BUILD) $(write)
+bench_lance := (cd bench/slow_store && go build -buildvcs=false -o $(abspath $(BUILD))/bench/slow_store .) && scripts/venv --bench-faiss && \
+	build/bench-venv/bin/python bench/lance_vs.py --build $(BUILD) $(write)
 
 wheel: model ## make the Python package's wheel, dist/dipper_search-….whl
 	@scripts/build-wheel

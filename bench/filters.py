@@ -26,6 +26,7 @@ import time
 import urllib.request
 
 import numpy as np
+import orjson
 
 import first_stage
 import machine
@@ -60,10 +61,10 @@ class Rows:
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
     def write(self, path):
-        with open(path, "w", encoding="utf-8") as out:
+        with open(path, "wb") as out:
             for i in self.order:
-                vector = ",".join(f"{v:.7g}" for v in self.x[i])
-                out.write(f'{{"id":{i},"vector":[{vector}],"number":{self.number[i]},"cluster":{self.cluster[i]}}}\n')
+                row = {"id": i, "vector": self.x[i], "number": self.number[i], "cluster": self.cluster[i]}
+                out.write(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
 
     def independent(self, share):
         return lambda query: (["number", "Lt", round(share * NUMBERS)], self.number < round(share * NUMBERS))

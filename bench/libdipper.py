@@ -49,6 +49,13 @@ class IndexSearchOptions(Options):
     _fields_ = [("size", size), ("limits", Limits), ("nprobe", size)]
 
 
+class Write(Options):
+    """struct dp_write"""
+    _fields_ = [("size", size), ("limits", Limits), ("kind", ctypes.c_int), ("count", size), ("ids", pointer), ("names", pointer),
+                ("vectors", pointer), ("dim", size), ("attributes", pointer), ("request", text), ("no_fold", ctypes.c_bool),
+                ("idempotency_key", text)]
+
+
 def load(build):
     """Loads the library of a build folder."""
     lib = ctypes.CDLL(str(pathlib.Path(build) / "libdipper.so"))
@@ -62,6 +69,12 @@ def load(build):
             ("dp_model_dim", [pointer], size),
             ("dp_embed", [pointer, texts, size, pointer, pointer, error], ctypes.c_int),
             ("dp_tokenize", [pointer, texts, size, pointer, size, pointer, error], ctypes.c_int),
+            ("dp_namespace_open", [text, text, pointer, out, error], ctypes.c_int),
+            ("dp_namespace_close", [pointer], None),
+            ("dp_namespace_write", [pointer, ctypes.POINTER(Write), out, error], ctypes.c_int),
+            ("dp_namespace_ask", [pointer, text, pointer, out, error], ctypes.c_int),
+            ("dp_answer_json", [pointer], text),
+            ("dp_answer_free", [pointer], None),
             ("dp_index_open", [text, ctypes.POINTER(IndexOptions), out, error], ctypes.c_int),
             ("dp_index_close", [pointer], None),
             ("dp_index_search", [pointer, pointer, size, size, size, ctypes.POINTER(IndexSearchOptions), pointer, pointer,

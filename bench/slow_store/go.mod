@@ -1,0 +1,3 @@
+module slow_store
+
+go 1.19
