@@ -156,7 +156,7 @@ function showCost(performance) {
 /* The query on screen, for other programs. */
 function showCode(namespace, request) {
   for (const shown of code.querySelectorAll("pre"))
-    shown.textContent = asCode(shown.dataset.form, location.origin, namespace, request, isCounted());
+    shown.textContent = asCode(shown.dataset.form, location.origin + location.pathname.replace(/\/$/, ""), namespace, request, isCounted());
   code.hidden = false;
 }
 
@@ -192,7 +192,7 @@ async function search() {
     const by = rankNow(known), request = queryOf(by, text, limit, filterOf(chosen, known));
     const question = JSON.stringify([namespace, request]);
     let answer = answers.get(question, Date.now());
-    answer ??= answers.put(question, await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/query`, {
+    answer ??= answers.put(question, await ask(`v2/namespaces/${encodeURIComponent(namespace)}/query`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(request),
@@ -222,7 +222,7 @@ function remember(text) {
   if (text) state.set("q", text);
   if (rank) state.set("rank", rank);
   for (const pair of chosen) state.append("filter", JSON.stringify(pair));
-  history.replaceState(null, "", state.size ? `/?${state}` : "/");
+  history.replaceState(null, "", location.pathname + (state.size ? `?${state}` : ""));
   document.title = text ? `${text} – Dipper` : "Dipper";
 }
 
@@ -237,7 +237,7 @@ function rankNow(known) {
 /* Sends a request that the user did not type; null on failure. `what` shows in the server's log. */
 async function askAside(namespace, what, request) {
   try {
-    return await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/query?for=${what}`, {
+    return await ask(`v2/namespaces/${encodeURIComponent(namespace)}/query?for=${what}`, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
   } catch {
     return null;
@@ -344,7 +344,7 @@ async function allNamespaces() {
   const names = [];
   let cursor = "";
   do {
-    const page = await ask(`/v1/namespaces?page_size=1000${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    const page = await ask(`v1/namespaces?page_size=1000${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
     names.push(...page.namespaces.map((namespace) => namespace.id));
     cursor = page.next_cursor;
   } while (cursor && names.length < 5000);
@@ -357,7 +357,7 @@ async function describe() {
   about.textContent = "";
   if (!namespace) return null;
   try {
-    const said = await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/metadata`);
+    const said = await ask(`v2/namespaces/${encodeURIComponent(namespace)}/metadata`);
     if (picker.value === namespace)
       about.textContent = `${plural(said.approx_row_count, "row")}, ${said.dimensions} dimensions${said.model ? `, ${said.model}` : ""}`;
     return said;

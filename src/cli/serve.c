@@ -16,6 +16,7 @@
 #include "cli/linked_model.h"
 #include "os/log.h"
 #include "os/log_writer.h"
+#include "os/supervisor.h"
 #include "server/server.h"
 
 enum { LISTEN_MAX = 300, LAST_LINES_MS = 1000, RELOAD_ARENA_MAX = 1 << 24 };
@@ -99,12 +100,12 @@ static void name_origin(const struct config *config, struct dp_error *error)
                         (unsigned)config->port, *port ? port : "default");
 }
 
-static enum dp_status serve(const struct config *config, struct dp_error *error)
+/* Returns the settings of the server, without its address. */
+static struct server_options options_of(const struct config *config)
 {
-    char listen[LISTEN_MAX], root[MASKED_URL_MAX];
-    const bool is_ipv6 = strchr(config->host, ':') != NULL && config->host[0] != '[';
-    struct server_options options = {
-        .listen = listen,
+    return (struct server_options){
+        .unix_socket = *config->unix_socket ? config->unix_socket : NULL,
+        .base_path = config->base_path,
         .insecure = config->insecure,
         .request_threads = config->request_threads,
         .queue_max = config->queue_max,
@@ -126,11 +127,19 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .needs_model = true,
         .log = access_log_kind(config),
     };
+}
+
+static enum dp_status serve(const struct config *config, struct dp_error *error)
+{
+    char listen[LISTEN_MAX], root[MASKED_URL_MAX];
+    const bool is_ipv6 = strchr(config->host, ':') != NULL && config->host[0] != '[';
+    struct server_options options = options_of(config);
     struct service *service = NULL;
     struct server *server = NULL;
     sigset_t ends, hangup;
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
+    options.listen = listen;
     hold_signals(&ends, &hangup);
     allow_many_files();
     /* Warn about a new folder: perhaps its name was mistyped. */
@@ -140,9 +149,11 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         return error->status;
     enum dp_status status =
         config->auth ? open_accounts(config, service_metrics(service), &options.accounts, error) : DP_OK;
+    if (status == DP_OK)
+        status = os_supervisor_socket(&options.socket, error);
     if (status == DP_OK) {
         status = server_start(&options, service, &server, error);
-        if (status != DP_OK)
+        if (status != DP_OK && !options.unix_socket && options.socket < 0)
             name_origin(config, error);
     }
     if (status == DP_OK) {
@@ -152,9 +163,11 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
                   *config->root ? masked_url(span_str(config->root), root) : "embeddings (there is no --root)",
                   server_url(server));
         dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* the log line has the address, too */
+        os_supervisor_tell("READY=1");
         log_writer_start(options.log == ACCESS_LOG_JSON);
         banner_log(config, service, options.accounts, server_url(server));
         wait_for_the_end(service, &ends, &hangup);
+        os_supervisor_tell("STOPPING=1");
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);
         log_write(LOG_INFO, "ended");

@@ -73,6 +73,8 @@ struct config {
     /* server */
     const char *host;
     uint16_t port;            /* 0: any free port */
+    const char *unix_socket;  /* path; "": none */
+    const char *base_path;    /* "/dipper"; "": none */
     bool insecure;            /* allows an address beyond loopback without API keys */
     unsigned request_threads; /* threads that may block */
     unsigned queue_max;       /* requests that may wait for a thread */

@@ -111,6 +111,25 @@ static struct span without_authority(struct span target)
     return span_of(target.data + at, target.len - at);
 }
 
+/* Returns the path behind the server's base path. Keeps a path that lacks it: a proxy may remove the base path, and
+ * health checks come without it. */
+static struct span without_base(struct span path, struct span base)
+{
+    if (base.len == 0 || !span_starts_with(path, base) || (path.len > base.len && path.data[base.len] != '/'))
+        return path;
+    return span_of(path.data + base.len, path.len - base.len); /* empty: the base path itself */
+}
+
+/* Sends a browser from "/dipper" to "/dipper/", because the page's links are relative. */
+static void redirect_to_base(struct exchange *ex)
+{
+    http_response_clear(&ex->response);
+    ex->response.status = 308;
+    http_add_header(&ex->response, "Location",
+                    arena_printf(&ex->arena, "%.*s/", SPAN_FMT(ex->context->base_path)));
+    ex->refused = true; /* the answer is complete */
+}
+
 /* Splits the request line's target into path and query. Returns false if it is malformed. */
 static bool split_target(struct exchange *ex)
 {
@@ -124,6 +143,7 @@ static bool split_target(struct exchange *ex)
     const uint8_t *mark = target.len ? memchr(target.data, '?', target.len) : NULL;
     size_t len = mark ? (size_t)(mark - target.data) : target.len;
     ex->http.path = bare ? span_str("/") : span_of(target.data, len);
+    ex->http.path = without_base(ex->http.path, ex->context->base_path);
     ex->http.query = mark ? span_of(mark + 1, target.len - len - 1) : span_of(NULL, 0);
     return true;
 }
@@ -163,10 +183,12 @@ static void refuse_path(struct exchange *ex)
     if (route_hint(ex->method, ex->http.path, &ex->arena, &hint)) {
         const bool wants_base = hint.route->dialect == &api_openai;
         ex->match.dialect = hint.route->dialect;
-        message = arena_printf(
-            &ex->arena, "there is nothing at this path; did you mean %s %s?%s%.*s%s", hint.route->method,
-            hint.path, wants_base ? " Set the client's base URL to http://" : "",
-            wants_base ? (int)shown_host(ex).len : 0, (const char *)shown_host(ex).data, wants_base ? "/v1" : "");
+        message =
+            arena_printf(&ex->arena, "there is nothing at this path; did you mean %s %s?%s%.*s%.*s%s",
+                         hint.route->method, hint.path, wants_base ? " Set the client's base URL to http://" : "",
+                         wants_base ? (int)shown_host(ex).len : 0, (const char *)shown_host(ex).data,
+                         wants_base ? (int)ex->context->base_path.len : 0,
+                         (const char *)ex->context->base_path.data, wants_base ? "/v1" : "");
     }
     exchange_refuse(ex, 404, DP_NOT_FOUND, message ? message : "there is nothing at this path");
 }
@@ -175,6 +197,10 @@ static void refuse_path(struct exchange *ex)
 static void find_route(struct exchange *ex)
 {
     bool options = strcmp(ex->method, "OPTIONS") == 0;
+    if (ex->http.path.len == 0) {
+        redirect_to_base(ex);
+        return;
+    }
     if (options && span_equal_str(ex->http.path, "*")) {
         answer_options(ex, true);
         return;

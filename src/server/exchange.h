@@ -33,6 +33,7 @@ struct exchange_context {
     size_t body_max;       /* maximum bytes of a body */
     size_t large_body_max; /* maximum bytes of a body of a route that takes large ones */
     int request_timeout_ms;
+    struct span base_path; /* "/dipper": the path before all routes; empty: none */
     enum access_log_format log;
     struct auth_rules auth;
     /* Bytes of bodies in memory, received and decompressed, of requests whose key was judged. */

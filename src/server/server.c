@@ -1,6 +1,7 @@
 /* server.c: assembles the parts of a server, and stops them in order. */
 #include "server/server.h"
 
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -54,6 +55,7 @@ static void destroy_server(struct server *s)
         connections_stop(&s->connections);
     if (s->has_context)
         exchange_context_deinit(&s->context);
+    listen_forget(&s->listener);
     mem_free(s);
 }
 
@@ -71,6 +73,33 @@ static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
     log_write(LOG_WARN, "%ju open files are allowed (ulimit -n), so only %ju connections are accepted, not %u",
               (uintmax_t)files.rlim_cur, (uintmax_t)room, wanted);
     return (unsigned)room;
+}
+
+static enum dp_status open_listener(struct server *s, const struct server_options *o, struct dp_error *error)
+{
+    const bool loopback_only = !o->insecure && !o->accounts;
+    if (o->socket > 0)
+        return listen_adopt(o->socket, loopback_only, &s->listener, error);
+    return o->unix_socket ? listen_open_unix(o->unix_socket, &s->listener, error)
+                          : listen_open(o->listen, loopback_only, &s->listener, error);
+}
+
+/* Checks the path before all routes and keeps it without a slash at its end. */
+static enum dp_status set_base_path(struct exchange_context *c, const char *path, struct dp_error *error)
+{
+    struct span base = span_str(path ? path : "");
+    if (base.len && base.data[base.len - 1] == '/')
+        base.len--;
+    bool good = base.len == 0 || base.data[0] == '/';
+    for (size_t i = 0; good && i < base.len; i++)
+        good = base.data[i] > ' ' && base.data[i] < 0x7f && !strchr("?#%\"\\<>", base.data[i]) &&
+               (base.data[i] != '/' || i + 1 == base.len || base.data[i + 1] != '/');
+    c->base_path = base;
+    return good ? DP_OK
+                : dp_fail(error, DP_INVALID,
+                          "the base path \"%s\" is not a path such as /dipper: it begins with a slash, "
+                          "and has no blanks, no escapes and no query",
+                          path);
 }
 
 static enum dp_status start_server(struct server *s, const struct server_options *o, struct dp_error *error)
@@ -92,7 +121,9 @@ static enum dp_status start_server(struct server *s, const struct server_options
     http.peer_connections_max = o->peer_connections_max && o->peer_connections_max < peer_connections
                                     ? o->peer_connections_max
                                     : peer_connections;
-    enum dp_status status = exchange_context_init(&s->context, service_metrics(s->context.api.service), error);
+    enum dp_status status = set_base_path(&s->context, o->base_path, error);
+    if (status == DP_OK)
+        status = exchange_context_init(&s->context, service_metrics(s->context.api.service), error);
     s->has_context = status == DP_OK;
     if (status == DP_OK)
         status = request_pools_new(&s->pools, request_threads, o->queue_max ? o->queue_max : QUEUE_MAX,
@@ -102,10 +133,11 @@ static enum dp_status start_server(struct server *s, const struct server_options
         s->has_connections = status == DP_OK;
     }
     if (status == DP_OK)
-        status = listen_open(o->listen, !o->insecure && !o->accounts, &s->listener, error);
+        status = open_listener(s, o, error);
     if (status != DP_OK)
         return status;
-    s->context.auth.sites.checks_host = o->allowed_hosts || (!o->accounts && s->listener.loopback);
+    s->context.auth.sites.checks_host =
+        o->allowed_hosts || (!o->accounts && s->listener.loopback && !s->listener.is_unix);
     status = http_start(s->listener.fd, &http, &s->context, &s->pools, &s->connections, &s->http, error);
     if (status != DP_OK)
         close(s->listener.fd);

@@ -17,12 +17,15 @@ struct server;
 
 /* A field that is zero means the default that its comment names. */
 struct server_options {
-    const char *listen;            /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
-    bool insecure;                 /* permits an address beyond loopback without accounts */
-    unsigned io_threads;           /* 2; 1 on a single processor */
-    unsigned request_threads;      /* 64 for each kind of request (request_pools.h) */
-    unsigned queue_max;            /* 256 requests of each kind that may wait for a thread */
-    unsigned connections_max;      /* 1024; fewer if the process may not open that many files */
+    const char *listen;       /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
+    const char *unix_socket;  /* path of a Unix socket to listen on in place of `listen`; NULL: none */
+    int socket;               /* a listening socket in place of both, which the server owns; 0: none */
+    const char *base_path;    /* path before all routes, as "/dipper"; those without it work, too. NULL: none */
+    bool insecure;            /* permits an address beyond loopback without accounts */
+    unsigned io_threads;      /* 2; 1 on a single processor */
+    unsigned request_threads; /* 64 for each kind of request (request_pools.h) */
+    unsigned queue_max;       /* 256 requests of each kind that may wait for a thread */
+    unsigned connections_max; /* 1024; fewer if the process may not open that many files */
     unsigned peer_connections_max; /* of one address; 3/4 of connections_max */
     const char *trusted_proxies;   /* addresses and ranges (proxies.h); none */
     size_t body_max;               /* 32 MiB: maximum of one request's body, before and after decompressing */
@@ -49,7 +52,7 @@ struct server_options {
  * DP_DENIED: it is beyond loopback, and there are neither accounts nor `insecure`. */
 enum dp_status server_start(const struct server_options *options, struct service *service, struct server **out,
                             struct dp_error *error);
-/* Returns the server's URL with the actual port: "http://127.0.0.1:8000". It lives as long as the server. */
+/* Returns the server's URL with the actual port: "http://127.0.0.1:8000", or "unix:/run/dipper.sock". It lives as long as the server. */
 const char *server_url(const struct server *server);
 
 /* Stops accepting, waits for requests in progress (after the drain timeout it cancels them), and frees the

@@ -185,6 +185,28 @@ static void test_exchange_hints_at_the_path_that_was_meant(void **state)
     assert_answer(404, "http://HOST:PORT/v1");
 }
 
+/* A proxy may leave its path before the routes, or remove it. */
+static void test_exchange_knows_its_base_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target;
+        unsigned status;
+    } cases[] = {{"/dip/health", 200},  {"/health", 200},       {"/dip/", 200},      {"/", 200},
+                 {"/dip?q=x", 308},     {"/dip", 308},          {"/dipper", 404},    {"/dip/dip/health", 404},
+                 {"/dip//health", 404}, {"http://a/dip/", 200}, {"/DIP/health", 404}};
+    context.base_path = span_str("/dip");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        request("GET", cases[i].target, "", span_str(""));
+        if (cases[i].status == 308)
+            assert_string_equal(header("Location"), "/dip/");
+        assert_answer(cases[i].status, "");
+    }
+    request("POST", "/dip/embeddings", "", span_str(""));
+    assert_answer(404, "http://a/dip/v1");
+    context.base_path = span_of(NULL, 0);
+}
+
 static void test_exchange_answers_options(void **state)
 {
     (void)state;
@@ -985,6 +1007,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange_routes_requests),
         cmocka_unit_test(test_exchange_hints_at_the_path_that_was_meant),
+        cmocka_unit_test(test_exchange_knows_its_base_path),
         cmocka_unit_test(test_exchange_answers_options),
         cmocka_unit_test(test_exchange_refuses_pages_of_other_sites),
         cmocka_unit_test(test_exchange_runs_handlers),
