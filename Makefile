@@ -138,9 +138,9 @@ check-all: model ## everything: the tests with browsers and servers, sanitizers,
 	@$(MAKE) check-arm64 FULL=1
 	@$(MAKE) lint
 
-bench: model ## print the benchmarks; WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak or python compares (WRITE=1: into docs/)
+bench: model ## print the benchmarks; WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak, reload or python compares (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
-	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak or python))
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak, reload or python))
 
 # For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
@@ -164,6 +164,7 @@ bench_words := cargo build --release --manifest-path bench/tantivy_words/Cargo.t
 bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
 bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --build $(BUILD) $(write)
 bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
+bench_reload := python3 bench/reload.py --build $(BUILD) $(write)
 bench_load := scripts/setup --bench --quiet && python3 bench/load/load.py --build $(BUILD) $(write) && \
 	python3 bench/load/overload.py --build $(BUILD) $(write)
 bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
