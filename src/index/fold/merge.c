@@ -72,8 +72,6 @@ static enum dp_status begin_merge(struct call *call, struct merge *m, const stru
     m->loader->target.joins = true;
     m->loader->target.horizon = m->seen.horizon;
     m->loader->target.store_ms = m->seen.date_ms;
-    m->loader->target.at_ns = m->seen.came_ns;
-    m->loader->target.store_ms = m->seen.date_ms;
     m->loader->target.at_ns = m->seen_ns;
     m->loader->target.segments_listed = m->seen.segment_count;
     m->loader->target.segments_max = MANIFEST_SEGMENTS_MAX;
