@@ -82,7 +82,9 @@ MUTATIONS = [
     Mutation("L10 a branch is made on the state before its pins", "branch.c",
              "b->again = exists != b->existed || (exists && m->sequence != b->sequence);", "b->again = false;"),
     Mutation("L10 a pin is added where its objects are still kept", "branch.c",
-             "*kept = manifest_lists(m, owner->name, &name) || pin_set_has(&pins, &name);", "(void)name;"),
+             "*kept = manifest_lists(m, owner->name, &name) || pin_set_has(&pins, &name);", "(void)name;",
+             unnoticed="none of the histories with traps among the first 20,000 seeds; "
+                       "test_index_a_branch_of_a_branch_begins_again_over_a_merged_source makes the moment"),
     Mutation("L9 a delete is of one life", "lives.c",
              "return d->found && (m->state == NAMESPACE_DELETED || !ulid_equal(&m->incarnation, &d->incarnation));",
              "return d->found && m->state == NAMESPACE_DELETED;",
