@@ -277,20 +277,39 @@ static void normalize_job(const struct embedder *e, const struct embedder_job *j
             simd_ops()->encoder->normalize(e->leader.items[i].out, e->engine->dim);
 }
 
+/* Counts the job's texts as done in their requests, and wakes the requests that are done, while other jobs of the
+ * batch still run. Nobody looks at these requests afterwards, because they may be gone. */
+static void finish_job(struct embedder *e, const struct embedder_job *job)
+{
+    if (job->error.status == DP_OK)
+        normalize_job(e, job);
+    pthread_mutex_lock(&e->queue.lock);
+    for (size_t i = job->first; i < job->first + job->count; i++) {
+        struct embedder_request *r = e->leader.owners[i];
+        if (job->error.status != DP_OK && !r->failed) {
+            r->failed = true;
+            r->error = job->error;
+        }
+        if (--r->running == 0 && !r->turn.queued)
+            pthread_cond_signal(&r->changed);
+    }
+    pthread_mutex_unlock(&e->queue.lock);
+}
+
 static void run_job(void *ctx, size_t index, unsigned worker)
 {
     struct embedder *e = ctx;
     struct embedder_job *job = &e->leader.jobs[index];
-    if (e->engine->ops->encode(e->engine, e->leader.workspaces[worker], e->leader.items + job->first, job->count,
-                               &job->error) == DP_OK)
-        normalize_job(e, job);
+    e->engine->ops->encode(e->engine, e->leader.workspaces[worker], e->leader.items + job->first, job->count,
+                           &job->error);
+    finish_job(e, job);
 }
 
 static void run_job_together(struct embedder *e, struct embedder_job *job)
 {
-    if (e->engine->ops->encode_together(e->engine, e->team, e->leader.workspaces, e->leader.items + job->first,
-                                        job->count, &job->error) == DP_OK)
-        normalize_job(e, job);
+    e->engine->ops->encode_together(e->engine, e->team, e->leader.workspaces, e->leader.items + job->first,
+                                    job->count, &job->error);
+    finish_job(e, job);
 }
 
 /* Computes one job after another until none is left. A few compute workers run this at once, for an engine that
@@ -313,24 +332,6 @@ static void run_jobs(struct embedder *e, size_t jobs)
     e->leader.job_count = jobs;
     atomic_store(&e->leader.next_job, 0);
     team_run(e->team, e->engine->callers < jobs ? e->engine->callers : jobs, run_jobs_in_turn, e);
-}
-
-/* Counts the batch's texts as done in their requests, and wakes the requests that are done. The caller holds the
- * lock. */
-static void finish_batch(struct embedder *e, size_t jobs)
-{
-    for (size_t j = 0; j < jobs; j++) {
-        const struct embedder_job *job = &e->leader.jobs[j];
-        for (size_t i = job->first; i < job->first + job->count; i++) {
-            struct embedder_request *r = e->leader.owners[i];
-            if (job->error.status != DP_OK && !r->failed) {
-                r->failed = true;
-                r->error = job->error;
-            }
-            if (--r->running == 0 && !r->turn.queued)
-                pthread_cond_signal(&r->changed);
-        }
-    }
 }
 
 static void count_batch(struct embedder *e, size_t texts, size_t tokens, size_t alone, size_t together, int64_t ns)
@@ -360,7 +361,6 @@ static void lead_batch(struct embedder *e)
     count_batch(e, n, tokens, alone, jobs - alone, ns);
     pthread_mutex_lock(&e->queue.lock);
     batch_queue_took(&e->queue.waiting, cost, ns);
-    finish_batch(e, jobs);
     e->queue.leading = false;
 }
 
