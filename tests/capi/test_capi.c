@@ -728,7 +728,7 @@ static void test_capi_survives_every_failed_allocation(void **state)
     snprintf(rows, sizeof rows, "%s", rows_file(ROWS));
     snprintf(root, sizeof root, "%s/bucket", test_tmpdir());
     size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         test_alloc_fail_at(n);
         enum dp_status status = walk(model, root, rows);
         bool fired = test_alloc_fired();

@@ -332,7 +332,7 @@ static void test_capi_build_survives_failed_allocations(void **state)
     snprintf(from, sizeof from, "%s", npy_of("small.npy", "<f4", sift, 40 * DIM * sizeof *sift, 40, DIM));
     snprintf(path, sizeof path, "%s", path_of("allocations.ivf"));
     snprintf(table, sizeof table, "%s", path_of("allocations.ivf.recall.json"));
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         size_t before = test_alloc_live();
         remove(path);
         test_alloc_fail_at(n);

@@ -229,7 +229,7 @@ static void test_capi_faiss_survives_every_failed_allocation(void **state)
         snprintf(path, sizeof path, "faiss/%s.ivf", name);
         size_t live = test_alloc_live();
         bool fired = true;
-        for (size_t n = 1; fired; n++) {
+        for (size_t n = 1; fired; n = test_alloc_next(n)) {
             struct caller caller = {.bytes = bytes};
             test_alloc_fail_at(n);
             enum dp_status status = walk(way, test_data_path(path), &caller, &a);

@@ -148,7 +148,7 @@ static void test_capi_index_over_callbacks(void **state)
 static void test_capi_index_frees_when_memory_fails(void **state)
 {
     (void)state;
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct own own;
         struct dp_index *index;
         struct dp_error error;

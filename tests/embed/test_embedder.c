@@ -356,7 +356,7 @@ static void test_embed_out_of_memory_is_an_error_without_a_leak(void **state)
     struct dp_error error;
     gate_init(&g, false);
     size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct embedder *e;
         test_alloc_fail_at(n);
         enum dp_status status = embedder_new_over(&g.base, NULL, NULL, &e, &error);

@@ -508,7 +508,7 @@ static void test_model_out_of_memory_is_an_error_without_a_leak(void **state)
     snprintf(folder, sizeof folder, "%s", tiny_model_write("memory", &(struct tiny_options){.seed = 12}));
     for (int precision = 0; precision < 2; precision++) {
         size_t before = test_alloc_live(), n = 1;
-        for (;; n++) {
+        for (;; n = test_alloc_next(n)) {
             struct dp_error error;
             struct model *model;
             test_alloc_fail_at(n);
@@ -536,7 +536,7 @@ static void test_model_description_out_of_memory_is_an_error_without_a_leak(void
     snprintf(folder, sizeof folder, "%s", test_data_path("onnx/tiny"));
     setenv("HF_HUB_CACHE", test_data_path("onnx"), 1); /* no cache, but a folder */
     size_t before = test_alloc_live(), n = 1;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         struct arena arena;
         struct dp_error error;
         struct model_description described = {.name = NULL};

@@ -591,7 +591,7 @@ static void test_onnx_out_of_memory_is_an_error_without_a_leak(void **state)
         .library = getenv("DIPPER_ONNXRUNTIME_LIBRARY"), .file = "ids_only.onnx", .threads = 2};
     model_free(open_model(tiny(), "ids_only.onnx")); /* some memory is allocated once only */
     size_t before = test_alloc_live(), n = 1;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         struct dp_error error;
         struct model *model;
         test_alloc_fail_at(n);

@@ -210,7 +210,7 @@ static void test_embed_prompts_out_of_memory_is_an_error_without_a_leak(void **s
     snprintf(folder, sizeof folder, "%s", write_model("memory", PROMPTS));
     const struct span of[TEXT_KINDS] = {[TEXT_PLAIN] = span_str("windy ")};
     size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct dp_error error = {.status = DP_OK};
         struct arena arena;
         struct tokens tokens, *windows;

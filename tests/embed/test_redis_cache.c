@@ -211,7 +211,7 @@ static void test_embed_redis_survives_every_failed_allocation(void **state)
     (void)state;
     const struct redis_cache_options options = {
         .urls = span_str("redis://127.0.0.1:1"), .ttl_s = 60, .timeouts = {100, 100}};
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct metric_registry metrics;
         struct redis_cache *cache;
         struct dp_error error;

@@ -479,7 +479,7 @@ static void test_embed_tokenizer_survives_every_failed_allocation(void **state)
 {
     (void)state;
     size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         test_alloc_fail_at(n);
         enum dp_status status = walk();
         bool fired = test_alloc_fired();

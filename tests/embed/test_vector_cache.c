@@ -362,7 +362,7 @@ static void test_embed_cache_survives_every_failed_allocation(void **state)
 {
     (void)state;
     struct dp_error error;
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         test_alloc_fail_at(n);
         enum dp_status status = vector_cache_new(10000, 1 << 30, &cache, &error);
         bool fired = test_alloc_fired();

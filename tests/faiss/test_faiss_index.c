@@ -128,7 +128,7 @@ static void test_faiss_index_survives_any_failed_allocation(void **state)
     size_t fired = 0;
     for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
         struct span bytes = test_data(names[f]);
-        for (size_t n = 1;; n++) {
+        for (size_t n = 1;; n = test_alloc_next(n)) {
             struct virtual_file file = {.fill = span_fill, .ctx = &bytes};
             struct faiss_reader reader = virtual_reader(&file, bytes.len);
             struct faiss_index *index;

@@ -270,7 +270,7 @@ static void test_faiss_survives_failed_allocations(void **state)
     struct fixture *f = *state;
     float *x = sift(false);
     size_t before = test_alloc_live(), n = 1;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         call_init(&f->call, &f->arena);
         test_alloc_fail_at(n);
         enum dp_status status = build_write_and_search(f, x);

@@ -491,7 +491,7 @@ static void test_index_lives_survive_failed_allocations(void **state)
     struct world *w = *state;
     struct meanwhile r;
     size_t n = 1, unknown = 0;
-    for (bool fired = true; fired; n++) {
+    for (bool fired = true; fired; n = test_alloc_next(n)) {
         fresh_store(w);
         meanwhile_init(&r, w, LET_TIME_PASS);
         r.done = true; /* its waits take no time, and nobody acts in them */

@@ -487,7 +487,7 @@ static void test_index_filter_bits_survive_failed_allocations(void **state)
     scan.match_ctx = filter;
     scan.filter = filter;
     assert_int_equal(live_rows_take_all(&w->call, view, &live), DP_OK);
-    for (size_t n = 1; fired; n++) {
+    for (size_t n = 1; fired; n = test_alloc_next(n)) {
         const size_t before = test_alloc_live();
         test_alloc_fail_at(n);
         enum dp_status status = make_sets(w, &live, &scan);

@@ -77,7 +77,7 @@ static void fail_each_allocation(struct world *w, const char *name,
 {
     size_t n = 1;
     bool fired = true;
-    for (; fired; n++) {
+    for (; fired; n = test_alloc_next(n)) {
         struct model m;
         uint64_t random = n;
         struct index_reader *reader = begin_rows(w, &m);

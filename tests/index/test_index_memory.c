@@ -21,7 +21,7 @@ static void test_index_a_load_survives_failed_allocations(void **state)
     struct world *w = *state;
     size_t n = 1, unknown = 0;
     w->windows = true;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         world_reset(w);
         arena_deinit(&w->arena); /* so that the call's own memory fails, too */
         fixture_must_load(w, "rows", 0, 10, 0);
@@ -89,7 +89,7 @@ static enum dp_status open_and_ask(struct world *w, uint64_t round_bytes, size_t
 static void ask_with_failed_allocations(struct world *w, uint64_t round_bytes)
 {
     size_t n = 1, count;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         world_reset(w);
         arena_deinit(&w->arena);
         size_t before = test_alloc_live();

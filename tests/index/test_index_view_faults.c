@@ -126,7 +126,7 @@ static void test_index_a_view_survives_failed_allocations(void **state)
     log_deinit(&log);
     bool fired = true;
     size_t n = 1;
-    for (; fired; n++) {
+    for (; fired; n = test_alloc_next(n)) {
         world_reset(w);
         arena_deinit(&w->arena);
         size_t before = test_alloc_live();
@@ -159,7 +159,7 @@ static void test_index_a_view_over_another_manifest_survives_failed_allocations(
     make_namespace(w, &log);
     log_deinit(&log);
     bool fired = true;
-    for (size_t n = 1; fired; n++) {
+    for (size_t n = 1; fired; n = test_alloc_next(n)) {
         uint64_t rows;
         world_reset(w);
         struct index_reader *reader = fixture_open(w, "rows");

@@ -363,7 +363,7 @@ static void test_body_may_run_out_of_memory_anywhere(void **state)
     fill(plain, sizeof plain);
     for (size_t e = 0; e < 3; e++) {
         struct span bytes = pack(ENCODINGS[e], span_of(plain, sizeof plain));
-        for (size_t n = 1, fired = 1; fired; n++) {
+        for (size_t n = 1, fired = 1; fired; n = test_alloc_next(n)) {
             struct request_body b;
             struct span out;
             request_body_init(&b, &memory, &disk);

@@ -367,7 +367,7 @@ static void test_service_index_survives_failed_allocations(void **state)
     const struct index_search s = {
         .name = span_str("a"), .texts = &text, .count = 1, .k = 5, .skip = skip, .skip_count = 2};
     bool fired = true;
-    for (size_t n = 1; fired; n++) {
+    for (size_t n = 1; fired; n = test_alloc_next(n)) {
         struct index_description d, *all;
         struct index_hits hits;
         size_t count;

@@ -397,7 +397,7 @@ static void test_ingest_survives_every_failed_allocation(void **state)
     fixture_threads = 1;
     struct service *s = fixture_service(NULL, true);
     size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct ingest_summary summary;
         struct call *call = fixture_call();
         test_alloc_fail_at(n);

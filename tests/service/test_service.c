@@ -377,7 +377,7 @@ static void test_service_survives_every_failed_allocation(void **state)
     struct service *s = fixture_service(root, true);
     fixture_index(s, "things", FIXTURE_ROWS);
     size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct query_response answer;
         struct call *call = fixture_call();
         test_alloc_fail_at(n);
@@ -506,7 +506,7 @@ static void test_service_with_a_cache_survives_every_failed_allocation(void **st
         {.text = span_str("cat")}, {.text = span_str("dog")}, {.text = span_str("cat")}};
     struct service *s = fixture_cached_service(100);
     for (int warm = 0; warm < 2; warm++)
-        for (size_t n = 1;; n++) {
+        for (size_t n = 1;; n = test_alloc_next(n)) {
             struct embed_response answer;
             struct embed_request request = {.inputs = inputs, .count = 3, .form = VECTOR_BASE64};
             struct call *call = fixture_call();

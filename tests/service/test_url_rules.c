@@ -224,7 +224,7 @@ static void test_service_url_rules_survive_failed_allocations(void **state)
 {
     (void)state;
     bool fired = true;
-    for (size_t n = 1; fired; n++) {
+    for (size_t n = 1; fired; n = test_alloc_next(n)) {
         struct url_rules *rules;
         struct arena arena;
         struct url_permit permit;

@@ -582,7 +582,7 @@ static void test_store_survives_failed_allocations(void **state)
 {
     struct fixture *f = *state;
     size_t n = 1;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         size_t before = test_alloc_live();
         struct arena arena;
         struct call call;

@@ -238,7 +238,7 @@ static void test_store_keys_failed_allocations(void **state)
 {
     (void)state;
     static const char text[] = "{\"AccessKeyId\":\"A\\u0041\",\"SecretAccessKey\":\"s\",\"Token\":\"t\"}";
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct aws_keys *keys;
         struct dp_error error;
         size_t before = test_alloc_live();

@@ -634,7 +634,7 @@ static void test_store_credentials_failed_allocations(void **state)
     struct fixture *f = *state;
     file(f, ".aws/credentials", "[default]\naws_access_key_id = A\naws_secret_access_key = s\n");
     size_t before = test_alloc_live();
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct credentials *c = NULL;
         struct aws_keys *keys = NULL;
         struct arena arena;

@@ -553,7 +553,7 @@ static void test_http_store_survives_failed_allocations(void **state)
 {
     struct remote_fixture *f = *state;
     size_t n = 1;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         struct arena arena;
         struct call call;
         arena_init(&arena, 16 << 20);

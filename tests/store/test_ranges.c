@@ -527,7 +527,7 @@ static void test_ranges_survive_failed_allocations(void **state)
     struct fixture *f = *state;
     put_object(f);
     size_t n = 1;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         struct store_read_req reqs[4] = {range("k", 0, 250), range("k", 300, 10), range("k", 500, STORE_TO_END),
                                          range("k", 1000, STORE_TO_END)};
         size_t before = test_alloc_live();

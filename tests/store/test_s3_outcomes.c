@@ -246,7 +246,7 @@ static void test_store_s3_puts_with_failed_allocations(void **state)
     static const enum http_act_kind kinds[] = {HTTP_ACT_SERVE, HTTP_ACT_LOSE, HTTP_ACT_RESET};
     open_store(f);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-        for (size_t n = 1;; n++) {
+        for (size_t n = 1;; n = test_alloc_next(n)) {
             struct arena arena;
             struct call call;
             http_server_reset(f->server);

@@ -353,7 +353,7 @@ static void test_store_sigv4_presigns_the_examples_of_s3(void **state)
 static void test_store_sigv4_failed_allocations(void **state)
 {
     (void)state;
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         struct arena arena;
         struct buffer b;
         struct dp_error error = {0};

@@ -108,7 +108,7 @@ static void test_store_metrics_count_operations(void **state)
 static void test_store_metrics_survive_failed_allocations(void **state)
 {
     struct fixture *f = *state;
-    for (size_t n = 1;; n++) {
+    for (size_t n = 1;; n = test_alloc_next(n)) {
         size_t before = test_alloc_live();
         test_alloc_fail_at(n);
         enum dp_status status = store_add_metrics(f->store, &f->metrics, &f->call.error);

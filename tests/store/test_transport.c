@@ -1307,7 +1307,7 @@ static void test_transport_survives_failed_allocations(void **state)
     http_server_put(f->server, "/a", span_of(body, LARGE));
     free(body);
     size_t n = 1;
-    for (;; n++) {
+    for (;; n = test_alloc_next(n)) {
         http_server_reset(f->server);
         http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHUNKED});
         size_t before = test_alloc_live();
