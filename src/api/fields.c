@@ -26,8 +26,10 @@ bool fields_next(struct json_reader *r, struct arena *arena, const char *const *
         *field = (int)i;
         return true;
     }
-    json_reject(r, DP_INVALID, "unknown field \"%.*s\"%s", key.len < NAME_SHOWN_MAX ? (int)key.len : 0,
-                (const char *)key.data, key.len < NAME_SHOWN_MAX ? "" : " with a long name");
+    if (key.len < NAME_SHOWN_MAX)
+        json_reject(r, DP_INVALID, "unknown field \"%.*s\"", SPAN_FMT(key));
+    else
+        json_reject(r, DP_INVALID, "unknown field: its name has %zu bytes, more than any field's", key.len);
     return false;
 }
 

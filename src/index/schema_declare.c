@@ -98,7 +98,9 @@ static enum dp_status declare_id(struct declaration *d)
 {
     static const enum id_kind kinds[ATTRIBUTE_VECTOR + 1] = {
         [ATTRIBUTE_UINT] = ID_UINT, [ATTRIBUTE_STRING] = ID_STRING, [ATTRIBUTE_UUID] = ID_UUID};
-    enum id_kind kind = d->drop ? ID_ANY : kinds[d->wanted.type];
+    if (d->drop)
+        return fail_declaration(d, DP_INVALID, "it cannot be dropped");
+    enum id_kind kind = kinds[d->wanted.type];
     if (kind == ID_ANY)
         return fail_declaration(d, DP_INVALID, "ids have type uint, string or uuid");
     if (d->schema->id_kind != ID_ANY && d->schema->id_kind != kind)

@@ -155,7 +155,7 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
         if (c < 0x20 || c == 0x7f || c == '\\' || c == '#' || (http && (c == ' ' || c >= 0x80)) ||
             (!http && c == '?'))
             return dp_fail(error, DP_INVALID, "it holds byte 0x%02x, which is not allowed%s", c,
-                           http ? "; it must be percent-encoded" : "");
+                           http && c >= 0x20 && c != 0x7f && c != '\\' ? "; percent-encode it" : "");
     }
     enum dp_status status = DP_OK;
     if (http) {
@@ -166,7 +166,8 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
     } else {
         out->host = url.authority;
         if (!is_host(out->host, false))
-            status = dp_fail(error, DP_INVALID, "it has no bucket");
+            status = dp_fail(error, DP_INVALID,
+                             "after s3:// comes the name of a bucket: letters, digits, '-', '_' and '.'");
     }
     if (status != DP_OK)
         return status;

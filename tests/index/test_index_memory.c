@@ -10,7 +10,7 @@
 
 #include "index/query/reader.h"
 
-static enum dp_status load_three_rows(struct world *w)
+static enum dp_status load_rows_again(struct world *w)
 {
     struct index_load_summary summary;
     return fixture_load(w, "rows", 8, 13, 1, &summary);
@@ -29,7 +29,7 @@ static void test_index_a_load_survives_failed_allocations(void **state)
         arena_deinit(&w->arena);
         size_t before = test_alloc_live();
         test_alloc_fail_at(n);
-        enum dp_status status = load_three_rows(w);
+        enum dp_status status = load_rows_again(w);
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         if (!fired) {
