@@ -162,6 +162,7 @@ bench_goal_words := bench/bench_words
 bench_words := cargo build --release --manifest-path bench/tantivy_words/Cargo.toml --target-dir $(BUILD)/bench/tantivy && \
 	scripts/venv && build/venv/bin/python bench/words_vs.py --build $(BUILD) $(if $(filter command%,$(origin ARGS)),$(ARGS))
 bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
+bench_fairness := scripts/setup --bench --quiet && python3 bench/fairness.py --build $(BUILD) $(write)
 bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --build $(BUILD) $(write)
 bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
 bench_reload := python3 bench/reload.py --build $(BUILD) $(write)
