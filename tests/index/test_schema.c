@@ -173,7 +173,7 @@ static void test_schema_refuses_by_name(void **state)
         {"{\"a\": \"int\", \"a\": \"int\"}", "declared twice", DP_INVALID},
         {"{\"id\": \"uint\", \"id\": \"uint\"}", "declared twice", DP_INVALID},
         {"{\"id\": \"float\"}", "ids have type uint, string or uuid", DP_INVALID},
-        {"{\"id\": {\"drop\": true}}", "ids have type", DP_INVALID},
+        {"{\"id\": {\"drop\": true}}", "cannot be dropped", DP_INVALID},
         {"{\"vector\": \"string\"}", "its type is [N]f32", DP_INVALID},
         {"{\"vector\": {\"drop\": true}}", "cannot be dropped", DP_INVALID},
         {"{\"$a\": \"int\"}", "reserved", DP_INVALID},
