@@ -12,7 +12,7 @@ import pytest
 from serving import serving_process
 
 BODY = b'{"text":"hi"}'
-HOST = b"Host: x\r\n"
+HOST = b"Host: 127.0.0.1\r\n"
 POST = b"POST /v1/embed HTTP/1.1\r\n" + HOST
 LENGTH = b"Content-Length: 13\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -44,9 +44,9 @@ REFUSED = {
     "a quoted coding": (POST + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n' + HIDDEN, 501),
     "a coding with a NUL": (POST + b"Transfer-Encoding: chunked\x00\r\n\r\n0\r\n\r\n" + HIDDEN, 400),
     "chunks in HTTP/1.0": (b"POST /v1/embed HTTP/1.0\r\n" + CHUNKED + b"\r\n0\r\n\r\n" + HIDDEN, 400),
-    "bare line feeds": (b"POST /v1/embed HTTP/1.1\nHost: x\nContent-Length: 13\n\n" + BODY + HIDDEN, 400),
-    "one bare line feed": (b"POST /v1/embed HTTP/1.1\r\nHost: x\n" + LENGTH + b"\r\n" + BODY + HIDDEN, 400),
-    "a bare carriage return": (b"POST /v1/embed HTTP/1.1\r\nHost: x\r" + LENGTH + b"\r\n" + BODY + HIDDEN, 400),
+    "bare line feeds": (b"POST /v1/embed HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 13\n\n" + BODY + HIDDEN, 400),
+    "one bare line feed": (b"POST /v1/embed HTTP/1.1\r\nHost: 127.0.0.1\n" + LENGTH + b"\r\n" + BODY + HIDDEN, 400),
+    "a bare carriage return": (b"POST /v1/embed HTTP/1.1\r\nHost: 127.0.0.1\r" + LENGTH + b"\r\n" + BODY + HIDDEN, 400),
     "a head that ends with a bare line feed": (POST + LENGTH + b"\n" + BODY + HIDDEN, 400),
     "no host": (b"POST /v1/embed HTTP/1.1\r\n" + LENGTH + b"\r\n" + BODY, 400),
     "two hosts": (POST + HOST + LENGTH + b"\r\n" + BODY, 400),
@@ -57,7 +57,7 @@ REFUSED = {
     "a chunk of 2^68": (POST + CHUNKED + b"\r\nffffffffffffffff1\r\n" + BODY + b"\r\n0\r\n\r\n" + HIDDEN, 413),
     "blanks around a chunk's size": (POST + CHUNKED + b"\r\n d \r\n" + BODY + b"\r\n0\r\n\r\n" + HIDDEN, 400),
     "a chunk that is too long": (POST + CHUNKED + b"\r\nc\r\n" + BODY + b"\r\n0\r\n\r\n" + HIDDEN, 400),
-    "a request as a trailer": (POST + CHUNKED + b"\r\nd\r\n" + BODY + b"\r\n0\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "a request as a trailer": (POST + CHUNKED + b"\r\nd\r\n" + BODY + b"\r\n0\r\nGET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 400),
     "HTTP/1.2": (b"GET /health HTTP/1.2\r\n" + HOST + b"\r\n", 505),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "HTTP/0.9": (b"GET /health\r\n\r\n", 400),
@@ -139,10 +139,10 @@ SEEDS = (
     POST + b"Content-Type: application/json\r\n" + LENGTH + b"\r\n" + BODY,
     POST + b"Content-Encoding: gzip\r\n" + CHUNKED + b"\r\n14\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xabV*I\xad(Q\r\n0\r\n\r\n",
     b"GET /v1/namespaces?prefix=a&cursor=%41 HTTP/1.1\r\n" + HOST + b"Authorization: Bearer fe_0\r\nOrigin: http://a\r\n\r\n",
-    b'POST /v2/namespaces/n/query HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"rank_by":["vector","ANN",[0.1,2e3,-4]],"limit":3}',
-    b'POST /v2/namespaces/n HTTP/1.1\r\nHost: x\r\nContent-Length: 46\r\n\r\n{"upsert_rows":[{"id":1,"vector":[1,2,3]}],"a"',
-    b"OPTIONS /v1/embed HTTP/1.1\r\nHost: x\r\nOrigin: http://a\r\nAccess-Control-Request-Method: POST\r\nExpect: 100-continue\r\n\r\n",
-    b'POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 66\r\n\r\n{"input":["\\ud83d\\ude00"],"model":"m","encoding_format":"base64"}  ',
+    b'POST /v2/namespaces/n/query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\n{"rank_by":["vector","ANN",[0.1,2e3,-4]],"limit":3}',
+    b'POST /v2/namespaces/n HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 46\r\n\r\n{"upsert_rows":[{"id":1,"vector":[1,2,3]}],"a"',
+    b"OPTIONS /v1/embed HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://a\r\nAccess-Control-Request-Method: POST\r\nExpect: 100-continue\r\n\r\n",
+    b'POST /v1/embeddings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 66\r\n\r\n{"input":["\\ud83d\\ude00"],"model":"m","encoding_format":"base64"}  ',
 )
 PIECES = (b"\r\n", b"\n", b"\x00", b" ", b":", b"%00", b"\xff\xfe", b"9" * 25, b"[" * 900, b'"', b"chunked", b"Content-Length: 3\r\n", b"-1",
           b"\\ud800", b"e999", b"HTTP/1.0", b";", b"\t")
@@ -185,7 +185,7 @@ def test_random_damage_is_answered_and_the_server_goes_on(server):
         for text, got in pool.map(attack, requests):
             assert not {status for status in got if status >= 500 and status not in (501, 503, 505)}, (text, got)
     assert process.poll() is None
-    assert statuses(converse(server, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")) == [200]
+    assert statuses(converse(server, b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")) == [200]
 
 
 def memory(process):
