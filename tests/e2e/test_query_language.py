@@ -240,7 +240,8 @@ def test_bm25_reads_the_text_indexes(place):
     more = {"rank_by": ["Sum", [words["rank_by"], 1]], "limit": 5}
     assert ask(place, **words)["performance"]["exhaustive_search_count"] < len(rows)
     assert ask(place, **more)["performance"]["exhaustive_search_count"] == len(rows)
-    assert "in the text indexes of 1 segments, read " in post(url, "rows/explain_query", words)[1]["plan_text"]
+    plan = post(url, "rows/explain_query", words)[1]["plan_text"]
+    assert re.search("in the text indexes of [12] segments, read ", plan), plan  # two if the log was folded meanwhile
     assert f"look at all {len(rows)} rows; rank them by score" in post(url, "rows/explain_query", more)[1]["plan_text"]
 
 

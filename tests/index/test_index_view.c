@@ -410,6 +410,70 @@ static void test_index_a_log_costs_few_rounds(void **state)
     log_deinit(&log);
 }
 
+/* Asks a reader, and a reader that opens the namespace now. Both must answer the same. Returns the rounds of the first. */
+static uint64_t ask_both(struct world *w, struct index_reader *reader)
+{
+    struct index_answer warm, cold;
+    struct index_stats first, second;
+    world_reset(w);
+    ask(w, reader, &warm);
+    const uint64_t rounds = test_store_counts(w->store).rounds;
+    struct index_reader *other = fixture_open(w, "rows");
+    ask(w, other, &cold);
+    assert_int_equal(warm.count, cold.count);
+    for (size_t i = 0; i < warm.count; i++) {
+        assert_int_equal(fixture_row_of(warm.hits[i].id), fixture_row_of(cold.hits[i].id));
+        assert_true(warm.hits[i].dist == cold.hits[i].dist);
+        assert_true(span_equal(warm.hits[i].attributes, cold.hits[i].attributes));
+    }
+    assert_int_equal(warm.approx_rows, cold.approx_rows);
+    assert_int_equal(index_stats(&w->call, reader, &first), DP_OK);
+    assert_int_equal(index_stats(&w->call, other, &second), DP_OK);
+    assert_int_equal(first.rows, second.rows);
+    index_close(other);
+    return rounds;
+}
+
+/* A reader whose log is empty finds entries of others: it reads the ids that they replace with the documents. */
+static void test_index_entries_over_an_empty_log_cost_three_rounds(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    struct index_answer answer;
+    enum { READERS = 5, NEAREST = 10 };
+    struct index_reader *readers[READERS];
+    uint64_t nearest[NEAREST];
+    fixture_must_load(w, "rows", 0, 2500, 0);
+    fixture_must_load(w, "rows", 2000, 3000, 1);
+    log_init(&log, w, "rows");
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = fixture_open(w, "rows");
+        ask(w, readers[i], &answer);
+    }
+    assert_int_equal(answer.count, NEAREST);
+    for (size_t i = 0; i < NEAREST; i++)
+        nearest[i] = fixture_row_of(answer.hits[i].id);
+    put_rows(&log, 8, 100, 10);
+    assert_int_equal(ask_both(w, readers[0]),
+                     3); /* lists and one entry; all entries; ids, vectors and documents */
+    assert_int_equal(ask_both(w, readers[0]), 2); /* the view has them now */
+    log_entry(&log);
+    for (size_t i = 0; i < NEAREST; i++) /* the nearest rows go away */
+        log_deleted(&log, nearest[i]);
+    log_put(&log);
+    assert_int_equal(ask_both(w, readers[1]), 3);
+    put_rows(&log, 1, 0, 2990); /* hardly a candidate is left: the query begins again */
+    ask_both(w, readers[2]);
+    assert_int_equal(ask_both(w, readers[2]), 2);
+    put_rows(&log, 80, 40000, 1); /* more entries than may wait */
+    ask_both(w, readers[3]);
+    readers[4]->round_bytes = 4096; /* neither the ids nor the documents fit a round */
+    ask_both(w, readers[4]);
+    for (size_t i = 0; i < READERS; i++)
+        index_close(readers[i]);
+    log_deinit(&log);
+}
+
 static void test_index_long_entries_take_a_second_read(void **state)
 {
     struct world *w = *state;
@@ -516,6 +580,7 @@ int main(void)
         IN_MEMORY(test_index_answers_over_a_folded_log_are_those_of_a_model),
         IN_MEMORY(test_index_answers_beside_folds_and_merges_are_those_of_a_model),
         IN_MEMORY(test_index_a_log_costs_few_rounds),
+        IN_MEMORY(test_index_entries_over_an_empty_log_cost_three_rounds),
         IN_MEMORY(test_index_long_entries_take_a_second_read),
         IN_MEMORY(test_index_a_damaged_log_is_named),
     };

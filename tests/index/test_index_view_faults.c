@@ -211,6 +211,66 @@ static void test_index_a_view_survives_failed_reads(void **state)
     log_deinit(&log);
 }
 
+/* A reader whose log is empty, and an entry of another node that replaces, deletes and adds rows. */
+static struct index_reader *make_news(struct world *w)
+{
+    struct fixture_log log;
+    store_free(w->store);
+    w->store = test_store_wrap(fixture_memory(w));
+    world_reset(w);
+    fixture_must_load(w, "rows", 0, 30, 0);
+    log_init(&log, w, "rows");
+    struct index_reader *reader = fixture_open(w, "rows");
+    log_entry(&log);
+    for (uint64_t row = 25; row < 35; row++)
+        log_row(&log, row, 3);
+    log_deleted(&log, 5);
+    log_put(&log);
+    log_deinit(&log);
+    world_reset(w);
+    return reader;
+}
+
+/* Entries that a query puts off: each allocation and each read fails in turn, and the next query sees the entries. */
+static void test_index_entries_that_wait_survive_failures(void **state)
+{
+    struct world *w = *state;
+    uint64_t rows;
+    bool fired = true;
+    for (size_t n = 1; fired; n++) {
+        struct index_reader *reader = make_news(w);
+        arena_deinit(&w->arena);
+        const size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = ask(w, reader, &rows);
+        fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        if (status != (fired ? DP_NOMEM : DP_OK))
+            fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), w->call.error.message);
+        assert_true(status != DP_OK || rows == 34);
+        world_reset(w);
+        assert_int_equal(ask(w, reader, &rows), DP_OK);
+        assert_int_equal(rows, 34);
+        index_close(reader);
+        arena_deinit(&w->arena);
+        assert_true(test_alloc_live() <= before);
+    }
+    size_t failed = 0;
+    for (size_t n = 1; n <= 4; n++) {
+        struct index_reader *reader = make_news(w);
+        test_store_fail_at(w->store, TEST_STORE_READ, n, DP_UNAVAILABLE, false);
+        enum dp_status status = ask(w, reader, &rows);
+        test_store_fail_at(w->store, TEST_STORE_READ, 0, DP_OK, false);
+        assert_true(status == DP_UNAVAILABLE || (status == DP_OK && rows == 34));
+        failed += status != DP_OK;
+        world_reset(w);
+        assert_int_equal(ask(w, reader, &rows), DP_OK);
+        assert_int_equal(rows, 34);
+        index_close(reader);
+    }
+    assert_true(failed >= 3); /* lists and an entry; the others; ids, vectors and documents */
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------------------- */
 
 /* A store that refuses reads of log entries: all from a number on, or those that are missing. */
@@ -499,6 +559,7 @@ int main(void)
         IN_MEMORY(test_index_a_view_survives_failed_allocations),
         IN_MEMORY(test_index_a_view_over_another_manifest_survives_failed_allocations),
         IN_MEMORY(test_index_a_view_survives_failed_reads),
+        IN_MEMORY(test_index_entries_that_wait_survive_failures),
         IN_MEMORY(test_index_a_refused_entry_ends_the_log_only_if_it_may_be_missing),
         IN_MEMORY(test_index_late_answers_about_the_log_need_another_look),
         IN_MEMORY(test_index_the_clock_of_the_store_tells_of_late_answers_too),

@@ -48,8 +48,9 @@ struct finish {
     struct round round;
     struct fetched *rows; /* [count + tail_count]: rows of segments, then rows of the tail */
     size_t count, tail_count;
-    bool whole;       /* vectors and documents fit together into one round */
-    struct arena raw; /* holds raw_run, which is the current run of documents, decompressed */
+    bool whole;                  /* vectors and documents fit together into one round */
+    struct news_search replaced; /* of rows that run->news replaces */
+    struct arena raw;            /* holds raw_run, which is the current run of documents, decompressed */
     struct span raw_run;
 };
 
@@ -85,7 +86,7 @@ static uint64_t vector_bytes(const struct fetched *r)
 static enum dp_status plan_reads(struct finish *f)
 {
     struct query_run *run = f->run;
-    uint64_t bytes = 0;
+    uint64_t bytes = f->round.bytes;
     size_t ranges = 0;
     f->count = run->candidate_count;
     f->tail_count = run->tail_count;
@@ -382,19 +383,80 @@ static enum dp_status fill_answer(struct finish *f, size_t count, struct index_a
     return DP_OK;
 }
 
+/* ---- entries that the view lacks ------------------------------------------------------------------------- */
+
+/* Appends the entries to the view now, in a round of their own. The run begins again over the view that has them. */
+static enum dp_status begin_again(struct finish *f)
+{
+    struct query_run *run = f->run;
+    run->outcome = QUERY_VIEW_MOVED;
+    enum dp_status status = view_apply_all(run->call, run->view, run->news.entries, run->news.count);
+    run->news.applied = status == DP_OK;
+    return status;
+}
+
+/* Drops the rows that the entries replace, and appends the entries to the view. */
+static enum dp_status take_news(struct finish *f)
+{
+    struct query_run *run = f->run;
+    size_t kept = 0;
+    enum dp_status status = f->count ? DP_OK : round_read(&f->round); /* otherwise measure_all() has read it */
+    if (status == DP_OK)
+        status = news_search_take(&f->replaced);
+    if (status == DP_OK)
+        status = news_search_apply(&f->replaced, &run->news);
+    if (status != DP_OK)
+        return status;
+    for (size_t i = 0; i < f->count + f->tail_count; i++) {
+        const struct candidate *c = f->rows[i].candidate;
+        if (!c || !news_search_has(&f->replaced, c->segment, c->row))
+            f->rows[kept++] = f->rows[i];
+    }
+    const size_t dropped = f->count + f->tail_count - kept;
+    f->count -= dropped;
+    /* If few candidates are left and there may be others, the run finds these over the view as it is now. */
+    const bool few = kept < run->query->top_k || f->count * 2 < run->candidate_most;
+    if (dropped && few && run->candidate_count == run->candidate_most)
+        run->outcome = QUERY_VIEW_MOVED;
+    return DP_OK;
+}
+
+/* Reads all that the answer needs, with the ids of rows that entries replace. */
+static enum dp_status measure_news(struct finish *f)
+{
+    struct query_run *run = f->run;
+    bool full;
+    enum dp_status status = news_search_ask(run->call, &f->round, run->view, &run->news, &f->replaced, &full);
+    if (status == DP_OK && full)
+        return begin_again(f);
+    if (status != DP_OK)
+        return status;
+    status = plan_reads(f);
+    if (status == DP_OK && !f->whole)
+        status = begin_again(f);
+    else if (status == DP_OK) {
+        status = measure_all(f);
+        if (status == DP_OK)
+            status = take_news(f);
+    }
+    news_search_end(&f->replaced);
+    return status;
+}
+
 enum dp_status query_finish(struct query_run *run, struct index_answer *out)
 {
     struct finish f = {.run = run};
     size_t count = 0;
     round_init(&f.round, run->call, run->store, run->round_bytes);
     arena_init(&f.raw, RUN_ARENA_MAX);
-    enum dp_status status = plan_reads(&f);
-    if (status == DP_OK)
+    enum dp_status status = run->news.count ? measure_news(&f) : plan_reads(&f);
+    if (status == DP_OK && !run->news.count)
         status = measure_all(&f);
-    if (status == DP_OK)
+    if (status == DP_OK && run->outcome == QUERY_ANSWERED) {
         status = choose_rows(&f, &count);
-    if (status == DP_OK)
-        status = fill_answer(&f, count, out);
+        if (status == DP_OK)
+            status = fill_answer(&f, count, out);
+    }
     arena_deinit(&f.raw);
     round_deinit(&f.round);
     return status;

@@ -134,8 +134,23 @@ static bool is_late(const struct view *view, const struct followed *f, const str
     return by_store || reader_now_ns(view->reader) - seen->sent_ns > FOLLOW_GRACE_NS;
 }
 
+/* Moves the entries to `news` if they can wait. */
+static enum dp_status put_off(struct call *call, struct view *view, struct followed *f, struct log_news *news)
+{
+    enum dp_status status = DP_OK;
+    if (!log_news_can_wait(view, f->entries, f->count))
+        return DP_OK;
+    for (size_t i = 0; i < f->count && status == DP_OK; i++)
+        status = view_check_entry(call, view, f->entries[i]);
+    if (status != DP_OK)
+        return status;
+    *news = (struct log_news){.entries = f->entries, .count = f->count};
+    *f = (struct followed){0};
+    return DP_OK;
+}
+
 enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run,
-                           const struct manifest_read *seen)
+                           const struct manifest_read *seen, struct log_news *news)
 {
     struct followed f = {0};
     enum dp_status status = read_to_end(call, view, view_position(view).last + 1, run, &f);
@@ -143,6 +158,8 @@ enum dp_status view_follow(struct call *call, struct view *view, struct log_run 
     /* Others see the view's entries as soon as they are applied, so the answers must count before that. */
     if (status == DP_OK && is_late(view, &f, seen))
         status = confirm_log(call, view);
+    if (status == DP_OK && f.count && news)
+        status = put_off(call, view, &f, news);
     if (status == DP_OK && f.count)
         status = view_apply_all(call, view, f.entries, f.count);
     followed_release(&f);
@@ -175,7 +192,7 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
     /* Nobody else has the view yet. An entry about a load needs the ids at once. */
     view->locked.unsettled = view->locked.unsettled || (!before && base->load_count == 0);
     if (status == DP_OK)
-        status = view_follow(call, view, &log.run, &seen);
+        status = view_follow(call, view, &log.run, &seen, NULL);
     if (view->locked.tail.row_count == 0)
         view->locked.unsettled = false;
     log_run_release(&log.run);
@@ -205,7 +222,7 @@ enum dp_status current_ask(struct round *round, struct view *view, struct curren
 }
 
 enum dp_status current_judge(struct round *round, const struct current_read *read, bool *changed,
-                             struct store_read_req *newer)
+                             struct store_read_req *newer, struct log_news *news)
 {
     struct call *call = round->call;
     const struct store_read_req *manifest = round_answer(round, read->manifest);
@@ -225,7 +242,7 @@ enum dp_status current_judge(struct round *round, const struct current_read *rea
     enum dp_status status = log_read_take(round, &read->log, &run);
     if (status == DP_OK)
         atomic_store(&read->view->busy, run.count > 0);
-    return status == DP_OK ? view_follow(call, read->view, &run, &seen) : status;
+    return status == DP_OK ? view_follow(call, read->view, &run, &seen, news) : status;
 }
 
 enum dp_status current_adopt(struct call *call, struct view *before, struct store_read_req *newer,

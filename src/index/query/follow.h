@@ -8,7 +8,7 @@
 #ifndef INDEX_FOLLOW_H
 #define INDEX_FOLLOW_H
 
-#include "index/query/view.h"
+#include "index/query/news.h"
 
 /* Half of the time that the collector waits before it deletes anything. */
 #define FOLLOW_GRACE_NS (INT64_C(450) * 1000 * 1000 * 1000)
@@ -21,10 +21,11 @@ enum dp_status view_open(struct call *call, const struct index_reader *reader, s
                          struct view **out);
 
 /* Reads and applies the entries after the view's last one. `run`: entries that are there already, which it releases.
- * `seen`: the read that found the view's manifest. Applies no entry whose answer came too late to count.
+ * `seen`: the read that found the view's manifest. Applies no entry whose answer came too late to count. `news`, or
+ * NULL: takes the entries in place of the view if they can wait; the caller releases them.
  * Fails with DP_STALE as view_open() does. */
 enum dp_status view_follow(struct call *call, struct view *view, struct log_run *run,
-                           const struct manifest_read *seen);
+                           const struct manifest_read *seen, struct log_news *news);
 
 /* ---- asking whether a view is current ------------------------------------------------------------------ */
 
@@ -38,11 +39,12 @@ struct current_read {
 };
 
 enum dp_status current_ask(struct round *round, struct view *view, struct current_read *out);
-/* Judges the answer. If the manifest is the view's, brings the view up to the newest log entry. Otherwise sets
+/* Judges the answer. If the manifest is the view's, brings the view up to the newest log entry, or fills `news` as
+ * view_follow() does. Otherwise sets
  * *changed, and *newer to the new manifest, which the caller releases. Fails with DP_NOT_FOUND when the namespace is
  * gone, or as view_follow() does. */
 enum dp_status current_judge(struct round *round, const struct current_read *read, bool *changed,
-                             struct store_read_req *newer);
+                             struct store_read_req *newer, struct log_news *news);
 /* Opens the view over the changed manifest `newer`, and releases `newer`. Fails as view_open() does. */
 enum dp_status current_adopt(struct call *call, struct view *before, struct store_read_req *newer,
                              struct manifest_read seen, struct view **out);

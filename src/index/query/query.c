@@ -2,7 +2,7 @@
  *
  * The first round of a strong query reads, beside the lists, the next log entry and, if it changed, the manifest.
  * When nothing changed, two rounds answer the query. When there is a next log entry, the query reads and applies
- * entries until there is no further one. When the manifest changed, the reader opens the new view and the query runs
+ * entries until there is no further one; if the view had none, it applies them in its last round (index/query/news.h). When the manifest changed, the reader opens the new view and the query runs
  * over that; it needs no further check. When a listed object is missing, the reader reads the manifest again, up to
  * READER_RELOADS times.
  *
@@ -78,10 +78,14 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
         status = query_prepare(run, run->snapshot->manifest.vectors.metric);
     if (status == DP_INVALID && run->check_current)
         run->outcome = QUERY_REFUSED;
+    run->may_put_off = true;
     if (status == DP_OK)
         status = query_score(run);
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         status = query_finish(run, out);
+    if (run->news.count && !run->news.applied)
+        run->confirmed = false; /* the view lacks them */
+    log_news_release(&run->news);
     return status;
 }
 
@@ -112,7 +116,8 @@ static enum dp_status judge_view(struct query_run *run, struct round *round, str
 {
     bool changed;
     question->current.seen = run->seen;
-    enum dp_status status = current_judge(round, &question->current, &changed, &run->newer);
+    enum dp_status status =
+        current_judge(round, &question->current, &changed, &run->newer, run->may_put_off ? &run->news : NULL);
     if (status == DP_OK && changed)
         run->outcome = QUERY_MANIFEST_CHANGED;
     run->confirmed = status == DP_OK && !changed;
@@ -174,8 +179,8 @@ enum dp_status query_over_views(struct call *call, struct index_reader *reader, 
             run.outcome = QUERY_OBJECT_GONE;
         if (run.confirmed)
             reader_confirm(reader, view, run.seen);
-        if (run.outcome == QUERY_LOAD_CAME && status == DP_OK) {
-            reloads--; /* the load is in the view now: run again over this view */
+        if (run.outcome == QUERY_VIEW_MOVED && status == DP_OK) {
+            reloads--; /* run again over the view as it is now */
             continue;
         }
         if (run.outcome == QUERY_ANSWERED || reloads == READER_RELOADS)

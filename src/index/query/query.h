@@ -20,7 +20,7 @@ enum query_outcome {
     QUERY_ANSWERED,         /* the run answered, or failed: it need not be repeated */
     QUERY_REFUSED,          /* the view's manifest does not take it; the view may be old */
     QUERY_MANIFEST_CHANGED, /* query_run.newer has the new manifest */
-    QUERY_LOAD_CAME,        /* the view got a load during the run */
+    QUERY_VIEW_MOVED,       /* the view got a load during the run, or entries that the run does not have */
     QUERY_OBJECT_GONE       /* an object that the view's manifest lists is missing, or the log does not fit it */
 };
 
@@ -42,8 +42,12 @@ struct query_run {
 
     struct candidate *candidates; /* set by query_score: best first */
     size_t candidate_count;
+    size_t candidate_most;      /* set by query_score: candidate_count is at most this */
     struct tail_hit *tail_hits; /* set by query_score: the best rows of the tail, in any order */
     size_t tail_count;
+
+    bool may_put_off;     /* whether query_finish() may append the entries that the first round has found */
+    struct log_news news; /* these entries; their rows are among tail_hits */
 
     enum query_outcome outcome;
     struct store_read_req newer; /* QUERY_MANIFEST_CHANGED: the new manifest; the caller releases it */

@@ -121,7 +121,7 @@ static enum dp_status ask_newer(struct call *call, struct index_reader *reader, 
         status = round_read(&round);
     read.seen.answered_ns = reader_now_ns(reader);
     if (status == DP_OK)
-        status = current_judge(&round, &read, &changed, &manifest);
+        status = current_judge(&round, &read, &changed, &manifest, NULL);
     if (status == DP_OK && !changed)
         reader_confirm(reader, view, read.seen);
     if (status == DP_OK && changed)

@@ -431,6 +431,13 @@ static enum dp_status search_tail(struct query_run *run)
     if (run->allowed)
         return measure_allowed(run);
     drop_masked(run);
+    if (run->news.count) {
+        bool moved;
+        enum dp_status status =
+            log_news_scan(run->call, run->view, &run->news, &search, &run->tail_hits, &run->tail_count, &moved);
+        run->outcome = moved ? QUERY_VIEW_MOVED : run->outcome;
+        return status;
+    }
     return tail_scan(run->call, &run->view->locked.tail, &search, &run->tail_hits, &run->tail_count);
 }
 
@@ -442,7 +449,7 @@ static enum dp_status score_view(struct scoring *sc, struct probe_place begin, s
     view_lock(run->view);
     enum dp_status status = score_round(sc, begin, end);
     if (!run->allowed && run->view->locked.attached != sc->attached)
-        run->outcome = QUERY_LOAD_CAME; /* the lists of the load were not chosen */
+        run->outcome = QUERY_VIEW_MOVED; /* the lists of the load were not chosen */
     else if (status == DP_OK && end.segment == run->snapshot->manifest.segment_count)
         status = search_tail(run);
     view_unlock(run->view);
@@ -487,6 +494,7 @@ enum dp_status query_score(struct query_run *run)
     } while (status == DP_OK && run->outcome == QUERY_ANSWERED &&
              at.segment < run->snapshot->manifest.segment_count);
     round_deinit(&sc.round);
+    run->candidate_most = sc.want;
     if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         choose_candidates(&sc);
     if (status == DP_OK && run->allowed && sc.first)

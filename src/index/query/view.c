@@ -199,8 +199,7 @@ static enum dp_status fail_entry(struct call *call, const struct view *view, uin
     return call_fail(call, DP_STALE, "%s: %s", key.text, why);
 }
 
-/* Fails with DP_STALE when the view's manifest does not know what the entry needs. */
-static enum dp_status check_entry(struct call *call, const struct view *view, const struct wal_entry *entry)
+enum dp_status view_check_entry(struct call *call, const struct view *view, const struct wal_entry *entry)
 {
     const struct manifest *m = &view->base->manifest;
     uint64_t number = entry->head.number;
@@ -217,8 +216,7 @@ static enum dp_status check_entry(struct call *call, const struct view *view, co
     return DP_OK;
 }
 
-/* Appends an entry. The caller holds the lock for writing. */
-static enum dp_status append_entry(struct call *call, struct view *view, struct wal_entry *entry)
+enum dp_status view_append(struct call *call, struct view *view, struct wal_entry *entry)
 {
     struct view_position *at = &view->locked.at;
     if (entry->head.number <= at->last)
@@ -247,7 +245,7 @@ static enum dp_status try_apply_rows(struct call *call, struct view *view, struc
     uint64_t last = view->locked.at.last;
     const bool unsettled = view->locked.unsettled; /* view_settle() looks up these ids, too */
     for (size_t i = 0; i < count && status == DP_OK; i++) {
-        status = check_entry(call, view, entries[i]);
+        status = view_check_entry(call, view, entries[i]);
         if (status == DP_OK && entries[i]->head.number > view->locked.at.last && !unsettled)
             status = add_new_keys(&m, entries[i]);
     }
@@ -260,7 +258,7 @@ static enum dp_status try_apply_rows(struct call *call, struct view *view, struc
         pthread_rwlock_wrlock(&view->locked.lock);
         *moved = view->locked.at.last != last || view->locked.unsettled != unsettled;
         for (size_t i = 0; i < count && status == DP_OK && !*moved; i++)
-            status = append_entry(call, view, entries[i]);
+            status = view_append(call, view, entries[i]);
         if (!*moved)
             masking_apply(&m);
         view_unlock(view);
@@ -284,14 +282,14 @@ static enum dp_status apply_rows(struct call *call, struct view *view, struct wa
 static enum dp_status apply_load_entry(struct call *call, struct view *view, struct wal_entry *entry)
 {
     struct attachment a;
-    enum dp_status status = check_entry(call, view, entry);
+    enum dp_status status = view_check_entry(call, view, entry);
     if (status == DP_OK)
         status = attachment_prepare(call, view, entry, &a);
     if (status)
         return status;
     pthread_rwlock_wrlock(&view->locked.lock);
     bool next = view->locked.at.last < entry->head.number;
-    status = append_entry(call, view, entry);
+    status = view_append(call, view, entry);
     if (status == DP_OK && next)
         attachment_apply(&a);
     view_unlock(view);
@@ -449,7 +447,7 @@ enum dp_status view_inherit(struct call *call, struct view *view, struct view *f
         status = view_apply_all(call, view, kept.entries, kept.count);
     else if (kept.count) {
         for (size_t i = 0; i < kept.count && status == DP_OK; i++)
-            status = append_entry(call, view, kept.entries[i]);
+            status = view_append(call, view, kept.entries[i]);
         view->locked.unsettled = kept.unsettled && view->base->load_count == 0;
         if (status == DP_OK && !view->locked.unsettled)
             status = mask_new_segments(call, view, kept.unsettled ? NULL : from);

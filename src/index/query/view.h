@@ -89,6 +89,11 @@ struct view_counts view_counts(struct view *view);
  * failure the view has a part of the entries, each of them whole. */
 enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_entry *const *entries,
                               size_t count);
+/* Fails with DP_STALE when the view's manifest does not know what the entry needs. */
+enum dp_status view_check_entry(struct call *call, const struct view *view, const struct wal_entry *entry);
+/* Appends an entry, and masks nothing. Does nothing if the view has it. Fails as view_apply_all() does. The caller holds
+ * the lock for writing. */
+enum dp_status view_append(struct call *call, struct view *view, struct wal_entry *entry);
 /* Appends one entry. */
 enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry);
 /* Returns the number of the first log entry that a view over the manifest `to` lacks when it inherits from `from`. */

@@ -352,7 +352,7 @@ enum dp_status words_find(struct words_search *w, bool *found)
     *found = true;
     enum dp_status status = take_live(w, &same);
     if (status == DP_OK && !same)
-        w->run->outcome = QUERY_LOAD_CAME;
+        w->run->outcome = QUERY_VIEW_MOVED;
     if (status != DP_OK || !same)
         return status;
     if (w->scan->match)
