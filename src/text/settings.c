@@ -110,6 +110,17 @@ static uint64_t hash_byte(uint64_t hash, uint8_t byte)
     return (hash ^ byte) * UINT64_C(0x100000001b3);
 }
 
+/* Adds the stop words of the language: another list gives other tokens. */
+static uint64_t hash_stop_words(uint64_t hash, enum text_language language)
+{
+    for (size_t i = 0; i < stop_words[language].count; i++) {
+        for (const char *c = stop_words[language].words[i]; *c; c++)
+            hash = hash_byte(hash, (uint8_t)*c);
+        hash = hash_byte(hash, 0);
+    }
+    return hash;
+}
+
 /* Adds the stems of the language's stop words: they show which stemmer is linked. */
 static uint64_t hash_stems(uint64_t hash, enum text_language language)
 {
@@ -136,5 +147,7 @@ uint64_t text_settings_hash(const struct text_settings *s)
     hash = hash_byte(
         hash, (uint8_t)(s->stemming | s->remove_stopwords << 1 | s->case_sensitive << 2 | s->ascii_folding << 3));
     hash = hash_byte(hash, (uint8_t)s->max_token_length);
+    if (s->remove_stopwords)
+        hash = hash_stop_words(hash, s->language);
     return s->stemming ? hash_stems(hash, s->language) : hash;
 }
