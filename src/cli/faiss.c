@@ -40,6 +40,10 @@ static const struct cli_option options[] = {
     {"rows", CLI_TEXT, offsetof(struct faiss_options, rows), "FILE",
      .help = "attach: JSON lines {\"id\": …, \"text\": …, …attributes}, one for each vector (default: the "
              "namespace's own rows)"},
+    {"language", CLI_TEXT, offsetof(struct faiss_options, language), "NAME",
+     .help =
+         "attach: language of \"text\", whose stems and stop words a new attribute gets; none: words as they are "
+         "(default: english)"},
     {"json", CLI_FLAG, offsetof(struct faiss_options, json),
      .help = "info, build, calibrate, attach: one JSON object; search: one JSON line per query"},
 };

@@ -27,7 +27,8 @@ struct faiss_options {
     uint64_t seed, memory_mb;
     bool no_recall;
     /* attach */
-    const char *rows; /* a JSON-lines file; NULL: the namespace has its rows */
+    const char *rows;     /* a JSON-lines file; NULL: the namespace has its rows */
+    const char *language; /* of "text"; NULL: English */
 };
 
 /* Prints a description of the file at the URL, and the cost of opening it. */

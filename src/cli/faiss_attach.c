@@ -59,7 +59,8 @@ static void print_attached(const struct faiss_options *given, const char *name, 
 static enum dp_status attach_file(struct call *call, const struct cli_args *args, struct line_reader *rows)
 {
     const char *name = args->positions[0];
-    struct attach_request request = {.namespace = span_str(name), .rows = rows};
+    const struct faiss_options *given = args->options;
+    struct attach_request request = {.namespace = span_str(name), .rows = rows, .language = given->language};
     struct attach_summary summary;
     struct service *service = NULL;
     struct faiss_index *index = NULL;

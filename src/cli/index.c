@@ -11,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/linked_model.h"
 #include "cli/progress.h"
+#include "service/full_text.h"
 #include "service/ingest.h"
 
 enum { ARENA_MAX = 1 << 30 };
@@ -58,13 +59,14 @@ static void print_summary(const char *name, const struct ingest_summary *s)
 }
 
 static enum dp_status index_file(const struct config *config, const char *name, const char *path,
-                                 struct dp_error *error)
+                                 const char *language, struct dp_error *error)
 {
     struct input in;
     struct service *service = NULL;
     struct index_progress progress = {0};
     struct ingest_summary summary;
     struct ingest_options options = {.namespace = span_str(name),
+                                     .language = language,
                                      .progress = on_ingest_progress,
                                      .progress_ctx = &progress,
                                      .wake = input_wake,
@@ -110,18 +112,34 @@ static bool are_swapped(const char *name, const char *path)
     return strcmp(path, "-") != 0 && access(path, F_OK) != 0 && access(name, F_OK) == 0;
 }
 
+/* What the command line says. */
+struct index_given {
+    const char *language;
+};
+
 static int run_index(const struct cli_args *args)
 {
+    const struct index_given *given = args->options;
     const char *name = args->positions[0], *path = args->positions[1];
+    char text_options[FULL_TEXT_OPTIONS_ROOM];
     struct dp_error error = {0};
+    if (full_text_options(given->language, text_options, &error) != DP_OK)
+        return cli_usage(args, "--language: %s", error.message);
     if (args->position_count != 2)
         return cli_usage(args, "a namespace and a file are needed (\"-\" is standard input)");
     if (are_swapped(name, path))
         return cli_usage(args, "the namespace comes first, then the file, but %s is the file", name);
     if (index_check_name(span_str(name), &error) == DP_OK)
-        index_file(&args->config, name, path, &error);
+        index_file(&args->config, name, path, given->language, &error);
     return cli_end(args, &error);
 }
+
+static const struct cli_option index_options[] = {
+    {"language", CLI_TEXT, offsetof(struct index_given, language), "NAME",
+     .help = "language of \"text\", whose stems and stop words a new attribute gets; none: words as they are "
+             "(default: english)"},
+};
+static const struct index_given defaults = {.language = FULL_TEXT_LANGUAGE};
 
 const struct cli_command cli_index_command = {
     .name = "index",
@@ -130,7 +148,14 @@ const struct cli_command cli_index_command = {
     .details =
         "A row is a line {\"id\": …, \"text\": \"…\", …attributes}. Its text is embedded; its attributes are\n"
         "stored beside it. A row takes the place of an earlier one with its id. The file is committed as\n"
-        "a whole or not at all. FILE \"-\" is standard input.\n",
+        "a whole or not at all. FILE \"-\" is standard input.\n"
+        "\n"
+        "The first file with texts makes the attribute text searchable by words, in the language that\n"
+        "--language names: \"baking\" then finds \"baked\", and words such as \"the\" do not count.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
+    .options = index_options,
+    .option_count = sizeof index_options / sizeof *index_options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
     .run = run_index,
 };

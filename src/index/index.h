@@ -115,10 +115,10 @@ enum dp_status index_load_begin(struct call *call, struct store *store, struct s
 enum dp_status index_load_begin_write(struct call *call, struct store *store, struct span name,
                                       const struct index_vectors *vectors, struct team *team,
                                       struct index_loader **out);
-/* If the load's rows bring the attribute `name` to the namespace, as a string, the schema declares it for full-text
- * search. An attribute that the namespace has already keeps its options. Call it before the first row. `name` must
- * live as long as the loader. */
-void index_load_full_text(struct index_loader *loader, struct span name);
+/* If the load's rows bring the attribute `name` to the namespace, as a string, the schema declares it with `options`: a
+ * JSON object, such as {"full_text_search":true}. An attribute that the namespace has already keeps its options. Call
+ * it before the first row. Both must live as long as the loader. */
+void index_load_declare(struct index_loader *loader, struct span name, struct span options);
 /* Adds a row.
  *
  *   vectors     float[windows][dim], windows ≥ 1: a row scores by its best window

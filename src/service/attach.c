@@ -84,12 +84,16 @@ static enum dp_status load_rows(struct call *call, struct service *s, const stru
     const struct index_vectors none = {.dim = 0};
     struct index_load_summary loaded;
     struct attach_load l = {.call = call};
-    enum dp_status status = index_load_begin_write(call, s->store, request->namespace, &none, s->team, &l.loader);
+    char options[FULL_TEXT_OPTIONS_ROOM];
+    enum dp_status status =
+        full_text_options(request->language ? request->language : FULL_TEXT_LANGUAGE, options, &call->error);
+    if (status == DP_OK)
+        status = index_load_begin_write(call, s->store, request->namespace, &none, s->team, &l.loader);
     if (status != DP_OK)
         return status;
     arena_init(&l.arena, ROW_ARENA_MAX);
     buffer_init(&l.scratch, 2 * (size_t)INGEST_LINE_MAX);
-    index_load_full_text(l.loader, span_str(FULL_TEXT_ATTRIBUTE));
+    index_load_declare(l.loader, span_str(FULL_TEXT_ATTRIBUTE), span_str(options));
     status = load_lines(&l, request->rows);
     if (status == DP_OK)
         status = index_load_commit(call, l.loader, &loaded);

@@ -14,6 +14,7 @@ struct attach_request {
     /* Lines {"id": 7, "text": "…", …attributes}; an id is a whole number, and no line has a vector. NULL: the namespace has
      * its rows already. */
     struct line_reader *rows;
+    const char *language; /* as in ingest_options */
 };
 
 struct attach_summary {

@@ -1,7 +1,30 @@
-/* full_text.c: adds the option full_text_search to the attribute "text" in the manifest. */
+/* full_text.c: the index options of the attribute "text", and adds them to the manifest of an older namespace. */
 #include "service/full_text.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "index/schema_options.h"
+#include "text/settings.h"
+
+enum dp_status full_text_options(const char *language, char out[FULL_TEXT_OPTIONS_ROOM], struct dp_error *error)
+{
+    enum text_language known;
+    if (strcmp(language, FULL_TEXT_NONE) == 0) {
+        snprintf(out, FULL_TEXT_OPTIONS_ROOM, "{\"full_text_search\":true}");
+        return DP_OK;
+    }
+    if (!text_language_parse(span_str(language), &known))
+        return dp_fail(error, DP_INVALID,
+                       "there is no language \"%.40s\"; choose arabic, danish, dutch, english, finnish, french, "
+                       "german, greek, hungarian, italian, norwegian, portuguese, romanian, russian, spanish, "
+                       "swedish, tamil, turkish or none",
+                       language);
+    snprintf(out, FULL_TEXT_OPTIONS_ROOM,
+             "{\"full_text_search\":{\"language\":\"%s\",\"stemming\":true,\"remove_stopwords\":true}}",
+             text_language_name(known));
+    return DP_OK;
+}
 
 /* Returns the attribute if it lacks all options, else NULL. */
 static struct attribute *find_plain_text(const struct schema *schema)
@@ -14,10 +37,12 @@ static struct attribute *find_plain_text(const struct schema *schema)
 static enum dp_status set_full_text(void *context, struct schema *schema, struct arena *arena,
                                     struct dp_error *error)
 {
+    char options[FULL_TEXT_OPTIONS_ROOM];
     bool *declared = context;
     struct attribute *a = find_plain_text(schema);
     *declared = a != NULL;
-    return a ? schema_set_options(a, span_str("{\"full_text_search\":true}"), true, arena, error) : DP_OK;
+    enum dp_status status = full_text_options(FULL_TEXT_LANGUAGE, options, error);
+    return a && status == DP_OK ? schema_set_options(a, span_str(options), true, arena, error) : status;
 }
 
 enum dp_status service_declare_full_text(struct call *call, struct store *store, struct span name,

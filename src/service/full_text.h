@@ -1,4 +1,4 @@
-/* service/full_text.h: gives full-text search to the texts of namespaces that an older `dipper index` has made. */
+/* service/full_text.h: which words of the attribute "text" a search by words knows: those that `dipper index` declares. */
 #ifndef SERVICE_FULL_TEXT_H
 #define SERVICE_FULL_TEXT_H
 
@@ -6,10 +6,21 @@
 
 /* The attribute for which `dipper index` declares full-text search. */
 #define FULL_TEXT_ATTRIBUTE "text"
+/* Its language, unless the user names another one. */
+#define FULL_TEXT_LANGUAGE  "english"
+/* The name that stands for no language: words stay as they are. */
+#define FULL_TEXT_NONE      "none"
 
-/* Declares the attribute "text" for full-text search if a model of ours has embedded the namespace, and nobody has
- * declared an option of the attribute. *declared: whether the call has declared it. Segments get their text index by
- * the next merge. Leaves a read-only namespace as it is. Fails as index_alter() does. */
+enum { FULL_TEXT_OPTIONS_ROOM = 128 };
+
+/* Writes the index options of texts in a language: full-text search with its stems, and without its stop words.
+ * docs/benchmarks/words.md has what both are worth. Fails with DP_INVALID if there is no such language. */
+enum dp_status full_text_options(const char *language, char out[FULL_TEXT_OPTIONS_ROOM], struct dp_error *error);
+
+/* Declares the attribute "text" of a namespace that an older `dipper index` has made: if a model of ours has embedded
+ * it, and nobody has declared an option of the attribute. Its language is FULL_TEXT_LANGUAGE. *declared: whether the
+ * call has declared it. Segments get their text index by the next merge. Leaves a read-only namespace as it is. Fails
+ * as index_alter() does. */
 enum dp_status service_declare_full_text(struct call *call, struct store *store, struct span name,
                                          struct index_reader *reader, bool *declared);
 

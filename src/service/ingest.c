@@ -41,6 +41,7 @@ struct ingest {
     struct service *service;
     struct served_model *model; /* a counted reference; NULL: rows must bring their vectors */
     const struct ingest_options *options;
+    char text_options[FULL_TEXT_OPTIONS_ROOM]; /* of a new attribute "text" */
     struct pipeline pipeline;
     struct ingest_batch batches[SLOTS];
     struct ingest_kind kind; /* see ingest_batch.h */
@@ -109,7 +110,7 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
     enum dp_status status =
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
     if (status == DP_OK)
-        index_load_full_text(in->loader, span_str(FULL_TEXT_ATTRIBUTE));
+        index_load_declare(in->loader, span_str(FULL_TEXT_ATTRIBUTE), span_str(in->text_options));
     in->load.call.patient = status == DP_OK; /* the store has answered, and embedded rows are worth a wait */
     if (status != DP_INVALID && status != DP_UNSUPPORTED)
         return status; /* the store's failure, not a row's */
@@ -208,8 +209,11 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
                               const struct ingest_options *options, struct ingest_summary *summary)
 {
     struct ingest in = {.service = s, .options = options, .summary = summary};
+    const char *language = options->language ? options->language : FULL_TEXT_LANGUAGE;
     *summary = (struct ingest_summary){.rows = 0};
-    enum dp_status status = service_need_store(call, s);
+    enum dp_status status = full_text_options(language, in.text_options, &call->error);
+    if (status == DP_OK)
+        status = service_need_store(call, s);
     if (status == DP_OK)
         status = index_check_name(options->namespace, &call->error);
     if (status == DP_OK)

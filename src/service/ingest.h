@@ -27,6 +27,7 @@ struct ingest_progress {
 struct ingest_options {
     struct span namespace;
     enum index_metric metric;
+    const char *language; /* of a new attribute "text": full_text_options(); NULL: FULL_TEXT_LANGUAGE */
     /* Called after each batch (a fraction of a second), by one thread at a time, which may be another than the
      * caller's. May be NULL. */
     void (*progress)(void *ctx, const struct ingest_progress *progress);

@@ -328,7 +328,8 @@ def test_a_new_text_is_declared_for_full_text_search(run, rows, dipper, tmp_path
     bucket = tmp_path / "bucket"
     run("index", "n", rows(*ANIMALS), "--root", bucket)
     schema = schema_of(run, "n", bucket)
-    assert schema["text"]["full_text_search"] and "full_text_search" not in schema["legs"]
+    english = {"language": "english", "stemming": True, "remove_stopwords": True}
+    assert schema["text"]["full_text_search"] == english and "full_text_search" not in schema["legs"]
     with serving(dipper, bucket) as url:
         write(url, "texts", {"upsert_rows": [{"id": 1, "text": "as a write made it"}]})
         write(url, "facts", {"upsert_rows": [{"id": 1, "legs": 2}]})
@@ -337,3 +338,21 @@ def test_a_new_text_is_declared_for_full_text_search(run, rows, dipper, tmp_path
     assert not schema_of(run, "texts", bucket)["text"].get("full_text_search")
     assert schema_of(run, "facts", bucket)["text"]["full_text_search"]
     assert schema_of(run, "n", bucket) == schema
+
+
+def test_the_language_of_a_text_decides_which_words_are_one(run, rows, tmp_path):
+    bucket = tmp_path / "bucket"
+    texts = rows({"id": 1, "text": "the baker bakes two loaves"}, {"id": 2, "text": "die Häuser am See"})
+    for language in ("english", "german", "none"):
+        run("index", language, "--language", language, texts, "--root", bucket)
+
+    def found(name, words):
+        done = run("search", name, words, "--rank", "words", "--root", bucket, "--json")
+        return [row["id"] for row in json.loads(done.stdout)["rows"]]
+    assert (found("english", "baking the loaf"), found("german", "ein Haus"), found("none", "baking the loaf")) == ([1], [2], [1])
+    assert (found("english", "the"), found("german", "die"), found("none", "bake")) == ([], [], [])
+    assert (found("english", "haus"), found("german", "loaf"), found("none", "bakes")) == ([], [], [1])
+    run("index", "english", "--language", "german", texts, "--root", bucket)  # an attribute keeps the language that it has
+    assert schema_of(run, "english", bucket)["text"]["full_text_search"]["language"] == "english"
+    refused = run("index", "other", texts, "--language", "latin", "--root", bucket, status=2)
+    assert 'there is no language "latin"; choose arabic' in refused.stderr

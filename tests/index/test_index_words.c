@@ -433,7 +433,7 @@ static void test_index_words_of_a_load_that_brings_the_attribute(void **state)
 {
     struct world *w = *state;
     struct index_loader *loader = fixture_begin(w, "rows");
-    index_load_full_text(loader, span_str("text"));
+    index_load_declare(loader, span_str("text"), span_str("{\"full_text_search\":true}"));
     fill(w, loader, 0, 100, 0);
     check_namespace(w, "rows", 1);
 }

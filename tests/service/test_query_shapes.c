@@ -63,7 +63,7 @@ static void load_rows(struct call *call, struct store *store, uint64_t from, uin
     float x[DIM];
     char text[512];
     assert_int_equal(index_load_begin(call, store, span_str("rows"), &vectors, NULL, &loader), DP_OK);
-    index_load_full_text(loader, span_str("text"));
+    index_load_declare(loader, span_str("text"), span_str("{\"full_text_search\":true}"));
     for (uint64_t row = from; row < to; row++) {
         make_vector(row, x);
         assert_int_equal(index_load_row(call, loader, (struct index_id){.number = row}, x, 1,

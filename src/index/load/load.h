@@ -42,7 +42,8 @@ struct index_loader {
     struct load_target target;
     struct schema schema;         /* attributes of this load's rows */
     const struct schema *indexed; /* its full-text attributes get a text index; by default `schema` */
-    struct span full_text;        /* see index_load_full_text(); empty: none */
+    struct span declared;         /* the attribute of index_load_declare(); empty: none */
+    struct span declared_options;
     struct object_log log;
 
     struct map seen;   /* id keys of all rows */

@@ -67,21 +67,22 @@ static enum dp_status build_ended_segment(struct call *call, struct index_loader
     return status;
 }
 
-void index_load_full_text(struct index_loader *l, struct span name)
+void index_load_declare(struct index_loader *l, struct span name, struct span options)
 {
-    l->full_text = schema_find(&l->schema, name) ? (struct span){0} : name;
+    l->declared = schema_find(&l->schema, name) ? (struct span){0} : name;
+    l->declared_options = options;
 }
 
-/* Declares the attribute l->full_text for full-text search if a row of this load has made it. */
-static enum dp_status declare_full_text(struct index_loader *l, struct dp_error *error)
+/* Gives the attribute l->declared its options if a row of this load has made it. */
+static enum dp_status declare_attribute(struct index_loader *l, struct dp_error *error)
 {
-    struct attribute *a = l->full_text.len ? schema_find(&l->schema, l->full_text) : NULL;
+    struct attribute *a = l->declared.len ? schema_find(&l->schema, l->declared) : NULL;
     if (!a)
         return DP_OK;
-    l->full_text = (struct span){0};
+    l->declared = (struct span){0};
     if (a->type != ATTRIBUTE_STRING)
         return DP_OK;
-    return schema_set_options(a, span_str("{\"full_text_search\":true}"), false, &l->arena, error);
+    return schema_set_options(a, l->declared_options, false, &l->arena, error);
 }
 
 /* Checks a row before the load takes any part of it. Its attributes join the load's schema. */
@@ -101,7 +102,7 @@ static enum dp_status check_row(struct call *call, struct index_loader *l, const
     if (status == DP_OK)
         status = schema_learn(&l->schema, &l->arena, attributes, &l->scratch, &call->error);
     if (status == DP_OK)
-        status = declare_full_text(l, &call->error);
+        status = declare_attribute(l, &call->error);
     if (status)
         dp_error_prefix(&call->error, "id %s", id_describe(id_key_span(key), text));
     return status;
