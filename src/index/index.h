@@ -285,10 +285,14 @@ struct index_scan {
     enum dp_status (*visit)(void *ctx, struct span key, struct span document);
     void (*begin)(void *visit_ctx); /* called before the first row: a scan may begin again */
     void *visit_ctx;
+    /* Gets the number of rows that match; then the answer has no hits, and documents are read only where columns do not
+     * decide. NULL: another answer. */
+    uint64_t *count;
 };
 /* With `match`, a vector and neither `near` nor a group, the answer is approximate unless `exact` is set, but has
  * min(top_k, rows that match and have a vector) rows. Fails with DP_INVALID, and names the limit, for a namespace of
- * more than 1,000,000 rows or, unless only distances of "vector" matter, 256 MiB of attributes. Hits in the order of
+ * more than 1,000,000 rows or, unless only distances of "vector" matter, 256 MiB of attributes; to count, for more than
+ * that in documents that it must read. Hits in the order of
  * an attribute have no distance. */
 enum dp_status index_scan(struct call *call, struct index_reader *reader, const struct index_scan *scan,
                           struct index_answer *out);

@@ -276,6 +276,31 @@ static void begin_rows(void *ctx)
     a->count = 0;
 }
 
+/* Whether the answer is the number of rows alone. */
+static bool counts_rows_alone(const struct aggregation *a)
+{
+    for (size_t i = 0; i < a->request->count; i++) {
+        if (a->request->aggregates[i].kind != AGGREGATE_COUNT || a->summed[i])
+            return false;
+    }
+    return a->request->grouped_count == 0;
+}
+
+/* Scans for the number of rows alone. */
+static enum dp_status count_rows(struct aggregation *a, struct index_reader *reader, struct index_scan *scan,
+                                 struct index_answer *answer)
+{
+    struct growing_group *group;
+    uint64_t rows = 0;
+    scan->count = &rows;
+    enum dp_status status = index_scan(a->call, reader, scan, answer);
+    if (status == DP_OK)
+        status = add_group(a, (struct span){0}, &group);
+    for (size_t i = 0; i < a->request->count && status == DP_OK; i++)
+        group->group.values[i].over = rows;
+    return status;
+}
+
 enum dp_status aggregate_scan(struct call *call, struct index_reader *reader, const struct schema *schema,
                               const struct aggregate_request *request, struct index_scan *scan,
                               struct query_response *out)
@@ -294,10 +319,14 @@ enum dp_status aggregate_scan(struct call *call, struct index_reader *reader, co
     map_init(&a.places, AGGREGATE_GROUPS_MAX);
     buffer_init(&a.order, TUPLE_BYTES_MAX);
     arena_init(&a.scratch, SCRATCH_BYTES_MAX);
-    scan->visit = take_row;
-    scan->visit_ctx = &a;
-    scan->begin = begin_rows;
-    status = index_scan(call, reader, scan, &out->answer);
+    if (counts_rows_alone(&a)) {
+        status = count_rows(&a, reader, scan, &out->answer);
+    } else {
+        scan->visit = take_row;
+        scan->visit_ctx = &a;
+        scan->begin = begin_rows;
+        status = index_scan(call, reader, scan, &out->answer);
+    }
     if (status == DP_OK)
         status = answer_groups(&a, out->aggregates);
     map_deinit(&a.places);

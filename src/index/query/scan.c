@@ -500,8 +500,18 @@ static enum dp_status visit_row(void *context, const struct live_row *row)
     return row_matches(s, row) ? s->scan->visit(s->scan->visit_ctx, row->key, row->document) : DP_OK;
 }
 
+/* Counts the rows that match, by the columns where these decide. */
+static enum dp_status count_matches(struct scan_run *s)
+{
+    enum dp_status status = s->scan->match ? filter_bits_make(s->call, &s->live, s->scan, &s->bits) : DP_OK;
+    *s->scan->count = s->scan->match ? s->bits.total : s->live.rows;
+    return status;
+}
+
 static enum dp_status run_scan(struct scan_run *s, struct index_answer *out)
 {
+    if (s->scan->count)
+        return count_matches(s);
     if (s->scan->visit) {
         s->scan->begin(s->scan->visit_ctx);
         return filter_walk_rows(s->call, &s->live, s->scan, visit_row, s);
@@ -547,8 +557,8 @@ static enum dp_status scan_view(struct call *call, struct view *view, void *cont
         status = find_near(&s);
     bool found = status == DP_OK && filtered_take(&request->rows, view, &s.live, &s.bits);
     if (status == DP_OK && !found)
-        status = is_filtered(scan) ? live_rows_take_all(call, view, &s.live)
-                                   : live_rows_take(call, view, documents, &s.live);
+        status = is_filtered(scan) || scan->count ? live_rows_take_all(call, view, &s.live)
+                                                  : live_rows_take(call, view, documents, &s.live);
     if (status == DP_OK)
         status = run_scan(&s, out);
     out->approx_rows = s.live.rows;
