@@ -10,7 +10,7 @@
 
 #include "base/array.h"
 #include "filter/filter.h"
-#include "index/query/live.h"
+#include "index/query/filter_bits.h"
 
 struct row_choosing {
     struct call *call;
@@ -90,10 +90,18 @@ static enum dp_status make_marks(struct call *call, struct chosen_rows *rows)
     return rows->applied ? DP_OK : call_nomem(call, "the rows that match a filter");
 }
 
+/* Returns the filter of the write's only step; NULL: it has both steps. */
+static const struct filter *only_filter(const struct index_write *write)
+{
+    const struct filter *deletes = write->deletes.filter, *patches = write->patches.filter;
+    return deletes && patches ? NULL : deletes ? deletes : patches;
+}
+
 enum dp_status write_choose_rows(struct call *call, struct view *view, struct write_member *m)
 {
     struct row_choosing c = {.call = call, .member = m, .base = view->base, .watch = {.call = call}};
     const struct group_member queued = m->queued;
+    const struct index_scan scan = {.filter = only_filter(m->write)};
     struct live_rows live;
     m->deletes = (struct chosen_rows){.choice = &m->write->deletes};
     m->patches = (struct chosen_rows){.choice = &m->write->patches};
@@ -102,7 +110,7 @@ enum dp_status write_choose_rows(struct call *call, struct view *view, struct wr
     if (status == DP_INVALID)
         dp_error_prefix(&call->error, "a filter of the write");
     if (status == DP_OK)
-        status = live_rows_walk(call, &live, choose_row, &c);
+        status = filter_walk_rows(call, &live, &scan, choose_row, &c);
     live_rows_deinit(&live);
     if (status == DP_OK)
         status = make_marks(call, &m->deletes);
