@@ -325,12 +325,23 @@ static bool page_keys(const struct attribute_column *column, size_t page, struct
     return true;
 }
 
+/* Whether a row of the page is in the set. No page is judged to match as a whole. */
+static void judge_set(const struct column_set *set, size_t page, bool *all, bool *some)
+{
+    *all = false;
+    *some = false;
+    for (size_t i = 0; i < COLUMN_PAGE_WORDS; i++)
+        *some = *some || set->rows[page * COLUMN_PAGE_WORDS + i];
+}
+
 void column_leaf_judge(const struct column_leaf *leaf, size_t page, bool *all, bool *some)
 {
     const struct attribute_column *c = leaf->column;
     struct column_range keys;
     *all = leaf->kind == LEAF_NULL && leaf->null_matches;
     *some = leaf->kind != LEAF_NULL || leaf->null_matches;
+    if (leaf->kind == LEAF_SET)
+        judge_set(leaf->set, page, all, some);
     if (leaf->kind == LEAF_KEYS && !leaf->text && !leaf->sequence && c->odd == 0) {
         const bool array = attribute_is_array(c->type), values = page_keys(c, page, &keys);
         bool covered = false, touched = false;

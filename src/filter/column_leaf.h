@@ -16,10 +16,12 @@ enum column_fit { FIT_NO, FIT_YES, FIT_ASK };
 /* A comparison. */
 struct column_leaf {
     const struct filter_node *node;
-    enum { LEAF_NULL, LEAF_ASK, LEAF_KEYS } kind; /* every row is null; columns cannot tell; the keys tell */
-    bool null_matches;                            /* a row without a value, before a negation */
-    const struct attribute_column *column;        /* of LEAF_KEYS */
-    size_t used;                                  /* the column's position in plan->used */
+    /* every row is null; columns cannot tell; the keys tell; a set tells */
+    enum { LEAF_NULL, LEAF_ASK, LEAF_KEYS, LEAF_SET } kind;
+    bool null_matches;                     /* a row without a value, before a negation */
+    const struct attribute_column *column; /* of LEAF_KEYS */
+    const struct column_set *set;          /* of LEAF_SET */
+    size_t used;                           /* the column's position in plan->used */
     bool text, sequence; /* keys are those of texts; `ranges` are the elements of an array, in their order */
     /* [range_count]: keys that match, ascending, and not of texts; or, of a sequence, the key of each element. */
     struct column_range *ranges;

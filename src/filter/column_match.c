@@ -30,6 +30,17 @@ static void use_column(struct column_plan *plan, struct column_leaf *leaf)
     plan->used[plan->used_count++] = leaf->column;
 }
 
+/* Has an index of tokens decide, if it knows the comparison. */
+static void use_set(const struct column_plan *plan, struct column_leaf *leaf)
+{
+    for (size_t i = 0; i < plan->set_count; i++) {
+        if (plan->sets[i].node == leaf->node && leaf->kind != LEAF_NULL) {
+            leaf->kind = LEAF_SET;
+            leaf->set = &plan->sets[i];
+        }
+    }
+}
+
 static enum dp_status plan_node(struct column_plan *plan, const struct filter_node *from, struct column_node *to,
                                 struct dp_error *error)
 {
@@ -40,6 +51,7 @@ static enum dp_status plan_node(struct column_plan *plan, const struct filter_no
         if (!to->leaf)
             return dp_fail_nomem(error, "a filter");
         status = column_leaf_init(plan->arena, plan->filter, from, plan->columns, to->leaf, error);
+        use_set(plan, to->leaf);
         if (status == DP_OK && to->leaf->kind == LEAF_KEYS)
             use_column(plan, to->leaf);
         return status;
@@ -77,12 +89,14 @@ static void judge_page(const struct column_node *node, size_t page, bool *all, b
 }
 
 enum dp_status column_plan_new(struct arena *arena, const struct filter *filter, const struct columns *columns,
-                               struct column_plan **out, struct dp_error *error)
+                               const struct column_set *sets, size_t set_count, struct column_plan **out,
+                               struct dp_error *error)
 {
     struct column_plan *plan = *out = arena_calloc(arena, 1, sizeof *plan);
     if (!plan)
         return dp_fail_nomem(error, "a filter");
-    *plan = (struct column_plan){.arena = arena, .filter = filter, .columns = columns};
+    *plan = (struct column_plan){
+        .arena = arena, .filter = filter, .columns = columns, .sets = sets, .set_count = set_count};
     plan->used = arena_calloc(arena, filter->slot_count + 1, sizeof(void *));
     plan->pages = arena_calloc(arena, filter->slot_count + 1, sizeof(void *));
     plan->fates = arena_calloc(arena, columns->page_count + 1, 1);
@@ -93,10 +107,10 @@ enum dp_status column_plan_new(struct arena *arena, const struct filter *filter,
     for (size_t i = 0; i < columns->page_count && status == DP_OK; i++) {
         bool all, some;
         judge_page(plan->root, i, &all, &some);
-        plan->fates[i] = (uint8_t)(all                ? COLUMN_ALL
-                                   : !some            ? COLUMN_NONE
-                                   : plan->used_count ? COLUMN_READ
-                                                      : COLUMN_ASK);
+        plan->fates[i] = (uint8_t)(all                             ? COLUMN_ALL
+                                   : !some                         ? COLUMN_NONE
+                                   : plan->used_count || set_count ? COLUMN_READ
+                                                                   : COLUMN_ASK);
     }
     return status;
 }
@@ -187,8 +201,25 @@ static void match_values(const struct column_leaf *leaf, const struct column_pag
         fill_words(out, true, true); /* all arrays of the page are empty, as the operand is */
 }
 
-static void match_leaf(const struct column_plan *plan, const struct column_leaf *leaf, struct column_bits *out)
+/* Takes the rows of a page from the set of a comparison. */
+static void match_set(const struct column_leaf *leaf, size_t page, struct column_bits *out)
 {
+    memcpy(out->maybe, leaf->set->rows + page * COLUMN_PAGE_WORDS, sizeof out->maybe);
+    if (leaf->set->exact)
+        memcpy(out->yes, out->maybe, sizeof out->yes);
+    else
+        memset(out->yes, 0, sizeof out->yes);
+    if (leaf->node->negated)
+        negate(out);
+}
+
+static void match_leaf(const struct column_plan *plan, const struct column_leaf *leaf, size_t number,
+                       struct column_bits *out)
+{
+    if (leaf->kind == LEAF_SET) {
+        match_set(leaf, number, out);
+        return;
+    }
     if (leaf->kind != LEAF_KEYS) {
         const bool matches = leaf->null_matches != leaf->node->negated, asks = leaf->kind == LEAF_ASK;
         fill_words(out, !asks && matches, asks || matches);
@@ -205,17 +236,17 @@ static void match_leaf(const struct column_plan *plan, const struct column_leaf 
         negate(out);
 }
 
-static void match_page_node(const struct column_plan *plan, const struct column_node *node,
+static void match_page_node(const struct column_plan *plan, const struct column_node *node, size_t page,
                             struct column_bits *out)
 {
     struct column_bits child;
     if (!is_logic(node->op)) {
-        match_leaf(plan, node->leaf, out);
+        match_leaf(plan, node->leaf, page, out);
         return;
     }
     fill_words(out, node->op != FILTER_OR, node->op != FILTER_OR);
     for (size_t i = 0; i < node->count; i++) {
-        match_page_node(plan, &node->children[i], &child);
+        match_page_node(plan, &node->children[i], page, &child);
         if (node->op == FILTER_NOT)
             negate(&child);
         for (size_t word = 0; word < COLUMN_PAGE_WORDS; word++) {
@@ -240,7 +271,7 @@ enum dp_status column_plan_page(struct column_plan *plan, size_t page, const str
         if (status)
             return status;
     }
-    match_page_node(plan, plan->root, out);
+    match_page_node(plan, plan->root, page, out);
     for (size_t i = rows / 64; i < COLUMN_PAGE_WORDS; i++) {
         const uint64_t kept = i == rows / 64 && rows % 64 ? UINT64_MAX >> (64 - rows % 64) : 0;
         out->yes[i] &= kept;

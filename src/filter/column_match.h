@@ -25,12 +25,22 @@ enum column_fate {
 };
 
 struct column_node;
+struct filter_node;
+
+/* The rows that an index of tokens has found for one comparison: row r is bit r % 64 of word r / 64 of the set. */
+struct column_set {
+    const struct filter_node *node;
+    const uint64_t *rows; /* COLUMN_PAGE_WORDS words for each page */
+    bool exact;           /* a row of the set matches; else its document decides. No other row matches */
+};
 
 /* A filter over the columns of one segment, in an arena. One owner thread. */
 struct column_plan {
     struct arena *arena;
     const struct filter *filter;
     const struct columns *columns;
+    const struct column_set *sets; /* [set_count] */
+    size_t set_count;
     const struct attribute_column **used; /* [used_count]: columns that the filter needs */
     size_t used_count;
     uint8_t *fates;             /* enum column_fate [columns->page_count] */
@@ -43,10 +53,11 @@ struct column_bits {
     uint64_t yes[COLUMN_PAGE_WORDS], maybe[COLUMN_PAGE_WORDS];
 };
 
-/* Makes a plan in `arena`; filter and columns live as long. Fails with DP_NOMEM. The caller deinits *out unless it is
+/* Makes a plan in `arena`; filter, columns and sets[set_count] live as long. Fails with DP_NOMEM. The caller deinits *out unless it is
  * NULL. */
 enum dp_status column_plan_new(struct arena *arena, const struct filter *filter, const struct columns *columns,
-                               struct column_plan **out, struct dp_error *error);
+                               const struct column_set *sets, size_t set_count, struct column_plan **out,
+                               struct dp_error *error);
 void column_plan_deinit(struct column_plan *plan); /* NULL is fine */
 /* Takes the dictionaries of the used columns; of a column without one, an empty span. Looks for the filter's texts in
  * them. Fails with DP_CORRUPT or DP_NOMEM, or with watch->status when the call ends. */

@@ -183,3 +183,8 @@ bool text_condition_is_of_elements(const struct text_condition *c)
 {
     return c->kind < TEXT_ALL_TOKENS;
 }
+
+const struct token_query *text_condition_tokens(const struct text_condition *c)
+{
+    return c->kind >= TEXT_ALL_TOKENS ? c->tokens : NULL;
+}

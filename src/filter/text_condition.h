@@ -16,6 +16,7 @@ enum text_condition_kind {
 };
 
 struct text_condition;
+struct token_query;
 
 /* Where a condition stands. */
 struct text_condition_place {
@@ -33,6 +34,8 @@ enum dp_status text_condition_read(struct json_reader *r, struct arena *arena,
 /* Returns whether a value in normal form matches: a JSON string, an array of them of which some element matches, or
  * another value, which does not. The watch may end the match. Thread-safe, if each thread has its own watch. */
 bool text_condition_match(const struct text_condition *condition, struct span value, struct filter_watch *watch);
+/* Returns what a condition over tokens looks for; NULL: it is another condition. */
+const struct token_query *text_condition_tokens(const struct text_condition *condition);
 /* Returns whether an array matches if some element does; else all elements together decide. */
 bool text_condition_is_of_elements(const struct text_condition *condition);
 

@@ -156,6 +156,20 @@ enum dp_status tokens_parse(struct arena *arena, const struct tokens_request *re
     return DP_OK;
 }
 
+void tokens_show(const struct token_query *tokens, struct tokens_shown *out)
+{
+    *out = (struct tokens_shown){.rule = tokens->rule,
+                                 .settings = &tokens->settings,
+                                 .count = tokens->count,
+                                 .has_prefix = tokens->has_prefix,
+                                 .prefix = tokens->prefix};
+}
+
+struct span tokens_text(const struct token_query *tokens, size_t i)
+{
+    return tokens->list[i].text;
+}
+
 /* ---- a text -------------------------------------------------------------------------------------------- */
 
 /* What was found so far. */

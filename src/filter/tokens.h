@@ -30,6 +30,18 @@ struct tokens_request {
 
 struct token_query;
 
+/* What an index of tokens must know of a query. */
+struct tokens_shown {
+    enum tokens_rule rule;
+    const struct text_settings *settings;
+    size_t count; /* different tokens, without the prefix */
+    bool has_prefix;
+    struct span prefix; /* the last token, if it is a prefix */
+};
+void tokens_show(const struct token_query *tokens, struct tokens_shown *out);
+/* Returns token number i of tokens_shown.count. */
+struct span tokens_text(const struct token_query *tokens, size_t i);
+
 /* Cuts the texts of a query into `arena`. Fails with DP_INVALID (the message says what is wrong) or DP_NOMEM. */
 enum dp_status tokens_parse(struct arena *arena, const struct tokens_request *request, struct token_query **out,
                             struct dp_error *error);

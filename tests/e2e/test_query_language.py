@@ -160,6 +160,16 @@ def test_fused_queries(place):
     assert ids(ask(place, queries=queries, rerank_by=rerank_by, limit=5, offset=3)["results"][0]) == expected[3:8]
 
 
+@pytest.mark.parametrize("filters", [None, ["colour", "Eq", "red"], ["size", "Gt", 0], ["text", "ContainsAllTokens", "red fire"],
+                                     ["lines", "ContainsAnyToken", "sa", {"last_as_prefix": True}], ["text", "ContainsTokenSequence", "red fire"],
+                                     ["Not", ["text", "ContainsAnyToken", "red fire wood"]], ["colour", "Eq", "nowhere"]])
+def test_a_count_of_rows_equals_their_number(place, filters):
+    more = {"filters": filters} if filters else {}
+    rows = ask(place, rank_by=["id", "asc"], limit=1000, **more)["rows"]
+    counted = ask(place, aggregate_by={"n": ["Count"], "again": ["Count", "id"]}, **more)
+    assert counted["aggregations"] == {"n": len(rows), "again": len(rows)}
+
+
 def test_limits_of_orders_and_groups(place):
     count = {"n": ["Count"]}
     for most, query in ((8, lambda n: {"rank_by": [["size", "asc"]] * n}),

@@ -285,7 +285,7 @@ static size_t check_filter(struct table *t, const char *text)
     arena_init(&arena, 1 << 26);
     if (filter_parse(&arena, span_str(text), &t->schema, false, &filter, &error) != DP_OK)
         fail_msg("%s: %s", text, error.message);
-    assert_int_equal(column_plan_new(&arena, filter, &t->columns, &plan, &error), DP_OK);
+    assert_int_equal(column_plan_new(&arena, filter, &t->columns, NULL, 0, &plan, &error), DP_OK);
     for (size_t i = 0; i < plan->used_count; i++) {
         if (plan->used[i]->dictionary.len)
             dictionaries[i] = piece_of(t, &plan->used[i]->dictionary);

@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (columns_parse(summary, rows, &arena, &columns, &error) != DP_OK)
         assert(error.message[0]);
-    else if (column_plan_new(&arena, filter, &columns, &plan, &error) == DP_OK)
+    else if (column_plan_new(&arena, filter, &columns, NULL, 0, &plan, &error) == DP_OK)
         match_pages(plan, c.rest);
     column_plan_deinit(plan);
     arena_deinit(&arena);

@@ -45,6 +45,9 @@ static void print_row(uint64_t row, unsigned edition, char text[512])
                                 (int)(r >> 14 & 31));
     if (r % 17)
         len += (size_t)snprintf(text + len, 512 - len, ",\"ok\":%s", r >> 20 & 1 ? "true" : "false");
+    if (r % 19) /* words of which some are in many rows and others in few */
+        len += (size_t)snprintf(text + len, 512 - len, ",\"body\":\"common w%d w%d rare%" PRIu64 " w%d\"",
+                                (int)(r >> 6 & 15), (int)(r >> 11 & 15), row / 2, (int)(r >> 17 & 31));
     snprintf(text + len, 512 - len, "}");
 }
 
@@ -54,6 +57,7 @@ static void load_rows(struct world *w, uint64_t from, uint64_t to, unsigned edit
     struct index_load_summary summary;
     float x[FIXTURE_DIM];
     char text[512], id[32];
+    index_load_declare(loader, span_str("body"), span_str("{\"full_text_search\":true}"));
     for (uint64_t row = from; row < to; row++) {
         fixture_vector(w, row, 0, edition, x);
         print_row(row, edition, text);
@@ -111,10 +115,11 @@ static size_t print_comparison(uint64_t *seed, char *to, size_t room)
     static const char *const orders[] = {"Lt", "Lte", "Gt", "Gte", "Eq", "NotEq"};
     static const char *const anys[] = {"AnyLt", "AnyLte", "AnyGt", "AnyGte", "Contains", "NotContains"};
     static const char *const globs[] = {"Glob", "NotGlob", "IGlob", "NotIGlob"};
+    static const char *const tokens[] = {"ContainsAllTokens", "ContainsAnyToken", "ContainsTokenSequence"};
     static const char *const nulls[] = {"n", "f", "place", "tags", "nums", "ok", "missing"};
     const char *place = one_of(seed, places, 6), *other = one_of(seed, places, 6);
     int n = (int)draw(seed, 140) - 45, m = (int)draw(seed, 140) - 45;
-    switch (draw(seed, 14)) {
+    switch (draw(seed, 17)) {
     case 0: return (size_t)snprintf(to, room, "[\"n\",\"%s\",%d]", one_of(seed, orders, 6), n);
     case 1: return (size_t)snprintf(to, room, "[\"n\",\"%s\",%d.5]", one_of(seed, orders, 6), n);
     case 2: return (size_t)snprintf(to, room, "[\"f\",\"%s\",%d.25]", one_of(seed, orders, 6), n / 2);
@@ -132,7 +137,14 @@ static size_t print_comparison(uint64_t *seed, char *to, size_t room)
     case 11: return (size_t)snprintf(to, room, "[\"nums\",\"%s\",%d]", one_of(seed, anys, 6), m / 3);
     case 12:
         return (size_t)snprintf(to, room, "[\"ok\",\"%s\",%s]", one_of(seed, orders, 6), n & 1 ? "true" : "false");
-    default: return (size_t)snprintf(to, room, "[\"id\",\"NotIn\",[%d,\"%d\"]]", n + 45, m);
+    case 13: return (size_t)snprintf(to, room, "[\"id\",\"NotIn\",[%d,\"%d\"]]", n + 45, m);
+    case 14:
+        return (size_t)snprintf(to, room, "[\"body\",\"%s\",\"w%d w%d\"]", one_of(seed, tokens, 3), n & 15,
+                                m & 15);
+    case 15:
+        return (size_t)snprintf(to, room, "[\"body\",\"%s\",\"w%d rare%d\",{\"last_as_prefix\":%s}]",
+                                one_of(seed, tokens, 3), n & 15, m & 63, m & 64 ? "true" : "false");
+    default: return (size_t)snprintf(to, room, "[\"body\",\"%s\",\"nowhere common ,\"]", one_of(seed, tokens, 3));
     }
 }
 
@@ -337,6 +349,15 @@ static void test_index_filter_bits_read_columns_alone(void **state)
     /* The summary says that there is no such number. */
     assert_int_equal(bytes_of(w, reader, "[\"n\",\"Gt\",1000]", &rounds), 0);
     assert_int_equal(rounds, 0);
+    /* The pieces of the text index with two tokens. */
+    assert_in_range(bytes_of(w, reader, "[\"body\",\"ContainsAllTokens\",\"w7 rare77\"]", &rounds), 1000, 20000);
+    assert_int_equal(rounds, 1);
+    /* The same, and the documents of the rows that have both somewhere. */
+    assert_in_range(bytes_of(w, reader, "[\"body\",\"ContainsTokenSequence\",\"rare77 w7\"]", &rounds), 1000,
+                    40000);
+    assert_in_range(rounds, 1, 2);
+    /* No segment has the token. */
+    assert_in_range(bytes_of(w, reader, "[\"Not\",[\"body\",\"ContainsAnyToken\",\"zzz\"]]", &rounds), 0, 20000);
     index_close(reader);
 }
 
@@ -470,8 +491,10 @@ static enum dp_status make_sets(struct world *w, const struct live_rows *live, c
 
 static void test_index_filter_bits_survive_failed_allocations(void **state)
 {
-    static const char filter_text[] = "[\"Or\",[[\"n\",\"In\",[1,2]],[\"place\",\"Eq\",\"f\\u00f6hr\"],[\"name\","
-                                      "\"Eq\",\"row 5\"],[\"tags\",\"Glob\",\"a*\"]]]";
+    static const char filter_text[] =
+        "[\"Or\",[[\"n\",\"In\",[1,2]],[\"place\",\"Eq\",\"f\\u00f6hr\"],[\"name\","
+        "\"Eq\",\"row 5\"],[\"tags\",\"Glob\",\"a*\"],[\"body\",\"ContainsAnyToken\","
+        "\"w3 rare1\",{\"last_as_prefix\":true}]]]";
     struct world *w = *state;
     struct index_reader *reader = make_rows(w);
     struct view *view = reader_view(reader);

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "index/query/reader.h"
+#include "index/query/token_sets.h"
 #include "index/segment/columns.h"
 
 #define NOT_READ SIZE_MAX
@@ -60,8 +61,20 @@ static enum dp_status make_places(struct columns_run *r, struct column_segment *
     return s->dictionaries && s->all ? DP_OK : call_nomem(r->call, "columns");
 }
 
+/* Gives a segment without columns an empty summary, so that sets can tell about its rows. */
+static enum dp_status no_columns(struct columns_run *r, struct column_segment *s)
+{
+    s->columns = arena_calloc(&r->arena, 1, sizeof *s->columns);
+    if (!s->columns)
+        return call_nomem(r->call, "columns");
+    s->columns->rows = s->segment->hot.rows;
+    s->columns->page_count = column_page_count(s->columns->rows);
+    return DP_OK;
+}
+
 /* Makes the plan of a segment, and adds the segment if its columns tell something. */
-static enum dp_status plan_segment(struct columns_run *r, size_t number, const struct filter *filter, bool *wanted)
+static enum dp_status plan_segment(struct columns_run *r, size_t number, const struct filter *filter,
+                                   const struct token_sets *sets, bool *wanted)
 {
     const struct segment *segment = r->live->view->base->segments[number].segment;
     struct column_segment *s = &r->segments[r->count];
@@ -69,9 +82,11 @@ static enum dp_status plan_segment(struct columns_run *r, size_t number, const s
     enum dp_status status = segment_open_columns(&segment->hot, &r->arena, &s->columns, &r->call->error);
     if (status == DP_CORRUPT)
         dp_error_prefix(&r->call->error, "%s", segment->dpr_key.text);
+    if (status == DP_OK && !s->columns && sets->count)
+        status = no_columns(r, s);
     if (status != DP_OK || !s->columns)
         return status;
-    status = column_plan_new(&r->arena, filter, s->columns, &s->plan, &r->call->error);
+    status = column_plan_new(&r->arena, filter, s->columns, sets->list, sets->count, &s->plan, &r->call->error);
     if (status == DP_OK && tells(s->plan)) {
         status = make_places(r, s);
         *wanted = false;
@@ -304,11 +319,14 @@ enum dp_status columns_match(struct call *call, const struct live_rows *live, co
     arena_init(&r.arena, PLANS_MAX);
     round_init(&r.round, call, reader->store, reader->round_bytes);
     r.segments = mem_calloc(segments + 1, sizeof *r.segments);
-    if (!r.segments)
+    struct token_sets *sets = arena_array(&r.arena, segments + 1, sizeof *sets);
+    if (!r.segments || !sets)
         status = call_nomem(call, "columns");
+    if (status == DP_OK)
+        status = token_sets_make(call, live, filter, wanted, &r.arena, sets);
     for (size_t i = 0; i < segments && status == DP_OK; i++) {
         if (wanted[i])
-            status = plan_segment(&r, i, filter, &wanted[i]);
+            status = plan_segment(&r, i, filter, &sets[i], &wanted[i]);
     }
     if (status == DP_OK)
         status = run_columns(&r);
