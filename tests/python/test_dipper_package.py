@@ -504,7 +504,7 @@ def test_a_namespace_loads_and_finds(dipper, embedder, tmp_path):
 
 def test_a_namespace_ranks_by_words_and_by_both(dipper, embedder, tmp_path):
     notes = dipper.Namespace(tmp_path, "notes", embedder=embedder)
-    notes.load([{"id": 1, "text": "A kitten sleeps", "n": 1}, {"id": 2, "text": "The cat and the kitten", "n": 2},
+    notes.load([{"id": 1, "text": "A kitten sleeps", "n": 1}, {"id": 2, "text": "The big cat and the kitten", "n": 2},
                 {"id": 3, "text": "Young cats play", "n": 3}, {"id": 4, "text": "Flour and water", "n": 4}])
 
     def ids(**how):
