@@ -157,7 +157,8 @@ static void test_the_settings_change_tokens(void **state)
     check_tokens("{\"stemming\":true}", "baking loaves", "bake|loav");
     check_tokens("{\"stemming\":true,\"language\":\"german\"}", "die Häuser", "die|haus");
     check_tokens("{\"remove_stopwords\":true}", "How do I bake a loaf", "bake|loaf");
-    check_tokens("{\"remove_stopwords\":true}", "it isn't the computer of the fire page, it’s AI", "computer|fire|page|ai");
+    check_tokens("{\"remove_stopwords\":true}", "it isn't the computer of the fire page, it’s AI",
+                 "computer|fire|page|ai");
     check_tokens("{\"max_token_length\":3}", "a abc abcd äö", "a|abc");
     struct tokens t = tokens_of("{\"remove_stopwords\":true}", "the cat and the dog");
     assert_int_equal(t.count, 2);
