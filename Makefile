@@ -138,9 +138,9 @@ check-all: model ## everything: the tests with browsers and servers, sanitizers,
 	@$(MAKE) check-arm64 FULL=1
 	@$(MAKE) lint
 
-bench: model ## print the benchmarks; WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak, reload or python compares (WRITE=1: into docs/)
+bench: model ## print the benchmarks; WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, fairness, write, load, soak, reload or python compares (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
-	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, write, load, soak, reload or python))
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, fairness, write, load, soak, reload or python))
 
 # For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
