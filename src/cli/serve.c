@@ -60,15 +60,20 @@ static void reload(struct service *service)
 }
 
 /* Waits for a signal that ends the server. */
-static void wait_for_the_end(struct service *service, const sigset_t *ends, const sigset_t *hangup)
+static void wait_for_the_end(struct service *service, struct server *server, const sigset_t *ends,
+                             const sigset_t *hangup)
 {
     sigset_t all;
     int which = 0;
     sigorset(&all, ends, hangup);
     do {
         sigwait(&all, &which);
-        if (which == SIGHUP)
+        if (which == SIGHUP) {
+            struct dp_error error;
             reload(service);
+            if (server_reload(server, &error) != DP_OK)
+                log_write(LOG_ERROR, "the former certificate stays: %s", error.message);
+        }
     } while (which == SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, ends, NULL); /* then a second signal ends the process at once */
 }
@@ -106,6 +111,8 @@ static struct server_options options_of(const struct config *config)
     return (struct server_options){
         .unix_socket = *config->unix_socket ? config->unix_socket : NULL,
         .base_path = config->base_path,
+        .tls_certificate = *config->tls_cert ? config->tls_cert : NULL,
+        .tls_key = *config->tls_key ? config->tls_key : NULL,
         .insecure = config->insecure,
         .request_threads = config->request_threads,
         .queue_max = config->queue_max,
@@ -166,7 +173,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         os_supervisor_tell("READY=1");
         log_writer_start(options.log == ACCESS_LOG_JSON);
         banner_log(config, service, options.accounts, server_url(server));
-        wait_for_the_end(service, &ends, &hangup);
+        wait_for_the_end(service, server, &ends, &hangup);
         os_supervisor_tell("STOPPING=1");
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);

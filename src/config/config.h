@@ -72,12 +72,13 @@ struct config {
     uint64_t index_memory;       /* maximum bytes of the heads of all open files */
     /* server */
     const char *host;
-    uint16_t port;            /* 0: any free port */
-    const char *unix_socket;  /* path; "": none */
-    const char *base_path;    /* "/dipper"; "": none */
-    bool insecure;            /* allows an address beyond loopback without API keys */
-    unsigned request_threads; /* threads that may block */
-    unsigned queue_max;       /* requests that may wait for a thread */
+    uint16_t port;                  /* 0: any free port */
+    const char *unix_socket;        /* path; "": none */
+    const char *base_path;          /* "/dipper"; "": none */
+    const char *tls_cert, *tls_key; /* files; "": none */
+    bool insecure;                  /* allows an address beyond loopback without API keys */
+    unsigned request_threads;       /* threads that may block */
+    unsigned queue_max;             /* requests that may wait for a thread */
     unsigned max_connections;
     unsigned max_peer_connections; /* of one address; 0: three quarters of max_connections */
     const char *trusted_proxies;   /* addresses and ranges, separated by blanks or commas; "": none */

@@ -40,6 +40,7 @@ struct connection {
     enum phase phase;         /* owned by the I/O thread; in PHASE_RUNNING by the pool's thread */
     int64_t body_deadline_ns; /* deadline of the whole body */
     size_t target_len;
+    struct tls_identity *identity; /* what the server shows to this client; NULL: plain HTTP */
     struct exchange exchange;
 };
 
@@ -88,6 +89,7 @@ static void connection_open(struct http *http, struct MHD_Connection *mhd, void 
         return;
     c->http = http;
     c->mhd = mhd;
+    c->identity = http->options.tls ? tls_take(http->options.tls) : NULL;
     exchange_init(&c->exchange, http->context);
     metric_add(http->context->connections, 1);
     const struct sockaddr *address = peer ? peer->client_addr : NULL;
@@ -106,6 +108,7 @@ static void connection_close(struct http *http, struct connection *c)
     connections_remove(http->connections, &c->link);
     metric_add(http->context->connections, -1);
     exchange_deinit(&c->exchange);
+    tls_give(c->identity);
     mem_free(c);
 }
 
@@ -132,7 +135,7 @@ static void refuse_connection(struct http *http, int fd)
         "{\"error\":\"rate_limit_exceeded\",\"message\":\"too many connections from this address are open at "
         "once\"}";
     char unread[1024]; /* a close with unread bytes would take the answer back */
-    ssize_t sent = send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = http->options.tls ? 0 : send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     sent = recv(fd, unread, sizeof unread, MSG_DONTWAIT);
     (void)sent;
     close(fd);
@@ -416,6 +419,24 @@ static size_t leave_encoded(void *cls, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
+/* Shows the identity of the connection to its client, during the handshake. The library leaves its connection in the
+ * session's pointer. */
+static int show_identity(gnutls_session_t session, const gnutls_datum_t *authorities, int authority_count,
+                         const gnutls_pk_algorithm_t *algorithms, int algorithm_count, gnutls_pcert_st **chain,
+                         unsigned *length, gnutls_privkey_t *key)
+{
+    struct MHD_Connection *mhd = gnutls_session_get_ptr(session);
+    struct connection *c = mhd ? connection_of(mhd) : NULL;
+    (void)authorities;
+    (void)authority_count;
+    (void)algorithms;
+    (void)algorithm_count;
+    if (!c || !c->identity)
+        return -1;
+    tls_parts(c->identity, chain, length, key);
+    return 0;
+}
+
 static struct MHD_Daemon *start_daemon(struct http *http)
 {
     const struct http_options *o = &http->options;
@@ -428,12 +449,21 @@ static struct MHD_Daemon *start_daemon(struct http *http)
     unsigned most = 2 * (o->connections_max + o->io_threads);
     if (o->io_threads < 2) /* the library rejects a pool size of 1 */
         pool[0].option = MHD_OPTION_END;
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        most, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(o->idle_timeout_ms + 999) / 1000, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)show_identity},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_END, 0, NULL}};
+    if (o->tls)
+        flags |= MHD_USE_TLS;
+    else
+        tls[0].option = MHD_OPTION_END;
+    return MHD_start_daemon(flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+                            MHD_OPTION_CONNECTION_LIMIT, most, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)(o->idle_timeout_ms + 999) / 1000, MHD_OPTION_NOTIFY_CONNECTION,
+                            on_connection, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http, MHD_OPTION_UNESCAPE_CALLBACK,
+                            leave_encoded, NULL, MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 enum dp_status http_start(int listen_fd, const struct http_options *options, struct exchange_context *context,

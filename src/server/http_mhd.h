@@ -4,11 +4,13 @@
 
 #include "server/connections.h"
 #include "server/exchange.h"
+#include "server/tls.h"
 #include "server/request_pools.h"
 
 struct http_options {
     unsigned io_threads, connections_max, peer_connections_max;
     const struct proxies *proxies; /* must outlive the server */
+    struct tls *tls;               /* must outlive the server; NULL: plain HTTP */
     int head_timeout_ms, body_timeout_ms, send_timeout_ms, idle_timeout_ms;
 };
 

@@ -191,6 +191,16 @@ enum dp_status listen_open_unix(const char *path, struct listener *out, struct d
     return DP_OK;
 }
 
+void listen_set_tls(struct listener *listener)
+{
+    static const char plain[] = "http://";
+    char rest[LISTEN_URL_MAX];
+    if (strncmp(listener->url, plain, sizeof plain - 1) != 0)
+        return; /* a Unix socket */
+    snprintf(rest, sizeof rest, "%s", listener->url + sizeof plain - 1);
+    snprintf(listener->url, sizeof listener->url, "https://%.*s", (int)sizeof listener->url - 9, rest);
+}
+
 void listen_forget(const struct listener *listener)
 {
     struct stat file;

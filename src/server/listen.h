@@ -28,6 +28,8 @@ enum dp_status listen_open(const char *address, bool loopback_only, struct liste
 enum dp_status listen_open_unix(const char *path, struct listener *out, struct dp_error *error);
 /* Takes a socket that a supervisor opened, and owns it on success. `loopback_only` as above. */
 enum dp_status listen_adopt(int fd, bool loopback_only, struct listener *out, struct dp_error *error);
+/* Makes the listener's URL begin with https. */
+void listen_set_tls(struct listener *listener);
 /* Deletes the file of a Unix socket that listen_open_unix made, unless another process has replaced it. */
 void listen_forget(const struct listener *listener);
 

@@ -38,6 +38,7 @@ struct server {
     struct connections connections;
     struct request_pools pools;
     struct http *http;
+    struct tls *tls;
     int drain_timeout_ms;
     bool has_context, has_connections;
 };
@@ -55,6 +56,7 @@ static void destroy_server(struct server *s)
         connections_stop(&s->connections);
     if (s->has_context)
         exchange_context_deinit(&s->context);
+    tls_free(s->tls);
     listen_forget(&s->listener);
     mem_free(s);
 }
@@ -73,6 +75,16 @@ static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
     log_write(LOG_WARN, "%ju open files are allowed (ulimit -n), so only %ju connections are accepted, not %u",
               (uintmax_t)files.rlim_cur, (uintmax_t)room, wanted);
     return (unsigned)room;
+}
+
+static enum dp_status open_tls(struct server *s, const struct server_options *o, struct dp_error *error)
+{
+    if (!o->tls_certificate && !o->tls_key)
+        return DP_OK;
+    if (!o->tls_certificate || !o->tls_key)
+        return dp_fail(error, DP_INVALID,
+                       "TLS needs both a certificate and its key: give --tls-cert and --tls-key");
+    return tls_new(o->tls_certificate, o->tls_key, &s->tls, error);
 }
 
 static enum dp_status open_listener(struct server *s, const struct server_options *o, struct dp_error *error)
@@ -123,6 +135,9 @@ static enum dp_status start_server(struct server *s, const struct server_options
                                     : peer_connections;
     enum dp_status status = set_base_path(&s->context, o->base_path, error);
     if (status == DP_OK)
+        status = open_tls(s, o, error);
+    http.tls = s->tls;
+    if (status == DP_OK)
         status = exchange_context_init(&s->context, service_metrics(s->context.api.service), error);
     s->has_context = status == DP_OK;
     if (status == DP_OK)
@@ -136,6 +151,8 @@ static enum dp_status start_server(struct server *s, const struct server_options
         status = open_listener(s, o, error);
     if (status != DP_OK)
         return status;
+    if (s->tls)
+        listen_set_tls(&s->listener);
     s->context.auth.sites.checks_host =
         o->allowed_hosts || (!o->accounts && s->listener.loopback && !s->listener.is_unix);
     status = http_start(s->listener.fd, &http, &s->context, &s->pools, &s->connections, &s->http, error);
@@ -172,6 +189,16 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
         destroy_server(s);
     else
         *out = s;
+    return status;
+}
+
+enum dp_status server_reload(struct server *s, struct dp_error *error)
+{
+    if (!s->tls)
+        return DP_OK;
+    enum dp_status status = tls_reload(s->tls, error);
+    if (status == DP_OK)
+        log_write(LOG_INFO, "the certificate was read again");
     return status;
 }
 

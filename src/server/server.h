@@ -17,18 +17,19 @@ struct server;
 
 /* A field that is zero means the default that its comment names. */
 struct server_options {
-    const char *listen;       /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
-    const char *unix_socket;  /* path of a Unix socket to listen on in place of `listen`; NULL: none */
-    int socket;               /* a listening socket in place of both, which the server owns; 0: none */
-    const char *base_path;    /* path before all routes, as "/dipper"; those without it work, too. NULL: none */
-    bool insecure;            /* permits an address beyond loopback without accounts */
-    unsigned io_threads;      /* 2; 1 on a single processor */
-    unsigned request_threads; /* 64 for each kind of request (request_pools.h) */
-    unsigned queue_max;       /* 256 requests of each kind that may wait for a thread */
-    unsigned connections_max; /* 1024; fewer if the process may not open that many files */
-    unsigned peer_connections_max; /* of one address; 3/4 of connections_max */
-    const char *trusted_proxies;   /* addresses and ranges (proxies.h); none */
-    size_t body_max;               /* 32 MiB: maximum of one request's body, before and after decompressing */
+    const char *listen;      /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
+    const char *unix_socket; /* path of a Unix socket to listen on in place of `listen`; NULL: none */
+    int socket;              /* a listening socket in place of both, which the server owns; 0: none */
+    const char *base_path;   /* path before all routes, as "/dipper"; those without it work, too. NULL: none */
+    const char *tls_certificate, *tls_key; /* files (tls.h) that outlive the server; NULL: plain HTTP */
+    bool insecure;                         /* permits an address beyond loopback without accounts */
+    unsigned io_threads;                   /* 2; 1 on a single processor */
+    unsigned request_threads;              /* 64 for each kind of request (request_pools.h) */
+    unsigned queue_max;                    /* 256 requests of each kind that may wait for a thread */
+    unsigned connections_max;              /* 1024; fewer if the process may not open that many files */
+    unsigned peer_connections_max;         /* of one address; 3/4 of connections_max */
+    const char *trusted_proxies;           /* addresses and ranges (proxies.h); none */
+    size_t body_max;        /* 32 MiB: maximum of one request's body, before and after decompressing */
     size_t large_body_max;  /* 256 MiB: maximum of one body that writes rows, before and after decompressing */
     size_t bodies_max;      /* 512 MiB for the bodies of all requests, and 512 MiB for their answers */
     size_t spilled_max;     /* 4 GiB: maximum bytes of bodies of all requests in temporary files */
@@ -54,6 +55,10 @@ enum dp_status server_start(const struct server_options *options, struct service
                             struct dp_error *error);
 /* Returns the server's URL with the actual port: "http://127.0.0.1:8000", or "unix:/run/dipper.sock". It lives as long as the server. */
 const char *server_url(const struct server *server);
+
+/* Reads the certificate and its key again. If that fails, the server goes on with the former ones. Does nothing
+ * without TLS. */
+enum dp_status server_reload(struct server *server, struct dp_error *error);
 
 /* Stops accepting, waits for requests in progress (after the drain timeout it cancels them), and frees the
  * server. NULL is fine. No thread of the server may call it. */
