@@ -1,7 +1,7 @@
 /* test_index_reader.c: an open reader follows the manifest wherever it goes, and queries keep to the bytes of a
  * round.
  */
-#include "index_fixture.h"
+#include "log_fixture.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -126,6 +126,34 @@ static void test_index_a_slow_thread_puts_nothing_old_back(void **state)
     store_bytes_release(&first);
     store_bytes_release(&second);
     store_bytes_release(&other);
+}
+
+/* Two threads open the same manifest. The slow one installs its view while the other looks for new entries. */
+static void test_index_a_refresh_shows_in_the_current_view(void **state)
+{
+    struct world *w = *state;
+    struct fixture_log log;
+    fixture_must_load(w, "rows", 0, 300, 0);
+    log_init(&log, w, "rows");
+    struct index_reader *reader = fixture_open(w, "rows");
+    struct view *first = reader_view(reader), *found;
+    const struct manifest_read seen = first->base->seen;
+    struct store_bytes manifest = read_manifest(w);
+    struct view *slow = open_at(w, reader, manifest.span, seen.sent_ns, seen.answered_ns);
+    log_entry(&log);
+    log_row(&log, 1, 1);
+    log_put(&log);
+    reader_install(reader, slow);
+    assert_int_equal(view_refresh(&w->call, reader, first, &found), DP_OK);
+    struct view *now = reader_view(reader);
+    assert_int_equal(view_position(found).last, 1);
+    assert_int_equal(view_position(now).last, 1);
+    view_release(now);
+    view_release(found);
+    view_release(first);
+    index_close(reader);
+    log_deinit(&log);
+    store_bytes_release(&manifest);
 }
 
 /* ---- bytes of a round ---------------------------------------------------------------------------------------- */
@@ -400,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_index_a_reader_follows_a_manifest_that_goes_back),
         IN_MEMORY(test_index_a_slow_thread_puts_nothing_old_back),
+        IN_MEMORY(test_index_a_refresh_shows_in_the_current_view),
         IN_MEMORY(test_index_answers_do_not_depend_on_the_bytes_of_a_round),
         IN_MEMORY(test_index_ties_do_not_depend_on_the_bytes_of_a_round),
         IN_MEMORY(test_index_large_answers_are_whole),

@@ -148,11 +148,15 @@ enum dp_status view_refresh(struct call *call, struct index_reader *reader, stru
         reader_install(reader, view_retain(newer));
     struct view *found = newer ? newer : view_retain(view);
     status = reader_run(call, reader, &found, settle_view, NULL);
-    if (status)
+    if (status) {
         view_release(found);
-    else
-        *out = found;
-    return status;
+        return status;
+    }
+    /* A thread that read the manifest before may have installed its view meanwhile, and that view may lack the entries
+     * that this look has found. The caller's next reader_view() must show them. */
+    reader_install(reader, view_retain(found));
+    *out = found;
+    return DP_OK;
 }
 
 enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out)
