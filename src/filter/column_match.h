@@ -53,8 +53,8 @@ struct column_bits {
     uint64_t yes[COLUMN_PAGE_WORDS], maybe[COLUMN_PAGE_WORDS];
 };
 
-/* Makes a plan in `arena`; filter, columns and sets[set_count] live as long. Fails with DP_NOMEM. The caller deinits *out unless it is
- * NULL. */
+/* Makes a plan in `arena`; filter, columns and sets[set_count] live as long. Fails with DP_NOMEM. The caller deinits
+ * *out unless it is NULL. */
 enum dp_status column_plan_new(struct arena *arena, const struct filter *filter, const struct columns *columns,
                                const struct column_set *sets, size_t set_count, struct column_plan **out,
                                struct dp_error *error);

@@ -1,4 +1,4 @@
-/* service/full_text.h: which words of the attribute "text" a search by words knows: those that `dipper index` declares. */
+/* service/full_text.h: the index options of the attribute "text", which `dipper index` declares. */
 #ifndef SERVICE_FULL_TEXT_H
 #define SERVICE_FULL_TEXT_H
 

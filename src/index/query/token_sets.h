@@ -11,11 +11,11 @@ struct token_sets {
     size_t count;
 };
 
-/* Makes the sets of the segments i with wanted[i], out[segments of the base], in `arena`: one for each comparison of the
- * filter over tokens whose attribute the segment's index covers by its present settings. Reads in rounds: in one, unless
- * the index has more bytes of these tokens than a round may read. Leaves sets out that would cost much memory, or prefixes
- * that would cost many bytes. A sequence gets the rows that have all of its tokens. Fails with DP_STALE when an object is
- * gone, with DP_CORRUPT, or with DP_NOMEM. */
+/* Makes the sets of the segments i with wanted[i], out[segments of the base], in `arena`: one for each comparison of
+ * the filter over tokens whose attribute the segment's index covers by its present settings. A sequence gets the rows
+ * that have all of its tokens. Reads in rounds: in one, unless the index has more bytes of these tokens than a round
+ * may read. Leaves out sets that would cost much memory, and prefixes that would cost many bytes. Fails with DP_STALE
+ * when an object is gone, with DP_CORRUPT, or with DP_NOMEM. */
 enum dp_status token_sets_make(struct call *call, const struct live_rows *live, const struct filter *filter,
                                const bool *wanted, struct arena *arena, struct token_sets *out);
 
