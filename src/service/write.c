@@ -29,7 +29,7 @@ struct write_run {
     struct write_plan plan;
     struct arena planned; /* memory of the batch, which a load gives back before it begins */
     struct write_batch batch;
-    const float **embedded; /* [batch.text_count]: vectors; NULL: not embedded yet */
+    const float **embedded; /* [batch.text_count]: the vectors of this try; NULL: none */
     struct index_write write;
 };
 
@@ -253,13 +253,15 @@ static uint64_t vector_bytes(const struct write_batch *b)
     return bytes;
 }
 
-/* Embeds the batch's texts, once for a write. */
+/* Embeds the batch's texts. Each try does, because another life of the namespace may embed other texts, by other
+ * models. */
 static enum dp_status embed_texts(struct write_run *run)
 {
     struct call *call = run->call;
     const struct write_batch *b = &run->batch;
     enum dp_status status = DP_OK;
-    if (b->text_count == 0 || run->embedded)
+    run->embedded = NULL;
+    if (b->text_count == 0)
         return DP_OK;
     if (b->bytes + vector_bytes(b) > EMBEDDED_BYTES_MAX)
         return call_fail(call, DP_TOO_LARGE, "the rows and their embeddings have more than %d bytes; send fewer",

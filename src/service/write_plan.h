@@ -49,7 +49,8 @@ struct write_plan {
     enum index_metric noted_metric;
 };
 
-/* Plans everything in the request but the values of attributes. Adds to `models` those that embed. DP_INVALID, DP_UNSUPPORTED or DP_TOO_LARGE: the request does not fit the namespace, or contradicts itself. */
+/* Plans everything in the request but the values of attributes. Adds to `models` those that embed. DP_INVALID,
+ * DP_UNSUPPORTED or DP_TOO_LARGE: the request does not fit the namespace, or contradicts itself. */
 enum dp_status write_plan_schema(struct call *call, const struct write_request *request,
                                  const struct write_base *base, struct write_models *models,
                                  struct write_plan *out);

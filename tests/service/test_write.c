@@ -449,6 +449,88 @@ static void test_write_that_was_sent_is_not_made_again_in_the_next_life(void **s
     }
 }
 
+/* Deletes the namespace "lives" before the read number `read` of its manifest. */
+struct life_ender {
+    struct service *other;
+    size_t read, reads;
+};
+
+static void end_life(void *ctx, const struct test_store_op *op)
+{
+    struct life_ender *d = ctx;
+    struct arena arena;
+    struct call call;
+    if (op->kind != TEST_STORE_READ || !strstr(op->key, "manifest.json") || d->reads++ != d->read)
+        return;
+    arena_init(&arena, 1 << 26);
+    call_init(&call, &arena);
+    assert_int_equal(service_delete_namespace(&call, d->other, span_str("lives")), DP_OK);
+    arena_deinit(&arena);
+}
+
+/* Writes a row with these texts in "a" and "b", and the attribute "n" if `count` is 3. */
+static enum dp_status write_texts(struct call *call, struct service *s, uint64_t id, uint32_t count,
+                                  const char *schema)
+{
+    static const char *const texts[] = {"\"cat\"", "\"dog wind\"", "1"};
+    const struct span attributes[] = {span_str("a"), span_str("b"), span_str("n")};
+    struct write_value values[3];
+    const struct write_row row = {.kind = WRITE_UPSERT, .id = {.number = id}, .value_count = count};
+    for (uint32_t i = 0; i < 3; i++)
+        values[i] = (struct write_value){(const uint8_t *)texts[i], (uint32_t)strlen(texts[i]), i};
+    const struct write_request request = {.namespace = span_str("lives"),
+                                          .rows = &row,
+                                          .row_count = 1,
+                                          .values = values,
+                                          .attributes = attributes,
+                                          .attribute_count = count,
+                                          .schema = span_str(schema),
+                                          .has_metric = true,
+                                          .metric = INDEX_COSINE};
+    return write_one(call, s, &request);
+}
+
+/* A write whose namespace is deleted after its texts were embedded begins again in the next life. There other attributes
+ * may be embedded: in the first life "b" is, too. */
+static void test_write_embeds_anew_for_the_next_life(void **state)
+{
+    (void)state;
+    static const char both[] = "{\"b\":{\"type\":\"string\",\"embed\":{\"model\":\"tiny\",\"attribute\":\"w\"}},"
+                               "\"a\":{\"type\":\"string\",\"embed\":\"tiny\"}}",
+                      one[] = "{\"a\":{\"type\":\"string\",\"embed\":\"tiny\"}}";
+    for (size_t read = 0; read < 3; read++) { /* later reads come after the put */
+        const char *root = test_tmpdir();
+        struct service *other = fixture_service(root, true), *s;
+        struct service_options options = {.threads = 1};
+        struct life_ender ender = {.other = other, .read = read};
+        struct query_request query = {
+            .namespace = span_str("lives"), .text = span_str("cat"), .rows = {.top_k = 9}};
+        struct query_response answer;
+        struct call *call = fixture_call();
+        assert_int_equal(store_open(call, span_str(root), true, &options.store), DP_OK);
+        struct store *store = options.store = test_store_wrap(options.store);
+        assert_int_equal(model_open_dir(fixture_model(), MODEL_INT8, &options.model, &call->error), DP_OK);
+        assert_int_equal(service_new(&options, &s, &call->error), DP_OK);
+        if (write_texts(call, s, 1, 2, both) != DP_OK)
+            fail_msg("%s", call->error.message);
+        test_store_hook(store, end_life, &ender);
+        call = fixture_call();
+        if (write_texts(call, s, 2, 3, one) != DP_OK)
+            fail_msg("deleted before read %zu: %s", read, call->error.message);
+        test_store_hook(store, NULL, NULL);
+        if (write_texts(call, other, 3, 3, one) != DP_OK)
+            fail_msg("%s", call->error.message);
+        call = fixture_call();
+        if (service_query(call, s, &query, &answer) != DP_OK)
+            fail_msg("%s", call->error.message);
+        assert_true(answer.answer.count >= 2);
+        for (size_t i = 1; i < answer.answer.count; i++)
+            assert_true(answer.answer.hits[i].dist == answer.answer.hits[0].dist);
+        service_free(s);
+        service_free(other);
+    }
+}
+
 /* `two` saw the namespace before its deletion, when the namespace had no log. */
 static void test_write_brings_no_deleted_namespace_back(void **state)
 {
@@ -564,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_write_asks_whether_an_idle_namespace_is_there),
         cmocka_unit_test(test_write_that_is_refused_changes_nothing),
         cmocka_unit_test(test_write_that_was_sent_is_not_made_again_in_the_next_life),
+        cmocka_unit_test(test_write_embeds_anew_for_the_next_life),
         cmocka_unit_test(test_write_brings_no_deleted_namespace_back),
         cmocka_unit_test(test_write_is_found_by_a_server_that_saw_another_metric),
         cmocka_unit_test(test_write_with_a_key_never_becomes_a_load),
