@@ -188,7 +188,7 @@ static enum pool_answer judge_job(struct pool *pool, const struct pool_job *job,
         dp_fail(error, DP_OVERLOADED, "%u requests are waiting already", waiting);
         return POOL_FULL;
     }
-    if (queued > 0 && o->bytes_max && job->bytes > o->bytes_max - pool->waiting_bytes) {
+    if (queued > 0 && o->bytes_max && job->bytes && pool->waiting_bytes + job->bytes > o->bytes_max) {
         dp_fail(error, DP_OVERLOADED, "requests with %zu bytes are waiting already", pool->waiting_bytes);
         return POOL_FULL;
     }

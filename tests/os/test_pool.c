@@ -367,6 +367,8 @@ static void test_os_pool_refuses_many_bytes_and_long_waits(void **state)
     assert_int_equal(pool_submit(pool, &held, &retry_ns, &error), POOL_TAKEN);
     await_inside(&again, 1);
     assert_int_equal(pool_submit(pool, &large, &retry_ns, &error), POOL_TAKEN); /* alone it may wait */
+    assert_int_equal(pool_submit(pool, &small, &retry_ns, &error), POOL_FULL);  /* and nothing beside it */
+    assert_string_equal(error.message, "requests with 150 bytes are waiting already");
     assert_int_equal(pool_submit(pool, &hasty, &retry_ns, &error), POOL_FULL);
     assert_non_null(strstr(error.message, "would not be done in time"));
     assert_true(retry_ns > 0);
