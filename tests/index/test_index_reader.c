@@ -140,17 +140,26 @@ static void test_index_a_refresh_shows_in_the_current_view(void **state)
     const struct manifest_read seen = first->base->seen;
     struct store_bytes manifest = read_manifest(w);
     struct view *slow = open_at(w, reader, manifest.span, seen.sent_ns, seen.answered_ns);
+    slow->base->version = first->base->version;
     log_entry(&log);
     log_row(&log, 1, 1);
     log_put(&log);
-    reader_install(reader, slow);
+    reader_install(reader, view_retain(slow));
     assert_int_equal(view_refresh(&w->call, reader, first, &found), DP_OK);
     struct view *now = reader_view(reader);
     assert_int_equal(view_position(found).last, 1);
     assert_int_equal(view_position(now).last, 1);
     view_release(now);
+    /* A third thread has opened the manifest, too, before the entry came, and has confirmed it since. */
+    struct view *third = view_retain(slow);
+    reader_confirm(reader, third, (struct manifest_read){.sent_ns = INT64_MAX - 1, .answered_ns = INT64_MAX});
+    reader_install(reader, third);
+    now = reader_view(reader);
+    assert_int_equal(view_position(now).last, 1);
+    view_release(now);
     view_release(found);
     view_release(first);
+    view_release(slow);
     index_close(reader);
     log_deinit(&log);
     store_bytes_release(&manifest);

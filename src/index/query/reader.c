@@ -32,6 +32,16 @@ static bool is_newer(const struct snapshot *s, const struct snapshot *than)
     return s->seen.sent_ns >= than->seen.sent_ns;
 }
 
+static bool replaces(const struct view *view, const struct view *now)
+{
+    const struct snapshot *s = view->base, *than = now->base;
+    const uint64_t last = atomic_load(&view->last), last_now = atomic_load(&now->last);
+    const bool same = ulid_equal(&s->manifest.incarnation, &than->manifest.incarnation) &&
+                      s->manifest.sequence == than->manifest.sequence &&
+                      store_version_equal(&s->version, &than->version);
+    return same && last != last_now ? last > last_now : is_newer(s, than);
+}
+
 void reader_confirm(struct index_reader *reader, struct view *view, struct manifest_read seen)
 {
     struct snapshot *s = view->base;
@@ -46,7 +56,7 @@ void reader_install(struct index_reader *reader, struct view *view)
     struct view *loser = view;
     pthread_mutex_lock(&reader->lock);
     struct view *now = reader->current;
-    if (!now || is_newer(view->base, now->base)) {
+    if (!now || replaces(view, now)) {
         loser = now;
         reader->current = view;
     }

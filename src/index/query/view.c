@@ -79,6 +79,7 @@ enum dp_status view_new(struct call *call, const struct index_reader *reader, st
     view->locked.masks = masks;
     view->locked.fates = fates;
     view->locked.at = (struct view_position){m->wal_floor, m->wal_chain};
+    atomic_init(&view->last, m->wal_floor);
     tail_init(&view->locked.tail);
     enum dp_status status = hide_loads(call, view);
     if (status)
@@ -226,8 +227,10 @@ enum dp_status view_append(struct call *call, struct view *view, struct wal_entr
     if (entry->head.chain != at->chain)
         return fail_entry(call, view, entry->head.number, "it does not follow the log entry before it");
     enum dp_status status = tail_append(&view->locked.tail, entry, &call->error);
-    if (status == DP_OK)
+    if (status == DP_OK) {
         *at = (struct view_position){entry->head.number, entry->hash};
+        atomic_store(&view->last, entry->head.number);
+    }
     return status;
 }
 

@@ -34,7 +34,8 @@ struct view {
     _Atomic unsigned references;
     const struct index_reader *reader; /* outlives the view */
     struct snapshot *base;
-    _Atomic bool busy; /* the latest question found log entries, so the next one asks for several */
+    _Atomic uint64_t last; /* locked.at.last, for those who do not wait for the lock */
+    _Atomic bool busy;     /* the latest question found log entries, so the next one asks for several */
     struct {
         pthread_mutex_t lock;
         pthread_cond_t ended;
