@@ -24,9 +24,13 @@ const char *api_error_code(unsigned status)
 
 void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response)
 {
-    unsigned status = http_status_of(call->error.status);
-    dialect->error(response, status, api_error_code(status), call->error.message);
-    response->outcome = call->error.status;
+    const bool lost =
+        call->error.status == DP_OK; /* a failure never looks like a success, whatever lost its error */
+    const enum dp_status why = lost ? DP_UNKNOWN : call->error.status;
+    const unsigned status = http_status_of(why);
+    dialect->error(response, status, api_error_code(status),
+                   lost ? "the request failed, and the server does not know why" : call->error.message);
+    response->outcome = why;
     if (status == 503)
         http_add_retry(response, call->arena, call->retry_ns);
 }

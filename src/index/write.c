@@ -363,8 +363,8 @@ static size_t commit_writes(struct call *call, void *context, struct group_membe
     enum dp_status status = DP_OK;
     wal_encoder_init(&c.encoder);
     for (int tries = 0; again && status == DP_OK && tries < COMMIT_TRIES; tries++) {
-        status = commit_wait(&c, tries);
         dp_error_clear(&call->error);
+        status = commit_wait(&c, tries);
         if (status == DP_OK)
             status = try_commit(&c, &again);
     }

@@ -36,6 +36,23 @@ static void test_base64_follows_the_rfc(void **state)
             fail_msg("%s was decoded", malformed[i]);
 }
 
+/* A handler whose error got lost must not answer 200. */
+static void test_api_failure_without_an_error_is_none_of_the_client(void **state)
+{
+    (void)state;
+    struct http_response response;
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    http_response_init(&response);
+    api_fail(&call, &api_turbopuffer, &response);
+    assert_int_equal(response.status, 500);
+    assert_int_equal(response.outcome, DP_UNKNOWN);
+    http_response_deinit(&response);
+    arena_deinit(&arena);
+}
+
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* Encodes bit by bit, as the RFC describes it. */
@@ -157,6 +174,7 @@ static void test_http_never_has_more_headers_than_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_api_failure_without_an_error_is_none_of_the_client),
         cmocka_unit_test(test_base64_follows_the_rfc),
         cmocka_unit_test(test_base64_agrees_with_the_plain_way_at_every_length),
         cmocka_unit_test(test_base64_refuses_every_other_character_anywhere),

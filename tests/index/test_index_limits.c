@@ -8,8 +8,10 @@
 
 #include "index/id.h"
 #include "index/manifest/manifest.h"
+#include "index/query/reader.h"
 #include "index/segment/format.h"
 #include "index/wal/entry.h"
+#include "os/clock.h"
 
 static const float ones[FIXTURE_DIM] = {1, 1, 1};
 
@@ -336,6 +338,26 @@ static enum dp_status write_row(struct world *w, struct index_reader *reader, ui
     return index_write(&w->call, reader, &write, &result);
 }
 
+/* A deadline that passes while the leader of a group waits fails the write, which says why. */
+static void test_index_limit_of_time_while_writers_are_held(void **state)
+{
+    struct world *w = *state;
+    fixture_must_load(w, "rows", 0, 10, 0);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(write_row(w, reader, 1), DP_OK);
+    const struct index_write_row row = {
+        .kind = INDEX_UPSERT, .id = {.number = 2}, .vectors = ones, .windows = 1, .attributes = span_str("{}")};
+    const struct index_write write = {.rows = &row, .count = 1, .dim = w->dim};
+    struct index_write_result result;
+    world_reset(w);
+    commit_group_pace(&reader->group, 0, INT64_C(3600) * 1000000000);
+    reader->group.locked.ended_ns = os_now_ns() - INT64_C(3600) * 1000000000 + INT64_C(100) * 1000000;
+    w->call.deadline_ns = os_now_ns() + INT64_C(50) * 1000000;
+    expect_refusal(w, index_write(&w->call, reader, &write, &result), DP_DEADLINE, "deadline");
+    assert_int_equal(w->call.error.status, DP_DEADLINE);
+    index_close(reader);
+}
+
 /* Writes are refused while more than a million rows and deletions wait for a fold. */
 static void test_index_limit_of_unfolded_rows(void **state)
 {
@@ -420,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_index_limit_of_a_manifest),
         cmocka_unit_test(test_index_limit_of_pending_loads),
         cmocka_unit_test(test_index_limit_of_an_entry),
+        IN_MEMORY(test_index_limit_of_time_while_writers_are_held),
         IN_MEMORY(test_index_limit_of_unfolded_rows),
         IN_MEMORY(test_index_limit_of_scanned_rows),
         IN_MEMORY(test_index_limit_of_scanned_documents),

@@ -47,8 +47,8 @@ enum dp_status reader_open_until(struct call *call, struct store *store, struct 
 int64_t reader_now_ns(const struct index_reader *reader);
 /* Returns the current view; the caller releases it. */
 struct view *reader_view(struct index_reader *reader);
-/* Makes `view` the current one unless the present one has a newer manifest, or the same one and later log entries; takes
- * over one reference. So an acknowledged write that the current view shows stays visible.
+/* Makes `view` the current one unless the present one has a newer manifest, or the same one and later log entries;
+ * takes over one reference. So an acknowledged write that the current view shows stays visible.
  *
  * If one read began after the other had ended, the manifest of the later read is newer. The sequences do not matter
  * then, since a restored bucket has a smaller sequence. If the two reads overlapped, the larger sequence is newer
