@@ -420,6 +420,9 @@ static struct load_decision give_up_pending(struct world *w)
     struct index_reader *reader = open_now(w);
     struct load_decision decision = {
         .reader = reader, .incarnation = m.incarnation, .load = m.pending[0].load, .kind = WAL_VOID};
+    w->call.deadline_ns = 1; /* has passed */
+    must_fail(w, load_decide(&w->call, &decision), DP_DEADLINE, "deadline");
+    w->call.deadline_ns = INT64_MAX;
     must(w, load_decide(&w->call, &decision));
     view_release(decision.view);
     index_close(reader);

@@ -131,8 +131,8 @@ enum dp_status load_decide(struct call *call, struct load_decision *d)
     wal_encoder_init(&encoder);
     for (int tries = 0; again && status == DP_OK && tries < DECIDE_TRIES; tries++) {
         struct view_position at;
-        status = decide_wait(call, d->reader->clock, tries);
         dp_error_clear(&call->error);
+        status = decide_wait(call, d->reader->clock, tries);
         if (status == DP_OK)
             status = refresh_decision(call, d);
         again = status == DP_OK && is_open(d, &at);
