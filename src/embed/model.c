@@ -223,7 +223,7 @@ enum dp_status model_open_dir(const char *path, enum model_precision precision, 
     if (precision != MODEL_INT8)
         status = dp_fail(error, DP_UNSUPPORTED, "%s is a packed model, which has int8 weights only", path);
     if (status == DP_OK)
-        status = os_map_file(path, &model->file, error);
+        status = os_load_file(path, &model->file, error); /* a new version may be written over the file in use */
     if (status == DP_OK)
         status = open_packed(model, model->file.bytes, error);
     if (status != DP_OK && status != DP_NOMEM)

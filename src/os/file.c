@@ -277,6 +277,39 @@ enum dp_status os_map_file(const char *path, struct os_map *out, struct dp_error
     return status;
 }
 
+/* Copies an open, non-empty file into a new mapping without a file. */
+static enum dp_status load_input(const struct os_input *input, const char *path, struct os_map *out,
+                                 struct dp_error *error)
+{
+    const size_t len = (size_t)input->size;
+    void *bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bytes == MAP_FAILED)
+        return dp_fail_nomem(error, path);
+    enum dp_status status = os_input_read(input, path, 0, bytes, len, error);
+    if (status == DP_OK && mprotect(bytes, len, PROT_READ) != 0)
+        status = dp_fail_errno(error, errno, "protect", path);
+    if (status == DP_OK)
+        out->bytes = span_of(bytes, len);
+    else
+        munmap(bytes, len);
+    return status;
+}
+
+enum dp_status os_load_file(const char *path, struct os_map *out, struct dp_error *error)
+{
+    struct os_input input;
+    out->bytes = span_of(NULL, 0);
+    enum dp_status status = os_input_open(path, &input, error);
+    if (status != DP_OK)
+        return status;
+    if (input.size > SIZE_MAX)
+        status = dp_fail(error, DP_TOO_LARGE, "%s does not fit into the address space", path);
+    else if (input.size > 0)
+        status = load_input(&input, path, out, error);
+    os_input_close(&input);
+    return status;
+}
+
 void os_unmap(struct os_map *map)
 {
     if (map->bytes.len)

@@ -28,11 +28,15 @@ int os_write_all(int fd, struct span bytes);
  * durable. */
 enum dp_status os_make_dirs(const char *path, struct dp_error *error);
 
-/* A read-only mapping of a whole file. */
+/* A whole file as read-only memory. */
 struct os_map {
     struct span bytes;
 };
 enum dp_status os_map_file(const char *path, struct os_map *out, struct dp_error *error);
+/* Copies a whole file into read-only memory at a page's boundary. Use it for a file that others may write in place
+ * meanwhile: the copy stays as it is, while a mapping would change, and end the process where the file ends
+ * (SIGBUS). Fails with DP_STALE if the file becomes shorter during the copy. */
+enum dp_status os_load_file(const char *path, struct os_map *out, struct dp_error *error);
 void os_unmap(struct os_map *map); /* an empty map is fine */
 
 /* A file of any size, read in parts. */

@@ -472,8 +472,8 @@ enum dp_status models_reload(struct call *call, struct models *m, struct span na
             continue;
         struct service_model model;
         if (models_describe(m, i, call->arena, &model))
-            dp_error_prefix(&call->error, "model %.*s was not reloaded, its old version goes on serving",
-                            SPAN_FMT(model.name));
+            dp_error_prefix(&call->error, "model %.*s was not reloaded, %s", SPAN_FMT(model.name),
+                            is_open(m, i) ? "its old version goes on serving" : "and no version of it is open");
         return status == DP_DEADLINE || status == DP_CANCELLED || status == DP_NOMEM
                    ? status
                    : call_restatus(call, DP_CONFLICT);

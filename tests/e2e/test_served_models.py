@@ -4,6 +4,7 @@ import json
 import pathlib
 import shutil
 import signal
+import subprocess
 import threading
 import time
 import urllib.error
@@ -187,6 +188,27 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(dipper, editable, tm
         assert embed(url, "mine")[1] == after
         status, answer = post(url + "/admin/models/reload", {"model": "other"})
         assert status == 404
+
+
+def test_a_packed_model_may_be_written_over_while_it_serves(dipper, tiny, tmp_path):
+    packed = tmp_path / "tiny.packed"
+    subprocess.run([dipper, "model", "pack", tiny, packed], check=True, stdout=subprocess.DEVNULL)
+    whole = packed.read_bytes()
+    with serving(dipper, tmp_path / "root", "--model", f"mine={packed}") as url:
+        packed.write_bytes(b"")  # as cp leaves the file for a moment
+        assert len(embed(url, "mine", "the river flows")[1]) == 16
+        assert post(url + "/admin/models/reload", {})[0] == 409
+        packed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert len(embed(url, "mine", "the bridge stands")[1]) == 16
+        packed.write_bytes(whole)
+        status, answer = post(url + "/admin/models/reload", {})
+        assert status == 200 and answer["models"][0]["changed"] is False
+
+
+def test_a_failed_reload_says_whether_a_version_serves(dipper, tiny, tmp_path):
+    with serving(dipper, tmp_path / "root", "--model", f"mine={tiny}", "--model", f"away={tmp_path / 'away'}") as url:
+        status, answer = post(url + "/admin/models/reload", {"model": "away"})
+        assert status == 409 and "no version of it is open" in answer["message"]
 
 
 def test_sighup_reloads_the_models(start, editable, tmp_path):

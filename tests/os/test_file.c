@@ -189,6 +189,25 @@ static void test_os_file_maps(void **state)
     os_unmap(&map);
 }
 
+static void test_os_file_loads_a_copy_that_stays(void **state)
+{
+    (void)state;
+    const char *path = path_in(test_tmpdir(), "a");
+    struct os_map copy;
+    assert_int_equal(os_write_file(path, span_str("the first version"), NULL), DP_OK);
+    assert_int_equal(os_load_file(path, &copy, NULL), DP_OK);
+    FILE *file = fopen(path, "w"); /* the same file, now empty, as cp leaves it for a moment */
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_true(span_equal_str(copy.bytes, "the first version"));
+    os_unmap(&copy);
+    assert_int_equal(os_load_file(path, &copy, NULL), DP_OK);
+    assert_int_equal(copy.bytes.len, 0);
+    os_unmap(&copy);
+    assert_int_equal(os_load_file(test_tmpdir(), &copy, NULL), DP_INVALID);
+    assert_int_equal(os_load_file(path_in(test_tmpdir(), "b"), &copy, NULL), DP_NOT_FOUND);
+}
+
 static void test_os_file_makes_folders(void **state)
 {
     (void)state;
@@ -345,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_os_file_failures_name_the_path),
         cmocka_unit_test(test_os_file_write_is_all_or_nothing),
         cmocka_unit_test(test_os_file_maps),
+        cmocka_unit_test(test_os_file_loads_a_copy_that_stays),
         cmocka_unit_test(test_os_file_makes_folders),
         cmocka_unit_test(test_os_file_folders_made_are_durable),
         cmocka_unit_test(test_os_file_read_survives_failed_allocations),
