@@ -6,6 +6,8 @@
 #include "server/decode.h"
 
 #include <limits.h>
+#include <string.h>
+#include <strings.h>
 #include <zstd.h>
 
 #include "server/zlib_memory.h"
@@ -18,13 +20,25 @@ struct decoder {
     uint8_t made[DECODE_STEP];
 };
 
+/* Names of codings know no case (RFC 9110, 8.4.1). */
 bool decode_find(struct span name, enum body_encoding *out)
 {
-    *out = ENCODING_IDENTITY;
-    if (name.len == 0 || span_equal_str(name, "identity"))
-        return true;
-    *out = span_equal_str(name, "gzip") ? ENCODING_GZIP : ENCODING_ZSTD;
-    return *out == ENCODING_GZIP || span_equal_str(name, "zstd");
+    static const struct {
+        const char *name;
+        enum body_encoding encoding;
+    } known[] = {{"", ENCODING_IDENTITY},
+                 {"identity", ENCODING_IDENTITY},
+                 {"gzip", ENCODING_GZIP},
+                 {"x-gzip", ENCODING_GZIP},
+                 {"zstd", ENCODING_ZSTD}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strlen(known[i].name) == name.len &&
+            (name.len == 0 || strncasecmp(known[i].name, (const char *)name.data, name.len) == 0)) {
+            *out = known[i].encoding;
+            return true;
+        }
+    }
+    return false;
 }
 
 struct decoder *decoder_new(enum body_encoding encoding)

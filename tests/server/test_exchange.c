@@ -598,6 +598,10 @@ static void test_exchange_unpacks_gzip(void **state)
     assert_answer(200, "\"tokens\":3");
     request("POST", "/v1/embed", "Content-Encoding: identity\n", span_str("{\"text\":\"cat\"}"));
     assert_answer(200, "\"tokens\":3");
+    request("POST", "/v1/embed", "Content-Encoding: GZip\n", packed);
+    assert_answer(200, "\"tokens\":3");
+    request("POST", "/v1/embed", "Content-Encoding: x-gzip\n", packed);
+    assert_answer(200, "\"tokens\":3");
     request("POST", "/v1/embed", "Content-Encoding: br\n", packed);
     assert_answer(415, "unsupported_media_type");
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_of(packed.data, packed.len - 1));
