@@ -19,7 +19,7 @@
 #include "os/supervisor.h"
 #include "server/server.h"
 
-enum { LISTEN_MAX = 300, LAST_LINES_MS = 1000, RELOAD_ARENA_MAX = 1 << 24 };
+enum { LISTEN_MAX = 300, LISTEN_ORIGIN_MAX = 640, LAST_LINES_MS = 1000, RELOAD_ARENA_MAX = 1 << 24 };
 
 /* Blocks the signals that serve() waits for, in this thread and in the threads that it starts. SIGHUP stays
  * blocked: it comes when somebody wants a reload, but also when a terminal closes or a log rotates, and none of these
@@ -95,14 +95,16 @@ static enum access_log_format access_log_kind(const struct config *config)
     return strcmp(config->log_format, "off") == 0 ? ACCESS_LOG_OFF : ACCESS_LOG_TEXT;
 }
 
-/* Adds to an error where host and port come from, unless both are flags: a shell may have set HOST, for example.
- * */
-static void name_origin(const struct config *config, struct dp_error *error)
+/* Writes where host and port come from, unless both are flags: a shell may have set HOST, for example. Returns
+ * NULL then. */
+static const char *listen_origin(const struct config *config, char into[LISTEN_ORIGIN_MAX])
 {
     const char *host = config_origin(config, "server.host"), *port = config_origin(config, "server.port");
-    if (strncmp(host, "--", 2) != 0 || strncmp(port, "--", 2) != 0)
-        dp_error_prefix(error, "host %s (%s), port %u (%s)", config->host, *host ? host : "default",
-                        (unsigned)config->port, *port ? port : "default");
+    if (strncmp(host, "--", 2) == 0 && strncmp(port, "--", 2) == 0)
+        return NULL;
+    snprintf(into, LISTEN_ORIGIN_MAX, "host %s (%s), port %u (%s)", config->host, *host ? host : "default",
+             (unsigned)config->port, *port ? port : "default");
+    return into;
 }
 
 /* Returns the settings of the server, without its address. */
@@ -138,7 +140,7 @@ static struct server_options options_of(const struct config *config)
 
 static enum dp_status serve(const struct config *config, struct dp_error *error)
 {
-    char listen[LISTEN_MAX], root[MASKED_URL_MAX];
+    char listen[LISTEN_MAX], origin[LISTEN_ORIGIN_MAX], root[MASKED_URL_MAX];
     const bool is_ipv6 = strchr(config->host, ':') != NULL && config->host[0] != '[';
     struct server_options options = options_of(config);
     struct service *service = NULL;
@@ -147,6 +149,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
     options.listen = listen;
+    options.listen_origin = listen_origin(config, origin);
     hold_signals(&ends, &hangup);
     allow_many_files();
     /* Warn about a new folder: perhaps its name was mistyped. */
@@ -158,11 +161,8 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         config->auth ? open_accounts(config, service_metrics(service), &options.accounts, error) : DP_OK;
     if (status == DP_OK)
         status = os_supervisor_socket(&options.socket, error);
-    if (status == DP_OK) {
+    if (status == DP_OK)
         status = server_start(&options, service, &server, error);
-        if (status != DP_OK && !options.unix_socket && options.socket < 0)
-            name_origin(config, error);
-    }
     if (status == DP_OK) {
         if (is_new)
             log_write(LOG_WARN, "the folder %s was not there; a new, empty one was made", config->root);

@@ -92,8 +92,26 @@ static enum dp_status open_listener(struct server *s, const struct server_option
     const bool loopback_only = !o->insecure && !o->accounts;
     if (o->socket > 0)
         return listen_adopt(o->socket, loopback_only, &s->listener, error);
-    return o->unix_socket ? listen_open_unix(o->unix_socket, &s->listener, error)
-                          : listen_open(o->listen, loopback_only, &s->listener, error);
+    if (o->unix_socket)
+        return listen_open_unix(o->unix_socket, &s->listener, error);
+    enum dp_status status = listen_open(o->listen, loopback_only, &s->listener, error);
+    if (status != DP_OK && o->listen_origin)
+        dp_error_prefix(error, "%s", o->listen_origin);
+    return status;
+}
+
+/* Whether a client would shorten a path before it sends it: a part of it is "." or "..". */
+static bool has_dots(struct span path)
+{
+    for (size_t begin = 0, i = 0; i <= path.len; i++) {
+        if (i < path.len && path.data[i] != '/')
+            continue;
+        const struct span part = span_of(path.data + begin, i - begin);
+        if (span_equal_str(part, ".") || span_equal_str(part, ".."))
+            return true;
+        begin = i + 1;
+    }
+    return false;
 }
 
 /* Checks the path before all routes and keeps it without a slash at its end. */
@@ -102,7 +120,7 @@ static enum dp_status set_base_path(struct exchange_context *c, const char *path
     struct span base = span_str(path ? path : "");
     if (base.len && base.data[base.len - 1] == '/')
         base.len--;
-    bool good = base.len == 0 || base.data[0] == '/';
+    bool good = base.len == 0 || (base.data[0] == '/' && !has_dots(base));
     for (size_t i = 0; good && i < base.len; i++)
         good = base.data[i] > ' ' && base.data[i] < 0x7f && !strchr("?#%\"\\<>", base.data[i]) &&
                (base.data[i] != '/' || i + 1 == base.len || base.data[i + 1] != '/');
@@ -110,7 +128,7 @@ static enum dp_status set_base_path(struct exchange_context *c, const char *path
     return good ? DP_OK
                 : dp_fail(error, DP_INVALID,
                           "the base path \"%s\" is not a path such as /dipper: it begins with a slash, "
-                          "and has no blanks, no escapes and no query",
+                          "and has no blanks, no dots alone, no escapes and no query",
                           path);
 }
 
@@ -183,6 +201,8 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
     enum dp_status status =
         proxies_parse(o->trusted_proxies ? o->trusted_proxies : "", &s->context.proxies, error);
+    if (status == DP_OK)
+        status = site_rules_check(&s->context.auth.sites, error);
     if (status == DP_OK)
         status = start_server(s, o, error);
     if (status != DP_OK)

@@ -17,10 +17,11 @@ struct server;
 
 /* A field that is zero means the default that its comment names. */
 struct server_options {
-    const char *listen;      /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
-    const char *unix_socket; /* path of a Unix socket to listen on in place of `listen`; NULL: none */
-    int socket;              /* a listening socket in place of both, which the server owns; 0: none */
-    const char *base_path;   /* path before all routes, as "/dipper"; those without it work, too. NULL: none */
+    const char *listen;        /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
+    const char *listen_origin; /* where `listen` was set, for errors about it; NULL: they name the address alone */
+    const char *unix_socket;   /* path of a Unix socket to listen on in place of `listen`; NULL: none */
+    int socket;                /* a listening socket in place of both, which the server owns; 0: none */
+    const char *base_path;     /* path before all routes, as "/dipper"; those without it work, too. NULL: none */
     const char *tls_certificate, *tls_key; /* files (tls.h) that outlive the server; NULL: plain HTTP */
     bool insecure;                         /* permits an address beyond loopback without accounts */
     unsigned io_threads;                   /* 2; 1 on a single processor */

@@ -79,6 +79,18 @@ bool site_knows_host(const struct site_rules *rules, const struct head *head)
            (rules->allowed_hosts && is_allowed_name(rules->allowed_hosts, name));
 }
 
+static bool is_host_rule(struct span word)
+{
+    if (span_equal_str(word, "*") || is_address(word))
+        return true;
+    if (word.len > 2 && word.data[0] == '*' && word.data[1] == '.')
+        word = span_of(word.data + 2, word.len - 2);
+    for (size_t i = 0; i < word.len; i++)
+        if (strchr("*/:@?#[]", word.data[i]))
+            return false;
+    return true;
+}
+
 /* ---- pages of other sites ---------------------------------------------------------------------------- */
 
 bool site_permits_origin(const struct site_rules *rules, struct span origin)
@@ -88,6 +100,39 @@ bool site_permits_origin(const struct site_rules *rules, struct span origin)
         if (span_equal_str(word, "*") || (origin.len && same_ignoring_case(word, origin)))
             return true;
     return false;
+}
+
+static bool is_origin_rule(struct span word)
+{
+    const struct span mark = span_str("://");
+    const uint8_t *at = memmem(word.data, word.len, mark.data, mark.len);
+    if (span_equal_str(word, "*") || span_equal_str(word, "null"))
+        return true;
+    const size_t begin = at ? (size_t)(at - word.data) + mark.len : word.len;
+    for (size_t i = begin; i < word.len; i++)
+        if (strchr("*/@?#", word.data[i]))
+            return false;
+    return at && at > word.data && begin < word.len;
+}
+
+enum dp_status site_rules_check(const struct site_rules *rules, struct dp_error *error)
+{
+    const char *origins = rules->cors_origin ? rules->cors_origin : "";
+    const char *names = rules->allowed_hosts ? rules->allowed_hosts : "";
+    for (struct span word = next_word(&origins); word.len; word = next_word(&origins))
+        if (!is_origin_rule(word))
+            return dp_fail(error, DP_INVALID,
+                           "\"%.*s\" is no origin of --cors-origin: give scheme, host and perhaps port, as "
+                           "https://site.example, without a path, or * for any",
+                           SPAN_FMT(word));
+    for (struct span word = next_word(&names); word.len; word = next_word(&names))
+        if (!is_host_rule(word))
+            return dp_fail(
+                error, DP_INVALID,
+                "\"%.*s\" is no name of --allowed-hosts: give a.example, *.a.example for all names below "
+                "it, or * for any, without scheme and port",
+                SPAN_FMT(word));
+    return DP_OK;
 }
 
 /* Whether an origin, such as "http://127.0.0.1:8000", names the host that the client has called. A proxy may have

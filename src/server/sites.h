@@ -20,6 +20,9 @@ struct site_rules {
     bool checks_host; /* whether a Host header must be known */
 };
 
+/* Refuses words that match no origin or no name, such as an origin with a path (DP_INVALID). */
+enum dp_status site_rules_check(const struct site_rules *rules, struct dp_error *error);
+
 /* Whether pages of this origin may send requests. */
 bool site_permits_origin(const struct site_rules *rules, struct span origin);
 

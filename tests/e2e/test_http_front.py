@@ -160,6 +160,16 @@ def test_routes_and_page_work_below_a_base_path(dipper, root):
         assert send(url, "GET", "/health")[0] == 200 and send(url, "GET", "/other/health")[0] == 404
 
 
+@pytest.mark.parametrize("flags, message", [
+    (["--base-path", "/a/../b"], 'the base path "/a/../b" is not a path'),
+    (["--cors-origin", "https://a.example/"], '"https://a.example/" is no origin of --cors-origin'),
+    (["--allowed-hosts", "a.example:8000"], '"a.example:8000" is no name of --allowed-hosts'),
+    (["--tls-cert", "c.pem"], "TLS needs both"),
+    (["--host", "0.0.0.0"], "host 0.0.0.0 (--host), port 8000 (default): 0.0.0.0:8000 can be reached")])
+def test_a_server_refuses_a_setting_that_would_do_nothing(run, flags, message):
+    assert run("serve", *flags, status=1).stderr.startswith("dipper serve: " + message)
+
+
 def make_certificate(folder, name, trusted):
     """Writes cert.pem and key.pem, and adds the certificate to the ones that `trusted` believes."""
     made = {"cert": folder / f"{name}.pem", "key": folder / f"{name}.key"}

@@ -146,10 +146,34 @@ static void test_server_refuses_simple_posts_by_origin(void **state)
     }
 }
 
+/* A rule that matches nothing would look like a server that ignores its setting. */
+static void test_server_refuses_rules_that_match_nothing(void **state)
+{
+    (void)state;
+    static const char *const origins[] = {"", "*", "https://a.example  http://b.example:8080", "null",
+                                          "chrome-extension://abc"};
+    static const char *const no_origins[] = {"a.example",    "https://a.example/",  "https://",
+                                             "://a.example", "https://*.a.example", "https://a.example b.example"};
+    static const char *const names[] = {"", "*", "a.example, *.b.example", "::1", "10.0.0.1"};
+    static const char *const no_names[] = {"https://a.example", "a.example:8000", "a.*.example", "a.example/",
+                                           "good.example [::1]:80"};
+    struct dp_error error;
+    for (size_t i = 0; i < sizeof origins / sizeof *origins; i++)
+        assert_int_equal(site_rules_check(&(struct site_rules){.cors_origin = origins[i]}, &error), DP_OK);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(site_rules_check(&(struct site_rules){.allowed_hosts = names[i]}, &error), DP_OK);
+    for (size_t i = 0; i < sizeof no_origins / sizeof *no_origins; i++)
+        assert_int_equal(site_rules_check(&(struct site_rules){.cors_origin = no_origins[i]}, &error), DP_INVALID);
+    for (size_t i = 0; i < sizeof no_names / sizeof *no_names; i++)
+        assert_int_equal(site_rules_check(&(struct site_rules){.allowed_hosts = no_names[i]}, &error), DP_INVALID);
+    assert_int_equal(site_rules_check(&(struct site_rules){.cors_origin = NULL}, &error), DP_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_server_knows_its_names),
+        cmocka_unit_test(test_server_refuses_rules_that_match_nothing),
         cmocka_unit_test_setup_teardown(test_server_refuses_unknown_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_server_answers_preflights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_server_lets_permitted_pages_read_answers, set_up, tear_down),
