@@ -243,8 +243,8 @@ static enum dp_status embed_by_model(struct write_run *run, struct served_model 
     return status;
 }
 
-/* Returns the bytes that the vectors take at most: a document holds a vector as base 64, which has less than 6 bytes for
- * each number. */
+/* Returns the bytes that the vectors take at most: a document holds a vector as base 64, which has less than 6 bytes
+ * for each number. */
 static uint64_t vector_bytes(const struct write_batch *b)
 {
     uint64_t bytes = 0;

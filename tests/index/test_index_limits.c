@@ -350,9 +350,10 @@ static void test_index_limit_of_time_while_writers_are_held(void **state)
     const struct index_write write = {.rows = &row, .count = 1, .dim = w->dim};
     struct index_write_result result;
     world_reset(w);
-    commit_group_pace(&reader->group, 0, INT64_C(3600) * 1000000000);
-    reader->group.locked.ended_ns = os_now_ns() - INT64_C(3600) * 1000000000 + INT64_C(100) * 1000000;
-    w->call.deadline_ns = os_now_ns() + INT64_C(50) * 1000000;
+    const int64_t now = os_now_ns(), hold = INT64_C(3600) * 1000000000;
+    commit_group_pace(&reader->group, 0, hold);
+    reader->group.locked.ended_ns = now + INT64_C(100) * 1000000 - hold;
+    w->call.deadline_ns = now + INT64_C(50) * 1000000;
     expect_refusal(w, index_write(&w->call, reader, &write, &result), DP_DEADLINE, "deadline");
     assert_int_equal(w->call.error.status, DP_DEADLINE);
     index_close(reader);

@@ -392,7 +392,8 @@ static void test_write_that_is_refused_changes_nothing(void **state)
 
 /* ---- deletion meanwhile --------------------------------------------------------------------------------- */
 
-/* Deletes a namespace, and perhaps makes it anew with row 2, between a write's put and the read that acknowledges it. */
+/* Deletes a namespace, and perhaps makes it anew with row 2, between a write's put and the read that acknowledges
+ * it. */
 struct late_deleter {
     struct service *other;
     bool anew, sent, done;
@@ -490,8 +491,8 @@ static enum dp_status write_texts(struct call *call, struct service *s, uint64_t
     return write_one(call, s, &request);
 }
 
-/* A write whose namespace is deleted after its texts were embedded begins again in the next life. There other attributes
- * may be embedded: in the first life "b" is, too. */
+/* A write whose namespace is deleted after its texts were embedded begins again in the next life. There other
+ * attributes may be embedded: in the first life "b" is, too. */
 static void test_write_embeds_anew_for_the_next_life(void **state)
 {
     (void)state;

@@ -92,8 +92,8 @@ enum dp_status view_apply_all(struct call *call, struct view *view, struct wal_e
                               size_t count);
 /* Fails with DP_STALE when the view's manifest does not know what the entry needs. */
 enum dp_status view_check_entry(struct call *call, const struct view *view, const struct wal_entry *entry);
-/* Appends an entry, and masks nothing. Does nothing if the view has it. Fails as view_apply_all() does. The caller holds
- * the lock for writing. */
+/* Appends an entry, and masks nothing. Does nothing if the view has it. Fails as view_apply_all() does. The caller
+ * holds the lock for writing. */
 enum dp_status view_append(struct call *call, struct view *view, struct wal_entry *entry);
 /* Appends one entry. */
 enum dp_status view_apply(struct call *call, struct view *view, struct wal_entry *entry);
