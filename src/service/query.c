@@ -171,12 +171,15 @@ struct query_lane {
 static enum dp_status near_vectors(struct call *call, struct index_reader *reader,
                                    const struct query_request *request, struct index_vectors *out)
 {
-    const struct span near = query_near(request);
+    struct query_request found = *request; /* a query may name the attribute whose texts are embedded */
     struct schema schema;
-    if (near.len == 0)
+    enum dp_status status = query_find_target(call, reader, &found);
+    const struct span near = query_near(&found);
+    if (status == DP_OK && near.len == 0)
         return index_vectors_of(call, reader, out);
     *out = (struct index_vectors){.dim = 0};
-    enum dp_status status = index_schema(call, reader, &schema);
+    if (status == DP_OK)
+        status = index_schema(call, reader, &schema);
     const struct attribute *a = status == DP_OK ? schema_find(&schema, near) : NULL;
     if (a)
         out->fingerprint = a->fingerprint;

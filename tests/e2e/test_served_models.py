@@ -190,6 +190,20 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(dipper, editable, tm
         assert status == 404
 
 
+def test_a_query_by_the_embedded_attribute_uses_its_model(dipper, tiny, tmp_path):
+    with serving(dipper, tmp_path / "root", "--model", "first=", "--model", f"small={tiny}") as url:
+        schema = {"text": {"type": "string", "embed": "small"},
+                  "title": {"type": "string", "embed": {"model": "small", "attribute": "title_vector"}}}
+        rows = [{"id": 1, "text": "the river flows", "title": "the bridge"},
+                {"id": 2, "text": "the bridge", "title": "the river flows"}]
+        assert post(url + "/v2/namespaces/n", {"schema": schema, "upsert_rows": rows,
+                                               "distance_metric": "cosine_distance"})[0] == 200
+        for name, nearest in (("text", 1), ("vector", 1), ("title", 2), ("title_vector", 2)):
+            query = {"rank_by": [name, "ANN", ["Embed", "the river flows"]], "limit": 1}
+            status, answer = post(url + "/v2/namespaces/n/query", query)
+            assert status == 200 and answer["rows"][0]["id"] == nearest, (name, answer)
+
+
 def test_a_packed_model_may_be_written_over_while_it_serves(dipper, tiny, tmp_path):
     packed = tmp_path / "tiny.packed"
     subprocess.run([dipper, "model", "pack", tiny, packed], check=True, stdout=subprocess.DEVNULL)
