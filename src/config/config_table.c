@@ -250,7 +250,7 @@ const struct setting SETTINGS[] = {
     {.name = "server.base_path", .flag = "--base-path", .meta = "PATH", .variables = {"DIPPER_BASE_PATH"},
      TO(base_path), .section = SECTION_SERVER, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "",
      .initial_help = "none",
-     .help = "A path such as /dipper that precedes every route, behind a proxy that leaves it in. Routes without it work too."},
+     .help = "A path such as /dipper that precedes every route, behind a proxy that leaves it in. Routes without it work too, unless they begin with it."},
     {.name = "server.tls_cert", .flag = "--tls-cert", .meta = "FILE", .variables = {"DIPPER_TLS_CERT"}, TO(tls_cert),
      .section = SECTION_SERVER, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
      .initial_help = "none, the server speaks plain HTTP",

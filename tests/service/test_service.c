@@ -580,7 +580,8 @@ static void test_service_names_the_namespaces_when_one_is_missing(void **state)
     service_free(s);
 }
 
-/* The error of a query to a namespace of another model names that model, not only a dimension. */
+/* The error of a query to a namespace of another model names that model, not only a dimension. Where no model has a
+ * part, it speaks of none. */
 static void test_service_names_the_other_model_of_a_namespace(void **state)
 {
     (void)state;
@@ -593,6 +594,12 @@ static void test_service_names_the_other_model_of_a_namespace(void **state)
     struct call *call = fixture_call();
     assert_int_equal(service_query(call, s, &request, &answer), DP_INVALID);
     assert_non_null(strstr(call->error.message, "the namespace's have 2: it holds vectors of another model"));
+    static const float long_vector[3] = {1, 0, 0};
+    request = (struct query_request){
+        .namespace = span_str("own"), .rows.vector = long_vector, .rows.dim = 3, .rows.top_k = 1};
+    call = fixture_call();
+    assert_int_equal(service_query(call, s, &request, &answer), DP_INVALID);
+    assert_null(strstr(call->error.message, "model"));
     request = (struct query_request){
         .namespace = span_str("things"), .rows.vector = vector, .rows.dim = 2, .rows.top_k = 1};
     call = fixture_call();

@@ -27,11 +27,12 @@ enum dp_status query_check(struct call *call, const struct index_query *q, const
     if (m->vectors.dim == 0)
         return call_fail(call, DP_INVALID, "the namespace has no vectors yet, so nothing can be near the query's");
     if (q->dim != m->vectors.dim)
-        return call_fail(call, DP_INVALID,
-                         "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32
-                         ": it holds vectors of another model%s%.*s%s",
-                         q->dim, m->vectors.dim, m->vectors.model.len ? ", \"" : "", SPAN_FMT(m->vectors.model),
-                         m->vectors.model.len ? "\"" : "");
+        return call_fail(
+            call, DP_INVALID,
+            "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32 "%s%s%.*s%s", q->dim,
+            m->vectors.dim,
+            q->fingerprint.len || m->vectors.model.len ? ": it holds vectors of another model" : "",
+            m->vectors.model.len ? ", \"" : "", SPAN_FMT(m->vectors.model), m->vectors.model.len ? "\"" : "");
     if (q->fingerprint.len && m->vectors.fingerprint.len && !span_equal(q->fingerprint, m->vectors.fingerprint))
         return call_fail(
             call, DP_INVALID,
