@@ -299,6 +299,8 @@ static void check_fusion(struct query_parse *p, uint64_t given)
                     p->all->count);
     fusion->limit = limited ? limit + offset : 0;
     fusion->offset = offset;
+    for (size_t i = 0; i < p->all->count; i++)
+        p->all->queries[i].query.rows.shown = fusion->limit;
 }
 
 /* Checks the fields of a query whose answer has aggregates in place of rows. */

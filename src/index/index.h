@@ -190,8 +190,11 @@ struct index_query {
     uint32_t dim;
     struct span fingerprint; /* of the model that embedded the query, or empty */
     uint32_t top_k;          /* maximum hits: 1..INDEX_TOP_K_MAX */
-    uint32_t nprobe;         /* 0: the reader chooses it */
-    bool eventual;           /* the answer may come from a manifest in memory, without asking the store */
+    /* The caller shows so many of the hits, and uses those behind them to fuse rankings: they may come from fewer
+     * candidates. 0: all. */
+    uint32_t shown;
+    uint32_t nprobe; /* 0: the reader chooses it */
+    bool eventual;   /* the answer may come from a manifest in memory, without asking the store */
     bool all_attributes;
     /* Names to include, unless all_attributes is set. The answer leaves out unknown names. */
     const struct span *attributes;

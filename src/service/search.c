@@ -153,6 +153,7 @@ static enum dp_status search_by(struct call *call, struct service *s, const stru
         return service_query(call, s, &lanes[1], response);
     if (limit > 0 && limit < SEARCH_LANE_ROWS) {
         lanes[0].rows.top_k = SEARCH_LANE_ROWS;
+        lanes[0].rows.shown = limit;
         lanes[1].rows.top_k = SEARCH_LANE_ROWS;
     }
     status = service_queries(call, s, lanes, 2, answers);

@@ -28,9 +28,11 @@ enum {
     OVERSAMPLE_MORE = 10, /* candidates that a query has beyond these */
     /* With codes of one bit: FIRST_FACTOR candidates for each row of the answer, or FIRST_FACTOR_NARROW for vectors
      * of fewer than FIRST_WIDE dimensions, whose estimates have larger errors, and FIRST_MORE beyond these; but no
-     * more than OVERSAMPLE and FIRST_MOST. For an answer of FIRST_ROWS rows and fewer as many as for FIRST_ROWS. */
+     * more than OVERSAMPLE and FIRST_MOST. For an answer of FIRST_ROWS rows and fewer as many as for FIRST_ROWS.
+     * Rows behind those that are shown have FIRST_FACTOR_BEHIND. */
     FIRST_FACTOR = 6,
     FIRST_FACTOR_NARROW = 8,
+    FIRST_FACTOR_BEHIND = 3,
     FIRST_WIDE = 256,
     FIRST_MORE = 20,
     FIRST_MOST = 620,
@@ -323,7 +325,10 @@ size_t query_want(const struct index_query *query, bool first)
 {
     const size_t rows = first && query->top_k < FIRST_ROWS ? FIRST_ROWS : query->top_k;
     const size_t factor = query->dim < FIRST_WIDE ? FIRST_FACTOR_NARROW : FIRST_FACTOR;
-    const size_t many = rows * factor + FIRST_MORE, most = rows * OVERSAMPLE + FIRST_MOST;
+    const size_t most = rows * OVERSAMPLE + FIRST_MOST;
+    size_t shown = query->shown > 0 && query->shown < rows ? query->shown : rows;
+    shown = shown < FIRST_ROWS ? FIRST_ROWS : shown;
+    const size_t many = shown * factor + (rows - shown) * FIRST_FACTOR_BEHIND + FIRST_MORE;
     return !first ? rows * OVERSAMPLE + OVERSAMPLE_MORE : many < most ? many : most;
 }
 
