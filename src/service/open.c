@@ -80,13 +80,21 @@ static enum dp_status apply_prompts(const struct config *config, struct model **
     return status;
 }
 
+static enum dp_status check_linked_model(struct span packed, struct dp_error *error)
+{
+    if (packed.len > 0)
+        return DP_OK;
+    return dp_fail(error, DP_NOT_FOUND,
+                   "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
+}
+
 static enum dp_status open_linked_model(struct span packed, enum model_precision precision, struct model **out,
                                         struct dp_error *error)
 {
     *out = NULL;
-    if (packed.len == 0)
-        return dp_fail(error, DP_NOT_FOUND,
-                       "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
+    enum dp_status status = check_linked_model(packed, error);
+    if (status != DP_OK)
+        return status;
     if (precision != MODEL_INT8)
         return dp_fail(error, DP_UNSUPPORTED,
                        "the model inside the program has int8 weights only: pass its folder, --model DIR");
@@ -173,7 +181,8 @@ static void free_sources(void *context)
     mem_free(files);
 }
 
-/* Fills the options with the settings' models. `names` has room for MODELS_MAX, and must outlive the options. */
+/* Fills the options with the settings' models. `names` has room for MODELS_MAX, and must outlive the options. Opens none,
+ * but fails if the model inside the program is wanted and there is none, before anything else is opened. */
 static enum dp_status list_models(struct open_inputs in, struct span *names, struct model_sources *out,
                                   struct dp_error *error)
 {
@@ -181,8 +190,12 @@ static enum dp_status list_models(struct open_inputs in, struct span *names, str
     if (!files)
         return dp_fail_nomem(error, "the list of models");
     enum dp_status status = read_model_files(in, files, error);
-    for (size_t i = 0; i < files->count; i++)
+    const bool native = strcmp(in.config->engine, "onnx") != 0;
+    for (size_t i = 0; i < files->count; i++) {
         names[i] = files->items[i].name;
+        if (status == DP_OK && native && !*files->items[i].path)
+            status = check_linked_model(in.linked_model, error);
+    }
     *out =
         (struct model_sources){.count = files->count,
                                .names = names,

@@ -19,7 +19,7 @@ static void test_encode_reads_accept_encoding(void **state)
         {"deflate,gzip", ENCODING_GZIP},   {"br ,\tgzip ;q=0.5", ENCODING_GZIP},
         {"gzip;q=0", ENCODING_IDENTITY},   {"gzip; q=0.000, br", ENCODING_IDENTITY},
         {"gzip;q=", ENCODING_GZIP},        {"gzip;Q=0.", ENCODING_IDENTITY},
-        {"x-gzip", ENCODING_IDENTITY},     {"gzipx", ENCODING_IDENTITY},
+        {"x-gzip", ENCODING_GZIP},         {"gzipx", ENCODING_IDENTITY},
         {"*", ENCODING_IDENTITY},          {",,gzip", ENCODING_GZIP},
         {"zstd", ENCODING_ZSTD},           {"gzip, deflate, br, zstd", ENCODING_ZSTD},
         {"zstd;q=0, gzip", ENCODING_GZIP}, {"zstd, gzip;q=0", ENCODING_ZSTD},
