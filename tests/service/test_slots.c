@@ -62,8 +62,8 @@ static void test_slots_close_the_one_that_waits_longest(void **state)
     struct slots t;
     (void)state;
     begin(&t);
-    for (char name = 'a'; name < 'a' + ROOM; name++)
-        slots_give_back(&t, slots_add(&t, make_thing(name)), false);
+    for (int i = 0; i < ROOM; i++)
+        slots_give_back(&t, slots_add(&t, make_thing((char)('a' + i))), false);
     slots_give_back(&t, slots_borrow(&t, key_of('a'), true), false);
     assert_true(has(&t, 'b')); /* no use of the thing */
     slots_give_back(&t, slots_add(&t, make_thing('x')), false);
@@ -125,8 +125,8 @@ static void test_slots_reserve_a_key(void **state)
     slots_ready(&t, a);
     assert_true(has(&t, 'a'));
     slots_give_back(&t, a, false);
-    for (char name = 'b'; name < 'a' + ROOM; name++) {
-        struct slot *slot = make_thing(name);
+    for (int i = 1; i < ROOM; i++) {
+        struct slot *slot = make_thing((char)('a' + i));
         assert_int_equal(slots_reserve(&t, slot), DP_OK);
         slots_ready(&t, slot);
         slots_give_back(&t, slot, false);
