@@ -64,7 +64,5 @@ void admin_reload_models(struct call *call, const struct api_context *api, const
         print_change(&w, &changes[i]);
     json_end_array(&w);
     json_end_object(&w);
-    response->content_type = "application/json";
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_admin, response);
+    api_finish(call, &api_admin, response);
 }

@@ -24,8 +24,8 @@ const char *api_error_code(unsigned status)
 
 void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response)
 {
-    const bool lost =
-        call->error.status == DP_OK; /* a failure never looks like a success, whatever lost its error */
+    /* A failure never looks like a success, whatever lost its error. */
+    const bool lost = call->error.status == DP_OK;
     const enum dp_status why = lost ? DP_UNKNOWN : call->error.status;
     const unsigned status = http_status_of(why);
     dialect->error(response, status, api_error_code(status),
@@ -33,4 +33,11 @@ void api_fail(const struct call *call, const struct api_dialect *dialect, struct
     response->outcome = why;
     if (status == 503)
         http_add_retry(response, call->arena, call->retry_ns);
+}
+
+void api_finish(struct call *call, const struct api_dialect *dialect, struct http_response *response)
+{
+    response->content_type = "application/json";
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, dialect, response);
 }

@@ -42,6 +42,8 @@ extern const struct api_dialect api_admin;
 
 /* Answers with the call's error, in the dialect's shape. */
 void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response);
+/* Completes an answer whose JSON has been written. Answers with an error if the JSON was too large. */
+void api_finish(struct call *call, const struct api_dialect *dialect, struct http_response *response);
 /* The error code of an HTTP status: "invalid_request", "not_found", "overloaded", … */
 const char *api_error_code(unsigned status);
 

@@ -10,13 +10,6 @@
 
 const struct api_dialect api_faiss = {.name = "faiss", .error = api_fastembed_error};
 
-static void finish_faiss(struct call *call, struct http_response *response)
-{
-    response->content_type = "application/json";
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_faiss, response);
-}
-
 static void print_cost(struct json_writer *w, uint64_t rounds, uint64_t requests, uint64_t bytes, double ms)
 {
     json_field_u64(w, "rounds", rounds);
@@ -79,7 +72,7 @@ void faiss_open(struct call *call, const struct api_context *api, const struct h
     response->status = 201;
     json_writer_init(&w, &response->body);
     print_index(&w, &opened);
-    finish_faiss(call, response);
+    api_finish(call, &api_faiss, response);
 }
 
 void faiss_list(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -101,7 +94,7 @@ void faiss_list(struct call *call, const struct api_context *api, const struct h
         print_index(&w, &indexes[i]);
     json_end_array(&w);
     json_end_object(&w);
-    finish_faiss(call, response);
+    api_finish(call, &api_faiss, response);
 }
 
 void faiss_describe(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -115,7 +108,7 @@ void faiss_describe(struct call *call, const struct api_context *api, const stru
     }
     json_writer_init(&w, &response->body);
     print_index(&w, &index);
-    finish_faiss(call, response);
+    api_finish(call, &api_faiss, response);
 }
 
 void faiss_close(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -131,7 +124,7 @@ void faiss_close(struct call *call, const struct api_context *api, const struct 
     json_field_span(&w, "name", http->args[0]);
     json_field_str(&w, "status", "closed");
     json_end_object(&w);
-    finish_faiss(call, response);
+    api_finish(call, &api_faiss, response);
 }
 
 static void print_hits(struct json_writer *w, const int64_t *ids, const float *distances, size_t k,
@@ -178,5 +171,5 @@ void faiss_search_index(struct call *call, const struct api_context *api, const 
         json_field_double(&w, "embedding_ms", (double)us / 1000);
     }
     json_end_object(&w);
-    finish_faiss(call, response);
+    api_finish(call, &api_faiss, response);
 }

@@ -313,9 +313,7 @@ void openai_models(struct call *call, const struct api_context *api, const struc
         print_model(&w, &model, model.name);
     json_end_array(&w);
     json_end_object(&w);
-    response->content_type = "application/json";
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_openai, response);
+    api_finish(call, &api_openai, response);
 }
 
 void openai_model(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -330,7 +328,5 @@ void openai_model(struct call *call, const struct api_context *api, const struct
     }
     json_writer_init(&w, &response->body);
     print_model(&w, &model, name);
-    response->content_type = "application/json";
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_openai, response);
+    api_finish(call, &api_openai, response);
 }

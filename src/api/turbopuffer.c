@@ -45,13 +45,6 @@ uint64_t turbopuffer_whole_ms(uint64_t ns)
     return (ns + 999999) / 1000000;
 }
 
-void turbopuffer_finish(struct call *call, struct http_response *response)
-{
-    response->content_type = "application/json";
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_turbopuffer, response);
-}
-
 /* ---- namespaces ------------------------------------------------------------------------------------- */
 
 /* Reads a decimal number within [least, most] from a query parameter. */
@@ -97,7 +90,7 @@ void turbopuffer_namespaces(struct call *call, const struct api_context *api, co
     if (names.truncated && names.count)
         json_field_span(&w, "next_cursor", names.names[names.count - 1]);
     json_end_object(&w);
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }
 
 static void print_time(struct json_writer *w, const char *key, int64_t wall_ms)
@@ -147,7 +140,7 @@ void turbopuffer_print_metadata(struct call *call, struct span name, const struc
         json_null(&w);
     json_field_str(&w, "rank", search_rank_name(search_default(info->meaning, info->words)));
     json_end_object(&w);
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }
 
 void turbopuffer_metadata(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -169,7 +162,7 @@ void turbopuffer_schema(struct call *call, const struct api_context *api, const 
         return;
     }
     buffer_append(&response->body, info.schema);
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }
 
 void turbopuffer_warm(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -180,5 +173,5 @@ void turbopuffer_warm(struct call *call, const struct api_context *api, const st
         return;
     }
     buffer_append_str(&response->body, "{\"status\":\"ACCEPTED\",\"message\":\"the namespace is open\"}");
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }

@@ -83,7 +83,7 @@ static void clone_namespace(struct call *call, const struct api_context *api, co
     json_field_u64(&w, "rows_affected", answer.rows);
     print_write_costs(&w, &call->cost, &costs);
     json_end_object(&w);
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }
 
 /* Reads the header Idempotency-Key. DP_INVALID: it is empty, too long, or not printable. */
@@ -150,7 +150,7 @@ static void answer_write(struct call *call, const struct api_context *api, const
     }
     print_write_costs(&w, &call->cost, &answer);
     json_end_object(&w);
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }
 
 void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -175,7 +175,7 @@ void turbopuffer_delete(struct call *call, const struct api_context *api, const 
         return;
     }
     buffer_append_str(&response->body, "{\"status\":\"OK\"}");
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }
 
 /* Reads {"read_only": bool, "pinning": null or false}. */
@@ -250,5 +250,5 @@ void turbopuffer_change_schema(struct call *call, const struct api_context *api,
         return;
     }
     buffer_append(&response->body, info.schema);
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }

@@ -145,7 +145,7 @@ void turbopuffer_explain(struct call *call, const struct api_context *api, const
         status = buffer_check(&text, "a plan", &call->error);
     buffer_deinit(&text);
     if (status == DP_OK)
-        turbopuffer_finish(call, response);
+        api_finish(call, &api_turbopuffer, response);
     else
         turbopuffer_fail(call, false, response);
 }
@@ -210,5 +210,5 @@ void turbopuffer_recall(struct call *call, const struct api_context *api, const 
     }
     json_writer_init(&w, &response->body);
     print_recall(&w, &answer, parsed.ground_truth);
-    turbopuffer_finish(call, response);
+    api_finish(call, &api_turbopuffer, response);
 }

@@ -7,8 +7,6 @@
 /* Answers with the call's error. `malformed`: the body does not have the form of the route's request; the answer is HTTP
  * 422. */
 void turbopuffer_fail(const struct call *call, bool malformed, struct http_response *response);
-/* Completes an answer whose JSON has been written. Answers with an error if the JSON was too large. */
-void turbopuffer_finish(struct call *call, struct http_response *response);
 void turbopuffer_print_metadata(struct call *call, struct span name, const struct namespace_info *info,
                                 struct http_response *response);
 /* Nanoseconds as milliseconds with three digits. */

@@ -183,7 +183,7 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
     json_writer_init(&w, &response->body);
     if (run_queries(call, api->service, http->args[0], &all, answers) == DP_OK &&
         print_answers(&w, call, &all, answers) == DP_OK)
-        turbopuffer_finish(call, response);
+        api_finish(call, &api_turbopuffer, response);
     else
         api_fail(call, &api_turbopuffer, response);
 }
