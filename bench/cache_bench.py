@@ -154,8 +154,7 @@ def main():
         (folder / "root").mkdir()
         lines = memory_tier(dipper, folder, args.rounds, args.seconds)
         lines += [""] + redis_tier(dipper, folder, args.rounds)
-    lines = [f"{os.cpu_count()} processors, {machine.processor()} ({machine.caches()}), {machine.system()}, commit "
-             f"{machine.commit(TOP)}; wrk, Redis and the server share them. Medians of {args.rounds} repetitions of {args.seconds} s.",
+    lines = [f"{machine.line(TOP)}; wrk, Redis and the server share them. Medians of {args.rounds} repetitions of {args.seconds} s.",
              ""] + lines
     print("\n".join(lines))
     print(f"\n(other programs and wrk used {others.share():.0%} of the machine)", file=sys.stderr)

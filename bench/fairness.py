@@ -221,8 +221,7 @@ def main():
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         lines = report(measure(dipper, pathlib.Path(name), args.rounds, args.seconds))
-    lines = [f"{os.cpu_count()} processors, {machine.processor()} ({machine.caches()}), {machine.system()}, commit "
-             f"{machine.commit(TOP)}; clients and server share them, and so did other programs: the load average was {load:.1f} "
+    lines = [f"{machine.line(TOP)}; clients and server share them, and so did other programs: the load average was {load:.1f} "
              f"before. Medians of {args.rounds} rounds of {args.seconds} s.", ""] + lines
     print("\n".join(lines))
     if args.write:

@@ -39,6 +39,17 @@ def commit(top):
     return done.stdout.strip()
 
 
+def line(top):
+    """The machine and the commit, as the first line of a page has them."""
+    return f"{os.cpu_count()} processors, {processor()} ({caches()}), {system()}, commit {commit(top)}"
+
+
+def memory(pid):
+    """The resident memory of a process, MiB."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as fields:
+        return int(fields.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
 def peak(build, threads, seconds=3):
     """The result of `dipper bench peak` for the instruction set in use."""
     done = subprocess.run([str(pathlib.Path(build) / "dipper"), "bench", "peak", "--json", "--seconds", str(seconds),

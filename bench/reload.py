@@ -39,13 +39,6 @@ def ask(connection, method, path, body=None):
     return answer.status, answer.read()
 
 
-def memory(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0
-
-
 def client(port, name, ended):
     """The milliseconds of each request, and how many of them failed."""
     connection, took, failed = http.client.HTTPConnection("127.0.0.1", port), [], 0
@@ -109,7 +102,7 @@ def many_reloads(port, pid, count):
         status, answer = ask(connection, "POST", "/admin/models/reload")
         assert status == 200, answer
         if n in NOTED:
-            yield f"| {n} | {memory(pid):.1f} |"
+            yield f"| {n} | {machine.memory(pid):.1f} |"
     connection.close()
     yield ""
 

@@ -28,17 +28,10 @@ WIDTH, HEIGHT, LEFT, STRIP = 720, 90, 150, 120  # of a curve; the curve's left e
 CURVES = [("segments", "segments"), ("manifest", "bytes of the manifest"), ("tail", "rows in the log"), ("memory", "memory, MiB")]
 
 
-def memory(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0
-
-
 def sample(port, pid, manifest, began):
     told = write_bench.ask(port, "GET", "/v2/namespaces/rows/metadata")
     return {"at": time.monotonic() - began, "segments": told["segments"], "manifest": manifest.stat().st_size,
-            "tail": told["index"].get("unindexed_rows", 0), "memory": memory(pid), "rows": told["approx_row_count"]}
+            "tail": told["index"].get("unindexed_rows", 0), "memory": machine.memory(pid), "rows": told["approx_row_count"]}
 
 
 def watch(port, pid, manifest, samples, ended):

@@ -258,8 +258,7 @@ def main():
         with serving(dipper, folder) as (port, _):
             table += single(dipper, folder, port, args.single, lines) + [""]
         table += embedded(dipper, folder, abstracts())
-    table = [f"{os.cpu_count()} processors, {machine.processor()} ({machine.caches()}), {machine.system()}, commit "
-             f"{machine.commit(TOP)}; wrk and the server share them; load average {load:.1f} before.", ""] + table
+    table = [f"{machine.line(TOP)}; wrk and the server share them; load average {load:.1f} before.", ""] + table
     print("\n".join(table))
     if args.write:
         machine.write_between(args.write, BEGIN, END, "\n" + "\n".join(table) + "\n")

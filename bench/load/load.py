@@ -63,7 +63,7 @@ class Probe(threading.Thread):
                 connection.close()
                 status = 0
             took = time.monotonic() - began
-            self.seen.append((began - self.began, took, memory(self.pid)))
+            self.seen.append((began - self.began, took, machine.memory(self.pid)))
             if status != 200:
                 self.failures.append(status)
             self.ending.wait(max(0, 0.05 - took))
@@ -72,11 +72,6 @@ class Probe(threading.Thread):
     def percentile(self, share):
         times = sorted(took for _, took, _ in self.seen)
         return times[min(len(times) - 1, int(len(times) * share))] * 1000 if times else float("nan")
-
-
-def memory(pid):
-    with open(f"/proc/{pid}/statm", encoding="ascii") as fields:
-        return int(fields.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def wrk(port, mode, connections, seconds, vectors):
@@ -211,8 +206,7 @@ def main():
             for file, _, text in plots:
                 (PAGE.parent / file).write_text(text, encoding="utf-8")
             pictures = "\n\n".join(f"![{scenario}]({file})" for file, scenario, _ in plots)
-            about = (f"{os.cpu_count()} processors, {machine.processor()} ({machine.caches()}), {machine.system()}, commit "
-                     f"{machine.commit(TOP)}; wrk and the server share them; load average {load:.1f} before.")
+            about = f"{machine.line(TOP)}; wrk and the server share them; load average {load:.1f} before."
             machine.write_between(PAGE, BEGIN, END, f"\n{about}\n\n" + "\n".join(lines) + f"\n\n{pictures}\n\n")
     return 0
 

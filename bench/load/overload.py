@@ -23,7 +23,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "bench"), str(TOP / "bench" / "load")]
 
 import machine  # noqa: E402  the paths come first
-from load import PAGE, WORDS, memory  # noqa: E402
+from load import PAGE, WORDS  # noqa: E402
 
 BEGIN, END = "<!-- bench/load/overload.py writes from here -->", "<!-- to here, too -->"
 LAST = 60  # seconds to wait for the last answers
@@ -100,7 +100,7 @@ def run(port, pid, count, seconds, polite):
                 selector.register(client.socket, selectors.EVENT_READ, client)
             client.ask(now)
         waiting = later
-        most = max(most, memory(pid))
+        most = max(most, machine.memory(pid))
     for client in [key.data for key in selector.get_map().values()]:
         client.socket.close()
     times.sort()
