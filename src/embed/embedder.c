@@ -36,6 +36,7 @@ struct embedder_request {
 /* Consecutive items of a batch. One worker computes them, or the whole team does. */
 struct embedder_job {
     size_t first, count;
+    size_t cost;           /* the sum of its texts' batch_cost() */
     struct dp_error error; /* status DP_OK until the job fails */
 };
 
@@ -55,12 +56,11 @@ struct embedder {
 
     /* The batch and its scratch. The leading thread owns them. */
     struct {
-        struct batch_text *texts;         /* [items_max] */
-        struct engine_item *items;        /* [items_max] */
-        struct embedder_request **owners; /* [items_max]: the request of each item */
-        struct embedder_job *jobs;        /* [jobs_max] */
-        void **workspaces;                /* [team size] */
-        size_t *loads;                    /* [team size]: each worker's cost, as plan_jobs assigns them */
+        struct batch_text *texts;  /* [items_max]: the request of each item, and its place there */
+        struct engine_item *items; /* [items_max] */
+        struct embedder_job *jobs; /* [jobs_max] */
+        void **workspaces;         /* [team size] */
+        size_t *loads;             /* [team size]: each worker's cost, as plan_jobs assigns them */
         /* For an engine that allows few callers at once: */
         size_t job_count;       /* number of jobs that the callers share */
         atomic_size_t next_job; /* position of the first job that no caller has taken */
@@ -100,12 +100,10 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     enum dp_status status = DP_OK;
     e->leader.texts = mem_calloc(e->items_max, sizeof *e->leader.texts);
     e->leader.items = mem_calloc(e->items_max, sizeof *e->leader.items);
-    e->leader.owners = mem_calloc(e->items_max, sizeof(struct embedder_request *));
     e->leader.jobs = mem_calloc(e->jobs_max, sizeof *e->leader.jobs);
     e->leader.workspaces = mem_calloc(team_workers(e), sizeof(void *));
     e->leader.loads = mem_calloc(team_workers(e), sizeof *e->leader.loads);
-    if (!e->leader.texts || !e->leader.items || !e->leader.owners || !e->leader.jobs || !e->leader.workspaces ||
-        !e->leader.loads)
+    if (!e->leader.texts || !e->leader.items || !e->leader.jobs || !e->leader.workspaces || !e->leader.loads)
         status = dp_fail_nomem(error, "an embedder");
     for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
         status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->leader.workspaces[i], error);
@@ -127,7 +125,6 @@ void embedder_free(struct embedder *e)
     mem_free(e->leader.workspaces);
     mem_free(e->leader.texts);
     mem_free(e->leader.items);
-    mem_free(e->leader.owners);
     mem_free(e->leader.jobs);
     mem_free(e->leader.loads);
     pthread_mutex_destroy(&e->queue.lock);
@@ -186,17 +183,22 @@ static bool is_done(const struct embedder_request *r)
     return !r->turn.queued && r->running == 0;
 }
 
+/* Returns the request of an item of the batch. */
+static struct embedder_request *owner_of(const struct embedder *e, size_t i)
+{
+    return (struct embedder_request *)e->leader.texts[i].request; /* `turn` is its first field */
+}
+
 /* Takes the texts of the next batch. Returns how many it took, and sets *tokens to the sum of their tokens. */
 static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 {
     const size_t n = batch_queue_take(&e->queue.waiting, e->leader.texts, tokens);
     for (size_t i = 0; i < n; i++) {
         const size_t place = e->leader.texts[i].place;
-        struct embedder_request *r = (struct embedder_request *)e->leader.texts[i].request;
+        struct embedder_request *r = owner_of(e, i);
         const struct tokens *seq = &r->turn.seqs[place];
         e->leader.items[i] =
             (struct engine_item){seq->ids, seq->count, r->out + place * e->engine->dim, seq->skip};
-        e->leader.owners[i] = r;
         r->running++;
         if (place + 1 == r->turn.n)
             metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
@@ -225,21 +227,15 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
             target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
             e->leader.jobs[jobs].first = i;
             e->leader.jobs[jobs].count = 0;
+            e->leader.jobs[jobs].cost = 0;
             e->leader.jobs[jobs++].error.status = DP_OK;
             held = 0;
         }
         e->leader.jobs[jobs - 1].count++;
+        e->leader.jobs[jobs - 1].cost += batch_cost(e->leader.items[i].count);
         held += e->leader.items[i].count;
     }
     return jobs;
-}
-
-static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
-{
-    size_t cost = 0;
-    for (size_t i = job->first; i < job->first + job->count; i++)
-        cost += batch_cost(e->leader.items[i].count);
-    return cost;
 }
 
 /* Returns how many jobs, from the first on, the workers should compute side by side. The whole team then computes
@@ -253,10 +249,10 @@ static size_t plan_jobs(struct embedder *e, size_t jobs)
     for (size_t w = 0; w < workers; w++)
         e->leader.loads[w] = 0;
     for (size_t j = 0; j < jobs; j++)
-        left += job_cost(e, &e->leader.jobs[j]);
+        left += e->leader.jobs[j].cost;
     size_t least = left + left / TOGETHER_TAX;
     for (size_t j = 0; j < jobs; j++) {
-        size_t idlest = 0, cost = job_cost(e, &e->leader.jobs[j]);
+        size_t idlest = 0, cost = e->leader.jobs[j].cost;
         for (size_t w = 1; w < workers; w++)
             idlest = e->leader.loads[w] < e->leader.loads[idlest] ? w : idlest;
         e->leader.loads[idlest] += cost;
@@ -273,7 +269,7 @@ static size_t plan_jobs(struct embedder *e, size_t jobs)
 static void normalize_job(const struct embedder *e, const struct embedder_job *job)
 {
     for (size_t i = job->first; i < job->first + job->count; i++)
-        if (e->leader.owners[i]->normalize)
+        if (owner_of(e, i)->normalize)
             simd_ops()->encoder->normalize(e->leader.items[i].out, e->engine->dim);
 }
 
@@ -285,7 +281,7 @@ static void finish_job(struct embedder *e, const struct embedder_job *job)
         normalize_job(e, job);
     pthread_mutex_lock(&e->queue.lock);
     for (size_t i = job->first; i < job->first + job->count; i++) {
-        struct embedder_request *r = e->leader.owners[i];
+        struct embedder_request *r = owner_of(e, i);
         if (job->error.status != DP_OK && !r->failed) {
             r->failed = true;
             r->error = job->error;
@@ -356,7 +352,7 @@ static void lead_batch(struct embedder *e)
     for (size_t j = alone; j < jobs; j++)
         run_job_together(e, &e->leader.jobs[j]);
     for (size_t j = 0; j < jobs; j++)
-        cost += job_cost(e, &e->leader.jobs[j]);
+        cost += e->leader.jobs[j].cost;
     const int64_t ns = os_now_ns() - began;
     count_batch(e, n, tokens, alone, jobs - alone, ns);
     pthread_mutex_lock(&e->queue.lock);
