@@ -360,19 +360,19 @@ static enum dp_status check_index_search(struct call *call, const struct index_s
 static enum dp_status embed_queries(struct call *call, struct service *s, const struct open_index *slot,
                                     const struct index_search *search, struct faiss_search *out)
 {
-    struct service_model model;
+    struct served_model *m;
     const struct embed_request request = {
         .inputs = search->texts, .count = search->count, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response response;
-    enum dp_status status = service_open_model(call, s, span_of(NULL, 0), &model);
-    if (status != DP_OK)
-        return status;
-    if (model.dim != faiss_index_info(slot->index).dim_in)
-        return call_fail(call, DP_INVALID,
-                         "the model %.*s makes vectors of %u dimensions, but the index has %zu dimensions: send "
-                         "vectors, not texts",
-                         SPAN_FMT(model.name), model.dim, faiss_index_info(slot->index).dim_in);
-    status = service_embed(call, s, &request, &response);
+    enum dp_status status = models_borrow(call, &s->models, span_of(NULL, 0), &m);
+    if (status == DP_OK && m->facts.dim != faiss_index_info(slot->index).dim_in)
+        status = call_fail(call, DP_INVALID,
+                           "the model %.*s makes vectors of %u dimensions, but the index has %zu dimensions: send "
+                           "vectors, not texts",
+                           SPAN_FMT(m->facts.name), m->facts.dim, faiss_index_info(slot->index).dim_in);
+    if (status == DP_OK)
+        status = service_embed_by(call, s, m, &request, &response);
+    served_model_release(m);
     if (status != DP_OK)
         return status;
     out->queries = response.vectors;

@@ -370,22 +370,32 @@ static enum dp_status borrow_if_match(struct call *call, struct models *m, size_
     return status;
 }
 
+/* Borrows the first model of slots begin to end - 1 of which so much is known, if it makes such vectors. Leaves *out NULL if
+ * none does. */
+static enum dp_status borrow_first(struct call *call, struct models *m, size_t begin, size_t end,
+                                   enum slot_match known, struct span fingerprint, struct served_model **out)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = begin; i < end && status == DP_OK && !*out; i++)
+        if (match_slot(m, i, fingerprint) == known)
+            status = borrow_if_match(call, m, i, fingerprint, out);
+    return status;
+}
+
 enum dp_status models_borrow_for(struct call *call, struct models *m, const struct index_vectors *vectors,
                                  struct served_model **out)
 {
     const struct span fingerprint = vectors->fingerprint;
-    const size_t named = vectors->model.len ? models_place(m, vectors->model) : m->count;
-    enum dp_status status = DP_OK;
     *out = NULL;
-    for (size_t i = 0; i < m->count && fingerprint.len && status == DP_OK && !*out; i++)
-        if (match_slot(m, i, fingerprint) == SLOT_MATCHES)
-            status = borrow_if_match(call, m, i, fingerprint, out);
-    if (status == DP_OK && !*out && fingerprint.len && named < m->count &&
-        match_slot(m, named, fingerprint) == SLOT_UNKNOWN)
-        status = borrow_if_match(call, m, named, fingerprint, out);
-    for (size_t i = 0; i < m->count && fingerprint.len && status == DP_OK && !*out; i++)
-        if (match_slot(m, i, fingerprint) == SLOT_UNKNOWN)
-            status = borrow_if_match(call, m, i, fingerprint, out);
+    if (!fingerprint.len)
+        return models_borrow(call, m, span_of(NULL, 0), out);
+    enum dp_status status = borrow_first(call, m, 0, m->count, SLOT_MATCHES, fingerprint, out);
+    const size_t named =
+        status == DP_OK && !*out && vectors->model.len ? models_place(m, vectors->model) : m->count;
+    if (named < m->count)
+        status = borrow_first(call, m, named, named + 1, SLOT_UNKNOWN, fingerprint, out);
+    if (status == DP_OK && !*out)
+        status = borrow_first(call, m, 0, m->count, SLOT_UNKNOWN, fingerprint, out);
     return status == DP_OK && !*out ? models_borrow(call, m, span_of(NULL, 0), out) : status;
 }
 
