@@ -196,13 +196,12 @@ static enum dp_status list_models(struct open_inputs in, struct span *names, str
         if (status == DP_OK && native && !*files->items[i].path)
             status = check_linked_model(in.linked_model, error);
     }
-    *out =
-        (struct model_sources){.count = files->count,
-                               .names = names,
-                               .open = open_source,
-                               .free = free_sources,
-                               .context = files,
-                               .memory_max = in.config->model_memory == UINT64_MAX ? 0 : in.config->model_memory};
+    *out = (struct model_sources){.count = files->count,
+                                  .names = names,
+                                  .open = open_source,
+                                  .free = free_sources,
+                                  .context = files,
+                                  .memory_max = in.config->model_memory};
     return status;
 }
 

@@ -7,7 +7,7 @@ enum dp_status slots_init(struct slots *t, size_t max, slot_close_fn *close, str
 {
     *t = (struct slots){.max = max, .close = close};
     pthread_mutex_init(&t->locked.lock, NULL);
-    t->locked.list = mem_calloc(max + 1, sizeof(struct slot *));
+    t->locked.list = mem_calloc(max, sizeof(struct slot *));
     return t->locked.list ? DP_OK : dp_fail_nomem(error, "a table of open things");
 }
 
