@@ -301,11 +301,9 @@ static void settle_key(struct exchange *ex)
 static void begin_time(struct exchange *ex)
 {
     const struct span header = head_value(&ex->head, "x-request-timeout");
-    const int most_ms = ex->timeout_ms;
     if (header.data && !time_limit_read(header, &ex->timeout_ms))
         exchange_refuse(ex, 400, DP_INVALID,
                         "the header X-Request-Timeout has to be a number of seconds, such as 2.5");
-    ex->own_timeout = ex->timeout_ms < most_ms;
 }
 
 void exchange_begin(struct exchange *ex)
@@ -364,9 +362,9 @@ static void explain_time(struct exchange *ex)
 {
     if (ex->response.outcome != DP_DEADLINE || ex->call.error.status != DP_DEADLINE)
         return;
-    const char *message =
-        arena_printf(&ex->arena, "%s (the limit is %g s: %s)", ex->call.error.message, ex->timeout_ms / 1000.0,
-                     ex->own_timeout ? "the header X-Request-Timeout" : "--request-timeout");
+    const char *message = arena_printf(
+        &ex->arena, "%s (the limit is %g s: %s)", ex->call.error.message, ex->timeout_ms / 1000.0,
+        ex->timeout_ms < ex->context->request_timeout_ms ? "the header X-Request-Timeout" : "--request-timeout");
     if (message)
         exchange_refuse(ex, 504, DP_DEADLINE, message);
 }

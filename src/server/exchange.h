@@ -80,7 +80,6 @@ struct exchange {
     bool is_proxied;               /* the peer is a trusted proxy */
     int64_t began_ns;
     int timeout_ms;         /* time for the answer */
-    bool own_timeout;       /* the client set it */
     int64_t handed_ns;      /* when the transport gave it to another thread; 0: it did not */
     uint64_t body_received; /* bytes, discarded ones included */
     bool active;            /* between exchange_begin and exchange_end */

@@ -15,13 +15,19 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return true;
 }
 
-/* Returns the peer's address: of IPv6 only the first half, unless it is a mapped IPv4 address. */
-static void address_of(const struct sockaddr *from, uint8_t out[ADDRESS_BYTES])
+/* Leaves only the first half of an IPv6 address, unless it is a mapped IPv4 address. */
+static void shorten(uint8_t address[ADDRESS_BYTES])
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (memcmp(address, mapped, sizeof mapped) != 0)
+        memset(address + ADDRESS_BYTES / 2, 0, ADDRESS_BYTES / 2);
+}
+
+/* Returns the peer's address, shortened. */
+static void address_of(const struct sockaddr *from, uint8_t out[ADDRESS_BYTES])
+{
     proxies_address(from, out);
-    if (memcmp(out, mapped, sizeof mapped) != 0)
-        memset(out + ADDRESS_BYTES / 2, 0, ADDRESS_BYTES / 2);
+    shorten(out);
 }
 
 /* Returns the place of the pointer to the peer, or to NULL where it would be added. */
@@ -57,10 +63,10 @@ void peers_deinit(struct peers *p)
 
 struct peer *peers_enter(struct peers *p, const struct sockaddr *from, bool anyway)
 {
-    uint8_t address[ADDRESS_BYTES], whole[ADDRESS_BYTES];
-    address_of(from, address);
-    proxies_address(from, whole);
-    anyway = anyway || is_zero(whole, sizeof whole) || proxies_have(p->proxies, whole);
+    uint8_t address[ADDRESS_BYTES];
+    proxies_address(from, address);
+    anyway = anyway || is_zero(address, sizeof address) || proxies_have(p->proxies, address);
+    shorten(address);
     pthread_mutex_lock(&p->lock);
     struct peer **place = place_of(p, address), *peer = *place;
     if (!peer) {

@@ -43,7 +43,7 @@ void request_pools_free(struct request_pools *pools)
     }
 }
 
-enum request_kind request_kind_of(const struct exchange *ex)
+static enum request_kind kind_of(const struct exchange *ex)
 {
     const struct route *route = ex->match.route;
     if (route && route->right == RIGHT_TO_EMBED)
@@ -61,7 +61,7 @@ bool request_pools_give(struct request_pools *pools, struct exchange *ex, void (
                                  .client = exchange_client(ex),
                                  .bytes = ex->body.received.len,
                                  .patience_ns = (int64_t)ex->timeout_ms * 1000000};
-    const enum pool_answer answer = pool_submit(pools->of[request_kind_of(ex)], &job, &retry_ns, &error);
+    const enum pool_answer answer = pool_submit(pools->of[kind_of(ex)], &job, &retry_ns, &error);
     if (answer == POOL_TAKEN)
         return true;
     ex->call.retry_ns = retry_ns;

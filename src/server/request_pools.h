@@ -28,7 +28,6 @@ enum dp_status request_pools_new(struct request_pools *pools, unsigned threads, 
 /* Waits until every request has ended, then ends the threads. */
 void request_pools_free(struct request_pools *pools);
 
-enum request_kind request_kind_of(const struct exchange *ex);
 /* Gives fn(ctx), which works on the exchange, to a thread of its kind. Does not wait. If that is impossible, writes
  * the refusal into the exchange, and returns false. */
 bool request_pools_give(struct request_pools *pools, struct exchange *ex, void (*fn)(void *ctx), void *ctx);
