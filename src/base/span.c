@@ -2,6 +2,7 @@
 #include "base/span.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 bool span_one_of(struct span a, const char *const *texts, size_t count)
 {
@@ -150,4 +151,9 @@ uint64_t cursor_varint(struct cursor *c)
     }
     c->failed = true;
     return 0;
+}
+
+bool span_equal_ignoring_case(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0);
 }

@@ -34,6 +34,9 @@ static inline bool span_equal(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* Whether they are equal but for the case of ASCII letters. */
+bool span_equal_ignoring_case(struct span a, struct span b);
+
 static inline bool span_equal_str(struct span a, const char *text)
 {
     return span_equal(a, span_str(text));

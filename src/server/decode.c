@@ -6,8 +6,6 @@
 #include "server/decode.h"
 
 #include <limits.h>
-#include <string.h>
-#include <strings.h>
 #include <zstd.h>
 
 #include "server/zlib_memory.h"
@@ -31,9 +29,9 @@ bool decode_find(struct span name, enum body_encoding *out)
                  {"gzip", ENCODING_GZIP},
                  {"x-gzip", ENCODING_GZIP},
                  {"zstd", ENCODING_ZSTD}};
+    *out = ENCODING_IDENTITY;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strlen(known[i].name) == name.len &&
-            (name.len == 0 || strncasecmp(known[i].name, (const char *)name.data, name.len) == 0)) {
+        if (span_equal_ignoring_case(name, span_str(known[i].name))) {
             *out = known[i].encoding;
             return true;
         }

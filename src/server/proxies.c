@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include "os/address.h"
@@ -122,7 +121,7 @@ bool proxies_client(const struct proxies *p, const struct head *head, char out[A
     for (size_t i = head->count; i-- > 0;) {
         struct span list = head->fields[i].value;
         const struct span name = head->fields[i].name;
-        if (name.len != 15 || strncasecmp((const char *)name.data, "x-forwarded-for", name.len) != 0)
+        if (!span_equal_ignoring_case(name, span_str("x-forwarded-for")))
             continue;
         while (list.len) {
             uint8_t address[ADDRESS_BYTES];

@@ -2,9 +2,9 @@
  * (https://fetch.spec.whatwg.org/#http-cors-protocol). */
 #include "server/sites.h"
 
-#include <arpa/inet.h>
 #include <string.h>
-#include <strings.h>
+
+#include "os/address.h"
 
 enum { REQUESTED_HEADERS_MAX = 2048, HOST_TEXT_MAX = 64 };
 
@@ -18,14 +18,9 @@ static struct span next_word(const char **rest)
     return span_of(begin, len);
 }
 
-static bool same_ignoring_case(struct span a, struct span b)
-{
-    return a.len == b.len && strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
-}
-
 static bool ends_ignoring_case(struct span text, struct span end)
 {
-    return text.len > end.len && same_ignoring_case(span_of(text.data + text.len - end.len, end.len), end);
+    return text.len > end.len && span_equal_ignoring_case(span_of(text.data + text.len - end.len, end.len), end);
 }
 
 /* ---- the name of this server ------------------------------------------------------------------------ */
@@ -44,24 +39,24 @@ static struct span without_port(struct span host)
 static bool is_address(struct span name)
 {
     char text[HOST_TEXT_MAX];
-    struct in6_addr address;
     if (name.len >= sizeof text)
         return false;
     memcpy(text, name.data, name.len);
     text[name.len] = '\0';
-    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+    return os_is_address(text);
 }
 
 static bool is_localhost(struct span name)
 {
-    return same_ignoring_case(name, span_str("localhost")) || ends_ignoring_case(name, span_str(".localhost"));
+    return span_equal_ignoring_case(name, span_str("localhost")) ||
+           ends_ignoring_case(name, span_str(".localhost"));
 }
 
 static bool is_allowed_name(const char *allowed, struct span name)
 {
     for (struct span word = next_word(&allowed); word.len; word = next_word(&allowed)) {
         const bool below = word.len > 2 && word.data[0] == '*' && word.data[1] == '.';
-        if (span_equal_str(word, "*") || same_ignoring_case(word, name) ||
+        if (span_equal_str(word, "*") || span_equal_ignoring_case(word, name) ||
             (below && ends_ignoring_case(name, span_of(word.data + 1, word.len - 1))))
             return true;
     }
@@ -93,11 +88,12 @@ static bool is_host_rule(struct span word)
 
 /* ---- pages of other sites ---------------------------------------------------------------------------- */
 
-bool site_permits_origin(const struct site_rules *rules, struct span origin)
+/* Whether pages of this origin may send requests. */
+static bool permits_origin(const struct site_rules *rules, struct span origin)
 {
     const char *rest = rules->cors_origin ? rules->cors_origin : "";
     for (struct span word = next_word(&rest); word.len; word = next_word(&rest))
-        if (span_equal_str(word, "*") || (origin.len && same_ignoring_case(word, origin)))
+        if (span_equal_str(word, "*") || (origin.len && span_equal_ignoring_case(word, origin)))
             return true;
     return false;
 }
@@ -145,7 +141,7 @@ static bool is_own_origin(const struct site_rules *rules, const struct head *hea
         return false; /* "null": a page without an origin */
     const uint8_t *begin = at + mark.len;
     const struct span host = span_of(begin, origin.len - (size_t)(begin - origin.data));
-    return same_ignoring_case(host, head_value(head, "host")) ||
+    return span_equal_ignoring_case(host, head_value(head, "host")) ||
            (rules->allowed_hosts && is_allowed_name(rules->allowed_hosts, without_port(host)));
 }
 
@@ -158,14 +154,14 @@ static bool is_simple_post(const struct head *head, struct span method)
     type = span_trim(end ? span_of(type.data, (size_t)(end - type.data)) : type, " \t");
     bool simple = type.len == 0;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        simple = simple || same_ignoring_case(type, span_str(types[i]));
+        simple = simple || span_equal_ignoring_case(type, span_str(types[i]));
     return simple && span_equal_str(method, "POST");
 }
 
 bool site_is_foreign(const struct site_rules *rules, const struct head *head, struct span method)
 {
     const struct span site = head_value(head, "sec-fetch-site"), origin = head_value(head, "origin");
-    if (site_permits_origin(rules, origin))
+    if (permits_origin(rules, origin))
         return false;
     if (!site.data)
         return origin.data && is_simple_post(head, method) && !is_own_origin(rules, head, origin);
@@ -183,12 +179,12 @@ void site_add_cors(const struct site_rules *rules, const struct head *head, stru
     const struct span origin = head_value(head, "origin");
     if (!rules->cors_origin)
         return;
-    const bool any = site_permits_origin(rules, span_of(NULL, 0));
+    const bool any = permits_origin(rules, span_of(NULL, 0));
     if (!any)
         http_add_header(response, "Vary", "Origin"); /* a cache must not give one site's answer to another */
     if (any)
         http_add_header(response, "Access-Control-Allow-Origin", "*");
-    else if (origin.len && site_permits_origin(rules, origin))
+    else if (origin.len && permits_origin(rules, origin))
         http_add_header(response, "Access-Control-Allow-Origin", arena_printf(arena, "%.*s", SPAN_FMT(origin)));
     else
         return;
@@ -201,7 +197,7 @@ void site_add_preflight(const struct site_rules *rules, const struct head *head,
                         struct http_response *response)
 {
     const struct span wanted = head_value(head, "access-control-request-headers");
-    if (!rules->cors_origin || !site_permits_origin(rules, head_value(head, "origin")))
+    if (!rules->cors_origin || !permits_origin(rules, head_value(head, "origin")))
         return;
     http_add_header(response, "Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE, OPTIONS");
     /* Clients add headers of their own, such as X-Stainless-Lang, and "*" would leave out Authorization. So the

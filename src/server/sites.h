@@ -23,9 +23,6 @@ struct site_rules {
 /* Refuses words that match no origin or no name, such as an origin with a path (DP_INVALID). */
 enum dp_status site_rules_check(const struct site_rules *rules, struct dp_error *error);
 
-/* Whether pages of this origin may send requests. */
-bool site_permits_origin(const struct site_rules *rules, struct span origin);
-
 /* Whether a page of another site sent this request, and no rule permits that site. Browsers name the kind of site
  * in Sec-Fetch-Site (https://www.w3.org/TR/fetch-metadata/). Where that header is missing, Origin decides about a
  * POST that a browser may send to another site without asking first. */
