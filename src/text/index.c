@@ -251,15 +251,9 @@ static enum dp_status add_rows(struct arena *arena, const struct text_index *ind
                                const uint8_t *codes, uint64_t *set, struct dp_error *error)
 {
     struct postings postings;
-    struct postings_run run;
     enum dp_status status = postings_open(arena, list, df, index->rows, codes, &postings, error);
-    for (uint32_t b = 0; status == DP_OK && b < postings.block_count; b++) {
-        if (!postings_decode(&postings, b, &run))
-            return damaged(error, "the postings of a term");
-        for (uint32_t i = 0; i < run.count; i++)
-            set[run.rows[i] / 64] |= UINT64_C(1) << (run.rows[i] % 64);
-    }
-    return status;
+    return status == DP_OK && !postings_add_rows(&postings, set) ? damaged(error, "the postings of a term")
+                                                                 : status;
 }
 
 /* Adds the rows of the terms of a block that begin with `key`. */

@@ -346,3 +346,15 @@ enum dp_status postings_open(struct arena *arena, struct span bytes, uint32_t df
         return dp_fail(error, DP_CORRUPT, "a list of %u postings is damaged", df);
     return DP_OK;
 }
+
+bool postings_add_rows(const struct postings *list, uint64_t *set)
+{
+    struct postings_run run;
+    for (uint32_t b = 0; b < list->block_count; b++) {
+        if (!postings_decode(list, b, &run))
+            return false;
+        for (uint32_t i = 0; i < run.count; i++)
+            set[run.rows[i] / 64] |= UINT64_C(1) << (run.rows[i] % 64);
+    }
+    return true;
+}

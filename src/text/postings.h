@@ -50,5 +50,7 @@ enum dp_status postings_open(struct arena *arena, struct span bytes, uint32_t df
                              const uint8_t *codes, struct postings *out, struct dp_error *error);
 /* Unpacks a block. Returns false if its bytes are damaged. */
 bool postings_decode(const struct postings *list, uint32_t block, struct postings_run *out);
+/* Adds the rows to a set, which has a bit for each row. Returns false if the list's bytes are damaged. */
+bool postings_add_rows(const struct postings *list, uint64_t *set);
 
 #endif

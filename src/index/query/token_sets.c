@@ -41,6 +41,7 @@ struct token_run {
     const struct live_rows *live;
     struct arena *arena;
     const struct filter_node *nodes[NODES_MAX]; /* [node_count]: comparisons over tokens */
+    uint64_t columns[NODES_MAX];                /* [node_count]: as row_text_column() */
     size_t node_count;
     struct token_task *tasks; /* [task_count], by segment */
     size_t task_count, task_room;
@@ -61,9 +62,14 @@ static void find_nodes(struct token_run *r, const struct filter_node *node)
 {
     for (size_t i = 0; i < node->count; i++)
         find_nodes(r, node->children[i]);
-    if (node->op == FILTER_TEXT && node->slot->known && text_condition_tokens(node->operand.text) &&
-        r->node_count < NODES_MAX)
-        r->nodes[r->node_count++] = node;
+    if (node->op != FILTER_TEXT || !node->slot->known || !text_condition_tokens(node->operand.text) ||
+        r->node_count == NODES_MAX)
+        return;
+    const struct attribute attribute = {.name = node->slot->name};
+    struct tokens_shown shown;
+    tokens_show(text_condition_tokens(node->operand.text), &shown);
+    r->columns[r->node_count] = row_text_column(&attribute, shown.settings);
+    r->nodes[r->node_count++] = node;
 }
 
 /* Returns whether the keys of all tokens say the tokens whole. */
@@ -122,14 +128,14 @@ static enum dp_status add_pieces(struct token_run *r, const struct token_task *t
 }
 
 /* Adds a comparison in a segment, if its index knows the attribute and the set is cheap. */
-static enum dp_status add_task(struct token_run *r, const struct filter_node *node, size_t segment)
+static enum dp_status add_task(struct token_run *r, size_t n, size_t segment)
 {
+    const struct filter_node *node = r->nodes[n];
     const struct text_index *index = segment_of(r, segment)->words;
     const struct token_query *tokens = text_condition_tokens(node->operand.text);
-    const struct attribute attribute = {.name = node->slot->name};
     struct token_task task = {.node = node, .segment = segment, .first = r->piece_count};
     tokens_show(tokens, &task.shown);
-    const int64_t column = text_index_column_of(index, row_text_column(&attribute, task.shown.settings));
+    const int64_t column = text_index_column_of(index, r->columns[n]);
     if (column < 0 || !tokens_fit(tokens, &task.shown))
         return DP_OK;
     task.column = (uint32_t)column;
@@ -196,19 +202,6 @@ static enum dp_status read_pieces(struct token_run *r)
 
 /* ---- sets ----------------------------------------------------------------------------------------------- */
 
-/* Adds the rows of a list to a set. */
-static enum dp_status add_rows(struct token_run *r, const struct postings *list, uint64_t *set)
-{
-    struct postings_run run;
-    for (uint32_t b = 0; b < list->block_count; b++) {
-        if (!postings_decode(list, b, &run))
-            return call_fail(r->call, DP_CORRUPT, "the postings of a term are damaged");
-        for (uint32_t i = 0; i < run.count; i++)
-            set[run.rows[i] / 64] |= UINT64_C(1) << (run.rows[i] % 64);
-    }
-    return DP_OK;
-}
-
 /* Adds the rows of a token. *piece is the next piece of the comparison. */
 static enum dp_status add_token(struct token_run *r, const struct token_task *task, struct span token,
                                 struct arena *scratch, const struct token_piece **piece, uint64_t *set)
@@ -221,7 +214,9 @@ static enum dp_status add_token(struct token_run *r, const struct token_task *ta
         return DP_OK;
     enum dp_status status = term_place_open(scratch, index, &place, (*piece)++->answer.bytes.span, task->column,
                                             token, &found, &list, &r->call->error);
-    return status == DP_OK && found ? add_rows(r, &list, set) : status;
+    if (status == DP_OK && found && !postings_add_rows(&list, set))
+        return call_fail(r->call, DP_CORRUPT, "the postings of a term are damaged");
+    return status;
 }
 
 /* Adds the rows of the prefix. */
@@ -252,12 +247,14 @@ static enum dp_status make_set(struct token_run *r, const struct token_task *tas
     if (!set)
         return call_nomem(r->call, "the tokens of a filter");
     for (size_t i = 0; i < count && status == DP_OK; i++) {
-        memset(set, 0, words * sizeof *set);
-        status = i < task->shown.count ? add_token(r, task, tokens_text(tokens, i), scratch, &piece, set)
-                                       : add_prefix(r, task, scratch, piece, set);
-        for (size_t w = 0; w < words; w++)
-            task->rows[w] =
-                i == 0 || task->shown.rule == TOKENS_ANY ? task->rows[w] | set[w] : task->rows[w] & set[w];
+        const bool adds = i == 0 || task->shown.rule == TOKENS_ANY;
+        uint64_t *to = adds ? task->rows : set;
+        if (!adds)
+            memset(set, 0, words * sizeof *set);
+        status = i < task->shown.count ? add_token(r, task, tokens_text(tokens, i), scratch, &piece, to)
+                                       : add_prefix(r, task, scratch, piece, to);
+        for (size_t w = 0; w < words && !adds; w++)
+            task->rows[w] &= set[w];
     }
     if (status == DP_CORRUPT)
         dp_error_prefix(&r->call->error, "%s", segment_of(r, task->segment)->dpr_key.text);
@@ -288,11 +285,16 @@ enum dp_status token_sets_make(struct call *call, const struct live_rows *live, 
 {
     struct token_run r = {.call = call, .live = live, .arena = arena};
     enum dp_status status = DP_OK;
-    find_nodes(&r, filter->root);
+    bool searched = false;
     for (size_t s = 0; s < live->view->base->manifest.segment_count; s++) {
         out[s] = (struct token_sets){NULL, 0};
-        for (size_t i = 0; i < r.node_count && status == DP_OK && wanted[s] && segment_of(&r, s)->words; i++)
-            status = add_task(&r, r.nodes[i], s);
+        if (!wanted[s] || !segment_of(&r, s)->words)
+            continue;
+        if (!searched)
+            find_nodes(&r, filter->root);
+        searched = true;
+        for (size_t i = 0; i < r.node_count && status == DP_OK; i++)
+            status = add_task(&r, i, s);
     }
     if (status == DP_OK)
         status = read_pieces(&r);
