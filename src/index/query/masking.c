@@ -37,6 +37,12 @@ void masking_add_segment(struct masking *m, size_t place)
         (struct searched_segment){&segment->dpr_key, &segment->dpr_version, &segment->hot};
 }
 
+void masking_add_segments(struct masking *m)
+{
+    for (size_t i = 0; i < m->view->base->manifest.segment_count; i++)
+        masking_add_segment(m, i);
+}
+
 enum dp_status masking_add_key(struct masking *m, struct span key)
 {
     struct span *keys = array_reserve(m->keys, m->key_count, &m->key_room, sizeof *keys, 64);
@@ -47,7 +53,8 @@ enum dp_status masking_add_key(struct masking *m, struct span key)
     return DP_OK;
 }
 
-enum dp_status masking_add_row(void *context, size_t segment, size_t key, uint32_t row)
+/* Adds a row that a search has found. */
+static enum dp_status add_row(void *context, size_t segment, size_t key, uint32_t row)
 {
     struct masking *m = context;
     struct masked_row *rows = array_reserve(m->rows, m->row_count, &m->row_room, sizeof *rows, 64);
@@ -74,8 +81,19 @@ enum dp_status masking_search(struct masking *m)
     const struct index_reader *reader = m->view->reader;
     m->key_count = span_sort_unique(m->keys, m->key_count);
     enum dp_status status = id_search(m->call, reader->store, reader->round_bytes, m->segments, m->segment_count,
-                                      m->keys, m->key_count, masking_add_row, m);
+                                      m->keys, m->key_count, add_row, m);
     return status == DP_OK ? masking_make_masks(m) : status;
+}
+
+enum dp_status masking_ask(struct masking *m, struct round *round, struct id_searching **ids, bool *full)
+{
+    *ids = NULL;
+    *full = false;
+    m->key_count = span_sort_unique(m->keys, m->key_count);
+    if (m->segment_count == 0 || m->key_count == 0)
+        return DP_OK;
+    return id_search_ask(m->call, round, m->segments, m->segment_count, m->keys, m->key_count, add_row, m, ids,
+                         full);
 }
 
 void masking_apply(struct masking *m)

@@ -37,14 +37,16 @@ enum dp_status masking_init(struct masking *m, struct call *call, struct view *v
 void masking_deinit(struct masking *m);
 /* Adds a segment of the base to those that are searched. */
 void masking_add_segment(struct masking *m, size_t place);
+void masking_add_segments(struct masking *m); /* all of the base */
 /* Adds an id to look up; keys may repeat. The key's bytes must stay. */
 enum dp_status masking_add_key(struct masking *m, struct span key);
-/* Adds a row that id_search() found. `context` is the masking. */
-enum dp_status masking_add_row(void *context, size_t segment, size_t key, uint32_t row);
 /* Makes the masks that the view may lack. No lock: a mask that is there already costs one allocation. */
 enum dp_status masking_make_masks(struct masking *m);
 /* Searches the segments for the keys, and makes the masks that the view lacks. Reads from the store. */
 enum dp_status masking_search(struct masking *m);
+/* Asks the round for the blocks of ids instead. *ids: what id_search_take() wants; NULL: there is nothing to read.
+ * *full: the round has no room for them. */
+enum dp_status masking_ask(struct masking *m, struct round *round, struct id_searching **ids, bool *full);
 /* Masks the found rows whose ids are in the tail. The caller holds the view's lock for writing. */
 void masking_apply(struct masking *m);
 

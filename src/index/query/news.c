@@ -69,14 +69,11 @@ enum dp_status news_search_ask(struct call *call, struct round *round, struct vi
     enum dp_status status = masking_init(m, call, view);
     if (status != DP_OK)
         return status;
-    for (size_t i = 0; i < view->base->manifest.segment_count; i++)
-        masking_add_segment(m, i);
+    masking_add_segments(m);
     for (size_t i = 0; i < news->count && status == DP_OK; i++)
         status = add_entry_keys(m, news->entries[i]);
-    m->key_count = span_sort_unique(m->keys, m->key_count);
-    if (status == DP_OK && m->segment_count && m->key_count)
-        status = id_search_ask(call, round, m->segments, m->segment_count, m->keys, m->key_count, masking_add_row,
-                               m, &out->ids, full);
+    if (status == DP_OK)
+        status = masking_ask(m, round, &out->ids, full);
     if (status != DP_OK || *full)
         news_search_end(out);
     return status;

@@ -50,8 +50,7 @@ static enum dp_status gather_tail_ids(struct view_settling *s)
 {
     struct view *view = s->masking.view;
     enum dp_status status = DP_OK;
-    for (size_t i = 0; i < view->base->manifest.segment_count; i++)
-        masking_add_segment(&s->masking, i);
+    masking_add_segments(&s->masking);
     view_lock(view);
     const struct tail *tail = &view->locked.tail;
     s->last = view->locked.at.last;
@@ -60,8 +59,6 @@ static enum dp_status gather_tail_ids(struct view_settling *s)
             status = masking_add_key(&s->masking, tail->rows[i].record->key);
     }
     view_unlock(view);
-    if (status == DP_OK)
-        s->masking.key_count = span_sort_unique(s->masking.keys, s->masking.key_count);
     return status;
 }
 
@@ -123,14 +120,12 @@ static enum dp_status end_settling(struct view_settling *s)
 enum dp_status view_settle_ask(struct round *round, struct view *view, struct view_settling **out)
 {
     struct view_settling *s;
-    bool full = false;
+    bool full;
     *out = NULL;
     enum dp_status status = begin_settling(round->call, view, false, &s);
     if (status != DP_OK || !s)
         return status;
-    struct masking *m = &s->masking;
-    status = id_search_ask(round->call, round, m->segments, m->segment_count, m->keys, m->key_count,
-                           masking_add_row, m, &s->search, &full);
+    status = masking_ask(&s->masking, round, &s->search, &full);
     if (status == DP_OK && s->search) {
         *out = s;
         return DP_OK;

@@ -253,8 +253,7 @@ static enum dp_status try_apply_rows(struct call *call, struct view *view, struc
             status = add_new_keys(&m, entries[i]);
     }
     view_unlock(view);
-    for (size_t i = 0; i < view->base->manifest.segment_count; i++)
-        masking_add_segment(&m, i);
+    masking_add_segments(&m);
     if (status == DP_OK)
         status = masking_search(&m);
     if (status == DP_OK) {
