@@ -87,6 +87,22 @@ bool utf8_valid(struct span text)
     return true;
 }
 
+struct span utf8_shown(struct span text, size_t max)
+{
+    size_t len = 0;
+    while (len < text.len && text.data[len] >= 0x20 && text.data[len] != 0x7f)
+        len++;
+    text.len = len;
+    if (!utf8_valid(text))
+        return (struct span){0};
+    if (text.len > max) {
+        text.len = max;
+        while (text.len && (text.data[text.len] & 0xc0) == 0x80)
+            text.len--;
+    }
+    return text;
+}
+
 size_t utf8_encode(uint32_t scalar, uint8_t out[4])
 {
     if (scalar < 0x80) {

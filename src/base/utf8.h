@@ -28,6 +28,9 @@ static inline size_t utf8_decode(const uint8_t *at, uint32_t *scalar)
     return 4;
 }
 bool utf8_valid(struct span text);
+/* Returns the part of a stranger's text that a message may quote: up to its first control character, and at most
+ * `max` bytes, cut between two characters. Empty if the text is not UTF-8. */
+struct span utf8_shown(struct span text, size_t max);
 /* Length of the run of printable ASCII from `at`, without `"` and `\`: bytes that JSON copies unchanged. */
 size_t utf8_plain_length(const uint8_t *at, const uint8_t *end);
 /* The scalar value of the well-formed character of `len` bytes at `at` if a terminal or an editor acts on it instead

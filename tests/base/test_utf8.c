@@ -100,6 +100,27 @@ static void test_base_utf8_substitutes_maximal_subparts(void **state)
     }
 }
 
+static void test_base_utf8_shows_one_line_of_a_strangers_text(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        size_t max;
+        const char *shown;
+    } cases[] = {
+        {"", 10, ""},
+        {"one\ntwo", 10, "one"},
+        {"a\x7f", 10, "a"},
+        {"\x1b[31m", 10, ""},
+        {"caf\xc3\xa9", 5, "caf\xc3\xa9"},
+        {"caf\xc3\xa9", 4, "caf"},
+        {"caf\xc3\xa9", 0, ""},
+        {"bad\xff", 10, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_true(span_equal_str(utf8_shown(span_str(cases[i].text), cases[i].max), cases[i].shown));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +129,7 @@ int main(void)
         cmocka_unit_test(test_base_utf8_finds_an_error_at_any_place),
         cmocka_unit_test(test_base_utf8_plain_stops_at_what_json_escapes),
         cmocka_unit_test(test_base_utf8_substitutes_maximal_subparts),
+        cmocka_unit_test(test_base_utf8_shows_one_line_of_a_strangers_text),
     };
     return test_run(tests);
 }

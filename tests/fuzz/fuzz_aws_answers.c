@@ -33,7 +33,7 @@ static void check_keys(enum dp_status status, struct aws_keys *keys, const struc
 {
     if ((status == DP_OK) != (keys != NULL) || (status != DP_OK && error->message[0] == '\0'))
         abort();
-    if (keys && (!keys->access_key_id.len || memchr(keys->text, '\n', keys->size)))
+    if (keys && (!keys->access_key_id.len || memchr(keys->text, '\n', keys->text_len)))
         abort();
     aws_keys_release(keys);
 }

@@ -110,11 +110,11 @@ static void test_store_aws_time(void **state)
 {
     (void)state;
     int64_t ms;
-    assert_true(aws_time_parse(span_str("1970-01-01T00:00:00Z"), &ms));
+    assert_true(secret_time_parse(span_str("1970-01-01T00:00:00Z"), &ms));
     assert_int_equal(ms, 0);
-    assert_true(aws_time_parse(span_str("2026-02-28T23:59:59Z"), &ms));
+    assert_true(secret_time_parse(span_str("2026-02-28T23:59:59Z"), &ms));
     assert_int_equal(ms, 1772323199000);
-    assert_true(aws_time_parse(span_str("2024-02-29T12:00:00.123456789Z"), &ms));
+    assert_true(secret_time_parse(span_str("2024-02-29T12:00:00.123456789Z"), &ms));
     assert_int_equal(ms, 1709208000000);
     const char *const bad[] = {"",
                                "Z",
@@ -130,7 +130,7 @@ static void test_store_aws_time(void **state)
                                "1969-12-31T23:59:59Z",
                                "20260101T000000Z"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        if (aws_time_parse(span_str(bad[i]), &ms))
+        if (secret_time_parse(span_str(bad[i]), &ms))
             fail_msg("\"%s\" is accepted as a time", bad[i]);
 }
 
@@ -175,14 +175,14 @@ static void test_store_keys_from_json(void **state)
     expect_span(keys->access_key_id, "A");
     expect_span(keys->secret_access_key, "s/x");
     expect_span(keys->session_token, "t");
-    assert_int_equal(keys->expires_ms, 1767225600000);
+    assert_int_equal(keys->base.expires_ms, 1767225600000);
     aws_keys_release(aws_keys_retain(keys));
     aws_keys_release(keys);
     assert_int_equal(parse(aws_keys_from_json, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":null}",
                            &keys, &error),
                      DP_OK);
     assert_int_equal(keys->session_token.len, 0);
-    assert_true(keys->expires_ms == INT64_MAX);
+    assert_true(keys->base.expires_ms == INT64_MAX);
     aws_keys_release(keys);
     aws_keys_release(NULL);
 
@@ -199,7 +199,7 @@ static void test_store_keys_from_json(void **state)
            "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\",\"Expiration\":\"tomorrow\"}", DP_IO,
            "tomorrow");
     refuse(aws_keys_from_json, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\\r\\nX-Header: 1\"}", DP_IO,
-           "a character that keys cannot have (byte 7)");
+           "a character that a header cannot have (byte 7)");
     refuse(aws_keys_from_json, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":\"\\u00e9\"}", DP_IO,
            "session token");
 }
@@ -224,7 +224,7 @@ static void test_store_keys_from_sts(void **state)
     expect_span(keys->access_key_id, "A");
     expect_span(keys->secret_access_key, "s");
     expect_span(keys->session_token, "t");
-    assert_int_equal(keys->expires_ms, 1767225600000);
+    assert_int_equal(keys->base.expires_ms, 1767225600000);
     aws_keys_release(keys);
     refuse(aws_keys_from_sts, "", DP_IO, "does not answer with XML");
     refuse(aws_keys_from_sts, "<R/>", DP_IO, "has no access key id");

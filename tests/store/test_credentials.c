@@ -519,10 +519,10 @@ static void test_store_credentials_refused_by_the_store(void **state)
     answer(f, NULL, 200, keys_json(f, "one", 60));
     answer(f, NULL, 200, keys_json(f, "two", 60));
     assert_int_equal(get(f, &one), DP_OK);
-    credentials_refused(f->credentials, one->serial);
+    credentials_refused(f->credentials, one->base.serial);
     assert_int_equal(get(f, &two), DP_OK);
     assert_true(span_equal_str(two->access_key_id, "two"));
-    credentials_refused(f->credentials, one->serial); /* these keys are not in use any more */
+    credentials_refused(f->credentials, one->base.serial); /* these keys are not in use any more */
     expect_keys(f, "two", "s", "t");
     assert_int_equal(http_server_count(f->server), 2);
     aws_keys_release(one);
@@ -538,22 +538,22 @@ static void test_store_credentials_doubted(void **state)
     use_container(f);
     answer(f, NULL, 200, keys_json(f, "one", 60));
     assert_int_equal(get(f, &one), DP_OK);
-    assert_false(credentials_doubted(f->credentials, one->serial)); /* these keys have just been fetched */
+    assert_false(credentials_doubted(f->credentials, one->base.serial)); /* these keys have just been fetched */
     clock_ms += 10 * 1000;
-    assert_true(credentials_doubted(f->credentials, one->serial));
+    assert_true(credentials_doubted(f->credentials, one->base.serial));
     answer(f, NULL, 500, "");
     answer(f, NULL, 500, "");
     answer(f, NULL, 500, "");
     answer(f, NULL, 500, "");
     expect_keys(f, "one", "s", "t"); /* the source is down, and the old keys are still valid */
     for (int i = 0; i < 5; i++)
-        assert_false(credentials_doubted(f->credentials, one->serial));
+        assert_false(credentials_doubted(f->credentials, one->base.serial));
     http_server_reset(f->server);
     clock_ms += 10 * 1000;
-    assert_true(credentials_doubted(f->credentials, one->serial));
+    assert_true(credentials_doubted(f->credentials, one->base.serial));
     answer(f, NULL, 200, keys_json(f, "two", 60));
     expect_keys(f, "two", "s", "t");
-    assert_true(credentials_doubted(f->credentials, one->serial)); /* newer keys are already there */
+    assert_true(credentials_doubted(f->credentials, one->base.serial)); /* newer keys are already there */
     expect_keys(f, "two", "s", "t");
     assert_int_equal(http_server_count(f->server), 1);
     aws_keys_release(one);

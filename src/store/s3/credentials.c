@@ -1,118 +1,21 @@
-/* credentials.c: the keys for S3. Many threads share them; one thread at a time fetches new ones (see
- * credentials.h). */
+/* credentials.c: the keys for S3 and their sources (see credentials.h). */
 #include "store/s3/credentials.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "os/clock.h"
-#include "os/log.h"
+#include "store/auth/secret_cache.h"
 #include "store/s3/credentials_http.h"
 #include "store/s3/credentials_profile.h"
 
-enum {
-    TEXTS_MAX_BYTES = 256 << 10,
-    FETCH_ARENA_BYTES = 4 << 20,
-    EARLY_MS = 5 * 60 * 1000, /* renew keys this long before they expire, or after half of a shorter life */
-    /* pause after a failed renewal; also how long ago the last fetch must be before a doubt renews the keys */
-    AGAIN_MS = 10 * 1000,
-};
+enum { TEXTS_MAX_BYTES = 256 << 10 };
 
 struct credentials {
     struct s3_settings settings; /* copies; their texts live in the arena */
     const char *region;
     struct arena arena;
-    int64_t (*wall_ms)(void);
-    struct {
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
-        struct aws_keys *keys; /* NULL: not fetched yet, or refused */
-        int64_t renew_ms;      /* Unix time of the next renewal */
-        int64_t fetched_ms;    /* Unix time at which the last fetch ended */
-        bool fetching;
-        uint64_t fetches;        /* fetches that have ended */
-        struct dp_error failure; /* error of the last fetch; DP_OK if it succeeded */
-    } locked;
+    struct secret_cache *cache; /* of struct aws_keys */
 };
-
-/* ---- making ----------------------------------------------------------------------------------------- */
-
-static bool copy_text(struct arena *arena, const char **text)
-{
-    if (!setting_is_set(*text)) {
-        *text = "";
-        return true;
-    }
-    struct span copy = arena_copy(arena, span_str(*text));
-    *text = (const char *)copy.data;
-    return copy.data;
-}
-
-enum dp_status credentials_new(const struct s3_settings *settings, const char *region, int64_t (*wall_ms)(void),
-                               struct credentials **out, struct dp_error *error)
-{
-    *out = NULL;
-    struct credentials *c = mem_calloc(1, sizeof *c);
-    if (!c)
-        return dp_fail_nomem(error, "credentials");
-    c->settings = *settings;
-    c->region = region;
-    c->wall_ms = wall_ms ? wall_ms : os_wall_ms;
-    arena_init(&c->arena, TEXTS_MAX_BYTES);
-    pthread_mutex_init(&c->locked.lock, NULL);
-    pthread_cond_init(&c->locked.changed, NULL);
-    struct s3_settings *s = &c->settings;
-    const char **texts[] = {
-        &s->region,
-        &s->endpoint_url,
-        &s->access_key_id,
-        &s->secret_access_key,
-        &s->session_token,
-        &s->role_arn,
-        &s->web_identity_token_file,
-        &s->role_session_name,
-        &s->profile,
-        &s->credentials_file,
-        &s->config_file,
-        &s->container_relative_uri,
-        &s->container_full_uri,
-        &s->container_token,
-        &s->container_token_file,
-        &s->sts_endpoint_url,
-        &s->metadata_endpoint,
-        &s->container_endpoint,
-        &s->home,
-        &s->trust.file,
-        &s->trust.file_from,
-        &s->trust.profile_file,
-        &s->trust.profile_from,
-        &s->trust.other_file,
-        &s->trust.other_from,
-        &s->trust.folders,
-        &s->trust.folders_from,
-        &c->region,
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (!copy_text(&c->arena, texts[i])) {
-            credentials_free(c);
-            return dp_fail_nomem(error, "credentials");
-        }
-    }
-    *out = c;
-    return DP_OK;
-}
-
-void credentials_free(struct credentials *c)
-{
-    if (!c)
-        return;
-    aws_keys_release(c->locked.keys);
-    pthread_cond_destroy(&c->locked.changed);
-    pthread_mutex_destroy(&c->locked.lock);
-    arena_deinit(&c->arena);
-    mem_free(c);
-}
 
 /* ---- the sources ------------------------------------------------------------------------------------ */
 
@@ -168,7 +71,7 @@ static enum dp_status from_profile(struct call *call, struct credentials *c, str
 }
 
 /* Asks the sources of keys one after another, until one has keys. */
-static enum dp_status fetch_keys(struct call *call, struct credentials *c, struct aws_keys **out)
+static enum dp_status ask_sources(struct call *call, struct credentials *c, struct aws_keys **out)
 {
     const struct s3_settings *s = &c->settings;
     enum dp_status status = from_settings(s, out, &call->error);
@@ -195,125 +98,108 @@ static enum dp_status fetch_keys(struct call *call, struct credentials *c, struc
         *why ? " (" : "", why, *why ? ")" : "");
 }
 
-/* ---- sharing and renewing --------------------------------------------------------------------------- */
-
-/* Returns the Unix time in milliseconds at which to renew keys that were fetched at `now`. */
-static int64_t renewal_ms(const struct aws_keys *keys, int64_t now)
+static enum dp_status fetch_keys(struct call *call, void *ctx, struct secret **out)
 {
-    if (keys->expires_ms == INT64_MAX)
-        return INT64_MAX;
-    int64_t half = (keys->expires_ms - now) / 2;
-    return keys->expires_ms - (half < EARLY_MS ? half : EARLY_MS);
-}
-
-/* Waits until the running fetch or the call ends. The caller holds the lock. */
-static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
-{
-    uint64_t before = c->locked.fetches;
-    while (c->locked.fetches == before) {
-        enum dp_status status = call_check(call);
-        if (status != DP_OK)
-            return status;
-        call_wait(call, &c->locked.changed, &c->locked.lock);
-    }
-    /* The failure of the fetch is ours too, unless only its deadline passed or its call was cancelled. */
-    enum dp_status failed = c->locked.failure.status;
-    if (failed == DP_OK || failed == DP_DEADLINE || failed == DP_CANCELLED)
-        return DP_OK;
-    call->error = c->locked.failure;
-    return failed;
-}
-
-/* Fetches keys for all threads and stores the result. The caller holds the lock and has seen that no other thread
- * fetches; this function releases the lock while it fetches. */
-static enum dp_status fetch_for_all(struct call *call, struct credentials *c)
-{
-    struct aws_keys *fresh = NULL, *old = NULL;
-    struct arena arena;
-    struct call child;
-    bool late = false;
-    c->locked.fetching = true;
-    pthread_mutex_unlock(&c->locked.lock);
-    arena_init(&arena, FETCH_ARENA_BYTES);
-    call_child(call, &child, &arena); /* the costs of the fetch do not count for the request */
-    enum dp_status status = fetch_keys(&child, c, &fresh);
-    arena_deinit(&arena);
-    pthread_mutex_lock(&c->locked.lock);
-    int64_t now = c->wall_ms();
-    c->locked.fetching = false;
-    c->locked.fetches++;
-    c->locked.fetched_ms = now;
-    c->locked.failure = child.error;
-    c->locked.failure.status = status;
-    if (status == DP_OK && fresh->expires_ms <= now) {
-        c->locked.failure.status = status =
-            dp_fail(&c->locked.failure, DP_DENIED, "the keys for S3 that were fetched have expired");
-        aws_keys_release(fresh);
-    }
-    if (status == DP_OK) {
-        old = c->locked.keys;
-        fresh->serial = c->locked.fetches;
-        c->locked.keys = fresh;
-        c->locked.renew_ms = renewal_ms(fresh, now);
-    } else if (c->locked.keys && now < c->locked.keys->expires_ms) {
-        c->locked.renew_ms = now + AGAIN_MS;
-        late = true;
-        status = DP_OK;
-    } else {
-        call->error = c->locked.failure;
-    }
-    pthread_cond_broadcast(&c->locked.changed);
-    aws_keys_release(old);
-    if (late) {
-        pthread_mutex_unlock(&c->locked.lock);
-        log_write(LOG_WARN, "the keys for S3 could not be renewed yet: %s", child.error.message);
-        pthread_mutex_lock(&c->locked.lock);
-    }
+    struct aws_keys *keys = NULL;
+    enum dp_status status = ask_sources(call, ctx, &keys);
+    *out = keys ? &keys->base : NULL;
     return status;
 }
 
-enum dp_status credentials_get(struct call *call, struct credentials *c, struct aws_keys **out)
+/* ---- making ----------------------------------------------------------------------------------------- */
+
+static bool copy_text(struct arena *arena, const char **text)
+{
+    if (!setting_is_set(*text)) {
+        *text = "";
+        return true;
+    }
+    struct span copy = arena_copy(arena, span_str(*text));
+    *text = (const char *)copy.data;
+    return copy.data;
+}
+
+enum dp_status credentials_new(const struct s3_settings *settings, const char *region, int64_t (*wall_ms)(void),
+                               struct credentials **out, struct dp_error *error)
 {
     *out = NULL;
-    if (c->settings.unsigned_requests)
-        return DP_OK;
-    enum dp_status status = DP_OK;
-    pthread_mutex_lock(&c->locked.lock);
-    while (status == DP_OK && !*out) {
-        int64_t now = c->wall_ms();
-        bool good = c->locked.keys && now < c->locked.keys->expires_ms;
-        if (good && (now < c->locked.renew_ms || c->locked.fetching))
-            *out = aws_keys_retain(c->locked.keys);
-        else if (c->locked.fetching)
-            status = wait_for_fetch(call, c);
-        else
-            status = fetch_for_all(call, c);
+    struct credentials *c = mem_calloc(1, sizeof *c);
+    if (!c)
+        return dp_fail_nomem(error, "credentials");
+    c->settings = *settings;
+    c->region = region;
+    arena_init(&c->arena, TEXTS_MAX_BYTES);
+    struct s3_settings *s = &c->settings;
+    const char **texts[] = {
+        &s->region,
+        &s->endpoint_url,
+        &s->access_key_id,
+        &s->secret_access_key,
+        &s->session_token,
+        &s->role_arn,
+        &s->web_identity_token_file,
+        &s->role_session_name,
+        &s->profile,
+        &s->credentials_file,
+        &s->config_file,
+        &s->container_relative_uri,
+        &s->container_full_uri,
+        &s->container_token,
+        &s->container_token_file,
+        &s->sts_endpoint_url,
+        &s->metadata_endpoint,
+        &s->container_endpoint,
+        &s->home,
+        &s->trust.file,
+        &s->trust.file_from,
+        &s->trust.profile_file,
+        &s->trust.profile_from,
+        &s->trust.other_file,
+        &s->trust.other_from,
+        &s->trust.folders,
+        &s->trust.folders_from,
+        &c->region,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!copy_text(&c->arena, texts[i])) {
+            credentials_free(c);
+            return dp_fail_nomem(error, "credentials");
+        }
     }
-    pthread_mutex_unlock(&c->locked.lock);
+    const struct secret_source source = {"the keys for S3", fetch_keys, c, wall_ms};
+    enum dp_status status = secret_cache_new(&source, &c->cache, error);
+    if (status == DP_OK)
+        *out = c;
+    else
+        credentials_free(c);
+    return status;
+}
+
+void credentials_free(struct credentials *c)
+{
+    if (!c)
+        return;
+    secret_cache_free(c->cache);
+    arena_deinit(&c->arena);
+    mem_free(c);
+}
+
+/* ---- sharing ---------------------------------------------------------------------------------------- */
+
+enum dp_status credentials_get(struct call *call, struct credentials *c, struct aws_keys **out)
+{
+    struct secret *secret = NULL;
+    enum dp_status status = c->settings.unsigned_requests ? DP_OK : secret_cache_get(call, c->cache, &secret);
+    *out = (struct aws_keys *)secret;
     return status;
 }
 
 void credentials_refused(struct credentials *c, uint64_t serial)
 {
-    struct aws_keys *old = NULL;
-    pthread_mutex_lock(&c->locked.lock);
-    if (c->locked.keys && c->locked.keys->serial == serial && !c->locked.fetching) {
-        old = c->locked.keys;
-        c->locked.keys = NULL;
-    }
-    pthread_mutex_unlock(&c->locked.lock);
-    aws_keys_release(old);
+    secret_cache_refused(c->cache, serial);
 }
 
 bool credentials_doubted(struct credentials *c, uint64_t serial)
 {
-    pthread_mutex_lock(&c->locked.lock);
-    bool others = c->locked.keys && c->locked.keys->serial != serial;
-    int64_t now = c->wall_ms();
-    if (!others && c->locked.keys && !c->locked.fetching && now - c->locked.fetched_ms >= AGAIN_MS) {
-        c->locked.renew_ms = now;
-        others = true;
-    }
-    pthread_mutex_unlock(&c->locked.lock);
-    return others;
+    return secret_cache_doubted(c->cache, serial);
 }

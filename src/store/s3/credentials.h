@@ -1,11 +1,8 @@
 /* store/s3/credentials.h: finds, shares and renews the keys that sign S3 requests.
  *
  * Keys come from the first source that has some: given keys; a web identity token that STS exchanges; the profile
- * files; the container's endpoint; the instance's metadata service (version 2). Before keys expire, one caller
- * renews them for all. The other callers use the old keys while these are valid. Once the old keys have expired,
- * they wait for that caller. A failed renewal does no harm while the old keys are valid.
- *
- * Thread-safe. The lock is a leaf and never held across I/O.
+ * files; the container's endpoint; the instance's metadata service (version 2). Threads share them, and one caller
+ * renews them for all, as store/auth/secret_cache.h says. Thread-safe.
  */
 #ifndef STORE_CREDENTIALS_H
 #define STORE_CREDENTIALS_H

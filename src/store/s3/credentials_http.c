@@ -1,65 +1,17 @@
 /* credentials_http.c: fetches keys from STS, the container's endpoint and the instance's metadata service.
- *
- * Each fetch opens a transport and frees it afterwards, because fetches are rare: about one an hour. These peers
- * are near and answer at once or not at all, so the transport is impatient. Answers may hold keys, so no message
- * quotes them.
+ * Answers may hold keys, so no message quotes them.
  */
 #include "store/s3/credentials_http.h"
 
-#include <limits.h>
 #include <stdio.h>
 
-#include "base/utf8.h"
 #include "base/url.h"
-#include "os/file.h"
-#include "store/http/run.h"
-#include "store/s3/sigv4.h"
+#include "store/auth/ask.h"
 
-enum {
-    TOKEN_MAX_BYTES = 64 << 10,
-    ANSWER_MAX_BYTES = 256 << 10,
-    FORM_MAX_BYTES = 256 << 10,
-    URL_MAX_BYTES = 4096
-};
+enum { FORM_MAX_BYTES = 256 << 10, URL_MAX_BYTES = 4096 };
 
 static const char CONTAINER_HOST[] = "http://169.254.170.2";
 static const char METADATA_HOST[] = "http://169.254.169.254";
-static const struct transport_options PATIENCE = {.direct = true,
-                                                  .connect_timeout_ms = 1000,
-                                                  .connect_tries = 1,
-                                                  .stall_ms = 2000,
-                                                  .stall_bytes = 1,
-                                                  .tries = 4,
-                                                  .retry_total_ms = 10000};
-/* STS is farther away than the others. */
-static const struct transport_options PATIENCE_STS = {
-    .connect_timeout_ms = 5000, .connect_tries = 2, .tries = 5, .retry_total_ms = 20000};
-
-/* Sends one request. *body is the answer's body in the call's arena. `from` is for messages. */
-static enum dp_status ask_source(struct call *call, const struct s3_settings *s,
-                                 const struct transport_options *patience, const char *from,
-                                 struct transport_request *req, struct span *body)
-{
-    struct transport *transport;
-    struct transport_options options = *patience;
-    *body = (struct span){0};
-    options.trust = s->trust;
-    enum dp_status status = transport_new(&options, &transport, &call->error);
-    if (status != DP_OK)
-        return status;
-    req->max_body = ANSWER_MAX_BYTES;
-    status = transport_run(call, transport, req, 1);
-    if (status == DP_OK) {
-        *body = arena_copy(call->arena, req->bytes.span);
-        if (!body->data)
-            status = call_nomem(call, "an answer with keys");
-    } else if (status != DP_NOMEM && status != DP_CANCELLED && status != DP_DEADLINE) {
-        dp_error_prefix(&call->error, "%s", from);
-    }
-    transport_release(req, 1);
-    transport_free(transport);
-    return status;
-}
 
 /* Fails with AWS's error in the answer's body, or, if there is no such error, with the answer's code. */
 static enum dp_status fail_refused(struct call *call, const char *from, const struct transport_request *req,
@@ -73,35 +25,7 @@ static enum dp_status fail_refused(struct call *call, const char *from, const st
     return call_fail(call, status, "%s gives no keys: it answered %d", from, req->code);
 }
 
-/* Reads a token from a file into the arena, without white space at its ends. */
-static enum dp_status read_token(struct call *call, const char *path, struct span *token)
-{
-    struct buffer b;
-    buffer_init(&b, TOKEN_MAX_BYTES);
-    enum dp_status status = os_read_file(path, &b, &call->error);
-    if (status == DP_OK) {
-        struct span text = buffer_span(&b);
-        while (text.len && text.data[text.len - 1] <= ' ')
-            text.len--;
-        while (text.len && text.data[0] <= ' ')
-            text = span_of(text.data + 1, text.len - 1);
-        *token = arena_copy(call->arena, text);
-        if (!token->data)
-            status = call_nomem(call, "a token");
-        else if (token->len == 0)
-            status = call_fail(call, DP_INVALID, "the token file %s is empty", path);
-    }
-    buffer_deinit(&b);
-    return status;
-}
-
 /* ---- STS -------------------------------------------------------------------------------------------- */
-
-static void append_field(struct buffer *form, const char *name, struct span value)
-{
-    buffer_printf(form, "&%s=", name);
-    percent_append(form, value, false);
-}
 
 enum dp_status credentials_from_sts(struct call *call, const struct s3_settings *s, const char *region,
                                     const char *role_arn, const char *token_file, const char *session,
@@ -111,7 +35,7 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
     struct span token, body;
     char url[URL_MAX_BYTES];
     struct buffer form;
-    enum dp_status status = read_token(call, token_file, &token);
+    enum dp_status status = auth_read_token(call, token_file, &token);
     if (status != DP_OK)
         return status;
     if (setting_is_set(s->sts_endpoint_url))
@@ -121,9 +45,9 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
                  strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
     buffer_init(&form, FORM_MAX_BYTES);
     buffer_append_str(&form, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15");
-    append_field(&form, "RoleArn", span_str(role_arn));
-    append_field(&form, "RoleSessionName", span_str(setting_is_set(session) ? session : "dipper"));
-    append_field(&form, "WebIdentityToken", token);
+    auth_append_field(&form, "RoleArn", span_str(role_arn));
+    auth_append_field(&form, "RoleSessionName", span_str(setting_is_set(session) ? session : "dipper"));
+    auth_append_field(&form, "WebIdentityToken", token);
     status = buffer_check(&form, "a request to STS", &call->error);
     if (status == DP_OK) {
         const struct transport_header headers[] = {
@@ -133,7 +57,7 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
                                         .headers = headers,
                                         .header_count = 1,
                                         .body = buffer_span(&form)};
-        status = ask_source(call, s, &PATIENCE_STS, FROM, &req, &body);
+        status = auth_ask(call, &s->trust, AUTH_FAR, FROM, &req, &body);
         if (status == DP_OK)
             status = req.code == 200 ? aws_keys_from_sts(FROM, body, call->arena, out, &call->error)
                                      : fail_refused(call, FROM, &req, body);
@@ -182,14 +106,14 @@ enum dp_status credentials_from_container(struct call *call, const struct s3_set
             "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http on this host: keys are not fetched "
             "from elsewhere");
     if (setting_is_set(s->container_token_file))
-        status = read_token(call, s->container_token_file, &token);
+        status = auth_read_token(call, s->container_token_file, &token);
     if (status != DP_OK)
         return status;
     const struct transport_header headers[] = {{span_str("Accept"), span_str("application/json")},
                                                {span_str("Authorization"), token}};
     struct transport_request req = {
         .method = HTTP_GET, .url = span_str(url), .headers = headers, .header_count = token.len ? 2 : 1};
-    status = ask_source(call, s, &PATIENCE, FROM, &req, &body);
+    status = auth_ask(call, &s->trust, AUTH_NEAR, FROM, &req, &body);
     if (status != DP_OK)
         return status;
     return req.code == 200 ? aws_keys_from_json(FROM, body, call->arena, out, &call->error)
@@ -221,7 +145,7 @@ static enum dp_status metadata_token(struct call *call, const struct s3_settings
                                     .url = span_str(metadata_url(s, "/latest/api/token", span_str(""), url)),
                                     .headers = headers,
                                     .header_count = 1};
-    enum dp_status status = ask_source(call, s, &PATIENCE, METADATA, &req, token);
+    enum dp_status status = auth_ask(call, &s->trust, AUTH_NEAR, METADATA, &req, token);
     if (status == DP_UNKNOWN) /* a second token does no harm */
         status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && (req.code != 200 || token->len == 0))
@@ -238,7 +162,7 @@ static enum dp_status metadata_get(struct call *call, const struct s3_settings *
                                     .url = span_str(metadata_url(s, ROLES, role, url)),
                                     .headers = headers,
                                     .header_count = 1};
-    enum dp_status status = ask_source(call, s, &PATIENCE, METADATA, &req, body);
+    enum dp_status status = auth_ask(call, &s->trust, AUTH_NEAR, METADATA, &req, body);
     if (status == DP_OK && req.code == 404)
         return call_fail(call, DP_UNAVAILABLE, "this machine has no role");
     if (status == DP_OK && req.code != 200)

@@ -1,31 +1,18 @@
 /* s3/keys.c: makes keys, and parses the answers of AWS services that hold keys or errors (see s3/keys.h). */
 #include "store/s3/keys.h"
 
-#include <openssl/crypto.h>
-#include <time.h>
-
-#include "base/alloc.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "store/s3/xml.h"
 
-static enum dp_status check_text(const char *from, const char *what, struct span text, struct dp_error *error)
-{
-    if (text.len > AWS_KEY_MAX_BYTES)
-        return dp_fail(error, DP_INVALID, "the %s of %s is longer than %d bytes", what, from, AWS_KEY_MAX_BYTES);
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] <= 0x20 || text.data[i] >= 0x7f)
-            return dp_fail(error, DP_INVALID, "the %s of %s has a character that keys cannot have (byte %zu)",
-                           what, from, i + 1);
-    return DP_OK;
-}
+enum { SHOWN_MAX = 160 }; /* maximum bytes of a peer's own words in messages */
 
 static struct span append_key_text(struct aws_keys *keys, struct span text)
 {
-    uint8_t *at = keys->text + keys->size;
+    uint8_t *at = keys->text + keys->text_len;
     if (text.len)
         memcpy(at, text.data, text.len);
-    keys->size += text.len;
+    keys->text_len += text.len;
     return span_of(at, text.len);
 }
 
@@ -34,24 +21,20 @@ enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct 
                             struct dp_error *error)
 {
     *out = NULL;
-    enum dp_status status = check_text(from, "access key id", access_key_id, error);
+    enum dp_status status = secret_check_text(from, "access key id", access_key_id, error);
     if (status == DP_OK)
-        status = check_text(from, "secret access key", secret_access_key, error);
+        status = secret_check_text(from, "secret access key", secret_access_key, error);
     if (status == DP_OK)
-        status = check_text(from, "session token", session_token, error);
+        status = secret_check_text(from, "session token", session_token, error);
     if (status != DP_OK)
         return status;
     if (!access_key_id.len || !secret_access_key.len)
         return dp_fail(error, DP_INVALID, "%s has no %s", from,
                        access_key_id.len ? "secret access key" : "access key id");
-    struct aws_keys *keys =
-        mem_alloc(sizeof *keys + access_key_id.len + secret_access_key.len + session_token.len);
+    struct aws_keys *keys = (struct aws_keys *)secret_new(
+        sizeof *keys + access_key_id.len + secret_access_key.len + session_token.len, expires_ms);
     if (!keys)
         return dp_fail_nomem(error, "keys");
-    keys->size = 0;
-    keys->serial = 0;
-    keys->expires_ms = expires_ms;
-    atomic_init(&keys->references, 1);
     keys->access_key_id = append_key_text(keys, access_key_id);
     keys->secret_access_key = append_key_text(keys, secret_access_key);
     keys->session_token = append_key_text(keys, session_token);
@@ -61,67 +44,22 @@ enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct 
 
 struct aws_keys *aws_keys_retain(struct aws_keys *keys)
 {
-    atomic_fetch_add_explicit(&keys->references, 1, memory_order_relaxed);
-    return keys;
+    return (struct aws_keys *)secret_retain(&keys->base);
 }
 
 void aws_keys_release(struct aws_keys *keys)
 {
-    if (!keys || atomic_fetch_sub_explicit(&keys->references, 1, memory_order_acq_rel) != 1)
-        return;
-    OPENSSL_cleanse(keys->text, keys->size);
-    mem_free(keys);
+    if (keys)
+        secret_release(&keys->base);
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
-
-bool aws_time_parse(struct span text, int64_t *wall_ms)
-{
-    static const char SHAPE[] = "0000-00-00T00:00:00";
-    enum { LEN = sizeof SHAPE - 1 };
-    if (text.len <= LEN || text.data[text.len - 1] != 'Z')
-        return false;
-    for (size_t i = 0; i < LEN; i++)
-        if (SHAPE[i] == '0' ? text.data[i] < '0' || text.data[i] > '9' : text.data[i] != (uint8_t)SHAPE[i])
-            return false;
-    for (size_t i = LEN; i + 1 < text.len; i++)
-        if (i == LEN ? text.data[i] != '.' : text.data[i] < '0' || text.data[i] > '9')
-            return false;
-    static const uint8_t AT[6] = {0, 5, 8, 11, 14, 17};
-    static const int LEAST[6] = {1970, 1, 1, 0, 0, 0}, MOST[6] = {9999, 12, 31, 23, 59, 60};
-    int field[6];
-    for (size_t i = 0; i < 6; i++) {
-        field[i] = 0;
-        for (size_t k = 0; k < (i ? 2u : 4u); k++)
-            field[i] = field[i] * 10 + (text.data[AT[i] + k] - '0');
-        if (field[i] < LEAST[i] || field[i] > MOST[i])
-            return false;
-    }
-    struct tm tm = {.tm_year = field[0] - 1900,
-                    .tm_mon = field[1] - 1,
-                    .tm_mday = field[2],
-                    .tm_hour = field[3],
-                    .tm_min = field[4],
-                    .tm_sec = field[5]};
-    *wall_ms = (int64_t)timegm(&tm) * 1000;
-    return true;
-}
-
-/* Returns the part of a text that messages may show: up to its first control character; empty if not UTF-8. */
-static struct span shown_text(struct span text)
-{
-    size_t len = 0;
-    while (len < text.len && text.data[len] >= 0x20 && text.data[len] != 0x7f)
-        len++;
-    text.len = len;
-    return utf8_valid(text) ? text : (struct span){0};
-}
 
 static enum dp_status keys_of_answer(const char *from, struct span id, struct span secret, struct span token,
                                      struct span expiration, struct aws_keys **out, struct dp_error *error)
 {
     int64_t expires_ms = INT64_MAX;
-    if (expiration.len && !aws_time_parse(expiration, &expires_ms))
+    if (expiration.len && !secret_time_parse(expiration, &expires_ms))
         return dp_fail(error, DP_IO, "%s sent a malformed expiration: \"%.*s\"", from,
                        (int)(expiration.len < 64 ? expiration.len : 64), (const char *)expiration.data);
     enum dp_status status = aws_keys_new(from, id, secret, token, expires_ms, out, error);
@@ -157,8 +95,8 @@ enum dp_status aws_keys_from_json(const char *from, struct span body, struct are
     if (json_failed(&r)) /* the reader's message could quote a key */
         return dp_fail(error, DP_IO, "%s does not answer with JSON (byte %zu)", from, r.failed_at);
     if (code.len && !span_equal_str(code, "Success"))
-        return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from, SPAN_FMT(shown_text(code)),
-                       SPAN_FMT(shown_text(message)));
+        return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from,
+                       SPAN_FMT(utf8_shown(code, SHOWN_MAX)), SPAN_FMT(utf8_shown(message, SHOWN_MAX)));
     return keys_of_answer(from, id, secret, token, expiration, out, error);
 }
 
@@ -226,7 +164,7 @@ static void read_error(struct xml_reader *r, struct arena *arena, struct aws_err
                           : span_equal_str(name, "BucketName") ? &out->bucket
                                                                : NULL;
         if (to && xml_read_text(r, arena, to))
-            *to = shown_text(*to);
+            *to = utf8_shown(*to, SIZE_MAX);
         else if (!to && span_equal_str(name, "ActualObjectSize"))
             out->size_known = xml_read_u64(r, arena, &out->size);
         else if (!to)

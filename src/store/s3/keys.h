@@ -1,27 +1,17 @@
 /* store/s3/keys.h: a set of keys that sign requests to S3, and the parsers of answers that contain such a set.
  *
- * Keys are immutable, shared and counted. The last release wipes their memory, and no message ever holds a part of
- * them.
+ * A set is a secret (store/auth/secret.h): immutable, shared, counted and wiped.
  */
 #ifndef STORE_AWS_KEYS_H
 #define STORE_AWS_KEYS_H
 
-#include <stdatomic.h>
-
-#include "base/arena.h"
-#include "base/error.h"
-#include "base/span.h"
-
-/* Maximum length of each text of a set, in bytes. Session tokens are the longest. */
-enum { AWS_KEY_MAX_BYTES = 16384 };
+#include "store/auth/secret.h"
 
 struct aws_keys {
-    _Atomic size_t references;
-    uint64_t serial;    /* number that credentials.c gives each set that it fetches; 0 before that */
-    int64_t expires_ms; /* Unix milliseconds; INT64_MAX: never */
+    struct secret base;
     struct span access_key_id, secret_access_key;
     struct span session_token; /* empty: none */
-    size_t size;
+    size_t text_len;
     uint8_t text[];
 };
 
@@ -32,10 +22,6 @@ enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct 
                             struct dp_error *error);
 struct aws_keys *aws_keys_retain(struct aws_keys *keys);
 void aws_keys_release(struct aws_keys *keys); /* NULL is fine */
-
-/* Parses "2026-01-31T12:00:00Z", with or without a fraction of seconds, as Unix milliseconds. Returns false for
- * anything else. */
-bool aws_time_parse(struct span text, int64_t *wall_ms);
 
 /* Parses the JSON from the container's endpoint and the instance metadata:
  * {"AccessKeyId":…,"SecretAccessKey":…,"Token":…,"Expiration":…,"Code":…}. DP_UNAVAILABLE if "Code" is not

@@ -34,8 +34,8 @@ static enum dp_status sign_try(struct call *call, struct transport_request *req,
                                   .secret_access_key = keys->secret_access_key,
                                   .region = r->s3->region,
                                   .service = span_str("s3")};
-    r->keys = keys->serial;
-    r->keys_expire = keys->expires_ms != INT64_MAX;
+    r->keys = keys->base.serial;
+    r->keys_expire = keys->base.expires_ms != INT64_MAX;
     sigv4_date(os_wall_ms(), signer.date);
     struct sigv4_pair headers[4] = {
         {span_str("Host"), url_host_header(req->url)},

@@ -1,0 +1,93 @@
+/* auth/secret.c: makes, shares and wipes secrets (see auth/secret.h). */
+#include "store/auth/secret.h"
+
+#include <openssl/crypto.h>
+#include <time.h>
+
+#include "base/alloc.h"
+
+struct secret *secret_new(size_t size, int64_t expires_ms)
+{
+    struct secret *secret = mem_calloc(1, size);
+    if (!secret)
+        return NULL;
+    atomic_init(&secret->references, 1);
+    secret->expires_ms = expires_ms;
+    secret->size = size;
+    return secret;
+}
+
+struct secret *secret_retain(struct secret *secret)
+{
+    atomic_fetch_add_explicit(&secret->references, 1, memory_order_relaxed);
+    return secret;
+}
+
+void secret_release(struct secret *secret)
+{
+    if (!secret || atomic_fetch_sub_explicit(&secret->references, 1, memory_order_acq_rel) != 1)
+        return;
+    OPENSSL_cleanse(secret, secret->size);
+    mem_free(secret);
+}
+
+enum dp_status secret_check_text(const char *from, const char *what, struct span text, struct dp_error *error)
+{
+    if (text.len > SECRET_TEXT_MAX)
+        return dp_fail(error, DP_INVALID, "the %s of %s is longer than %d bytes", what, from, SECRET_TEXT_MAX);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] <= 0x20 || text.data[i] >= 0x7f)
+            return dp_fail(error, DP_INVALID, "the %s of %s has a character that a header cannot have (byte %zu)",
+                           what, from, i + 1);
+    return DP_OK;
+}
+
+enum dp_status bearer_token_new(const char *from, struct span text, int64_t expires_ms, struct bearer_token **out,
+                                struct dp_error *error)
+{
+    *out = NULL;
+    if (!text.len)
+        return dp_fail(error, DP_INVALID, "%s has no token", from);
+    enum dp_status status = secret_check_text(from, "token", text, error);
+    if (status != DP_OK)
+        return status;
+    struct bearer_token *token = (struct bearer_token *)secret_new(sizeof *token + text.len, expires_ms);
+    if (!token)
+        return dp_fail_nomem(error, "a token");
+    memcpy(token->bytes, text.data, text.len);
+    token->text = span_of(token->bytes, text.len);
+    *out = token;
+    return DP_OK;
+}
+
+bool secret_time_parse(struct span text, int64_t *wall_ms)
+{
+    static const char SHAPE[] = "0000-00-00T00:00:00";
+    enum { LEN = sizeof SHAPE - 1 };
+    if (text.len <= LEN || text.data[text.len - 1] != 'Z')
+        return false;
+    for (size_t i = 0; i < LEN; i++)
+        if (SHAPE[i] == '0' ? text.data[i] < '0' || text.data[i] > '9' : text.data[i] != (uint8_t)SHAPE[i])
+            return false;
+    for (size_t i = LEN; i + 1 < text.len; i++)
+        if (i == LEN ? text.data[i] != '.' : text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    static const uint8_t AT[6] = {0, 5, 8, 11, 14, 17};
+    static const int LEAST[6] = {1970, 1, 1, 0, 0, 0}, MOST[6] = {9999, 12, 31, 23, 59, 60};
+    int field[6];
+    for (size_t i = 0; i < 6; i++) {
+        field[i] = 0;
+        for (size_t k = 0; k < (i ? 2u : 4u); k++)
+            field[i] = field[i] * 10 + (text.data[AT[i] + k] - '0');
+        if (field[i] < LEAST[i] || field[i] > MOST[i])
+            return false;
+    }
+    struct tm tm = {.tm_year = field[0] - 1900,
+                    .tm_mon = field[1] - 1,
+                    .tm_mday = field[2],
+                    .tm_hour = field[3],
+                    .tm_min = field[4],
+                    .tm_sec = field[5]};
+    *wall_ms = (int64_t)timegm(&tm) * 1000;
+    return true;
+}
