@@ -6,6 +6,8 @@
 #include "base/checksum.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -64,4 +66,13 @@ void sha256_update(struct sha256_state *s, struct span bytes)
 void sha256_end(struct sha256_state *s, uint8_t digest[32])
 {
     SHA256_Final(digest, context_of(s));
+}
+
+bool hmac_sha256(struct span key, struct span text, uint8_t out[32])
+{
+    static const uint8_t none[1];
+    unsigned len = 32;
+    /* OpenSSL takes key lengths as int, and NULL as "the key of the last call". */
+    return key.len <= INT32_MAX &&
+           HMAC(EVP_sha256(), key.len ? key.data : none, (int)key.len, text.data, text.len, out, &len);
 }

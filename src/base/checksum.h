@@ -1,4 +1,4 @@
-/* base/checksum.h: XXH3 checksums of stored bytes, and SHA-256 fingerprints. */
+/* base/checksum.h: XXH3 checksums of stored bytes, SHA-256 fingerprints and HMACs. */
 #ifndef BASE_CHECKSUM_H
 #define BASE_CHECKSUM_H
 
@@ -26,5 +26,9 @@ struct sha256_state {
 void sha256_begin(struct sha256_state *s);
 void sha256_update(struct sha256_state *s, struct span bytes);
 void sha256_end(struct sha256_state *s, uint8_t digest[32]);
+
+/* Computes the HMAC-SHA256 of `text` (RFC 2104). Returns false if OpenSSL cannot compute it. `out` may be the
+ * memory of `key`. */
+bool hmac_sha256(struct span key, struct span text, uint8_t out[32]);
 
 #endif

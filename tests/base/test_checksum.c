@@ -27,6 +27,25 @@ static void test_base_sha256_of_known_texts(void **state)
     assert_digest(digest, ABC);
 }
 
+/* RFC 4231, test cases 1, 2 and 6 (a key longer than a block). */
+static void test_base_hmac_of_known_texts(void **state)
+{
+    (void)state;
+    uint8_t digest[32], key[131];
+    memset(key, 0x0b, 20);
+    assert_true(hmac_sha256(span_of(key, 20), span_str("Hi There"), digest));
+    assert_digest(digest, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    assert_true(hmac_sha256(span_str("Jefe"), span_str("what do ya want for nothing?"), digest));
+    assert_digest(digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof key);
+    assert_true(hmac_sha256(span_of(key, sizeof key),
+                            span_str("Test Using Larger Than Block-Size Key - Hash Key First"), digest));
+    assert_digest(digest, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    /* An empty key is a key. */
+    assert_true(hmac_sha256(span_of(NULL, 0), span_of(NULL, 0), digest));
+    assert_digest(digest, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
 static void test_base_sha256_in_pieces_gives_the_digest_of_the_whole(void **state)
 {
     (void)state;
@@ -67,6 +86,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base_sha256_of_known_texts),
+        cmocka_unit_test(test_base_hmac_of_known_texts),
         cmocka_unit_test(test_base_sha256_in_pieces_gives_the_digest_of_the_whole),
         cmocka_unit_test(test_base_checksum64_is_xxh3),
         cmocka_unit_test(test_base_hex_is_lower_case),

@@ -5,7 +5,7 @@
 #include "store/s3/keys.h"
 #include "store/s3/profile.h"
 #include "store/s3/answers.h"
-#include "store/s3/xml.h"
+#include "base/xml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

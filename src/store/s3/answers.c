@@ -5,7 +5,7 @@
 
 #include "base/url.h"
 #include "base/array.h"
-#include "store/s3/xml.h"
+#include "base/xml.h"
 
 /* Undoes encoding-type=url: %XX, and '+' for a space. */
 static enum dp_status unescape_name(struct arena *arena, struct span *text, struct dp_error *error)

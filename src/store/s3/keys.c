@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "store/s3/xml.h"
+#include "base/xml.h"
 
 enum { SHOWN_MAX = 160 }; /* maximum bytes of a peer's own words in messages */
 

@@ -1,8 +1,7 @@
 /* sigv4.c: AWS Signature Version 4 (see sigv4.h). */
 #include "store/s3/sigv4.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -245,13 +244,6 @@ enum dp_status sigv4_string_to_sign(const struct sigv4_signer *s, struct span ca
     append_scope(out, s);
     buffer_printf(out, "\n%s", hex);
     return buffer_check(out, "a string to sign", error);
-}
-
-static bool hmac_sha256(struct span key, struct span text, uint8_t out[32])
-{
-    unsigned len = 32;
-    /* OpenSSL takes key lengths as int. */
-    return key.len <= INT32_MAX && HMAC(EVP_sha256(), key.data, (int)key.len, text.data, text.len, out, &len);
 }
 
 enum dp_status sigv4_signature(const struct sigv4_signer *s, struct span string_to_sign,

@@ -1,4 +1,4 @@
-/* store/s3/xml.h: a bounded pull reader for the XML that S3 and STS answer with.
+/* base/xml.h: a bounded pull reader for XML, which object stores answer with.
  *
  * It knows elements, text, the five named and all numeric character references, CDATA, comments and processing
  * instructions; it skips attributes and drops namespace prefixes. It refuses document types (so no entity can be
@@ -16,8 +16,8 @@
  * Each child must be read, skipped or walked before the next. Errors stick: after the first, every call answers
  * false.
  */
-#ifndef STORE_XML_H
-#define STORE_XML_H
+#ifndef BASE_XML_H
+#define BASE_XML_H
 
 #include "base/arena.h"
 #include "base/error.h"

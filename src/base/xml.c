@@ -1,5 +1,5 @@
 /* xml.c: the bounded XML pull reader (see xml.h). */
-#include "store/s3/xml.h"
+#include "base/xml.h"
 
 #include "base/hex.h"
 

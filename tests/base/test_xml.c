@@ -1,10 +1,10 @@
-/* test_xml.c: the XML reader of S3's answers: documents that it walks, and documents that it refuses. */
+/* test_xml.c: the XML reader: documents that it walks, and documents that it refuses. */
 #include "test_support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/s3/xml.h"
+#include "base/xml.h"
 
 /* A document as "name(child(…)child…)", with "=text" for elements without children. */
 struct dump {
@@ -77,7 +77,7 @@ static void refuse(const char *text, const char *why)
         fail_msg("%s: \"%s\" does not contain \"%s\"", text, error.message, why);
 }
 
-static void test_store_xml_walks(void **state)
+static void test_base_xml_walks(void **state)
 {
     (void)state;
     expect("<a/>", "a()");
@@ -92,7 +92,7 @@ static void test_store_xml_walks(void **state)
     expect("<a><n>0</n><n>18446744073709</n></a>", "a(n=0;n=18446744073709;)");
 }
 
-static void test_store_xml_reads_text(void **state)
+static void test_base_xml_reads_text(void **state)
 {
     (void)state;
     expect("<a><t>&lt;&gt;&amp;&quot;&apos;</t></a>", "a(t=<>&\"';)");
@@ -105,7 +105,7 @@ static void test_store_xml_reads_text(void **state)
     expect("<a><t>%20+</t></a>", "a(t=%20+;)");
 }
 
-static void test_store_xml_refuses(void **state)
+static void test_base_xml_refuses(void **state)
 {
     (void)state;
     refuse("", "an element is missing at byte 0");
@@ -148,7 +148,7 @@ static void test_store_xml_refuses(void **state)
     refuse("<a><n>99999999999999999999</n></a>", "a number");
 }
 
-static void test_store_xml_limits(void **state)
+static void test_base_xml_limits(void **state)
 {
     (void)state;
     char text[512] = "";
@@ -167,7 +167,7 @@ static void test_store_xml_limits(void **state)
 }
 
 /* The reader refuses every prefix of a document, and never reads past its end. */
-static void test_store_xml_truncated(void **state)
+static void test_base_xml_truncated(void **state)
 {
     (void)state;
     static const char whole[] =
@@ -184,7 +184,7 @@ static void test_store_xml_truncated(void **state)
     expect(whole, "a(t=x&y;b(n=5;s~))");
 }
 
-static void test_store_xml_out_of_memory(void **state)
+static void test_base_xml_out_of_memory(void **state)
 {
     (void)state;
     struct dump d;
@@ -195,7 +195,7 @@ static void test_store_xml_out_of_memory(void **state)
 }
 
 /* After the end or a failure, every call returns false. */
-static void test_store_xml_stays_at_its_end(void **state)
+static void test_base_xml_stays_at_its_end(void **state)
 {
     (void)state;
     struct xml_reader r;
@@ -219,13 +219,13 @@ static void test_store_xml_stays_at_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_store_xml_walks),
-        cmocka_unit_test(test_store_xml_reads_text),
-        cmocka_unit_test(test_store_xml_refuses),
-        cmocka_unit_test(test_store_xml_limits),
-        cmocka_unit_test(test_store_xml_truncated),
-        cmocka_unit_test(test_store_xml_out_of_memory),
-        cmocka_unit_test(test_store_xml_stays_at_its_end),
+        cmocka_unit_test(test_base_xml_walks),
+        cmocka_unit_test(test_base_xml_reads_text),
+        cmocka_unit_test(test_base_xml_refuses),
+        cmocka_unit_test(test_base_xml_limits),
+        cmocka_unit_test(test_base_xml_truncated),
+        cmocka_unit_test(test_base_xml_out_of_memory),
+        cmocka_unit_test(test_base_xml_stays_at_its_end),
     };
     return test_run(tests);
 }
