@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         break;
     case 6: {
-        struct s3_page page;
+        struct bucket_page page = {0};
         enum dp_status status = s3_parse_page(body, &arena, &page, &error);
         for (size_t i = 0; i < page.count && status == DP_OK; i++)
             if (page.entries[i].key.len > body.len ||

@@ -1,10 +1,7 @@
 /* s3/answers.c: parses the answers of S3 in XML: pages of a listing, uploads begun and completed. */
 #include "store/s3/answers.h"
 
-#include <stdlib.h>
-
 #include "base/url.h"
-#include "base/array.h"
 #include "base/xml.h"
 
 /* Undoes encoding-type=url: %XX, and '+' for a space. */
@@ -36,41 +33,13 @@ static void read_entry(struct xml_reader *r, struct arena *arena, bool is_prefix
     }
 }
 
-static enum dp_status append_entry(struct arena *arena, struct s3_page *page, size_t *capacity,
-                                   const struct store_entry *entry, struct dp_error *error)
-{
-    struct store_entry *entries = arena_reserve(arena, page->entries, page->count, capacity, sizeof *entries, 64);
-    if (!entries)
-        return dp_fail_nomem(error, "a listing");
-    page->entries = entries;
-    page->entries[page->count++] = *entry;
-    return DP_OK;
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    return span_compare(((const struct store_entry *)a)->key, ((const struct store_entry *)b)->key);
-}
-
-/* Sorts objects and folders together. Some stores list objects before the folders, some after them or between
- * them, and some do not sort at all. */
-static void sort_entries(struct s3_page *page)
-{
-    for (size_t i = 1; i < page->count; i++)
-        if (compare_entries(&page->entries[i - 1], &page->entries[i]) > 0) {
-            qsort(page->entries, page->count, sizeof *page->entries, compare_entries);
-            return;
-        }
-}
-
-enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_page *out, struct dp_error *error)
+enum dp_status s3_parse_page(struct span body, struct arena *arena, struct bucket_page *out,
+                             struct dp_error *error)
 {
     struct xml_reader r;
     struct span name, text;
-    size_t capacity = 0;
     bool escaped = false;
     enum dp_status status = DP_OK;
-    *out = (struct s3_page){0};
     xml_reader_init(&r, body);
     if (xml_enter(&r, &name) && !span_equal_str(name, "ListBucketResult"))
         return dp_fail(error, DP_IO, "the store answers a listing with <%.*s>", SPAN_FMT(name));
@@ -78,7 +47,7 @@ enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_pa
         if (span_equal_str(name, "Contents") || span_equal_str(name, "CommonPrefixes")) {
             struct store_entry entry;
             read_entry(&r, arena, span_equal_str(name, "CommonPrefixes"), &entry);
-            status = append_entry(arena, out, &capacity, &entry, error);
+            status = bucket_page_append(arena, out, &entry, error);
         } else if (span_equal_str(name, "IsTruncated")) {
             xml_read_text(&r, arena, &text);
             out->truncated = span_equal_str(text, "true");
@@ -96,7 +65,7 @@ enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_pa
     for (size_t i = 0; i < out->count && status == DP_OK && escaped; i++)
         status = unescape_name(arena, &out->entries[i].key, error);
     if (status == DP_OK)
-        sort_entries(out);
+        bucket_page_sort(out);
     if (status == DP_OK && out->truncated && out->next.len == 0)
         status = dp_fail(error, DP_IO, "the store's listing is truncated, but has no token for the next page");
     return status;

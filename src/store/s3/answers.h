@@ -3,16 +3,11 @@
 #define STORE_S3_ANSWERS_H
 
 #include "base/arena.h"
-#include "store/store.h"
+#include "store/bucket_list.h"
 
-/* A page of ListObjectsV2. */
-struct s3_page {
-    struct store_entry *entries; /* objects and folders, ascending by their unescaped names in the bucket */
-    size_t count;
-    bool truncated;
-    struct span next; /* the token of the next page */
-};
-enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_page *out, struct dp_error *error);
+/* Parses a page of ListObjectsV2 into the zeroed *out; leaves out->bytes alone. */
+enum dp_status s3_parse_page(struct span body, struct arena *arena, struct bucket_page *out,
+                             struct dp_error *error);
 /* Reads the upload id in <InitiateMultipartUploadResult>. */
 enum dp_status s3_parse_upload_id(struct span body, struct arena *arena, struct span *id, struct dp_error *error);
 /* Reads the object's ETag in <CompleteMultipartUploadResult>. */
