@@ -62,13 +62,20 @@ struct index_external {
 
 struct schema; /* index/schema.h */
 
+/* One life of a name: from its creation to its deletion. A writer that plans over one life and must not write to
+ * another one compares them. */
+struct index_life {
+    char id[27]; /* a ULID, with a NUL; "": none, or any */
+};
+
 /* Makes sure that there is a live namespace that takes writes through its log, with this kind of vectors and these
  * attributes. A new namespace is empty, also if the name had an earlier life. vectors->dim 0: the kind of vectors
  * is not known yet; a later call brings it. `declared` may be NULL; its attributes join the schema. DP_INVALID:
  * the namespace has vectors of another kind, or an attribute of another type. DP_DENIED: the namespace would
- * change, and is read-only. */
+ * change, and is read-only. `life` (NULL is fine) gets the life that is there now. */
 enum dp_status index_create(struct call *call, struct store *store, struct span name,
-                            const struct index_vectors *vectors, const struct schema *declared);
+                            const struct index_vectors *vectors, const struct schema *declared,
+                            struct index_life *life);
 /* Deletes a namespace with all its rows. A collector removes its objects later. DP_NOT_FOUND: there is none. Only
  * the life that the call finds first is deleted: if somebody deletes that life meanwhile and makes the name again,
  * the call leaves the new life alone. */
@@ -76,6 +83,7 @@ enum dp_status index_delete(struct call *call, struct store *store, struct span 
 
 /* A change of a namespace's settings. All else stays as it is. */
 struct index_alteration {
+    struct index_life life; /* change this life alone: DP_CONFLICT if the name has another one now */
     bool sets_read_only; /* whether to set read_only */
     bool read_only;
     /* The kind of vectors that rows will bring, as in index_create, or NULL. */
@@ -156,6 +164,7 @@ enum dp_status index_open(struct call *call, struct store *store, struct span na
 void index_close(struct index_reader *reader);
 
 struct index_stats {
+    struct index_life life;
     struct index_vectors vectors; /* spans in the call's arena */
     uint64_t rows;
     /* Rows and deletions in the log that no segment holds yet, and the bytes of their log entries. */
@@ -350,6 +359,9 @@ struct index_write {
     const struct index_write_row *rows; /* [count] */
     size_t count;
     uint32_t dim; /* of the vectors of all rows; 0: no row has a vector */
+    /* The life that the rows were made for: its models made their vectors. The write fails with DP_CONFLICT, and has
+     * sent nothing, if the name has another life now. */
+    struct index_life life;
     /* NULL, or the condition of each row of that kind. If an id has no row, an upsert writes it without asking the
      * condition, and a patch or a deletion is skipped. */
     const struct filter *upsert_condition, *patch_condition, *delete_condition;

@@ -25,12 +25,15 @@ static bool shows_no_change(const void *context, const struct manifest *m)
 }
 
 static enum dp_status swap_life(struct call *call, struct store *store, struct span name,
-                                const struct manifest_edit *edit, void *context, const struct index_clock *clock)
+                                const struct manifest_edit *edit, void *context, const struct index_clock *clock,
+                                struct index_life *life)
 {
     struct manifest m;
     enum dp_status status = index_check_name(name, &call->error);
     if (status == DP_OK)
         status = manifest_swap(call, store, name, edit, context, clock, &m);
+    if (status == DP_OK && life)
+        *life = life_of(&m.incarnation);
     if (status == DP_OK)
         manifest_deinit(&m);
     return status;
@@ -141,19 +144,20 @@ static const struct manifest_edit creation_edit = {apply_creation, ignore_sent, 
 
 enum dp_status lives_create(struct call *call, struct store *store, struct span name,
                             const struct index_vectors *vectors, const struct schema *declared,
-                            const struct index_clock *clock)
+                            const struct index_clock *clock, struct index_life *life)
 {
     struct life_creation c = {name, vectors, declared, clock};
     if (vectors->dim > INDEX_DIM_MAX)
         return call_fail(call, DP_INVALID, "vectors have 1 to %d dimensions, not %" PRIu32, INDEX_DIM_MAX,
                          vectors->dim);
-    return swap_life(call, store, name, &creation_edit, &c, clock);
+    return swap_life(call, store, name, &creation_edit, &c, clock, life);
 }
 
 enum dp_status index_create(struct call *call, struct store *store, struct span name,
-                            const struct index_vectors *vectors, const struct schema *declared)
+                            const struct index_vectors *vectors, const struct schema *declared,
+                            struct index_life *life)
 {
-    return lives_create(call, store, name, vectors, declared, NULL);
+    return lives_create(call, store, name, vectors, declared, NULL, life);
 }
 
 /* ---- deleting ------------------------------------------------------------------------------------------ */
@@ -194,7 +198,7 @@ enum dp_status lives_delete(struct call *call, struct store *store, struct span 
                             const struct index_clock *clock)
 {
     struct life_deletion d = {.name = name};
-    return swap_life(call, store, name, &deletion_edit, &d, clock);
+    return swap_life(call, store, name, &deletion_edit, &d, clock, NULL);
 }
 
 enum dp_status index_delete(struct call *call, struct store *store, struct span name)
@@ -240,6 +244,9 @@ static enum dp_status apply_alteration(struct call *call, void *context, struct 
     bool read_only = m->read_only;
     (void)exists;
     *needed = false;
+    if (!life_matches(&change->life, &m->incarnation))
+        return call_fail(call, DP_CONFLICT, "namespace \"%.*s\" was deleted and made anew during the write",
+                         SPAN_FMT(a->name));
     enum dp_status status = edit_and_compare(call, context, m, needed, alter_manifest);
     if (status == DP_OK && *needed && read_only)
         status = fail_read_only(call, a->name);
@@ -256,7 +263,7 @@ enum dp_status lives_alter(struct call *call, struct store *store, struct span n
                            const struct index_alteration *change, const struct index_clock *clock)
 {
     struct life_alteration a = {name, change};
-    return swap_life(call, store, name, &alteration_edit, &a, clock);
+    return swap_life(call, store, name, &alteration_edit, &a, clock, NULL);
 }
 
 enum dp_status index_alter(struct call *call, struct store *store, struct span name,

@@ -202,7 +202,7 @@ enum dp_status service_attach(struct call *call, struct service *s, const struct
     if (status == DP_OK)
         status = attach_check_url(call, request->url);
     if (status == DP_OK && request->rows)
-        status = index_create(call, s->store, request->namespace, &none, NULL);
+        status = index_create(call, s->store, request->namespace, &none, NULL, NULL);
     if (status == DP_OK) /* first: it refuses a namespace that has vectors */
         status = note_file(call, s, request);
     if (status == DP_OK && request->rows)

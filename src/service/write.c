@@ -101,6 +101,7 @@ static enum dp_status read_base(struct write_run *run)
     if (status != DP_OK)
         return status;
     run->base.file = external.url;
+    run->base.life = stats.life;
     run->base.vectors = stats.vectors;
     run->base.has_rows = stats.rows > 0;
     return stats.read_only ? call_fail(run->call, DP_DENIED, "the namespace is read-only") : DP_OK;
@@ -199,14 +200,14 @@ static enum dp_status teach_manifest(struct write_run *run)
     struct store *store = run->service->store;
     struct span name = run->request->namespace;
     const struct index_alteration change = {
-        .vectors = &run->plan.vectors, .edit_schema = edit_schema, .context = run};
+        .life = run->base.life, .vectors = &run->plan.vectors, .edit_schema = edit_schema, .context = run};
     enum dp_status status = DP_OK;
     if (!run->plan.changed)
         return DP_OK;
     if (run->base.exists)
         status = index_alter(call, store, name, &change);
     else
-        status = index_create(call, store, name, &run->plan.vectors, &run->plan.schema);
+        status = index_create(call, store, name, &run->plan.vectors, &run->plan.schema, &run->base.life);
     if (status != DP_OK)
         return status;
     run->existed = true;
@@ -300,6 +301,7 @@ static enum dp_status write_rows(struct write_run *run, struct index_write_resul
     w->key = run->request->key;
     w->request = run->request->request_hash;
     w->dim = run->plan.vectors.dim;
+    w->life = run->base.life;
     w->unthrottled = run->request->disable_backpressure;
     return index_write(run->call, run->slot->reader, w, result);
 }

@@ -12,6 +12,7 @@
 
 /* A namespace before a write. */
 struct write_base {
+    struct index_life life; /* "": the namespace does not exist */
     struct schema schema;
     struct index_vectors vectors; /* dim 0: no row has a vector */
     bool exists;

@@ -42,6 +42,12 @@ def embed(url, model, text="the river flows"):
     return answer["model"], answer["data"][0]["embedding"]
 
 
+def embedded_texts(url):
+    """Returns the number of texts that had to be embedded so far."""
+    lines = get(url + "/metrics")[2].decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("dipper_embed_cache_misses_total"))
+
+
 # ---- without a root ------------------------------------------------------------------------------------------
 
 def test_serve_without_a_root_embeds(start):
@@ -109,6 +115,46 @@ def test_one_write_embeds_by_two_models(dipper, tiny, tmp_path):
             query = {"rank_by": [attribute, "ANN", ["Embed", words]], "top_k": 1}
             status, answer = post(f"{url}/v2/namespaces/both/query", query)
             assert status == 200 and answer["rows"][0]["id"] == 2, answer
+
+
+def test_a_write_that_meets_another_life_embeds_by_its_model(dipper, tiny, editable, tmp_path):
+    """A node deletes a name and makes it anew, with another model of as many dimensions, while a write on another node embeds
+    its texts; a query tells that node of the new life before the write goes out."""
+    settings = {"prompts": {"document": "the river "}}
+    (editable / "config_sentence_transformers.json").write_text(json.dumps(settings), encoding="utf-8")
+    words = "the river flows and a dog and a cat sleep "
+    rows = [{"id": i, "text": f"{i} " + words * 20} for i in range(4000)]
+    models = ("--model", f"first={tiny}", "--model", f"second={editable}")
+    with (serving(dipper, tmp_path / "root", *models) as url, serving(dipper, tmp_path / "root", *models) as other,
+          concurrent.futures.ThreadPoolExecutor(1) as pool):
+        path, elsewhere = (f"{node}/v2/namespaces/notes" for node in (url, other))
+
+        def make(model):
+            status, answer = post(elsewhere, {"upsert_rows": [{"id": 9999, "text": "a dog"}], "distance_metric": "cosine_distance",
+                                         "schema": {"text": {"type": "string", "embed": model}}})
+            assert status == 200, answer
+
+        embed(url, "first"), embed(url, "second")
+        make("first")
+        query = {"rank_by": ["id", "asc"], "top_k": 1, "include_attributes": ["vector", "text"]}
+        assert post(path + "/query", query)[0] == 200
+        embedded = embedded_texts(url)
+        write = pool.submit(post, path, {"upsert_rows": rows})
+        while embedded_texts(url) == embedded and not write.done():
+            time.sleep(0.001)
+        urllib.request.urlopen(urllib.request.Request(elsewhere, method="DELETE"), timeout=60).close()
+        make("second")
+        assert post(path + "/query", query)[0] == 200
+        assert not write.done()
+        status, answer = write.result()
+        assert status == 200, answer
+        status, answer = post(path + "/query", query)
+        assert status == 200, answer
+        written = answer["rows"][0]
+        assert post(path, {"upsert_rows": [{"id": 0, "text": written["text"]}]})[0] == 200
+        again = post(path + "/query", query)[1]["rows"][0]
+        assert written["id"] == again["id"] == 0 and written["text"] == again["text"]
+        assert written["vector"] == pytest.approx(again["vector"], abs=1e-6)
 
 
 def test_the_flag_says_what_is_wrong_with_a_list(run, tiny, tmp_path):

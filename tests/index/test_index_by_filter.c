@@ -245,7 +245,7 @@ static struct index_reader *fill(struct world *w, size_t count, size_t at_once)
     struct index_write_row *rows = calloc(at_once, sizeof *rows);
     assert_non_null(rows);
     const struct index_vectors none = {.dim = 0};
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL, NULL), DP_OK);
     struct index_reader *reader = fixture_open(w, "rows");
     for (size_t i = 0; i < count; i += at_once) {
         size_t part = count - i < at_once ? count - i : at_once;
@@ -315,7 +315,7 @@ static void test_index_by_filter_patches_as_many_bytes_as_an_entry_holds(void **
     memcpy(text, "{\"t\":\"", 6);
     memcpy(text + BYTES - 2, "\"}", 2);
     const struct index_vectors none = {.dim = 0};
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL, NULL), DP_OK);
     struct index_reader *reader = fixture_open(w, "rows");
     for (size_t i = 0; i < ROWS; i++) {
         const struct index_write_row row = {.id.number = i, .attributes = span_of(text, BYTES)};

@@ -81,7 +81,7 @@ static enum dp_status open_now(struct world *w)
 static enum dp_status create(struct world *w)
 {
     struct index_vectors vectors = fixture_vectors(w);
-    return index_create(&w->call, w->store, name, &vectors, NULL);
+    return index_create(&w->call, w->store, name, &vectors, NULL, NULL);
 }
 
 /* ---- deleting ---------------------------------------------------------------------------------------------------- */
@@ -325,10 +325,10 @@ static void test_index_a_created_namespace_is_empty(void **state)
     struct world *w = *state;
     struct index_vectors none = {.dim = 0}, vectors = fixture_vectors(w);
     struct ulid first, last;
-    must(w, index_create(&w->call, w->store, name, &none, NULL));
+    must(w, index_create(&w->call, w->store, name, &none, NULL, NULL));
     first = life_now(w);
-    must(w, index_create(&w->call, w->store, name, &vectors, NULL)); /* the first rows bring vectors */
-    must(w, index_create(&w->call, w->store, name, &none, NULL));
+    must(w, index_create(&w->call, w->store, name, &vectors, NULL, NULL)); /* the first rows bring vectors */
+    must(w, index_create(&w->call, w->store, name, &none, NULL, NULL));
     must(w, create(w));
     struct manifest m = manifest_now(w);
     assert_int_equal(m.sequence, 2); /* the last two had nothing to change */
@@ -339,16 +339,16 @@ static void test_index_a_created_namespace_is_empty(void **state)
     assert_int_equal(listed(w), 1);
     assert_int_equal(open_now(w), DP_OK);
     vectors.dim++;
-    expect(w, index_create(&w->call, w->store, name, &vectors, NULL), DP_INVALID, "dimensions");
+    expect(w, index_create(&w->call, w->store, name, &vectors, NULL, NULL), DP_INVALID, "dimensions");
     vectors.dim--;
     vectors.metric = INDEX_EUCLIDEAN_SQUARED;
-    expect(w, index_create(&w->call, w->store, name, &vectors, NULL), DP_INVALID, "distance metric");
+    expect(w, index_create(&w->call, w->store, name, &vectors, NULL, NULL), DP_INVALID, "distance metric");
     vectors = fixture_vectors(w);
     vectors.fingerprint = span_str("ffff");
-    expect(w, index_create(&w->call, w->store, name, &vectors, NULL), DP_INVALID, "model");
+    expect(w, index_create(&w->call, w->store, name, &vectors, NULL, NULL), DP_INVALID, "model");
     /* The next life is another, and has nothing of this one. */
     must(w, index_delete(&w->call, w->store, name));
-    must(w, index_create(&w->call, w->store, name, &none, NULL));
+    must(w, index_create(&w->call, w->store, name, &none, NULL, NULL));
     m = manifest_now(w);
     last = m.incarnation;
     assert_int_equal(m.sequence, 4);
@@ -480,7 +480,7 @@ static enum dp_status live_and_die(struct world *w, const struct index_clock *cl
     struct index_vectors vectors = fixture_vectors(w);
     struct renaming renaming = {.w = w};
     struct index_alteration schema = {.edit_schema = add_colour, .context = &renaming};
-    enum dp_status status = lives_create(&w->call, w->store, name, &vectors, NULL, clock);
+    enum dp_status status = lives_create(&w->call, w->store, name, &vectors, NULL, clock, NULL);
     if (status == DP_OK)
         status = lives_alter(&w->call, w->store, name, &schema, clock);
     return status == DP_OK ? lives_delete(&w->call, w->store, name, clock) : status;

@@ -607,7 +607,7 @@ static void test_index_a_namespace_without_vectors_is_folded(void **state)
     struct index_vectors none = {.metric = INDEX_COSINE}, some = {.dim = FIXTURE_DIM, .metric = INDEX_COSINE};
     struct index_stats stats;
     begin_world(w, 1);
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL, NULL), DP_OK);
     struct index_reader *reader = fixture_open(w, "rows");
     for (uint64_t i = 0; i < 3; i++) {
         write_rows(w, reader, 20 * i, 20 * i + 20, false);
@@ -616,7 +616,7 @@ static void test_index_a_namespace_without_vectors_is_folded(void **state)
     assert_int_equal(verify(w).objects, 3); /* segments without an .ivf */
     merge_all(w, true);
     assert_int_equal(verify(w).rows, 60);
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &some, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &some, NULL, NULL), DP_OK);
     assert_int_equal(index_refresh(&w->call, reader), DP_OK);
     write_rows(w, reader, 50, 70, true);
     assert_int_equal(must_fold(w, reader).rows, 20);

@@ -696,7 +696,7 @@ static void delete_and_make_first(struct before_entry *b)
 {
     delete_first(b);
     const struct index_vectors vectors = fixture_vectors(b->w);
-    must(b->w, index_create(&b->w->call, b->w->store, span_str("rows"), &vectors, NULL));
+    must(b->w, index_create(&b->w->call, b->w->store, span_str("rows"), &vectors, NULL, NULL));
 }
 
 /* The name is deleted, or made anew, between the two steps. The load does not count in the new life. */
@@ -898,7 +898,7 @@ static void test_index_a_load_brings_the_kind_of_vectors(void **state)
     struct world *w = *state;
     struct model m = {0};
     const struct index_vectors none = {.dim = 0, .metric = w->metric};
-    must(w, index_create(&w->call, w->store, span_str("rows"), &none, NULL));
+    must(w, index_create(&w->call, w->store, span_str("rows"), &none, NULL, NULL));
     load_model(w, &m, 0, 50, 1);
     check_whole(w, &m);
     struct index_loader *loader;

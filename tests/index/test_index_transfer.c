@@ -183,7 +183,7 @@ static void test_a_copy_begins_with_the_settings_of_its_source(void **state)
     const struct index_alteration attach = {.external = &file}, lock = {.sets_read_only = true, .read_only = true};
     struct index_load_summary summary;
     struct manifest m;
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL, NULL), DP_OK);
     assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &attach), DP_OK);
     assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &lock), DP_OK);
     assert_int_equal(index_copy(&w->call, w->store, span_str("rows"), w->store, span_str("copy"), NULL, &summary),

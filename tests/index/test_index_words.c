@@ -78,7 +78,7 @@ static void declare(struct world *w, const char *name)
     struct schema_changes changes;
     assert_int_equal(schema_declare(&schema, &vectors, &w->arena, span_str(declaration), &changes, &w->call.error),
                      DP_OK);
-    assert_int_equal(index_create(&w->call, w->store, span_str(name), &vectors, &schema), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str(name), &vectors, &schema, NULL), DP_OK);
     world_reset(w);
 }
 
@@ -567,7 +567,7 @@ static void test_index_words_have_lengths_without_lens(void **state)
         end += sprintf(end, "%s\"a%d\":{\"type\":\"string\",\"full_text_search\":true}", i ? "," : "{", i);
     strcpy(end, "}");
     const struct index_vectors vectors = fixture_vectors(w);
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, NULL), DP_OK);
     alter(w, json);
     struct index_loader *loader = fixture_begin(w, "rows");
     for (uint64_t row = 0; row < MANY_ROWS; row++) {

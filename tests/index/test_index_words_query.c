@@ -64,7 +64,7 @@ static void declare(struct world *w, const char *name)
     struct schema_changes changes;
     assert_int_equal(schema_declare(&schema, &vectors, &w->arena, span_str(declaration), &changes, &w->call.error),
                      DP_OK);
-    assert_int_equal(index_create(&w->call, w->store, span_str(name), &vectors, &schema), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str(name), &vectors, &schema, NULL), DP_OK);
     world_reset(w);
 }
 

@@ -470,16 +470,47 @@ static void test_index_write_says_that_its_life_ended_on_the_way(void **state)
     const struct index_vectors vectors = {.dim = w->dim, .metric = w->metric};
     must_write(w, reader, INDEX_UPSERT, 2, "{}");
     assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, NULL), DP_OK);
     assert_int_equal(write_one(w, reader, INDEX_UPSERT, 1, "{}", &r), DP_CONFLICT);
     assert_true(r.ended);
     assert_int_equal(write_one(w, reader, INDEX_UPSERT, 1, "{}", &r), DP_CONFLICT);
     assert_false(r.ended); /* it was checked for the old life, and the look before the put found the new one */
     must_write(w, reader, INDEX_UPSERT, 1, "{}");
     assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, NULL), DP_OK);
     must_write(w, reader, INDEX_UPSERT, 1,
                "{\"fresh\":1}"); /* nothing was sent before the manifest was asked to learn */
+    index_close(reader);
+}
+
+/* Rows that were made for one life, say by the model of its schema, never go to another one. */
+static void test_index_write_goes_to_its_life_alone(void **state)
+{
+    struct world *w = *state;
+    struct one o;
+    struct index_reader *reader = begin_rows(w);
+    struct index_write_result r;
+    struct index_stats stats;
+    struct index_life life;
+    const struct index_vectors vectors = {.dim = w->dim, .metric = w->metric};
+    must_write(w, reader, INDEX_UPSERT, 2, "{}");
+    assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
+    assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, &life), DP_OK);
+    assert_string_not_equal(life.id, stats.life.id);
+    must_write(w, reader, INDEX_UPSERT, 3, "{}"); /* the reader knows the new life */
+    const struct index_alteration change = {.life = stats.life, .sets_read_only = true, .read_only = true};
+    assert_int_equal(index_alter(&w->call, w->store, span_str("rows"), &change), DP_CONFLICT);
+    struct index_write write = *one_row(w, &o, INDEX_UPSERT, 1, "{}");
+    write.life = stats.life;
+    test_store_reset(w->store);
+    call_init(&w->call, &w->arena);
+    assert_int_equal(index_write(&w->call, reader, &write, &r), DP_CONFLICT);
+    assert_false(r.ended);
+    assert_int_equal(w->call.cost.bytes_written, 0);
+    write.life = life;
+    call_init(&w->call, &w->arena);
+    assert_int_equal(index_write(&w->call, reader, &write, &r), DP_OK);
     index_close(reader);
 }
 
@@ -500,7 +531,7 @@ static void test_index_write_is_found_by_a_reader_with_an_old_view(void **state)
     struct world *w = *state;
     struct index_vectors vectors = {.dim = 0, .metric = w->metric};
     struct index_answer answer;
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, NULL), DP_OK);
     struct index_reader *reader = open_reader(w);
     vectors.dim = w->dim;
     const struct index_alteration change = {.vectors = &vectors};
@@ -515,7 +546,7 @@ static void test_index_write_is_found_by_a_reader_with_an_old_view(void **state)
     /* In the next life the vectors have other dimensions. */
     assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
     vectors.dim = w->dim - 1;
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, NULL), DP_OK);
     assert_int_equal(query_one(w, reader, vectors.dim, false, &answer), DP_OK);
     assert_int_equal(answer.count, 0);
     assert_int_equal(query_one(w, reader, w->dim, false, &answer), DP_INVALID);
@@ -806,6 +837,7 @@ int main(void)
         IN_MEMORY(test_index_write_keeps_off_a_namespace_that_is_read_only),
         IN_MEMORY(test_index_write_finds_its_namespace_deleted),
         IN_MEMORY(test_index_write_says_that_its_life_ended_on_the_way),
+        IN_MEMORY(test_index_write_goes_to_its_life_alone),
         IN_MEMORY(test_index_write_is_found_by_a_reader_with_an_old_view),
         IN_MEMORY(test_index_write_is_refused_when_too_many_entries_wait),
         IN_MEMORY(test_index_write_slows_down_where_segments_pile_up),

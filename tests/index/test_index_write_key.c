@@ -29,7 +29,7 @@ static struct index_reader *begin_rows(struct world *w)
     now_ms = INT64_C(1900000000000);
     test_store_date(w->store, test_now, NULL);
     const struct index_vectors none = {.dim = 0};
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL, NULL), DP_OK);
     return fixture_open(w, "rows");
 }
 
@@ -215,7 +215,7 @@ static void test_index_write_key_ends_with_its_namespace(void **state)
     must_write(w, reader, 1, 2, "b");
     index_close(reader);
     assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
-    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &none, NULL, NULL), DP_OK);
     reader = fixture_open(w, "rows");
     assert_false(must_write(w, reader, 1, 5, "a").repeated);
     fold(w, reader);

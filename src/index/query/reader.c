@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "index/lives.h"
 #include "index/query/follow.h"
 #include "index/query/settle.h"
 
@@ -267,6 +268,7 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
     const struct manifest *m = &view->base->manifest;
     struct view_counts counts = view_counts(view);
     *out = (struct index_stats){
+        .life = life_of(&m->incarnation),
         .vectors = copy_vectors(call, m),
         .rows = counts.rows,
         .unindexed_rows = counts.tail_rows,

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "index/id.h"
+#include "index/lives.h"
 #include "index/manifest/swap.h"
 #include "index/row_vector.h"
 
@@ -134,6 +135,8 @@ enum dp_status write_prepare(struct call *call, const struct manifest *manifest,
                                  .documents = arena_array(arena, write->count + 1, sizeof(struct span)),
                                  .incarnation = manifest->incarnation,
                                  .vector = {manifest->vectors.dim, manifest->vectors.metric, {0}, {0}}};
+    if (!life_matches(&write->life, &manifest->incarnation))
+        return call_fail(call, DP_CONFLICT, "the namespace was deleted and made anew during the write");
     out->result.applied = arena_calloc(arena, write->count + 1, sizeof(bool));
     *learns = !(manifest->features & MANIFEST_FEATURE_LOG);
     if (!out->keys || !out->documents || !out->result.applied)
