@@ -123,7 +123,7 @@ static int run_index(const struct cli_args *args)
     const char *name = args->positions[0], *path = args->positions[1];
     char text_options[FULL_TEXT_OPTIONS_ROOM];
     struct dp_error error = {0};
-    if (full_text_options(given->language, text_options, &error) != DP_OK)
+    if (given->language && full_text_options(given->language, text_options, &error) != DP_OK)
         return cli_usage(args, "--language: %s", error.message);
     if (args->position_count != 2)
         return cli_usage(args, "a namespace and a file are needed (\"-\" is standard input)");
@@ -139,7 +139,7 @@ static const struct cli_option index_options[] = {
      .help = "language of \"text\", whose stems and stop words a new attribute gets; none: words as they are "
              "(default: english)"},
 };
-static const struct index_given defaults = {.language = FULL_TEXT_LANGUAGE};
+static const struct index_given defaults = {0};
 
 const struct cli_command cli_index_command = {
     .name = "index",

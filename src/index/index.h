@@ -84,7 +84,7 @@ enum dp_status index_delete(struct call *call, struct store *store, struct span 
 /* A change of a namespace's settings. All else stays as it is. */
 struct index_alteration {
     struct index_life life; /* change this life alone: DP_CONFLICT if the name has another one now */
-    bool sets_read_only; /* whether to set read_only */
+    bool sets_read_only;    /* whether to set read_only */
     bool read_only;
     /* The kind of vectors that rows will bring, as in index_create, or NULL. */
     const struct index_vectors *vectors;

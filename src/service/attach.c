@@ -86,7 +86,7 @@ static enum dp_status load_rows(struct call *call, struct service *s, const stru
     struct attach_load l = {.call = call};
     char options[FULL_TEXT_OPTIONS_ROOM];
     enum dp_status status =
-        full_text_options(request->language ? request->language : FULL_TEXT_LANGUAGE, options, &call->error);
+        service_full_text_options(call, s->store, request->namespace, request->language, options);
     if (status == DP_OK)
         status = index_load_begin_write(call, s->store, request->namespace, &none, s->team, &l.loader);
     if (status != DP_OK)

@@ -26,6 +26,52 @@ enum dp_status full_text_options(const char *language, char out[FULL_TEXT_OPTION
     return DP_OK;
 }
 
+/* Writes the language of the attribute's full-text search as users name it. Returns false if it has none. */
+static bool language_of(const struct attribute *a, const char **name)
+{
+    struct text_settings settings;
+    struct dp_error ignored;
+    struct span option;
+    if (!a || a->dropped || !schema_option(a, "full_text_search", &option) ||
+        text_settings_parse(option, &settings, &ignored) != DP_OK)
+        return false;
+    *name =
+        settings.stemming || settings.remove_stopwords ? text_language_name(settings.language) : FULL_TEXT_NONE;
+    return true;
+}
+
+/* Refuses a language that is not the one that the namespace has. */
+static enum dp_status check_language(struct call *call, struct store *store, struct span name, const char *wanted)
+{
+    struct index_reader *reader;
+    struct schema schema;
+    const char *known;
+    enum dp_status status = index_open(call, store, name, &reader);
+    if (status == DP_NOT_FOUND) {
+        dp_error_clear(&call->error);
+        return DP_OK;
+    }
+    if (status != DP_OK)
+        return status;
+    status = index_schema(call, reader, &schema);
+    index_close(reader);
+    if (status == DP_OK && language_of(schema_find(&schema, span_str(FULL_TEXT_ATTRIBUTE)), &known) &&
+        strcmp(known, wanted) != 0)
+        return call_fail(
+            call, DP_INVALID,
+            "namespace \"%.*s\": its \"text\" has the language %s, and keeps it: load the texts into a new "
+            "namespace for the language %s",
+            SPAN_FMT(name), known, wanted);
+    return status;
+}
+
+enum dp_status service_full_text_options(struct call *call, struct store *store, struct span name,
+                                         const char *wanted, char out[FULL_TEXT_OPTIONS_ROOM])
+{
+    enum dp_status status = full_text_options(wanted ? wanted : FULL_TEXT_LANGUAGE, out, &call->error);
+    return status == DP_OK && wanted ? check_language(call, store, name, wanted) : status;
+}
+
 /* Returns the attribute if it lacks all options, else NULL. */
 static struct attribute *find_plain_text(const struct schema *schema)
 {

@@ -17,6 +17,12 @@ enum { FULL_TEXT_OPTIONS_ROOM = 128 };
  * docs/benchmarks/words.md has what both are worth. Fails with DP_INVALID if there is no such language. */
 enum dp_status full_text_options(const char *language, char out[FULL_TEXT_OPTIONS_ROOM], struct dp_error *error);
 
+/* Writes the index options of the attribute "text" in the language `wanted` (NULL: FULL_TEXT_LANGUAGE). Fails with
+ * DP_INVALID if a user wants another language than the namespace `name` has already: its texts have been cut into
+ * words by that one. */
+enum dp_status service_full_text_options(struct call *call, struct store *store, struct span name,
+                                         const char *wanted, char out[FULL_TEXT_OPTIONS_ROOM]);
+
 /* Declares the attribute "text" of a namespace that an older `dipper index` has made: if a model of ours has embedded
  * it, and nobody has declared an option of the attribute. Its language is FULL_TEXT_LANGUAGE. *declared: whether the
  * call has declared it. Segments get their text index by the next merge. Leaves a read-only namespace as it is. Fails

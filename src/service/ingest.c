@@ -209,15 +209,14 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
                               const struct ingest_options *options, struct ingest_summary *summary)
 {
     struct ingest in = {.service = s, .options = options, .summary = summary};
-    const char *language = options->language ? options->language : FULL_TEXT_LANGUAGE;
     *summary = (struct ingest_summary){.rows = 0};
-    enum dp_status status = full_text_options(language, in.text_options, &call->error);
-    if (status == DP_OK)
-        status = service_need_store(call, s);
+    enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
         status = index_check_name(options->namespace, &call->error);
     if (status == DP_OK)
         status = gate_enter(call, GATE_WRITE, options->namespace);
+    if (status == DP_OK)
+        status = service_full_text_options(call, s->store, options->namespace, options->language, in.text_options);
     if (status != DP_OK)
         return status;
     in.began_ns = os_now_ns();

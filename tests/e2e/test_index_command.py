@@ -352,7 +352,12 @@ def test_the_language_of_a_text_decides_which_words_are_one(run, rows, tmp_path)
     assert (found("english", "baking the loaf"), found("german", "ein Haus"), found("none", "baking the loaf")) == ([1], [2], [1])
     assert (found("english", "the"), found("german", "die"), found("none", "bake")) == ([], [], [])
     assert (found("english", "haus"), found("german", "loaf"), found("none", "bakes")) == ([], [], [1])
-    run("index", "english", "--language", "german", texts, "--root", bucket)  # an attribute keeps the language that it has
+    run("index", "english", texts, "--root", bucket)
+    run("index", "english", "--language", "english", texts, "--root", bucket)
+    run("index", "none", "--language", "none", texts, "--root", bucket)
+    for name, given in (("english", "german"), ("english", "none"), ("none", "english")):  # a namespace keeps its language
+        refused = run("index", name, "--language", given, texts, "--root", bucket, status=1)
+        assert f'its "text" has the language {name}, and keeps it' in refused.stderr
     assert schema_of(run, "english", bucket)["text"]["full_text_search"]["language"] == "english"
     refused = run("index", "other", texts, "--language", "latin", "--root", bucket, status=2)
     assert 'there is no language "latin"; choose arabic' in refused.stderr

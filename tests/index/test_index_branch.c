@@ -101,7 +101,8 @@ static void test_index_a_branch_of_an_empty_namespace(void **state)
 {
     struct world *w = *state;
     const struct index_vectors vectors = fixture_vectors(w);
-    assert_int_equal(lives_create(&w->call, w->store, span_str("rows"), &vectors, NULL, &test_time.clock, NULL), DP_OK);
+    assert_int_equal(lives_create(&w->call, w->store, span_str("rows"), &vectors, NULL, &test_time.clock, NULL),
+                     DP_OK);
     assert_int_equal(branch_try(w, "rows", "twig"), DP_OK);
     assert_int_equal(branch_pins(w, "rows"), 0); /* there is nothing to keep */
     struct index_reader *reader = fixture_open(w, "twig");

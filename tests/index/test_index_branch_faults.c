@@ -259,7 +259,8 @@ static enum dp_status branch_meddled(struct world *w, const char *source, const 
 static void act_create_twig(struct world *w)
 {
     const struct index_vectors vectors = fixture_vectors(w);
-    assert_int_equal(lives_create(&w->call, w->store, span_str("twig"), &vectors, NULL, &test_time.clock, NULL), DP_OK);
+    assert_int_equal(lives_create(&w->call, w->store, span_str("twig"), &vectors, NULL, &test_time.clock, NULL),
+                     DP_OK);
 }
 
 static void act_delete_rows(struct world *w)
@@ -271,7 +272,8 @@ static void act_make_rows_anew(struct world *w)
 {
     const struct index_vectors vectors = fixture_vectors(w);
     branch_delete(w, "rows");
-    assert_int_equal(lives_create(&w->call, w->store, span_str("rows"), &vectors, NULL, &test_time.clock, NULL), DP_OK);
+    assert_int_equal(lives_create(&w->call, w->store, span_str("rows"), &vectors, NULL, &test_time.clock, NULL),
+                     DP_OK);
 }
 
 static void act_collect_rows(struct world *w)

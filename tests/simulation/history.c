@@ -242,8 +242,8 @@ static enum dp_status make_namespace(struct call *call, struct actor *a)
     struct schema_changes changes;
     enum dp_status status = schema_declare(&schema, NULL, call->arena, span_str(DECLARED), &changes, &call->error);
     if (status == DP_OK)
-        status =
-            lives_create(call, &a->process->node.base, span_str(NAME), &vectors, &schema, &a->process->node.clock, NULL);
+        status = lives_create(call, &a->process->node.base, span_str(NAME), &vectors, &schema,
+                              &a->process->node.clock, NULL);
     return status;
 }
 
