@@ -512,7 +512,9 @@ static void finish_try(struct http_run *run, struct http_try *t)
     count_try(run->counts, t, whole);
     if (!whole && t->came.result == CURLE_OK && t->came.fault == HTTP_FAULT_NONE)
         t->came.result = CURLE_PARTIAL_FILE;
-    if (t->came.sent > (whole ? 1u : 0u)) /* libcurl repeats a request if its connection was dead */
+    /* A 4xx refuses the write, even if its body broke off. libcurl repeats a request if its connection was dead. */
+    bool told = whole || (t->came.decided && t->came.code / 100 == 4);
+    if (t->came.sent > (told ? 1u : 0u))
         req->maybe_landed |= is_write(req);
     if (--job->flying) {
         if (whole && !retried_as_usual(t->came.code)) {
