@@ -598,7 +598,12 @@ static void test_store_survives_failed_allocations(void **state)
         store_free(store);
         arena_deinit(&arena);
         assert_int_equal(test_alloc_live(), before);
-        if (status != (fired ? DP_NOMEM : DP_OK))
+        /* A remote store may have carried out a write whose answer found no memory, and may do without a hedge or
+         * the removal of its probe. */
+        bool unclear =
+            (status == DP_UNKNOWN || status == DP_UNAVAILABLE) && strstr(call.error.message, "out of memory");
+        bool borne = contract_subject->remote && fired && (status == DP_OK || unclear);
+        if (status != (fired ? DP_NOMEM : DP_OK) && !borne)
             fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), call.error.message);
         if (!fired)
             break;

@@ -1,5 +1,5 @@
 /* http_server.c: the scripted HTTP server. See http_server.h. */
-#include "http_server.h"
+#include "http_objects.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,15 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 64 << 10, BODY_MAX = 256 << 20, DRIP_MS = 20 };
-
-struct object {
-    struct object *next;
-    char path[512];
-    uint8_t *body;
-    size_t len;
-    char etag[40];
-};
+enum { HEAD_MAX = 64 << 10, BODY_MAX = 256 << 20, PATH_MAX_BYTES = 8192, DRIP_MS = 20 };
 
 struct url {
     struct url *next;
@@ -60,10 +52,9 @@ struct http_server {
     pthread_cond_t gate_opens;
     bool stopping;
     struct connection *connections;
-    struct object *objects;
+    struct http_objects objects;
     struct act *acts;
     struct late *late;
-    unsigned version;
     struct http_seen *seen;
     unsigned count, capacity, accepted;
     unsigned gate, waiting;
@@ -77,7 +68,7 @@ struct exchange {
     uint8_t *body;
     size_t body_len;
     char method[8];
-    char path[512]; /* the target without its query */
+    char path[PATH_MAX_BYTES], query[PATH_MAX_BYTES]; /* the target's parts */
 };
 
 /* A write that the server carries out after a later request. */
@@ -119,64 +110,6 @@ static bool wait_ms(struct connection *c, int ms)
     struct pollfd fds[2] = {{.fd = c->fd, .events = POLLIN | POLLRDHUP},
                             {.fd = c->server->stop[0], .events = POLLIN}};
     return poll(fds, 2, ms) == 0;
-}
-
-/* Copies the value of a request header. Returns false when the request lacks it. */
-static bool header(const struct exchange *e, const char *name, char *out, size_t room)
-{
-    size_t len = strlen(name);
-    for (const char *line = strstr(e->head, "\r\n"); line; line = strstr(line, "\r\n")) {
-        line += 2;
-        if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
-            const char *value = line + len + 1;
-            value += strspn(value, " ");
-            snprintf(out, room, "%.*s", (int)strcspn(value, "\r"), value);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- objects, under the lock ------------------------------------------------------------------------ */
-
-static struct object *find(struct http_server *s, const char *path)
-{
-    for (struct object *o = s->objects; o; o = o->next)
-        if (strcmp(o->path, path) == 0)
-            return o;
-    return NULL;
-}
-
-static void put_locked(struct http_server *s, const char *path, struct span body)
-{
-    struct object *o = find(s, path);
-    if (!o) {
-        o = calloc(1, sizeof *o);
-        assert(o);
-        snprintf(o->path, sizeof o->path, "%s", path);
-        o->next = s->objects;
-        s->objects = o;
-    }
-    uint8_t *copy = malloc(body.len ? body.len : 1);
-    assert(copy);
-    if (body.len)
-        memcpy(copy, body.data, body.len);
-    free(o->body);
-    o->body = copy;
-    o->len = body.len;
-    snprintf(o->etag, sizeof o->etag, "\"v%u\"", ++s->version);
-}
-
-static void remove_locked(struct http_server *s, const char *path)
-{
-    for (struct object **at = &s->objects; *at; at = &(*at)->next)
-        if (strcmp((*at)->path, path) == 0) {
-            struct object *o = *at;
-            *at = o->next;
-            free(o->body);
-            free(o);
-            return;
-        }
 }
 
 /* ---- serving ---------------------------------------------------------------------------------------- */
@@ -235,106 +168,26 @@ static bool transmit_body(struct connection *c, const struct http_act *act, cons
     }
 }
 
-/* Finds the requested range, or the whole object when there is no range. Returns false when it cannot be
- * satisfied. */
-static bool find_range(const struct exchange *e, const struct http_act *act, size_t size, size_t *first,
-                       size_t *len, bool *partial)
+static const struct http_dialect *dialect_of(const struct http_server *s)
 {
-    char text[64], *rest = NULL;
-    *first = 0;
-    *len = size;
-    *partial = act->kind != HTTP_ACT_IGNORE_RANGE && header(e, "range", text, sizeof text) &&
-               strncmp(text, "bytes=", 6) == 0;
-    if (!*partial)
-        return true;
-    unsigned long long from = strtoull(text + 6, &rest, 10), to = ~0ull;
-    if (rest[0] == '-' && rest[1])
-        to = strtoull(rest + 1, NULL, 10);
-    if (from >= size)
-        return false;
-    if (to >= size)
-        to = size - 1;
-    *first = (size_t)from;
-    *len = (size_t)(to - from + 1);
-    return true;
+    return s->options.dialect ? s->options.dialect : &HTTP_PLAIN;
 }
 
-static bool serve_read(struct exchange *e, const struct http_act *act, bool head_only)
+static struct http_request request_of(const struct exchange *e, const struct http_act *act)
 {
-    struct http_server *s = e->c->server;
-    char match[128], none_match[128], lines[512], etag[64] = "";
-    pthread_mutex_lock(&s->lock);
-    struct object *o = find(s, e->path);
-    if (o && act->kind == HTTP_ACT_CHANGE) {
-        uint8_t *other = malloc(o->len + 1);
-        assert(other);
-        memset(other, 'C', o->len);
-        put_locked(s, e->path, span_of(other, o->len));
-        free(other);
-    }
-    if (!o) {
-        pthread_mutex_unlock(&s->lock);
-        return answer_status(e->c, 404, "", "not here", head_only);
-    }
-    size_t size = o->len, first, len;
-    bool partial, stale = header(e, "if-match", match, sizeof match) && strcmp(match, o->etag) != 0;
-    bool unchanged = header(e, "if-none-match", none_match, sizeof none_match) && strcmp(none_match, o->etag) == 0;
-    if (!s->options.plain && act->kind != HTTP_ACT_NO_ETAG)
-        snprintf(etag, sizeof etag, "ETag: %s%s\r\n", s->options.weak || act->kind == HTTP_ACT_WEAK ? "W/" : "",
-                 o->etag);
-    unsigned version = (unsigned)strtoul(o->etag + 2, NULL, 10);
-    bool satisfiable = find_range(e, act, size, &first, &len, &partial);
-    uint8_t *body = malloc(len ? len : 1);
-    assert(body);
-    if (satisfiable && len)
-        memcpy(body, o->body + first, len);
-    pthread_mutex_unlock(&s->lock);
-    bool kept;
-    if (stale || unchanged) {
-        kept = answer_status(e->c, stale ? 412 : 304, etag, "", true);
-    } else if (!satisfiable) {
-        snprintf(lines, sizeof lines, "Content-Range: bytes */%zu\r\n", size);
-        kept = answer_status(e->c, 416, s->options.terse ? "" : lines, "", true);
-    } else {
-        char range[128] = "", length[64], modified[64] = "";
-        size_t shift = act->kind == HTTP_ACT_SHIFT ? act->at : 0;
-        if (partial)
-            snprintf(range, sizeof range, "Content-Range: bytes %zu-%zu/%zu\r\n", first + shift,
-                     first + shift + len - 1, size + shift);
-        if (act->kind == HTTP_ACT_CHUNKED)
-            snprintf(length, sizeof length, "Transfer-Encoding: chunked\r\n");
-        else
-            snprintf(length, sizeof length, "Content-Length: %zu\r\n", len);
-        if (!s->options.no_modified)
-            snprintf(modified, sizeof modified, "Last-Modified: Sun, 06 Nov 1994 08:%02u:%02u GMT\r\n",
-                     version / 60 % 60, version % 60);
-        snprintf(lines, sizeof lines, "HTTP/1.1 %s\r\n%s%s%s%sAccept-Ranges: bytes\r\n\r\n",
-                 partial ? "206 Partial Content" : "200 OK", etag, modified, range, length);
-        kept = transmit_text(e->c, lines) && (head_only || transmit_body(e->c, act, body, len));
-    }
-    free(body);
-    return kept;
+    return (struct http_request){.method = e->method,
+                                 .head = e->head,
+                                 .path = e->path,
+                                 .query = e->query,
+                                 .body = span_of(e->body, e->body_len),
+                                 .act = act};
 }
 
-/* Carries out a PUT or DELETE, under the lock. Returns the code; `lines` has room for 128 bytes. */
-static int carry_out(const struct exchange *e, char *lines)
+static void name_of(const struct exchange *e, char out[HTTP_NAME_MAX])
 {
-    struct http_server *s = e->c->server;
-    char match[128];
-    int code = 200;
-    const struct object *o = find(s, e->path);
-    if (header(e, "if-none-match", match, sizeof match) && o)
-        code = 412;
-    if (header(e, "if-match", match, sizeof match) && (!o || strcmp(match, o->etag) != 0))
-        code = o ? 412 : 404;
-    if (code == 200 && strcmp(e->method, "PUT") == 0) {
-        put_locked(s, e->path, span_of(e->body, e->body_len));
-        snprintf(lines, 128, "ETag: %s\r\n", find(s, e->path)->etag);
-    } else if (code == 200) {
-        remove_locked(s, e->path);
-        code = 204;
-    }
-    return code;
+    const struct http_act serve = {.kind = HTTP_ACT_SERVE};
+    const struct http_request request = request_of(e, &serve);
+    dialect_of(e->c->server)->name(&request, out);
 }
 
 /* Keeps a write for later. */
@@ -350,42 +203,98 @@ static void put_off(const struct exchange *e)
     e->c->server->late = l;
 }
 
-/* Carries out the late writes to this path. */
-static void catch_up(struct http_server *s, const char *path)
+/* Carries out the late writes to the object of `e`. e NULL: forgets all late writes. */
+static void catch_up(struct http_server *s, const struct exchange *e)
 {
+    const struct http_act serve = {.kind = HTTP_ACT_SERVE};
+    char name[HTTP_NAME_MAX], wanted[HTTP_NAME_MAX];
+    if (e)
+        name_of(e, wanted);
     for (struct late **at = &s->late; *at;) {
         struct late *l = *at;
-        char lines[128];
-        if (path && strcmp(l->what.path, path) != 0) {
-            at = &l->next;
-            continue;
+        l->what.c = e ? e->c : NULL;
+        if (e) {
+            name_of(&l->what, name);
+            if (strcmp(name, wanted) != 0) {
+                at = &l->next;
+                continue;
+            }
+            struct http_answer unheard = {0};
+            const struct http_request request = request_of(&l->what, &serve);
+            dialect_of(s)->answer(&s->objects, &request, &unheard);
+            free(unheard.lines);
+            free(unheard.body);
         }
-        if (path)
-            carry_out(&l->what, lines);
         *at = l->next;
         free(l->what.body);
         free(l);
     }
 }
 
-static bool serve_write(struct exchange *e, const struct http_act *act)
+/* Gives the object of a request a new content of equal length. */
+static void change(struct exchange *e)
+{
+    struct http_objects *all = &e->c->server->objects;
+    char name[HTTP_NAME_MAX];
+    name_of(e, name);
+    const struct http_object *o = http_objects_find(all, name);
+    uint8_t *other = o ? malloc(o->len + 1) : NULL;
+    if (!other)
+        return;
+    memset(other, 'C', o->len);
+    http_objects_put(all, name, span_of(other, o->len));
+    free(other);
+}
+
+/* Carries out a request, now or later, as the act says. */
+static void carry_out(struct exchange *e, const struct http_act *act, bool writes, struct http_answer *answer)
 {
     struct http_server *s = e->c->server;
-    char lines[128] = "";
-    int code = 0;
+    const struct http_request request = request_of(e, act);
     pthread_mutex_lock(&s->lock);
-    if (act->kind != HTTP_ACT_LATE)
-        code = carry_out(e, lines);
-    if (act->kind == HTTP_ACT_LATE || act->kind == HTTP_ACT_TWICE)
+    if (act->kind == HTTP_ACT_CHANGE)
+        change(e);
+    if (!writes || act->kind != HTTP_ACT_LATE)
+        dialect_of(s)->answer(&s->objects, &request, answer);
+    if (writes && (act->kind == HTTP_ACT_LATE || act->kind == HTTP_ACT_TWICE))
         put_off(e);
-    else
-        catch_up(s, e->path);
+    else if (writes)
+        catch_up(s, e);
     pthread_mutex_unlock(&s->lock);
-    if (act->kind == HTTP_ACT_RESET)
+}
+
+static bool transmit_answer(struct connection *c, const struct http_act *act, const struct http_answer *answer,
+                            bool head_only)
+{
+    char head[128], length[64];
+    bool chunked = act->kind == HTTP_ACT_CHUNKED && answer->code / 100 == 2;
+    snprintf(length, sizeof length, chunked ? "Transfer-Encoding: chunked" : "Content-Length: %zu",
+             answer->body_len);
+    snprintf(head, sizeof head, "HTTP/1.1 %d Scripted\r\n%s\r\n", answer->code,
+             answer->code == 204 ? "X-Empty: yes" : length);
+    return transmit_text(c, head) && transmit_text(c, answer->lines ? answer->lines : "") &&
+           transmit_text(c, "\r\n") &&
+           (head_only || transmit_body(c, act, (const uint8_t *)answer->body, answer->body_len));
+}
+
+/* Has the dialect answer, and sends its answer as the act says. */
+static bool serve_store(struct exchange *e, const struct http_act *act, bool head_only)
+{
+    bool writes = !head_only && strcmp(e->method, "GET") != 0;
+    struct http_answer answer = {0};
+    bool kept = false;
+    if (writes || act->kind != HTTP_ACT_LOSE)
+        carry_out(e, act, writes, &answer);
+    if (writes && act->kind == HTTP_ACT_RESET)
         reset(e->c);
-    bool silent = act->kind == HTTP_ACT_LOSE || act->kind == HTTP_ACT_RESET || act->kind == HTTP_ACT_LATE ||
-                  act->kind == HTTP_ACT_TWICE;
-    return !silent && answer_status(e->c, code, lines, "", true);
+    bool silent =
+        act->kind == HTTP_ACT_LOSE ||
+        (writes && (act->kind == HTTP_ACT_RESET || act->kind == HTTP_ACT_LATE || act->kind == HTTP_ACT_TWICE));
+    if (!silent)
+        kept = transmit_answer(e->c, act, &answer, head_only);
+    free(answer.lines);
+    free(answer.body);
+    return kept;
 }
 
 /* Answers as Amazon answers a slow request: blanks first, then the body. */
@@ -415,7 +324,7 @@ static bool serve(struct exchange *e, const struct http_act *act)
     switch (act->kind) {
     case HTTP_ACT_STATUS:
         pthread_mutex_lock(&c->server->lock);
-        catch_up(c->server, e->path);
+        catch_up(c->server, e);
         pthread_mutex_unlock(&c->server->lock);
         return answer_status(c, act->code, act->lines ? act->lines : "", act->text ? act->text : "", head_only);
     case HTTP_ACT_SLOW: return answer_slowly(c, act);
@@ -431,11 +340,7 @@ static bool serve(struct exchange *e, const struct http_act *act)
             "X-Filler: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n");
     default: break;
     }
-    if (strcmp(e->method, "GET") == 0 || head_only)
-        return act->kind != HTTP_ACT_LOSE && serve_read(e, act, head_only);
-    if (strcmp(e->method, "PUT") == 0 || strcmp(e->method, "DELETE") == 0)
-        return serve_write(e, act);
-    return answer_status(c, 405, "", "no such method here", false);
+    return serve_store(e, act, head_only);
 }
 
 /* ---- connections ------------------------------------------------------------------------------------ */
@@ -454,24 +359,29 @@ static bool read_request(struct exchange *e)
         end = strstr(e->head, "\r\n\r\n");
     }
     size_t head_len = (size_t)(end - e->head) + 4, have = len - head_len;
+    const struct http_request request = {.head = e->head};
     char value[32];
     char extra[HEAD_MAX];
     memcpy(extra, e->head + head_len, have);
     e->head[head_len] = '\0';
-    e->body_len = header(e, "content-length", value, sizeof value) ? (size_t)strtoull(value, NULL, 10) : 0;
+    e->body_len = http_request_header(&request, "content-length", value, sizeof value)
+                      ? (size_t)strtoull(value, NULL, 10)
+                      : 0;
     assert(e->body_len <= BODY_MAX && have <= e->body_len);
     e->body = malloc(e->body_len ? e->body_len : 1);
     assert(e->body);
     memcpy(e->body, extra, have);
+    if (have < e->body_len && http_request_header(&request, "expect", value, sizeof value) &&
+        !transmit_text(e->c, "HTTP/1.1 100 Continue\r\n\r\n"))
+        return false;
     while (have < e->body_len) {
         ssize_t n = receive(e->c, e->body + have, e->body_len - have);
         if (n <= 0)
             return false;
         have += (size_t)n;
     }
-    if (sscanf(e->head, "%7s %511[^ ?]", e->method, e->path) != 2)
-        return false;
-    return true;
+    e->query[0] = '\0';
+    return sscanf(e->head, "%7s %8191[^ ?]?%8191[^ ]", e->method, e->path, e->query) >= 2;
 }
 
 /* Records the request, takes its act, and waits at the gate. */
@@ -620,6 +530,7 @@ struct http_server *http_server_start(const struct http_server_options *options)
     assert(s);
     if (options)
         s->options = *options;
+    s->objects.options = s->options;
     if (s->options.tls)
         open_tls(s);
     pthread_mutex_init(&s->lock, NULL);
@@ -660,8 +571,7 @@ void http_server_stop(struct http_server *s)
         free(c);
     }
     http_server_reset(s);
-    while (s->objects)
-        remove_locked(s, s->objects->path);
+    http_objects_clear(&s->objects);
     while (s->urls) {
         struct url *url = s->urls;
         s->urls = url->next;
@@ -707,14 +617,14 @@ const char *http_server_certificate(struct http_server *s)
 void http_server_put(struct http_server *s, const char *path, struct span body)
 {
     pthread_mutex_lock(&s->lock);
-    put_locked(s, path, body);
+    http_objects_put(&s->objects, path, body);
     pthread_mutex_unlock(&s->lock);
 }
 
 const char *http_server_etag(struct http_server *s, const char *path)
 {
     pthread_mutex_lock(&s->lock);
-    const struct object *o = find(s, path);
+    const struct http_object *o = http_objects_find(&s->objects, path);
     const char *etag = o ? o->etag : "";
     pthread_mutex_unlock(&s->lock);
     return etag;

@@ -8,7 +8,8 @@
  *     http_server_stop(s);
  *
  * Objects answer GET (whole, one range, If-Match, If-None-Match), HEAD, PUT (If-Match, If-None-Match: *) and
- * DELETE; each put gives a new ETag. Each scripted act serves the first request that it matches, in order. Each
+ * DELETE; each put gives a new ETag. A dialect (http_objects.h) replaces these answers by those of a kind of
+ * store; the functions below then take the names that the dialect gives to objects. Each scripted act serves the first request that it matches, in order. Each
  * connection has a thread; all functions are thread-safe. Memory comes from malloc, so that the server does not
  * disturb a walk over failing allocations. Nothing sleeps: a waiting act ends when the client closes the
  * connection or the server stops.
@@ -65,13 +66,15 @@ struct http_seen {
 };
 
 struct http_server;
+struct http_dialect; /* http_objects.h */
 
 struct http_server_options {
-    bool tls;         /* with a self-signed certificate for localhost and 127.0.0.1 */
-    bool weak, plain; /* weak: ETags are weak; plain: no ETags, but Last-Modified */
-    bool no_modified; /* with plain: no Last-Modified either */
-    uint16_t port;    /* 0: any free port */
-    bool terse;       /* a 416 does not report the size, like MinIO's */
+    const struct http_dialect *dialect; /* NULL: a plain web server, where the path is an object's name */
+    bool tls;                           /* with a self-signed certificate for localhost and 127.0.0.1 */
+    bool weak, plain;                   /* weak: ETags are weak; plain: no ETags, but Last-Modified */
+    bool no_modified;                   /* with plain: no Last-Modified either */
+    uint16_t port;                      /* 0: any free port */
+    bool terse;                         /* a 416 does not report the size, like MinIO's */
 };
 
 struct http_server *http_server_start(const struct http_server_options *options);
