@@ -105,7 +105,7 @@ struct os_new_file {
     char path[];
 };
 
-enum dp_status os_new_file_begin(const char *path, struct os_new_file **out, struct dp_error *error)
+static enum dp_status begin_file(const char *path, mode_t mode, struct os_new_file **out, struct dp_error *error)
 {
     char unique[ULID_LEN + 1];
     size_t len = strlen(path), room = len + sizeof unique + sizeof "..tmp";
@@ -119,7 +119,7 @@ enum dp_status os_new_file_begin(const char *path, struct os_new_file **out, str
     memcpy(file->path, path, len + 1);
     file->temporary = file->path + len + 1;
     snprintf(file->temporary, room, "%s.%s.tmp", path, unique);
-    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (file->fd < 0) {
         status = dp_fail_errno(error, errno, "create", file->temporary);
         mem_free(file);
@@ -127,6 +127,11 @@ enum dp_status os_new_file_begin(const char *path, struct os_new_file **out, str
     }
     *out = file;
     return DP_OK;
+}
+
+enum dp_status os_new_file_begin(const char *path, struct os_new_file **out, struct dp_error *error)
+{
+    return begin_file(path, 0666, out, error);
 }
 
 enum dp_status os_new_file_write(struct os_new_file *file, struct span bytes, struct dp_error *error)
@@ -164,10 +169,10 @@ void os_new_file_abort(struct os_new_file *file)
     mem_free(file);
 }
 
-enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error)
+static enum dp_status write_file(const char *path, mode_t mode, struct span bytes, struct dp_error *error)
 {
     struct os_new_file *file;
-    enum dp_status status = os_new_file_begin(path, &file, error);
+    enum dp_status status = begin_file(path, mode, &file, error);
     if (status != DP_OK)
         return status;
     status = os_new_file_write(file, bytes, error);
@@ -175,6 +180,16 @@ enum dp_status os_write_file(const char *path, struct span bytes, struct dp_erro
         return os_new_file_finish(file, error);
     os_new_file_abort(file);
     return status;
+}
+
+enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error)
+{
+    return write_file(path, 0666, bytes, error);
+}
+
+enum dp_status os_write_secret_file(const char *path, struct span bytes, struct dp_error *error)
+{
+    return write_file(path, 0600, bytes, error);
 }
 
 /* Makes one folder durably, or keeps an existing one. Returns 0 or an errno. */

@@ -12,6 +12,8 @@ enum dp_status os_read_file(const char *path, struct buffer *out, struct dp_erro
 /* Writes a file completely or not at all: writes to a temporary name beside it, fsyncs, renames, fsyncs the
  * folder. */
 enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error);
+/* Like os_write_file, but only the file's owner may read it: for secrets. */
+enum dp_status os_write_secret_file(const char *path, struct span bytes, struct dp_error *error);
 /* A file that its owner writes in pieces: begin, write …, then finish or abort, which free the struct. One owner
  * thread. */
 struct os_new_file;
