@@ -61,7 +61,7 @@ struct config {
     const char *s3_container_relative_uri, *s3_container_full_uri;
     const char *s3_container_token, *s3_container_token_file;
     const char *s3_metadata_endpoint;
-    bool s3_metadata_disabled;
+    bool s3_metadata_disabled, s3_ignore_endpoint_urls;
     /* http; see store/trust.h */
     const char *http_ca_file, *http_ssl_cert_file, *http_ssl_cert_dir;
     uint64_t merge_gap, split_at; /* bytes, for ranges of remote objects; UINT64_MAX: never merge or split */

@@ -4,11 +4,28 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Returns an endpoint's URL, or NULL if it comes from a variable of AWS's tools that is to be ignored. */
+static const char *aws_endpoint_of(const struct config *config, const char *setting, const char *url)
+{
+    bool from_aws = strstr(config_origin(config, setting), "AWS_ENDPOINT_URL");
+    return config->s3_ignore_endpoint_urls && from_aws ? NULL : url;
+}
+
+/* Returns the endpoint of STS: its own, else the one that AWS's tools use for all services. */
+static const char *sts_endpoint_of(const struct config *config)
+{
+    bool for_all = strcmp(config_origin(config, "s3.endpoint_url"), "environment AWS_ENDPOINT_URL") == 0;
+    bool own = setting_is_set(config->s3_sts_endpoint_url);
+    return own || !for_all ? aws_endpoint_of(config, "s3.sts_endpoint_url", config->s3_sts_endpoint_url)
+                           : aws_endpoint_of(config, "s3.endpoint_url", config->s3_endpoint_url);
+}
+
 static struct s3_settings s3_settings_of(const struct config *config)
 {
     return (struct s3_settings){
         .region = config->s3_region,
-        .endpoint_url = config->s3_endpoint_url,
+        .endpoint_url = aws_endpoint_of(config, "s3.endpoint_url", config->s3_endpoint_url),
+        .ignore_endpoint_urls = config->s3_ignore_endpoint_urls,
         .addressing = strcmp(config->s3_addressing, "path") == 0   ? S3_ADDRESSING_PATH
                       : strcmp(config->s3_addressing, "host") == 0 ? S3_ADDRESSING_HOST
                                                                    : S3_ADDRESSING_AUTO,
@@ -27,7 +44,7 @@ static struct s3_settings s3_settings_of(const struct config *config)
         .container_token = config->s3_container_token,
         .container_token_file = config->s3_container_token_file,
         .metadata_disabled = config->s3_metadata_disabled,
-        .sts_endpoint_url = config->s3_sts_endpoint_url,
+        .sts_endpoint_url = sts_endpoint_of(config),
         .metadata_endpoint = config->s3_metadata_endpoint,
         .home = config->s3_home,
     };

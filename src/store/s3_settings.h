@@ -17,8 +17,9 @@ enum s3_addressing {
 
 /* NULL and "" mean not set. The texts must live until the store is open. */
 struct s3_settings {
-    const char *region;       /* AWS_REGION; else the profile's, else us-east-1 */
-    const char *endpoint_url; /* S3_ENDPOINT_URL; else the profile's, else Amazon's for the region */
+    const char *region;        /* AWS_REGION; else the profile's, else us-east-1 */
+    const char *endpoint_url;  /* S3_ENDPOINT_URL; else the profile's, else Amazon's for the region */
+    bool ignore_endpoint_urls; /* AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: use no endpoint of the profile */
     enum s3_addressing addressing;
     bool unsigned_requests; /* for public buckets: sends requests without credentials */
 

@@ -4,6 +4,7 @@
 
 #include "store/s3/keys.h"
 #include "store/s3/profile.h"
+#include "store/s3/shell_words.h"
 #include "store/s3/answers.h"
 #include "base/xml.h"
 
@@ -38,13 +39,38 @@ static void check_keys(enum dp_status status, struct aws_keys *keys, const struc
     aws_keys_release(keys);
 }
 
+static void check_profile(struct span text, bool is_config, struct arena *arena)
+{
+    struct aws_files files = {0};
+    struct aws_profile p;
+    struct aws_sso sso;
+    struct shell_words split;
+    struct span url;
+    struct dp_error error = {0};
+    if (ini_parse("file", text, arena, is_config ? &files.config : &files.credentials, &error) != DP_OK) {
+        if (error.message[0] == '\0')
+            abort();
+        return;
+    }
+    aws_profile_find(&files, span_str("work"), &p);
+    if (!p.found && (aws_profile_has_keys(&p) || aws_profile_source(&p) != AWS_PROFILE_NOTHING))
+        abort();
+    if (aws_profile_endpoint(&files, &p, "s3", &url, &error) == DP_OK && url.len > text.len)
+        abort();
+    if (aws_profile_sso(&files, &p, span_str("work"), &sso, &error) == DP_OK && !sso.region.data)
+        abort();
+    if (shell_words_split(p.credential_process, arena, &split, &error) == DP_OK)
+        for (size_t i = 0; i < split.count; i++)
+            if (split.words[i].len > text.len || split.words[i].data[split.words[i].len] != '\0')
+                abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
     struct dp_error error = {0};
     struct aws_keys *keys = NULL;
     struct aws_error said;
-    struct aws_profile profile = {0};
     struct xml_reader r;
     struct span name;
     unsigned turn = 0;
@@ -52,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct span body = span_of(data + 1, size - 1);
     arena_init(&arena, 16 << 20);
-    switch (data[0] % 8) {
+    switch ((uint8_t)(data[0] - '0') % 10) {
     case 0: {
         enum dp_status status = aws_keys_from_json("the peer", body, &arena, &keys, &error);
         check_keys(status, keys, &error);
@@ -85,6 +111,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         break;
     }
+    case 8: {
+        enum dp_status status = aws_keys_from_process("the program", body, &arena, &keys, &error);
+        check_keys(status, keys, &error);
+        break;
+    }
+    case 9: {
+        enum dp_status status = aws_keys_from_sso("the peer", body, &arena, &keys, &error);
+        check_keys(status, keys, &error);
+        break;
+    }
     case 7: {
         struct span text;
         if ((s3_parse_upload_id(body, &arena, &text, &error) == DP_OK ||
@@ -93,12 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         break;
     }
-    default:
-        if (aws_profile_read("file", body, data[0] & 1 ? AWS_CONFIG_FILE : AWS_CREDENTIALS_FILE, span_str("work"),
-                             &profile, &error) != DP_OK &&
-            error.message[0] == '\0')
-            abort();
-        break;
+    default: check_profile(body, data[0] & 1, &arena); break;
     }
     arena_deinit(&arena);
     return 0;

@@ -60,17 +60,38 @@ enum dp_status bearer_token_new(const char *from, struct span text, int64_t expi
     return DP_OK;
 }
 
+/* Reads what stands behind the seconds: a fraction, then Z, UTC, or an offset such as +01:00. */
+static bool parse_zone(struct span text, int64_t *offset_ms)
+{
+    *offset_ms = 0;
+    size_t at = 0;
+    if (text.len && text.data[0] == '.')
+        for (at = 1; at < text.len && text.data[at] >= '0' && text.data[at] <= '9';)
+            at++;
+    text = span_of(text.data + at, text.len - at);
+    if (span_equal_str(text, "Z") || span_equal_str(text, "UTC"))
+        return true;
+    bool colon = text.len == 6 && text.data[3] == ':';
+    if ((text.len != 5 && !colon) || (text.data[0] != '+' && text.data[0] != '-'))
+        return false;
+    const uint8_t digits[4] = {text.data[1], text.data[2], text.data[text.len - 2], text.data[text.len - 1]};
+    for (size_t i = 0; i < sizeof digits; i++)
+        if (digits[i] < '0' || digits[i] > '9')
+            return false;
+    int minutes = ((digits[0] - '0') * 10 + digits[1] - '0') * 60 + (digits[2] - '0') * 10 + digits[3] - '0';
+    *offset_ms = (text.data[0] == '-' ? -minutes : minutes) * 60000;
+    return minutes <= 24 * 60;
+}
+
 bool secret_time_parse(struct span text, int64_t *wall_ms)
 {
     static const char SHAPE[] = "0000-00-00T00:00:00";
     enum { LEN = sizeof SHAPE - 1 };
-    if (text.len <= LEN || text.data[text.len - 1] != 'Z')
+    int64_t offset_ms;
+    if (text.len <= LEN || !parse_zone(span_of(text.data + LEN, text.len - LEN), &offset_ms))
         return false;
     for (size_t i = 0; i < LEN; i++)
         if (SHAPE[i] == '0' ? text.data[i] < '0' || text.data[i] > '9' : text.data[i] != (uint8_t)SHAPE[i])
-            return false;
-    for (size_t i = LEN; i + 1 < text.len; i++)
-        if (i == LEN ? text.data[i] != '.' : text.data[i] < '0' || text.data[i] > '9')
             return false;
     static const uint8_t AT[6] = {0, 5, 8, 11, 14, 17};
     static const int LEAST[6] = {1970, 1, 1, 0, 0, 0}, MOST[6] = {9999, 12, 31, 23, 59, 60};
@@ -88,6 +109,6 @@ bool secret_time_parse(struct span text, int64_t *wall_ms)
                     .tm_hour = field[3],
                     .tm_min = field[4],
                     .tm_sec = field[5]};
-    *wall_ms = (int64_t)timegm(&tm) * 1000;
+    *wall_ms = (int64_t)timegm(&tm) * 1000 - offset_ms;
     return true;
 }

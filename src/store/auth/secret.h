@@ -31,8 +31,8 @@ void secret_release(struct secret *secret); /* NULL is fine */
  * and `from` name the text and its source in the message of DP_INVALID. */
 enum dp_status secret_check_text(const char *from, const char *what, struct span text, struct dp_error *error);
 
-/* Parses a time of expiry, "2026-01-31T12:00:00Z" with or without a fraction of seconds, as Unix milliseconds. Returns
- * false for anything else. */
+/* Parses a time of expiry, "2026-01-31T12:00:00Z", as Unix milliseconds. A fraction of seconds may precede the Z; UTC, or
+ * an offset such as +01:00 or +0100, may stand for it. Returns false for anything else. */
 bool secret_time_parse(struct span text, int64_t *wall_ms);
 
 /* A token for the header "Authorization: Bearer …". */

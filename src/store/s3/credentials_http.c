@@ -1,5 +1,5 @@
-/* credentials_http.c: fetches keys from STS, the container's endpoint and the instance's metadata service.
- * Answers may hold keys, so no message quotes them.
+/* credentials_http.c: fetches keys from the container's endpoint and the instance's metadata service. Answers may hold
+ * keys, so no message quotes them.
  */
 #include "store/s3/credentials_http.h"
 
@@ -8,13 +8,12 @@
 #include "base/url.h"
 #include "store/auth/ask.h"
 
-enum { FORM_MAX_BYTES = 256 << 10, URL_MAX_BYTES = 4096 };
+enum { URL_MAX_BYTES = 4096 };
 
 static const char CONTAINER_HOST[] = "http://169.254.170.2";
 static const char METADATA_HOST[] = "http://169.254.169.254";
 
-/* Fails with AWS's error in the answer's body, or, if there is no such error, with the answer's code. */
-static enum dp_status fail_refused(struct call *call, const char *from, const struct transport_request *req,
+enum dp_status credentials_refusal(struct call *call, const char *from, const struct transport_request *req,
                                    struct span body)
 {
     struct aws_error e;
@@ -23,47 +22,6 @@ static enum dp_status fail_refused(struct call *call, const char *from, const st
         return call_fail(call, status, "%s gives no keys: %.*s: %.*s", from, SPAN_FMT(e.code),
                          SPAN_FMT(e.message));
     return call_fail(call, status, "%s gives no keys: it answered %d", from, req->code);
-}
-
-/* ---- STS -------------------------------------------------------------------------------------------- */
-
-enum dp_status credentials_from_sts(struct call *call, const struct s3_settings *s, const char *region,
-                                    const char *role_arn, const char *token_file, const char *session,
-                                    struct aws_keys **out)
-{
-    static const char FROM[] = "STS (AssumeRoleWithWebIdentity)";
-    struct span token, body;
-    char url[URL_MAX_BYTES];
-    struct buffer form;
-    enum dp_status status = auth_read_token(call, token_file, &token);
-    if (status != DP_OK)
-        return status;
-    if (setting_is_set(s->sts_endpoint_url))
-        snprintf(url, sizeof url, "%s", s->sts_endpoint_url);
-    else
-        snprintf(url, sizeof url, "https://sts.%s.amazonaws.com%s/", region,
-                 strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
-    buffer_init(&form, FORM_MAX_BYTES);
-    buffer_append_str(&form, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15");
-    auth_append_field(&form, "RoleArn", span_str(role_arn));
-    auth_append_field(&form, "RoleSessionName", span_str(setting_is_set(session) ? session : "dipper"));
-    auth_append_field(&form, "WebIdentityToken", token);
-    status = buffer_check(&form, "a request to STS", &call->error);
-    if (status == DP_OK) {
-        const struct transport_header headers[] = {
-            {span_str("Content-Type"), span_str("application/x-www-form-urlencoded")}};
-        struct transport_request req = {.method = HTTP_POST,
-                                        .url = span_str(url),
-                                        .headers = headers,
-                                        .header_count = 1,
-                                        .body = buffer_span(&form)};
-        status = auth_ask(call, &s->trust, AUTH_FAR, FROM, &req, &body);
-        if (status == DP_OK)
-            status = req.code == 200 ? aws_keys_from_sts(FROM, body, call->arena, out, &call->error)
-                                     : fail_refused(call, FROM, &req, body);
-    }
-    buffer_deinit(&form);
-    return status;
 }
 
 /* ---- the container's endpoint ------------------------------------------------------------------------ */
@@ -117,7 +75,7 @@ enum dp_status credentials_from_container(struct call *call, const struct s3_set
     if (status != DP_OK)
         return status;
     return req.code == 200 ? aws_keys_from_json(FROM, body, call->arena, out, &call->error)
-                           : fail_refused(call, FROM, &req, body);
+                           : credentials_refusal(call, FROM, &req, body);
 }
 
 /* ---- the instance's metadata service ----------------------------------------------------------------- */
@@ -149,7 +107,7 @@ static enum dp_status metadata_token(struct call *call, const struct s3_settings
     if (status == DP_UNKNOWN) /* a second token does no harm */
         status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && (req.code != 200 || token->len == 0))
-        status = fail_refused(call, METADATA, &req, *token);
+        status = credentials_refusal(call, METADATA, &req, *token);
     return status;
 }
 
@@ -166,7 +124,7 @@ static enum dp_status metadata_get(struct call *call, const struct s3_settings *
     if (status == DP_OK && req.code == 404)
         return call_fail(call, DP_UNAVAILABLE, "this machine has no role");
     if (status == DP_OK && req.code != 200)
-        status = fail_refused(call, METADATA, &req, *body);
+        status = credentials_refusal(call, METADATA, &req, *body);
     return status;
 }
 

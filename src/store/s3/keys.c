@@ -4,8 +4,13 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "base/xml.h"
+#include "os/clock.h"
 
-enum { SHOWN_MAX = 160 }; /* maximum bytes of a peer's own words in messages */
+enum {
+    SHOWN_MAX = 160, /* maximum bytes of a peer's own words in messages */
+    EXPIRATION_SHOWN_MAX = 64
+};
+static const int64_t MOST_MS = 253402300800000; /* the year 10000 */
 
 static struct span append_key_text(struct aws_keys *keys, struct span text)
 {
@@ -55,57 +60,139 @@ void aws_keys_release(struct aws_keys *keys)
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
 
-static enum dp_status keys_of_answer(const char *from, struct span id, struct span secret, struct span token,
-                                     struct span expiration, struct aws_keys **out, struct dp_error *error)
+/* The texts of the keys in an answer. */
+struct key_texts {
+    struct span id, secret, token, expiration;
+};
+
+static enum dp_status keys_of_answer(const char *from, const struct key_texts *t, struct aws_keys **out,
+                                     struct dp_error *error)
 {
     int64_t expires_ms = INT64_MAX;
-    if (expiration.len && !secret_time_parse(expiration, &expires_ms))
+    if (t->expiration.len && !secret_time_parse(t->expiration, &expires_ms))
         return dp_fail(error, DP_IO, "%s sent a malformed expiration: \"%.*s\"", from,
-                       (int)(expiration.len < 64 ? expiration.len : 64), (const char *)expiration.data);
-    enum dp_status status = aws_keys_new(from, id, secret, token, expires_ms, out, error);
+                       SPAN_FMT(utf8_shown(t->expiration, EXPIRATION_SHOWN_MAX)));
+    enum dp_status status = aws_keys_new(from, t->id, t->secret, t->token, expires_ms, out, error);
     if (status == DP_INVALID)
         status = dp_restatus(error, DP_IO);
     return status;
+}
+
+/* A member of an object that is a text, or a number if `number`. */
+struct json_member {
+    const char *name;
+    struct span *to;
+    bool number;
+};
+
+/* Reads the members of an object; a number stays as it is written. Skips members of other names and types. */
+static void read_members(struct json_reader *r, struct arena *arena, const struct json_member *members,
+                         size_t count)
+{
+    struct span key;
+    json_enter_object(r);
+    while (json_next_key(r, arena, &key)) {
+        const struct json_member *m = NULL;
+        for (size_t i = 0; i < count && !m; i++)
+            if (span_equal_str(key, members[i].name))
+                m = &members[i];
+        if (m && !m->number && json_peek(r) == JSON_STRING)
+            json_read_string(r, arena, m->to);
+        else if (m && m->number && json_peek(r) == JSON_NUMBER)
+            json_read_raw(r, m->to);
+        else
+            json_skip(r);
+    }
+}
+
+/* Ends the text. Fails if it was no JSON; the reader's own message could quote a key. */
+static enum dp_status end_json(struct json_reader *r, const char *from, struct dp_error *error)
+{
+    json_end(r);
+    if (r->status == DP_NOMEM)
+        return dp_fail_nomem(error, "keys");
+    return json_failed(r) ? dp_fail(error, DP_IO, "%s does not answer with JSON (byte %zu)", from, r->failed_at)
+                          : DP_OK;
 }
 
 enum dp_status aws_keys_from_json(const char *from, struct span body, struct arena *arena, struct aws_keys **out,
                                   struct dp_error *error)
 {
     struct json_reader r;
-    struct span key, id = {0}, secret = {0}, token = {0}, expiration = {0}, code = {0}, message = {0};
+    struct key_texts t = {0};
+    struct span code = {0}, message = {0};
+    const struct json_member members[] = {{"AccessKeyId", &t.id, false}, {"SecretAccessKey", &t.secret, false},
+                                          {"Token", &t.token, false},    {"Expiration", &t.expiration, false},
+                                          {"Code", &code, false},        {"Message", &message, false}};
+    *out = NULL;
+    json_reader_init(&r, body);
+    read_members(&r, arena, members, sizeof members / sizeof *members);
+    enum dp_status status = end_json(&r, from, error);
+    if (status != DP_OK)
+        return status;
+    if (code.len && !span_equal_str(code, "Success"))
+        return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from,
+                       SPAN_FMT(utf8_shown(code, SHOWN_MAX)), SPAN_FMT(utf8_shown(message, SHOWN_MAX)));
+    return keys_of_answer(from, &t, out, error);
+}
+
+enum dp_status aws_keys_from_process(const char *from, struct span output, struct arena *arena,
+                                     struct aws_keys **out, struct dp_error *error)
+{
+    struct json_reader r;
+    struct key_texts t = {0};
+    struct span version = {0};
+    const struct json_member members[] = {{"AccessKeyId", &t.id, false},
+                                          {"SecretAccessKey", &t.secret, false},
+                                          {"SessionToken", &t.token, false},
+                                          {"Expiration", &t.expiration, false},
+                                          {"Version", &version, true}};
+    *out = NULL;
+    json_reader_init(&r, output);
+    read_members(&r, arena, members, sizeof members / sizeof *members);
+    enum dp_status status = end_json(&r, from, error);
+    if (status == DP_OK && !span_equal_str(version, "1"))
+        status = dp_fail(error, DP_UNSUPPORTED, "%s prints keys of version %.*s; expected \"Version\": 1", from,
+                         SPAN_FMT(version.len ? utf8_shown(version, SHOWN_MAX) : span_str("unknown")));
+    return status == DP_OK ? keys_of_answer(from, &t, out, error) : status;
+}
+
+enum dp_status aws_keys_from_sso(const char *from, struct span body, struct arena *arena, struct aws_keys **out,
+                                 struct dp_error *error)
+{
+    struct json_reader r;
+    struct key_texts t = {0};
+    struct span key, expiration = {0};
+    const struct json_member members[] = {{"accessKeyId", &t.id, false},
+                                          {"secretAccessKey", &t.secret, false},
+                                          {"sessionToken", &t.token, false},
+                                          {"expiration", &expiration, true}};
     *out = NULL;
     json_reader_init(&r, body);
     json_enter_object(&r);
     while (json_next_key(&r, arena, &key)) {
-        struct span *to = span_equal_str(key, "AccessKeyId")       ? &id
-                          : span_equal_str(key, "SecretAccessKey") ? &secret
-                          : span_equal_str(key, "Token")           ? &token
-                          : span_equal_str(key, "Expiration")      ? &expiration
-                          : span_equal_str(key, "Code")            ? &code
-                          : span_equal_str(key, "Message")         ? &message
-                                                                   : NULL;
-        if (to && json_peek(&r) == JSON_STRING)
-            json_read_string(&r, arena, to);
+        if (span_equal_str(key, "roleCredentials"))
+            read_members(&r, arena, members, sizeof members / sizeof *members);
         else
             json_skip(&r);
     }
-    json_end(&r);
-    if (r.status == DP_NOMEM)
-        return dp_fail_nomem(error, "keys");
-    if (json_failed(&r)) /* the reader's message could quote a key */
-        return dp_fail(error, DP_IO, "%s does not answer with JSON (byte %zu)", from, r.failed_at);
-    if (code.len && !span_equal_str(code, "Success"))
-        return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from,
-                       SPAN_FMT(utf8_shown(code, SHOWN_MAX)), SPAN_FMT(utf8_shown(message, SHOWN_MAX)));
-    return keys_of_answer(from, id, secret, token, expiration, out, error);
+    enum dp_status status = end_json(&r, from, error);
+    if (status != DP_OK)
+        return status;
+    char time[25];
+    struct json_reader number;
+    int64_t expires_ms = 0; /* Unix milliseconds */
+    json_reader_init(&number, expiration);
+    if (expiration.len && json_read_i64(&number, &expires_ms) && expires_ms > 0 && expires_ms < MOST_MS) {
+        os_format_utc(expires_ms, time);
+        t.expiration = span_str(time);
+    } else {
+        t.expiration = span_str("none");
+    }
+    return keys_of_answer(from, &t, out, error);
 }
 
-/* The texts of the keys in an answer of STS. */
-struct sts_answer {
-    struct span id, secret, token, expiration;
-};
-
-static void read_sts_credentials(struct xml_reader *r, struct arena *arena, struct sts_answer *a)
+static void read_sts_credentials(struct xml_reader *r, struct arena *arena, struct key_texts *a)
 {
     struct span name;
     while (xml_next_child(r, &name)) {
@@ -121,7 +208,7 @@ static void read_sts_credentials(struct xml_reader *r, struct arena *arena, stru
     }
 }
 
-static void read_sts_result(struct xml_reader *r, struct arena *arena, struct sts_answer *a)
+static void read_sts_result(struct xml_reader *r, struct arena *arena, struct key_texts *a)
 {
     struct span name;
     while (xml_next_child(r, &name)) {
@@ -137,12 +224,12 @@ enum dp_status aws_keys_from_sts(const char *from, struct span body, struct aren
 {
     struct xml_reader r;
     struct span name;
-    struct sts_answer a = {0};
+    struct key_texts a = {0};
     *out = NULL;
     xml_reader_init(&r, body);
     xml_enter(&r, &name);
     while (xml_next_child(&r, &name)) {
-        if (span_equal_str(name, "AssumeRoleWithWebIdentityResult"))
+        if (span_equal_str(name, "AssumeRoleResult") || span_equal_str(name, "AssumeRoleWithWebIdentityResult"))
             read_sts_result(&r, arena, &a);
         else
             xml_skip(&r);
@@ -151,7 +238,7 @@ enum dp_status aws_keys_from_sts(const char *from, struct span body, struct aren
         return dp_fail_nomem(error, "keys");
     if (xml_failed(&r))
         return dp_fail(error, DP_IO, "%s does not answer with XML (%s at byte %zu)", from, r.why, r.failed_at);
-    return keys_of_answer(from, a.id, a.secret, a.token, a.expiration, out, error);
+    return keys_of_answer(from, &a, out, error);
 }
 
 static void read_error(struct xml_reader *r, struct arena *arena, struct aws_error *out)

@@ -28,7 +28,14 @@ void aws_keys_release(struct aws_keys *keys); /* NULL is fine */
  * Success, DP_IO for other texts. */
 enum dp_status aws_keys_from_json(const char *from, struct span body, struct arena *arena, struct aws_keys **out,
                                   struct dp_error *error);
-/* Parses the XML that STS answers to AssumeRoleWithWebIdentity. */
+/* Parses the JSON that a credential_process prints: {"Version":1,"AccessKeyId":…,"SecretAccessKey":…,
+ * "SessionToken":…,"Expiration":…}. */
+enum dp_status aws_keys_from_process(const char *from, struct span output, struct arena *arena,
+                                     struct aws_keys **out, struct dp_error *error);
+/* Parses the JSON of SSO's GetRoleCredentials: {"roleCredentials":{"accessKeyId":…,…}}. */
+enum dp_status aws_keys_from_sso(const char *from, struct span body, struct arena *arena, struct aws_keys **out,
+                                 struct dp_error *error);
+/* Parses the XML that STS answers to AssumeRole and AssumeRoleWithWebIdentity. */
 enum dp_status aws_keys_from_sts(const char *from, struct span body, struct arena *arena, struct aws_keys **out,
                                  struct dp_error *error);
 

@@ -7,15 +7,10 @@
  */
 #include "base/alloc.h"
 #include "store/s3/credentials_profile.h"
+#include "store/s3/endpoint.h"
 #include "store/s3/s3.h"
 
-enum {
-    TEXTS_MAX_BYTES = 64 << 10,
-    PROFILE_ARENA_BYTES = 4 << 20,
-    BUCKET_MIN = 3,
-    BUCKET_MAX = 255,
-    HOST_MAX = 255
-};
+enum { TEXTS_MAX_BYTES = 64 << 10, PROFILE_ARENA_BYTES = 8 << 20, BUCKET_MIN = 3, BUCKET_MAX = 255 };
 
 static const char DEFAULT_REGION[] = "us-east-1";
 
@@ -87,21 +82,6 @@ static enum dp_status check_bucket(struct call *call, struct span bucket)
                      SPAN_FMT(bucket), SPAN_FMT(bucket));
 }
 
-/* Checks a region, which becomes a part of a host's name. */
-static enum dp_status check_region(struct call *call, struct span region)
-{
-    for (size_t i = 0; i < region.len; i++) {
-        uint8_t c = region.data[i];
-        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-        if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '_')
-            return call_fail(call, DP_INVALID, "AWS_REGION: \"%.*s\" is not a region's name (like eu-west-1)",
-                             SPAN_FMT(region));
-    }
-    if (region.len > HOST_MAX / 4)
-        return call_fail(call, DP_INVALID, "AWS_REGION is too long");
-    return DP_OK;
-}
-
 /* Splits "bucket/a/b/" into the bucket and the prefix "a/b/". */
 static enum dp_status take_root_name(struct call *call, struct s3_store *s3, struct span name)
 {
@@ -131,59 +111,24 @@ static enum dp_status take_root_name(struct call *call, struct s3_store *s3, str
 
 /* ---- where requests go ------------------------------------------------------------------------------ */
 
-/* An endpoint's parts. */
-struct endpoint {
-    struct span scheme; /* "https://" */
-    struct span host;   /* with its port */
-    struct span path;   /* without '/' at its end */
-};
-
-static enum dp_status split_endpoint(struct call *call, struct span url, struct endpoint *out)
-{
-    struct span scheme = span_starts_with(url, span_str("https://"))  ? span_str("https://")
-                         : span_starts_with(url, span_str("http://")) ? span_str("http://")
-                                                                      : (struct span){0};
-    struct span rest = span_of(url.data + scheme.len, url.len - scheme.len);
-    const uint8_t *slash = rest.len ? memchr(rest.data, '/', rest.len) : NULL;
-    size_t host_len = slash ? (size_t)(slash - rest.data) : rest.len;
-    bool good = scheme.len && host_len && host_len <= HOST_MAX;
-    for (size_t i = 0; i < rest.len && good; i++)
-        good = rest.data[i] > 0x20 && rest.data[i] < 0x7f && !strchr("@?#%\\\"<>", rest.data[i]);
-    if (!good)
-        return call_fail(
-            call, DP_INVALID,
-            "S3_ENDPOINT_URL: write http://host:port or https://host, without user, query or escapes");
-    *out = (struct endpoint){scheme, span_of(rest.data, host_len),
-                             span_of(rest.data + host_len, rest.len - host_len)};
-    while (out->path.len && out->path.data[out->path.len - 1] == '/')
-        out->path.len--;
-    return DP_OK;
-}
-
-static bool ends_with(struct span text, const char *end)
-{
-    size_t len = strlen(end);
-    return text.len >= len && memcmp(text.data + text.len - len, end, len) == 0;
-}
-
 /* Returns whether the host's name contains the bucket. A bucket with a dot does not match Amazon's
  * certificates. */
-static bool by_host(const struct s3_settings *s, struct span host, struct span bucket)
+static bool by_host(enum s3_addressing how, struct span host, struct span bucket)
 {
-    if (s->addressing != S3_ADDRESSING_AUTO)
-        return s->addressing == S3_ADDRESSING_HOST;
-    return (ends_with(host, ".amazonaws.com") || ends_with(host, ".amazonaws.com.cn")) &&
-           !memchr(bucket.data, '.', bucket.len);
+    if (how != S3_ADDRESSING_AUTO)
+        return how == S3_ADDRESSING_HOST;
+    return aws_owns_host(host) && !memchr(bucket.data, '.', bucket.len);
 }
 
-static enum dp_status take_endpoint(struct call *call, struct s3_store *s3, const struct s3_settings *s,
-                                    struct span url)
+/* Sets where requests go. `from` names the setting with the endpoint's URL. */
+static enum dp_status take_endpoint(struct call *call, struct s3_store *s3, enum s3_addressing how,
+                                    const char *from, struct span url)
 {
-    struct endpoint e = {0};
-    enum dp_status status = split_endpoint(call, url, &e);
+    struct s3_endpoint e = {0};
+    enum dp_status status = s3_endpoint_split(from, url, &e, &call->error);
     if (status != DP_OK)
         return status;
-    bool host = by_host(s, e.host, s3->bucket);
+    bool host = by_host(how, e.host, s3->bucket);
     const char *origin = host ? arena_printf(&s3->arena, "%.*s%.*s.%.*s", SPAN_FMT(e.scheme), SPAN_FMT(s3->bucket),
                                              SPAN_FMT(e.host))
                               : arena_printf(&s3->arena, "%.*s%.*s", SPAN_FMT(e.scheme), SPAN_FMT(e.host));
@@ -214,31 +159,59 @@ static enum dp_status take_trust(struct call *call, struct s3_store *s3, struct 
     return DP_OK;
 }
 
+/* Returns how URLs name the bucket: as the settings say, else as the profile's group "s3" does. */
+static enum s3_addressing addressing_of(const struct s3_settings *s, const struct aws_profile *profile)
+{
+    struct span style = ini_nested(profile->s3, "addressing_style");
+    return s->addressing != S3_ADDRESSING_AUTO ? s->addressing
+           : span_equal_str(style, "path")     ? S3_ADDRESSING_PATH
+           : span_equal_str(style, "virtual")  ? S3_ADDRESSING_HOST
+                                               : S3_ADDRESSING_AUTO;
+}
+
+/* Finds the endpoint's URL in the settings or the profile, or makes Amazon's. */
+static enum dp_status find_endpoint(struct call *call, struct s3_store *s3, const struct s3_settings *s,
+                                    const struct aws_files *files, const struct aws_profile *profile)
+{
+    const char *from = "S3_ENDPOINT_URL";
+    struct span url = span_str(setting_is_set(s->endpoint_url) ? s->endpoint_url : "");
+    enum dp_status status = DP_OK;
+    if (!url.len) {
+        status = aws_profile_endpoint(files, profile, "s3", &url, &call->error);
+        from = "endpoint_url of the AWS profile";
+    }
+    if (status == DP_OK && !url.len) {
+        const char *amazon =
+            arena_printf(&s3->arena, "https://s3.%.*s.%s", SPAN_FMT(s3->region), aws_domain(s3->region));
+        if (!amazon)
+            return call_nomem(call, "a store");
+        url = span_str(amazon);
+    }
+    return status == DP_OK ? take_endpoint(call, s3, addressing_of(s, profile), from, url) : status;
+}
+
 /* Sets region, endpoint and trust from the settings, the profile, or Amazon's defaults. */
 static enum dp_status take_region(struct call *call, struct s3_store *s3, struct s3_settings *s)
 {
-    struct aws_profile profile = {0};
+    struct aws_profile profile;
+    struct aws_files files;
     struct arena arena;
-    struct dp_error error;
     arena_init(&arena, PROFILE_ARENA_BYTES);
-    /* An unreadable profile is no error here: the first request for keys reports it. */
-    if (credentials_profile(s, &arena, &profile, &error) != DP_OK)
-        profile = (struct aws_profile){0};
-    struct span region = setting_is_set(s->region) ? span_str(s->region)
-                         : profile.region.len      ? profile.region
-                                                   : span_str(DEFAULT_REGION);
-    enum dp_status status = check_region(call, region);
-    s3->region = arena_copy(&s3->arena, region);
-    struct span url = setting_is_set(s->endpoint_url) ? span_str(s->endpoint_url) : profile.endpoint_url;
-    if (!url.len && s3->region.data) {
-        const char *amazon = arena_printf(&s3->arena, "https://s3.%.*s.amazonaws.com%s", SPAN_FMT(s3->region),
-                                          span_starts_with(s3->region, span_str("cn-")) ? ".cn" : "");
-        url = amazon ? span_str(amazon) : (struct span){0};
+    enum dp_status status = credentials_profile(s, &arena, &files, &profile, &call->error);
+    if (status == DP_NOT_FOUND) { /* the first request for keys reports it, if it needs the profile */
+        dp_error_clear(&call->error);
+        status = DP_OK;
     }
-    if (status == DP_OK && (!s3->region.data || !url.data))
-        status = call_nomem(call, "a store");
+    bool given = setting_is_set(s->region);
+    struct span region = given                ? span_str(s->region)
+                         : profile.region.len ? profile.region
+                                              : span_str(DEFAULT_REGION);
     if (status == DP_OK)
-        status = take_endpoint(call, s3, s, url);
+        status = s3_region_check(given ? "AWS_REGION" : "region of the AWS profile", region, &call->error);
+    if (status == DP_OK) {
+        s3->region = arena_copy(&s3->arena, region);
+        status = s3->region.data ? find_endpoint(call, s3, s, &files, &profile) : call_nomem(call, "a store");
+    }
     if (status == DP_OK)
         status = take_trust(call, s3, s, profile.ca_bundle);
     arena_deinit(&arena);
