@@ -127,8 +127,12 @@ static bool open_tag(struct xml_reader *r, struct span *name)
     r->at++;
     if (r->depth == XML_DEPTH_MAX)
         return fail_at(r, DP_IO, "elements are nested too deep");
-    if (!read_name(r, &whole) || !skip_attributes(r))
+    if (!read_name(r, &whole))
         return false;
+    size_t start = r->at;
+    if (!skip_attributes(r))
+        return false;
+    r->attributes = span_of(r->text.data + start, r->at - start);
     r->empty = r->text.data[r->at] == '/';
     r->at += r->empty;
     if (!looking_at(r, ">"))
@@ -203,6 +207,29 @@ bool xml_next_child(struct xml_reader *r, struct span *name)
         if (!was)
             return open_tag(r, name);
     }
+}
+
+bool xml_has_attribute(const struct xml_reader *r, const char *name, const char *value)
+{
+    /* The tag was read before, so names, '=' and quotes follow each other. */
+    struct span rest = r->attributes;
+    while ((rest = span_trim(rest, " \t\r\n")).len) {
+        const uint8_t *equals = memchr(rest.data, '=', rest.len);
+        if (!equals)
+            return false;
+        struct span here = span_trim(span_of(rest.data, (size_t)(equals - rest.data)), " \t\r\n");
+        struct span behind = span_of(equals + 1, rest.len - (size_t)(equals + 1 - rest.data));
+        while (behind.len && is_xml_space(behind.data[0]))
+            behind = span_of(behind.data + 1, behind.len - 1);
+        const uint8_t *end = behind.len > 1 ? memchr(behind.data + 1, behind.data[0], behind.len - 1) : NULL;
+        if (!end)
+            return false;
+        struct span text = span_of(behind.data + 1, (size_t)(end - behind.data) - 1);
+        if (span_equal_str(here, name))
+            return span_equal_str(text, value);
+        rest = span_of(end + 1, behind.len - (size_t)(end + 1 - behind.data));
+    }
+    return false;
 }
 
 bool xml_skip(struct xml_reader *r)

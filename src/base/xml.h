@@ -1,7 +1,7 @@
 /* base/xml.h: a bounded pull reader for XML, which object stores answer with.
  *
  * It knows elements, text, the five named and all numeric character references, CDATA, comments and processing
- * instructions; it skips attributes and drops namespace prefixes. It refuses document types (so no entity can be
+ * instructions; it drops namespace prefixes. It refuses document types (so no entity can be
  * declared), nesting deeper than XML_DEPTH_MAX and tags that do not match. It allocates only for text that it must
  * decode, in the caller's arena.
  *
@@ -31,6 +31,7 @@ struct xml_reader {
     unsigned depth;                  /* open elements */
     struct span open[XML_DEPTH_MAX]; /* names of the open elements, with prefixes */
     bool empty;                      /* the innermost element was written <a/>, without an end tag */
+    struct span attributes;          /* of the element entered last, as written */
     enum dp_status status;           /* first failure */
     size_t failed_at;
     const char *why;
@@ -42,6 +43,8 @@ bool xml_enter(struct xml_reader *r, struct span *name);
 /* Enters the next element inside the open one; skips text. Returns false at the open element's end, which it
  * consumes, and on failure. */
 bool xml_next_child(struct xml_reader *r, struct span *name);
+/* Returns whether the element entered last has the attribute NAME="VALUE", written without escapes. */
+bool xml_has_attribute(const struct xml_reader *r, const char *name, const char *value);
 /* Reads the text of the open element and consumes its end. Fails on an element inside. */
 bool xml_read_text(struct xml_reader *r, struct arena *arena, struct span *out);
 /* Reads the text of the open element as a decimal number. */

@@ -135,7 +135,7 @@ enum dp_status bucket_list(struct call *call, const struct bucket *bucket, struc
         struct bucket_page page = {0};
         bool from_start = after.len && !bucket->begins_behind(bucket);
         size_t left = max - out->count;
-        req.most = from_start || left >= BUCKET_PAGE_MAX ? BUCKET_PAGE_MAX : left + 1;
+        req.most = from_start || left >= bucket->page_max ? bucket->page_max : left + 1;
         if (from_start || req.token.len)
             req.behind = (struct span){0};
         if (pages) {

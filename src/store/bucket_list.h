@@ -9,8 +9,6 @@
 
 #include "store/store.h"
 
-enum { BUCKET_PAGE_MAX = 1000 }; /* maximum entries that a request for a page asks for */
-
 /* One page of a listing. Its texts live in `bytes` or in the call's arena. */
 struct bucket_page {
     struct store_entry *entries; /* ascending; names in the bucket, with the root's prefix */
@@ -40,6 +38,7 @@ struct bucket_page_req {
 struct bucket {
     const char *root;   /* for messages */
     struct span prefix; /* of the root: empty, or ends in '/' */
+    size_t page_max;    /* maximum entries that a request for a page may ask for */
     enum dp_status (*fetch)(struct call *call, const struct bucket *bucket, const struct bucket_page_req *req,
                             struct bucket_page *out);
     /* Returns whether a listing can begin behind a name. If it cannot, the listing begins at its start, and

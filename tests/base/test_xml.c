@@ -184,6 +184,28 @@ static void test_base_xml_truncated(void **state)
     expect(whole, "a(t=x&y;b(n=5;s~))");
 }
 
+static void test_base_xml_attributes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *document;
+        bool has;
+    } cases[] = {
+        {"<a Encoded=\"true\"/>", true},           {"<a x='1' Encoded = 'true' >t</a>", true},
+        {"<a Encoded=\"false\"/>", false},         {"<a/>", false},
+        {"<a x='Encoded=\"true\"'/>", false},      {"<a NotEncoded=\"true\"/>", false},
+        {"<a x=\"\" y='' Encoded='true'/>", true}, {"<a encoded=\"true\"/>", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct xml_reader r;
+        struct span name;
+        xml_reader_init(&r, span_str(cases[i].document));
+        assert_true(xml_enter(&r, &name));
+        if (xml_has_attribute(&r, "Encoded", "true") != cases[i].has)
+            fail_msg("%s", cases[i].document);
+    }
+}
+
 static void test_base_xml_out_of_memory(void **state)
 {
     (void)state;
@@ -219,13 +241,10 @@ static void test_base_xml_stays_at_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_base_xml_walks),
-        cmocka_unit_test(test_base_xml_reads_text),
-        cmocka_unit_test(test_base_xml_refuses),
-        cmocka_unit_test(test_base_xml_limits),
-        cmocka_unit_test(test_base_xml_truncated),
-        cmocka_unit_test(test_base_xml_out_of_memory),
-        cmocka_unit_test(test_base_xml_stays_at_its_end),
+        cmocka_unit_test(test_base_xml_walks),         cmocka_unit_test(test_base_xml_reads_text),
+        cmocka_unit_test(test_base_xml_refuses),       cmocka_unit_test(test_base_xml_limits),
+        cmocka_unit_test(test_base_xml_truncated),     cmocka_unit_test(test_base_xml_attributes),
+        cmocka_unit_test(test_base_xml_out_of_memory), cmocka_unit_test(test_base_xml_stays_at_its_end),
     };
     return test_run(tests);
 }

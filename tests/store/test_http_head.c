@@ -144,12 +144,32 @@ static void test_store_head_strong_etags(void **state)
     assert_false(http_etag_is_strong(span_of(NULL, 0)));
 }
 
+/* RFC 9110, 5.6.7, has the first date. */
+static void test_store_http_dates_are_written(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {{784111777000, "Sun, 06 Nov 1994 08:49:37 GMT"},
+                 {0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+                 {1709251199999, "Thu, 29 Feb 2024 23:59:59 GMT"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[HTTP_DATE_LEN + 1];
+        int64_t seconds;
+        http_date_format(cases[i].ms, text);
+        assert_string_equal(text, cases[i].text);
+        assert_true(http_date_parse(span_str(text), 0, &seconds));
+        assert_int_equal(seconds, cases[i].ms / 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_head_finds_lines),  cmocka_unit_test(test_store_head_content_range),
         cmocka_unit_test(test_store_head_retry_after),  cmocka_unit_test(test_store_head_dates),
-        cmocka_unit_test(test_store_head_strong_etags),
+        cmocka_unit_test(test_store_head_strong_etags), cmocka_unit_test(test_store_http_dates_are_written),
     };
     return test_run(tests);
 }

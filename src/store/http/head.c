@@ -1,10 +1,11 @@
 /* http/head.c: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, Date, ETags (RFC
- * 9110).
+ * 9110); writes dates.
  *
  * The bytes come from outside. No function here allocates, and each parses a value completely or not at all.
  */
 #include "store/http/head.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static bool is_head_blank(uint8_t c)
@@ -207,6 +208,20 @@ bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds)
         return false;
     *seconds = date > now ? (uint64_t)(date - now) : 0;
     return true;
+}
+
+void http_date_format(int64_t wall_ms, char out[HTTP_DATE_LEN + 1])
+{
+    /* Not strftime, which writes names in the language of the process. */
+    static const char DAYS[] = "SunMonTueWedThuFriSat", MONTHS[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    char text[64];
+    snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", DAYS + 3 * utc.tm_wday, utc.tm_mday,
+             MONTHS + 3 * utc.tm_mon, utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+    memcpy(out, text, HTTP_DATE_LEN);
+    out[HTTP_DATE_LEN] = '\0';
 }
 
 bool http_etag_is_strong(struct span etag)

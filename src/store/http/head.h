@@ -23,6 +23,9 @@ bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds);
 /* Reads a date in one of the three forms of RFC 9110 §5.6.7 as Unix seconds. `now` (Unix seconds) decides the century
  * of a year of two digits. Returns false for other texts. */
 bool http_date_parse(struct span value, int64_t now, int64_t *seconds);
+enum { HTTP_DATE_LEN = 29 };
+/* Writes Unix milliseconds as a date: "Sun, 06 Nov 1994 08:49:37 GMT". */
+void http_date_format(int64_t wall_ms, char out[HTTP_DATE_LEN + 1]);
 /* Returns whether the ETag is strong: quoted, without W/ and control characters. */
 bool http_etag_is_strong(struct span etag);
 

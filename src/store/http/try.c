@@ -186,9 +186,11 @@ static CURLcode arm_method(struct http_try *t)
     return code;
 }
 
-/* Adds the headers of the request that `prepare` did not set, and Range and If-Match. */
-static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
+enum dp_status http_try_complete(struct http_try *t, struct dp_error *error)
 {
+    if (t->asked.complete)
+        return DP_OK;
+    t->asked.complete = true;
     const struct transport_request *req = t->asked.req;
     char text[64];
     enum dp_status status = DP_OK;
@@ -235,6 +237,21 @@ static CURLcode arm_trust(CURL *easy, const struct trust *trust)
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, folders) : code;
 }
 
+size_t http_try_headers(const struct http_try *t, struct transport_header *out, size_t room)
+{
+    size_t count = 0;
+    for (const struct curl_slist *line = t->asked.headers; line; line = line->next) {
+        const char *colon = strchr(line->data, ':');
+        if (!colon || colon[1] == '\0') /* "Name:" keeps libcurl from adding the header */
+            continue;
+        if (count < room)
+            out[count] = (struct transport_header){span_of(line->data, (size_t)(colon - line->data)),
+                                                   span_trim(span_str(colon + 1), " ")};
+        count++;
+    }
+    return count;
+}
+
 /* Sets the options for which libcurl copies or allocates, so they can fail. The other options fail only if libcurl
  * is older than our build requires. */
 static enum dp_status arm_copied(struct http_try *t, const struct transport_options *options,
@@ -279,7 +296,7 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
             *error = trust->error;
         return trust->status;
     }
-    enum dp_status status = arm_headers(t, error);
+    enum dp_status status = http_try_complete(t, error);
     if (status != DP_OK)
         return status;
     CURL *easy = t->asked.easy;

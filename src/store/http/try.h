@@ -59,6 +59,7 @@ struct http_try {
         bool is_hedge;  /* waits in its host's queue for hedges, and has its bytes in a block, not in `into` */
         bool hedgeable; /* the loop may report it as slow */
         struct curl_slist *headers;
+        bool complete;     /* `headers` has all headers of the try: see http_try_complete */
         struct buffer url; /* the URL that prepare chose; empty: the one of req */
         /* For a try that resumes: the sink holds the first `at` bytes of the range, and `first_head` is the head
          * of the answer that brought them (.data NULL: this try starts afresh). */
@@ -117,6 +118,12 @@ void http_try_deinit(struct http_try *t);
  * without regard to case. DP_INVALID if the value holds a line end. */
 enum dp_status http_try_header(struct http_try *attempt, const char *name, struct span value,
                                struct dp_error *error);
+/* Adds the remaining headers of the try: those of the request that `prepare` did not set, Range and If-Match. A
+ * `prepare` that signs them calls it after it has set its own; otherwise http_try_arm does. */
+enum dp_status http_try_complete(struct http_try *attempt, struct dp_error *error);
+/* Copies the try's headers, without those that libcurl adds (Host, Content-Length), to `out`. Returns their number,
+ * which may exceed `room`. */
+size_t http_try_headers(const struct http_try *attempt, struct transport_header *out, size_t room);
 /* Sends this try to another URL. */
 enum dp_status http_try_url(struct http_try *attempt, struct span url, struct dp_error *error);
 

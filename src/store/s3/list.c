@@ -10,6 +10,8 @@
 #include "store/s3/answers.h"
 #include "store/s3/s3.h"
 
+enum { PAGE_MAX = 1000 };
+
 /* Fetches one page. */
 static enum dp_status fetch_page(struct call *call, const struct bucket *bucket,
                                  const struct bucket_page_req *want, struct bucket_page *page)
@@ -56,7 +58,11 @@ enum dp_status s3_list(struct call *call, struct store *store, struct span prefi
                        size_t max, struct store_listing *out)
 {
     struct s3_store *s3 = s3_of(store);
-    const struct bucket bucket = {
-        .root = s3->root, .prefix = s3->prefix, .fetch = fetch_page, .begins_behind = begins_behind, .ctx = s3};
+    const struct bucket bucket = {.root = s3->root,
+                                  .prefix = s3->prefix,
+                                  .page_max = PAGE_MAX,
+                                  .fetch = fetch_page,
+                                  .begins_behind = begins_behind,
+                                  .ctx = s3};
     return bucket_list(call, &bucket, prefix, after, folders, max, out);
 }
