@@ -62,6 +62,11 @@ struct config {
     const char *s3_container_token, *s3_container_token_file;
     const char *s3_metadata_endpoint;
     bool s3_metadata_disabled, s3_ignore_endpoint_urls;
+    /* azure; see store/azure_settings.h */
+    const char *azure_account, *azure_endpoint, *azure_connection_string, *azure_account_key, *azure_sas_token;
+    const char *azure_client_id, *azure_client_secret, *azure_tenant_id, *azure_federated_token_file;
+    const char *azure_authority, *azure_identity_endpoint, *azure_identity_header, *azure_metadata_endpoint;
+    bool azure_anonymous;
     /* http; see store/trust.h */
     const char *http_ca_file, *http_ssl_cert_file, *http_ssl_cert_dir;
     uint64_t merge_gap, split_at; /* bytes, for ranges of remote objects; UINT64_MAX: never merge or split */

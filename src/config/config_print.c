@@ -53,6 +53,11 @@ void config_print_help(FILE *out, unsigned groups)
             print_wrapped(out, 0,
                           "Keys come from the environment variables of AWS's tools; docs/configuration.md "
                           "lists every variable.");
+        if (g == SECTION_AZURE)
+            print_wrapped(
+                out, 0,
+                "Credentials come from the environment variables of Azure's tools; docs/configuration.md "
+                "lists every variable.");
     }
 }
 

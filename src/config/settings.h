@@ -22,6 +22,7 @@ enum setting_section {
     SECTION_STORE,
     SECTION_HTTP,
     SECTION_S3,
+    SECTION_AZURE,
     SECTION_MODEL,
     SECTION_EMBED_CACHE,
     SECTION_SERVER,

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/url.h"
+
 /* Returns an endpoint's URL, or NULL if it comes from a variable of AWS's tools that is to be ignored. */
 static const char *aws_endpoint_of(const struct config *config, const char *setting, const char *url)
 {
@@ -50,14 +52,34 @@ static struct s3_settings s3_settings_of(const struct config *config)
     };
 }
 
+static struct azure_settings azure_settings_of(const struct config *config)
+{
+    return (struct azure_settings){
+        .connection_string = config->azure_connection_string,
+        .account = config->azure_account,
+        .account_key = config->azure_account_key,
+        .sas_token = config->azure_sas_token,
+        .endpoint = config->azure_endpoint,
+        .anonymous = config->azure_anonymous,
+        .client_id = config->azure_client_id,
+        .client_secret = config->azure_client_secret,
+        .tenant_id = config->azure_tenant_id,
+        .federated_token_file = config->azure_federated_token_file,
+        .authority = config->azure_authority,
+        .identity_endpoint = config->azure_identity_endpoint,
+        .identity_header = config->azure_identity_header,
+        .metadata_endpoint = config->azure_metadata_endpoint,
+    };
+}
+
 struct scheme_settings scheme_settings_of(const struct config *config)
 {
-    return (struct scheme_settings){.s3 = s3_settings_of(config)};
+    return (struct scheme_settings){.s3 = s3_settings_of(config), .azure = azure_settings_of(config)};
 }
 
 void scheme_settings_use(const struct scheme_settings *settings, struct store_options *options)
 {
-    const struct store_settings all[STORE_SETTINGS_MAX] = {{"s3", &settings->s3}};
+    const struct store_settings all[STORE_SETTINGS_MAX] = {{"s3", &settings->s3}, {"az", &settings->azure}};
     memcpy(options->settings, all, sizeof all);
 }
 
@@ -75,13 +97,15 @@ struct trust_settings trust_settings_of(const struct config *config)
 
 enum dp_status environment_settings_load(struct environment_settings *e, struct span url, struct dp_error *error)
 {
-    bool s3 = span_starts_with(url, span_str("s3://"));
+    static const char *const WITH_SETTINGS[] = {"s3", "az", "abfss", "abfs"};
+    const struct span scheme = span_of(url.data, url_scheme_len(url));
+    bool all = span_one_of(scheme, WITH_SETTINGS, sizeof WITH_SETTINGS / sizeof *WITH_SETTINGS);
     *e = (struct environment_settings){0};
-    if (!s3 && !span_starts_with(url, span_str("https://")))
+    if (!all && !span_equal_str(scheme, "https"))
         return DP_OK;
     /* The library does not read the program's settings file. */
     const struct config_sources sources = {
-        .environ = environ, .toml_path = "/dev/null", .groups = s3 ? CONFIG_GROUP_STORE : CONFIG_GROUP_HTTP};
+        .environ = environ, .toml_path = "/dev/null", .groups = all ? CONFIG_GROUP_STORE : CONFIG_GROUP_HTTP};
     enum dp_status status = config_load(&sources, &e->config, error);
     if (status == DP_OK) {
         e->schemes = scheme_settings_of(&e->config);

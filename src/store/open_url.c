@@ -5,6 +5,7 @@
 #include "base/url.h"
 #include "store/store_cache.h"
 #include "store/store_memory.h"
+#include "store/azure/azure.h"
 #include "store/http/web.h"
 #include "store/local/local.h"
 #include "store/s3/s3.h"
@@ -38,6 +39,7 @@ static enum dp_status copy_path(struct call *call, struct span from, bool escape
 /* A root to open. */
 struct root {
     struct span url, rest; /* rest: behind "://" */
+    const char *scheme;
     const struct store_options *options;
     const void *settings; /* settings of its scheme, or NULL */
 };
@@ -74,6 +76,11 @@ static enum dp_status open_s3(struct call *call, const struct root *root, struct
     return store_s3_open(call, root->rest, root->options, root->settings, out);
 }
 
+static enum dp_status open_azure(struct call *call, const struct root *root, struct store **out)
+{
+    return store_azure_open(call, root->scheme, root->rest, root->options, root->settings, out);
+}
+
 /* The way in which the URL of one object names its store and key. */
 enum object_place {
     OBJECT_IN_FOLDER, /* the key is the part behind the last '/' */
@@ -87,13 +94,17 @@ static const struct scheme {
     const char *shape; /* for messages; NULL: another row's shape covers it */
     enum object_place place;
     enum dp_status (*open)(struct call *call, const struct root *root, struct store **out);
+    const char *settings; /* scheme under which the options have its settings; NULL: it has none */
 } SCHEMES[] = {
-    {"", "a folder's path", OBJECT_IN_FOLDER, open_path},
-    {"file", "file:///path", OBJECT_IN_FOLDER, open_file_url},
-    {"s3", "s3://bucket/prefix", OBJECT_IN_BUCKET, open_s3},
-    {"http", "http(s)://host/path", OBJECT_IS_URL, open_http},
-    {"https", NULL, OBJECT_IS_URL, open_http},
-    {"mem", "mem://name", OBJECT_IN_BUCKET, open_memory},
+    {"", "a folder's path", OBJECT_IN_FOLDER, open_path, NULL},
+    {"file", "file:///path", OBJECT_IN_FOLDER, open_file_url, NULL},
+    {"s3", "s3://bucket/prefix", OBJECT_IN_BUCKET, open_s3, "s3"},
+    {"az", "az://container/prefix", OBJECT_IN_BUCKET, open_azure, "az"},
+    {"abfss", "abfss://container@account.dfs.core.windows.net/prefix", OBJECT_IN_BUCKET, open_azure, "az"},
+    {"abfs", NULL, OBJECT_IN_BUCKET, open_azure, "az"},
+    {"http", "http(s)://host/path", OBJECT_IS_URL, open_http, NULL},
+    {"https", NULL, OBJECT_IS_URL, open_http, NULL},
+    {"mem", "mem://name", OBJECT_IN_BUCKET, open_memory, NULL},
 };
 enum { SCHEME_COUNT = sizeof SCHEMES / sizeof *SCHEMES };
 
@@ -157,7 +168,8 @@ enum dp_status store_open_with(struct call *call, struct span url, const struct 
     const struct root root = {.url = url,
                               .rest = span_of(url.data + behind, url.len - behind),
                               .options = options,
-                              .settings = settings_of(options, scheme->name)};
+                              .scheme = scheme->name,
+                              .settings = scheme->settings ? settings_of(options, scheme->settings) : NULL};
     status = scheme->open(call, &root, out);
     return status == DP_OK ? with_cache(call, options, out) : status;
 }

@@ -4,8 +4,10 @@
 
 #include <stdio.h>
 
+#include "azure_dialect.h"
 #include "contract.h"
 #include "remote_fixture.h"
+#include "store/azure_settings.h"
 #include "s3_dialect.h"
 #include "test_store.h"
 
@@ -52,6 +54,7 @@ static struct {
     struct http_server *server;
     unsigned roots; /* opened until now; each is fresh */
     struct s3_settings s3;
+    struct azure_settings azure;
     char root[64];
 } remote;
 
@@ -60,7 +63,7 @@ static struct store *open_remote(void)
     struct arena arena;
     struct call call;
     struct store *store;
-    const struct store_options options = {.settings = {{"s3", &remote.s3}}};
+    const struct store_options options = {.settings = {{"s3", &remote.s3}, {"az", &remote.azure}}};
     arena_init(&arena, 1 << 20);
     call_init(&call, &arena);
     if (store_open_with(&call, span_str(remote.root), &options, &store) != DP_OK)
@@ -99,6 +102,28 @@ static int run_scripted_s3(void)
     return failed;
 }
 
+static struct store *open_azure(void)
+{
+    snprintf(remote.root, sizeof remote.root, "az://container-%u", ++remote.roots);
+    return open_remote();
+}
+
+static int run_scripted_azure(void)
+{
+    const struct contract_store azure = {.name = "scripted Azure",
+                                         .open = open_azure,
+                                         .reopen = reopen_remote,
+                                         .holds_name_and_folder = true,
+                                         .remote = true,
+                                         .no_size_of_unchanged = true};
+    remote.server = http_server_start(&(struct http_server_options){.dialect = &AZURE_DIALECT});
+    remote.azure = (struct azure_settings){.account_key = "aHVzaA==", /* "hush" */
+                                           .endpoint = http_server_url(remote.server, "/account")};
+    int failed = contract_run(&azure);
+    http_server_stop(remote.server);
+    return failed;
+}
+
 int main(void)
 {
     const struct contract_store stores[] = {
@@ -110,5 +135,6 @@ int main(void)
     for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
         failed += contract_run(&stores[i]);
     failed += run_scripted_s3();
+    failed += run_scripted_azure();
     return test_finish(failed);
 }
