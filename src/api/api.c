@@ -1,7 +1,7 @@
 /* api.c: error codes, which all dialects share. */
 #include "api/api.h"
 
-const char *api_error_code(unsigned status)
+const char *api_error_code(unsigned status, enum dp_status why)
 {
     switch (status) {
     case 400: return "invalid_request";
@@ -16,7 +16,7 @@ const char *api_error_code(unsigned status)
     case 429: return "rate_limit_exceeded";
     case 499: return "client_closed_request";
     case 502: return "bad_gateway";
-    case 503: return "overloaded";
+    case 503: return why == DP_OVERLOADED || why == DP_NOMEM ? "overloaded" : "unavailable";
     case 504: return "timeout";
     default: return status < 500 ? "invalid_request" : "internal_error";
     }
@@ -28,7 +28,7 @@ void api_fail(const struct call *call, const struct api_dialect *dialect, struct
     const bool lost = call->error.status == DP_OK;
     const enum dp_status why = lost ? DP_UNKNOWN : call->error.status;
     const unsigned status = http_status_of(why);
-    dialect->error(response, status, api_error_code(status),
+    dialect->error(response, status, api_error_code(status, why),
                    lost ? "the request failed, and the server does not know why" : call->error.message);
     response->outcome = why;
     if (status == 503)

@@ -44,8 +44,10 @@ extern const struct api_dialect api_admin;
 void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response);
 /* Completes an answer whose JSON has been written. Answers with an error if the JSON was too large. */
 void api_finish(struct call *call, const struct api_dialect *dialect, struct http_response *response);
-/* The error code of an HTTP status: "invalid_request", "not_found", "overloaded", … */
-const char *api_error_code(unsigned status);
+/* Returns the error code of an HTTP status: "invalid_request", "not_found", … A 503 has one of two codes: "overloaded" if
+ * this server has too much to do or too little memory, "unavailable" if something else that the request needs is
+ * missing, such as the store. `why` decides that. */
+const char *api_error_code(unsigned status, enum dp_status why);
 
 /* Serves operators: opens models again. */
 void admin_reload_models(struct call *, const struct api_context *, const struct http_request *,

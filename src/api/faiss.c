@@ -54,7 +54,7 @@ static void fail_open(const struct call *call, const struct index_source *source
         api_fail(call, &api_faiss, response);
         return;
     }
-    api_faiss.error(response, 502, api_error_code(502), call->error.message);
+    api_faiss.error(response, 502, api_error_code(502, status), call->error.message);
     response->outcome = status;
 }
 

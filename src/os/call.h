@@ -45,7 +45,7 @@ struct call {
     uint64_t trace_id[2];
     /* Who asks: calls with the same number share one part of what many wait for. 0: the operator. */
     uint64_t client;
-    int64_t retry_ns; /* after DP_OVERLOADED: how long the wait is, if whoever refused knows it; else 0 */
+    int64_t retry_ns; /* after a refusal: time to wait before the next try; 0: not known */
     /* says what the caller may use and spend; NULL: the operator, who may do everything */
     const struct gate *gate;
     struct arena *arena; /* memory that lives as long as the request; never NULL */

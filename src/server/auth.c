@@ -66,15 +66,15 @@ static void write_limit(const struct auth *a, const struct api_dialect *dialect,
     const char *reset_at = arena_printf(arena, "%.19sZ", moment);
     int64_t seconds = reset_ms > now_ms ? (reset_ms - now_ms + 999) / 1000 : 1;
     if (dialect->limited && reset_at)
-        dialect->limited(response, 429, api_error_code(429), message, reset_at);
+        dialect->limited(response, 429, api_error_code(429, DP_OVERLOADED), message, reset_at);
     else
-        dialect->error(response, 429, api_error_code(429), message);
+        dialect->error(response, 429, api_error_code(429, DP_OVERLOADED), message);
     http_add_header(response, "Retry-After", arena_printf(arena, "%" PRId64, seconds));
 }
 
 static void write_foreign(const struct api_dialect *dialect, struct http_response *response)
 {
-    dialect->error(response, 403, api_error_code(403),
+    dialect->error(response, 403, api_error_code(403, DP_DENIED),
                    "a web page of another site may not ask this server, which asks nobody for a key: its operator "
                    "can permit the site with --cors-origin, or ask for keys with --auth");
     response->outcome = DP_DENIED;
@@ -91,7 +91,8 @@ void auth_write_refusal(const struct auth *a, const struct api_dialect *dialect,
     if (status == 429)
         write_limit(a, dialect, REFUSALS[reason].message, response);
     else
-        dialect->error(response, status, api_error_code(status), REFUSALS[reason].message);
+        dialect->error(response, status, api_error_code(status, REFUSALS[reason].outcome),
+                       REFUSALS[reason].message);
     if (status == 401)
         http_add_header(response, "WWW-Authenticate", "Bearer");
     if (status == 503)

@@ -10,13 +10,21 @@ static const unsigned STATUSES[EMBED_STATUSES - 1] = {200, 400, 401, 402, 403, 4
                                                       415, 429, 499, 500, 503, 504};
 
 /* The error codes of api_error_code and of the dialects. */
-static const char *const ERROR_TYPES[EMBED_ERROR_TYPES - 1] = {"invalid_request",     "text_too_long",
-                                                               "invalid_api_key",     "permission_denied",
-                                                               "not_found",           "model_not_found",
-                                                               "method_not_allowed",  "request_timeout",
-                                                               "request_too_large",   "unsupported_media_type",
-                                                               "rate_limit_exceeded", "client_closed_request",
-                                                               "overloaded",          "timeout",
+static const char *const ERROR_TYPES[EMBED_ERROR_TYPES - 1] = {"invalid_request",
+                                                               "text_too_long",
+                                                               "invalid_api_key",
+                                                               "permission_denied",
+                                                               "not_found",
+                                                               "model_not_found",
+                                                               "method_not_allowed",
+                                                               "request_timeout",
+                                                               "request_too_large",
+                                                               "unsupported_media_type",
+                                                               "rate_limit_exceeded",
+                                                               "client_closed_request",
+                                                               "overloaded",
+                                                               "unavailable",
+                                                               "timeout",
                                                                "internal_error"};
 
 static struct metric *add_status(struct metric_registry *registry, const char *status, const char *cached)
@@ -66,7 +74,8 @@ void embed_metrics_count(struct embed_metrics *m, const struct http_response *re
     metric_add(cached ? m->cached : m->fresh[status], 1);
     if (response->status < 400)
         return;
-    const char *code = response->error_code ? response->error_code : api_error_code(response->status);
+    const char *code =
+        response->error_code ? response->error_code : api_error_code(response->status, response->outcome);
     while (type < EMBED_ERROR_TYPES - 1 && strcmp(ERROR_TYPES[type], code) != 0)
         type++;
     metric_add(m->errors[type], 1);

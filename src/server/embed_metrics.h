@@ -5,7 +5,7 @@
 #include "api/http.h"
 #include "base/metrics.h"
 
-enum { EMBED_STATUSES = 14, EMBED_ERROR_TYPES = 16 };
+enum { EMBED_STATUSES = 14, EMBED_ERROR_TYPES = 17 };
 
 /* The metrics, which the registry owns. */
 struct embed_metrics {

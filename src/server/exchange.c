@@ -85,7 +85,7 @@ bool exchange_line(struct exchange *ex, struct span target)
 void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message)
 {
     const struct api_dialect *dialect = ex->match.dialect ? ex->match.dialect : &api_fastembed;
-    dialect->error(&ex->response, status, api_error_code(status), message);
+    dialect->error(&ex->response, status, api_error_code(status, why), message);
     ex->response.outcome = why;
     if (status == 405)
         http_add_header(&ex->response, "Allow", ex->match.allow);

@@ -275,6 +275,7 @@ static enum dp_status fill_slot(struct call *call, struct models *m, size_t plac
     } else if (status != DP_DEADLINE && status != DP_CANCELLED && status != DP_NOMEM) {
         dp_error_prefix(&call->error, "model %.*s cannot be opened", SPAN_FMT(slot->name));
         status = call_restatus(call, DP_UNAVAILABLE);
+        call->retry_ns = RETRY_NS;
         slot->error = call->error;
         slot->retry_ns = os_now_ns() + RETRY_NS;
     }

@@ -50,7 +50,7 @@ void models_deinit(struct models *models); /* no thread may use the models; a ze
 /* Each of these functions gives a reference, which the caller releases with served_model_release.
  * models_try: never waits. NULL: there is no such model, or it is not open. An empty name means the default model.
  * models_borrow: opens the model if necessary. DP_NOT_FOUND: no model has this name; DP_UNSUPPORTED: there is no model
- * at all; DP_UNAVAILABLE: the model cannot be opened.
+ * at all; DP_UNAVAILABLE: the model cannot be opened, and call->retry_ns says when it is tried again.
  * models_borrow_for: the model that made the vectors of a namespace, or else the default one. */
 struct served_model *models_try(struct models *models, struct span name);
 enum dp_status models_borrow(struct call *call, struct models *models, struct span name,

@@ -124,23 +124,27 @@ static void test_fastembed_answers_errors_of_the_chain(void **state)
     static const struct {
         unsigned status;
         const char *code;
-    } cases[] = {{400, "invalid_request"},
-                 {404, "not_found"},
-                 {405, "method_not_allowed"},
-                 {413, "request_too_large"},
-                 {415, "unsupported_media_type"},
-                 {429, "rate_limit_exceeded"},
-                 {500, "internal_error"},
-                 {503, "overloaded"},
-                 {504, "timeout"},
-                 {418, "invalid_request"},
-                 {599, "internal_error"}};
+        enum dp_status why;
+    } cases[] = {{400, "invalid_request", DP_INVALID},
+                 {404, "not_found", DP_INVALID},
+                 {405, "method_not_allowed", DP_INVALID},
+                 {413, "request_too_large", DP_INVALID},
+                 {415, "unsupported_media_type", DP_INVALID},
+                 {429, "rate_limit_exceeded", DP_INVALID},
+                 {500, "internal_error", DP_INVALID},
+                 {503, "overloaded", DP_OVERLOADED},
+                 {503, "overloaded", DP_NOMEM},
+                 {503, "unavailable", DP_UNAVAILABLE},
+                 {503, "unavailable", DP_STALE},
+                 {504, "timeout", DP_INVALID},
+                 {418, "invalid_request", DP_INVALID},
+                 {599, "internal_error", DP_INVALID}};
     struct http_response response;
     http_response_init(&response);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char wanted[64];
         snprintf(wanted, sizeof wanted, "{\"error\":\"%s\",\"message\":\"why\"}", cases[i].code);
-        api_fastembed.error(&response, cases[i].status, api_error_code(cases[i].status), "why");
+        api_fastembed.error(&response, cases[i].status, api_error_code(cases[i].status, cases[i].why), "why");
         assert_int_equal(response.status, cases[i].status);
         assert_true(span_equal_str(buffer_span(&response.body), wanted));
     }

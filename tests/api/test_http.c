@@ -148,7 +148,7 @@ static void test_http_has_a_status_for_every_failure(void **state)
     for (int status = DP_INVALID; status >= DP_NOT_DURABLE; status--) {
         unsigned http = http_status_of((enum dp_status)status);
         assert_true(http >= 400 && http < 600);
-        assert_true(strlen(api_error_code(http)) > 0);
+        assert_true(strlen(api_error_code(http, (enum dp_status)status)) > 0);
     }
     assert_int_equal(http_status_of(DP_INVALID), 400);
     assert_int_equal(http_status_of(DP_NOT_FOUND), 404);

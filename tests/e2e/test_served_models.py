@@ -172,6 +172,7 @@ def test_a_model_that_is_missing_fails_only_its_own_requests(dipper, tmp_path):
     with serving(dipper, tmp_path / "root", "--model", "mini=", "--model", f"gone={tmp_path}/nowhere") as url:
         status, answer = post(url + "/v1/embeddings", {"input": "hello", "model": "gone"})
         assert status == 503 and "model gone cannot be opened" in answer["error"]["message"]
+        assert answer["error"]["code"] == "unavailable"  # not "overloaded": less load would not help
         assert len(embed(url, "mini")[1]) == 384
 
 

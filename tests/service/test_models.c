@@ -125,8 +125,13 @@ static void test_models_try_a_broken_one_only_now_and_then(void **state)
     struct service *s = open_models(NULL, MODELS, 0);
     struct embed_response answer;
     files.broken = 1;
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(embed_by(s, "second", &answer), DP_UNAVAILABLE);
+    for (int i = 0; i < 3; i++) {
+        const struct embed_input input = {.text = span_str("cat")};
+        const struct embed_request request = {.model = span_str("second"), .inputs = &input, .count = 1};
+        struct call *call = fixture_call();
+        assert_int_equal(service_embed(call, s, &request, &answer), DP_UNAVAILABLE);
+        assert_true(call->retry_ns > 0); /* the time until the next try */
+    }
     assert_int_equal(files.opened[1], 1);
     files.broken = -1;
     s->models.slots[1].retry_ns = 0; /* as if the time had passed */
