@@ -99,12 +99,13 @@ static struct span get_header(const void *context, const char *name)
     return head_value(context, name);
 }
 
-/* Returns the target without "http://host", which clients put in front of it when they talk to a proxy. */
+/* Returns the target without "http://host" or "https://host", which clients put in front of it when they talk to a
+ * proxy. */
 static struct span without_authority(struct span target)
 {
-    const struct span scheme = span_str("http://");
-    size_t at = scheme.len;
-    if (!span_starts_with(target, scheme))
+    const bool secure = span_starts_with(target, span_str("https://"));
+    size_t at = secure ? sizeof "https://" - 1 : sizeof "http://" - 1;
+    if (!secure && !span_starts_with(target, span_str("http://")))
         return target;
     while (at < target.len && target.data[at] != '/' && target.data[at] != '?')
         at++;
@@ -174,6 +175,22 @@ static struct span shown_host(const struct exchange *ex)
     return good ? host : span_str("HOST:PORT");
 }
 
+/* Returns the scheme by which the client called: this server's, or the one that a trusted proxy says it was called by. */
+static const char *shown_scheme(const struct exchange *ex)
+{
+    const struct span said = head_value(&ex->head, "x-forwarded-proto");
+    const bool secure =
+        ex->context->is_tls || (ex->is_proxied && span_equal_ignoring_case(said, span_str("https")));
+    return secure ? "https" : "http";
+}
+
+/* Returns the base URL of this server for clients, up to its "/v1". NULL: no memory is left. */
+static const char *shown_base_url(const struct exchange *ex, struct arena *arena)
+{
+    return arena_printf(arena, "%s://%.*s%.*s", shown_scheme(ex), SPAN_FMT(shown_host(ex)),
+                        SPAN_FMT(ex->context->base_path));
+}
+
 /* Answers that the path does not exist. If it looks like a misspelt route, or like a route without the "/v1"
  * that the client's base URL lacks, the answer suggests that route, in the dialect of the route's clients. */
 static void refuse_path(struct exchange *ex)
@@ -181,14 +198,11 @@ static void refuse_path(struct exchange *ex)
     struct route_hint hint;
     const char *message = NULL;
     if (route_hint(ex->method, ex->http.path, &ex->arena, &hint)) {
-        const bool wants_base = hint.route->dialect == &api_openai;
+        const char *base = hint.route->dialect == &api_openai ? shown_base_url(ex, &ex->arena) : NULL;
         ex->match.dialect = hint.route->dialect;
-        message =
-            arena_printf(&ex->arena, "there is nothing at this path; did you mean %s %s?%s%.*s%.*s%s",
-                         hint.route->method, hint.path, wants_base ? " Set the client's base URL to http://" : "",
-                         wants_base ? (int)shown_host(ex).len : 0, (const char *)shown_host(ex).data,
-                         wants_base ? (int)ex->context->base_path.len : 0,
-                         (const char *)ex->context->base_path.data, wants_base ? "/v1" : "");
+        message = arena_printf(&ex->arena, "there is nothing at this path; did you mean %s %s?%s%s%s",
+                               hint.route->method, hint.path, base ? " Set the client's base URL to " : "",
+                               base ? base : "", base ? "/v1" : "");
     }
     exchange_refuse(ex, 404, DP_NOT_FOUND, message ? message : "there is nothing at this path");
 }

@@ -34,6 +34,7 @@ struct exchange_context {
     size_t large_body_max; /* maximum bytes of a body of a route that takes large ones */
     int request_timeout_ms;
     struct span base_path; /* "/dipper": the path before all routes; empty: none */
+    bool is_tls;           /* clients speak TLS with this server */
     enum access_log_format log;
     struct auth_rules auth;
     /* Bytes of bodies in memory, received and decompressed, of requests whose key was judged. */

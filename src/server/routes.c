@@ -335,17 +335,20 @@ static struct span next_part(struct span *rest)
     return part;
 }
 
+static size_t count_slashes(struct span path)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < path.len; i++)
+        count += path.data[i] == '/';
+    return count;
+}
+
 /* Returns whether the path matches the pattern. Sets raw[] to the parts in place of the pattern's {…}. */
 static bool pattern_fits(const char *pattern, struct span path, struct span raw[HTTP_ARGS_MAX], size_t *count)
 {
     struct span wanted = span_str(pattern);
-    size_t slashes = 0;
     *count = 0;
-    for (size_t i = 0; i < wanted.len; i++)
-        slashes += wanted.data[i] == '/';
-    for (size_t i = 0; i < path.len; i++)
-        slashes -= path.data[i] == '/';
-    if (slashes != 0)
+    if (count_slashes(wanted) != count_slashes(path))
         return false;
     while (wanted.len || path.len) {
         struct span form = next_part(&wanted), part = next_part(&path);
@@ -373,6 +376,14 @@ static size_t common_parts(const char *pattern, struct span path)
         count++;
     }
     return count;
+}
+
+const struct route *route_below(struct span base)
+{
+    for (size_t i = 0; base.len && i < ROUTE_COUNT; i++)
+        if (common_parts(ROUTES[i].pattern, base) == count_slashes(base))
+            return &ROUTES[i];
+    return NULL;
 }
 
 /* Returns the dialect for an unknown path: that of the routes that share most leading parts with it. If these

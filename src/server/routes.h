@@ -83,6 +83,10 @@ struct route_match {
     const char *allow;
 };
 
+/* Returns a route whose path begins with `base` ("/v1"), or NULL. A server with such a base path would take the front of
+ * that route's path for its base path. */
+const struct route *route_below(struct span base);
+
 /* Finds the route of a method and a path without its query. */
 enum route_found route_find(const char *method, struct span path, struct arena *arena, struct route_match *out);
 

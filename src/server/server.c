@@ -125,11 +125,17 @@ static enum dp_status set_base_path(struct exchange_context *c, const char *path
         good = base.data[i] > ' ' && base.data[i] < 0x7f && !strchr("?#%\"\\<>", base.data[i]) &&
                (base.data[i] != '/' || i + 1 == base.len || base.data[i + 1] != '/');
     c->base_path = base;
-    return good ? DP_OK
-                : dp_fail(error, DP_INVALID,
-                          "the base path \"%s\" is not a path such as /dipper: it begins with a slash, "
-                          "and has no blanks, no dots alone, no escapes and no query",
-                          path);
+    if (!good)
+        return dp_fail(error, DP_INVALID,
+                       "the base path \"%s\" is not a path such as /dipper: it begins with a slash, "
+                       "and has no blanks, no dots alone, no escapes and no query",
+                       path);
+    const struct route *hidden = route_below(base);
+    return !hidden ? DP_OK
+                   : dp_fail(error, DP_INVALID,
+                             "the base path \"%s\" would hide the server's own path %s: choose another, such as "
+                             "/dipper%s",
+                             path, hidden->pattern, path);
 }
 
 static enum dp_status start_server(struct server *s, const struct server_options *o, struct dp_error *error)
@@ -171,6 +177,7 @@ static enum dp_status start_server(struct server *s, const struct server_options
         return status;
     if (s->tls)
         listen_set_tls(&s->listener);
+    s->context.is_tls = s->tls != NULL;
     s->context.auth.sites.checks_host =
         o->allowed_hosts || (!o->accounts && s->listener.loopback && !s->listener.is_unix);
     status = http_start(s->listener.fd, &http, &s->context, &s->pools, &s->connections, &s->http, error);

@@ -162,6 +162,9 @@ def test_routes_and_page_work_below_a_base_path(dipper, root):
 
 @pytest.mark.parametrize("flags, message", [
     (["--base-path", "/a/../b"], 'the base path "/a/../b" is not a path'),
+    (["--base-path", "/v1"], 'the base path "/v1" would hide the server\'s own path /v1/embed'),
+    (["--base-path", "/v1/models/mini/"], 'the base path "/v1/models/mini/" would hide'),
+    (["--base-path", "/health"], 'the base path "/health" would hide'),
     (["--cors-origin", "https://a.example/"], '"https://a.example/" is no origin of --cors-origin'),
     (["--allowed-hosts", "a.example:8000"], '"a.example:8000" is no name of --allowed-hosts'),
     (["--tls-cert", "c.pem"], "TLS needs both"),

@@ -204,6 +204,12 @@ static void test_exchange_knows_its_base_path(void **state)
     }
     request("POST", "/dip/embeddings", "", span_str(""));
     assert_answer(404, "http://a/dip/v1");
+    context.is_tls = true;
+    request("POST", "/dip/embeddings", "", span_str(""));
+    assert_answer(404, "https://a/dip/v1");
+    request("GET", "https://a/dip/health", "", span_str(""));
+    assert_answer(200, "");
+    context.is_tls = false;
     context.base_path = span_of(NULL, 0);
 }
 
