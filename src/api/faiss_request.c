@@ -204,9 +204,9 @@ static void read_factor(struct json_reader *r, struct index_search *out)
 
 enum dp_status faiss_parse_search(struct call *call, struct span body, struct index_search *out)
 {
-    enum { VECTORS, TEXTS, K, NPROBE, RECALL, FACTOR, KEEP, SKIP, FIELDS };
-    static const char *const names[FIELDS] = {"vectors", "texts",    "k",    "nprobe",
-                                              "recall",  "k_factor", "keep", "skip"};
+    enum { VECTORS, TEXTS, MODEL, K, NPROBE, RECALL, FACTOR, KEEP, SKIP, FIELDS };
+    static const char *const names[FIELDS] = {"vectors", "texts",    "model", "k",   "nprobe",
+                                              "recall",  "k_factor", "keep",  "skip"};
     struct json_reader reader, *r = &reader;
     uint32_t k = DEFAULT_K, nprobe = 0;
     uint64_t seen = 0, given = 0; /* `given` leaves out nulls, which mean "not given" */
@@ -220,6 +220,7 @@ enum dp_status faiss_parse_search(struct call *call, struct span body, struct in
         switch (field) {
         case VECTORS: read_query_vectors(r, call, out); break;
         case TEXTS: read_query_texts(r, call, out); break;
+        case MODEL: fields_string(r, call->arena, "model", &out->model); break;
         case K: fields_u32(r, "k", 1, INDEX_SEARCH_HITS_MAX, &k); break;
         case NPROBE: fields_u32(r, "nprobe", 0, UINT32_MAX, &nprobe); break;
         case RECALL: read_recall(r, out); break;
@@ -233,6 +234,8 @@ enum dp_status faiss_parse_search(struct call *call, struct span body, struct in
         return json_error(r, &call->error);
     if (((given >> VECTORS) & 1) == ((given >> TEXTS) & 1))
         return call_fail(call, DP_INVALID, "give either vectors or texts");
+    if (out->model.len && !((given >> TEXTS) & 1))
+        return call_fail(call, DP_INVALID, "model is for texts, but the search has vectors: leave it out");
     if (((given >> NPROBE) & 1) && ((given >> RECALL) & 1))
         return call_fail(call, DP_INVALID, "give either nprobe or recall");
     out->k = k;

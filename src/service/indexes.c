@@ -364,11 +364,11 @@ static enum dp_status embed_queries(struct call *call, struct service *s, const 
     const struct embed_request request = {
         .inputs = search->texts, .count = search->count, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response response;
-    enum dp_status status = models_borrow(call, &s->models, span_of(NULL, 0), &m);
+    enum dp_status status = models_borrow(call, &s->models, search->model, &m);
     if (status == DP_OK && m->facts.dim != faiss_index_info(slot->index).dim_in)
         status = call_fail(call, DP_INVALID,
                            "the model %.*s makes vectors of %u dimensions, but the index has %zu dimensions: send "
-                           "vectors, not texts",
+                           "vectors, or name another model",
                            SPAN_FMT(m->facts.name), m->facts.dim, faiss_index_info(slot->index).dim_in);
     if (status == DP_OK)
         status = service_embed_by(call, s, m, &request, &response);

@@ -103,7 +103,8 @@ struct index_search {
     struct span name;
     const float *vectors; /* float[count][dim]; NULL: the service embeds `texts` */
     const struct embed_input *texts;
-    size_t count; /* 1..INDEX_SEARCH_QUERIES_MAX */
+    struct span model; /* the name of the model that embeds `texts`; empty: the default one */
+    size_t count;      /* 1..INDEX_SEARCH_QUERIES_MAX */
     size_t dim;
     size_t k;      /* count * k: at most INDEX_SEARCH_HITS_MAX */
     size_t nprobe; /* 0: as `recall` needs, or the file's default */

@@ -146,6 +146,9 @@ static void test_service_index_search_filters_and_embeds(void **state)
     s = (struct index_search){.name = span_str("a"), .texts = &text, .count = 1, .k = 5};
     assert_int_equal(service_index_search(fixture_call(), f->service, &s, &hits), DP_OK);
     assert_true(hits.ids[0] >= 0);
+    s.model = span_str("nobody");
+    assert_int_equal(service_index_search(fixture_call(), f->service, &s, &hits), DP_NOT_FOUND);
+    s.model = span_of(NULL, 0);
     s.name = span_str("b");
     struct call *call = fixture_call();
     assert_int_equal(service_index_search(call, f->service, &s, &hits), DP_INVALID);
