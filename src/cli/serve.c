@@ -17,9 +17,17 @@
 #include "os/log.h"
 #include "os/log_writer.h"
 #include "os/supervisor.h"
+#include "os/worker.h"
 #include "server/server.h"
 
-enum { LISTEN_MAX = 300, LISTEN_ORIGIN_MAX = 640, LAST_LINES_MS = 1000, RELOAD_ARENA_MAX = 1 << 24 };
+enum { LISTEN_MAX = 300, LISTEN_ORIGIN_MAX = 640, LAST_LINES_MS = 1000 };
+#define NEVER_MS (INT64_C(1000) * 3600 * 24 * 365) /* a period: the task runs only when it is woken */
+
+/* The thread that reads the models again. */
+struct reloader {
+    struct worker *worker;
+    unsigned task;
+};
 
 /* Blocks the signals that serve() waits for, in this thread and in the threads that it starts. SIGHUP stays
  * blocked: it comes when somebody wants a reload, but also when a terminal closes or a log rotates, and none of these
@@ -36,17 +44,14 @@ static void hold_signals(sigset_t *ends, sigset_t *hangup)
     pthread_sigmask(SIG_BLOCK, hangup, NULL);
 }
 
-/* Answers SIGHUP: opens the files of the open models again. */
-static void reload(struct service *service)
+/* Opens the files of the open models again. A task of a worker. */
+static enum dp_status reload_models(struct call *call, void *context)
 {
+    struct service *service = context;
     struct model_change *changes = NULL;
-    struct arena arena;
-    struct call call;
     size_t count = 0;
-    arena_init(&arena, RELOAD_ARENA_MAX);
-    call_init(&call, &arena);
     log_write(LOG_INFO, "SIGHUP: reading the models again");
-    enum dp_status status = service_reload_models(&call, service, span_of(NULL, 0), &changes, &count);
+    enum dp_status status = service_reload_models(call, service, span_of(NULL, 0), &changes, &count);
     for (size_t i = 0; i < count; i++) {
         const struct service_model *model = &changes[i].after;
         const bool same = span_equal(model->fingerprint, changes[i].before);
@@ -55,12 +60,23 @@ static void reload(struct service *service)
                   (const char *)model->fingerprint.data);
     }
     if (status != DP_OK)
-        log_write(LOG_ERROR, "%s", call.error.message);
-    arena_deinit(&arena);
+        log_write(LOG_ERROR, "%s", call->error.message);
+    return status;
+}
+
+/* Starts the thread that answers SIGHUP, so that the main thread sees SIGTERM also while models are read. */
+static enum dp_status start_reloader(struct service *service, struct reloader *out, struct dp_error *error)
+{
+    const struct worker_task task = {.run = reload_models, .ctx = service, .period_ms = NEVER_MS};
+    enum dp_status status = worker_new(&out->worker, error);
+    if (status != DP_OK)
+        return status;
+    out->task = worker_add(out->worker, &task);
+    return worker_start(out->worker, "dipper-reload", error);
 }
 
 /* Waits for a signal that ends the server. */
-static void wait_for_the_end(struct service *service, struct server *server, const sigset_t *ends,
+static void wait_for_the_end(const struct reloader *reloader, struct server *server, const sigset_t *ends,
                              const sigset_t *hangup)
 {
     sigset_t all;
@@ -70,7 +86,7 @@ static void wait_for_the_end(struct service *service, struct server *server, con
         sigwait(&all, &which);
         if (which == SIGHUP) {
             struct dp_error error;
-            reload(service);
+            worker_wake(reloader->worker, reloader->task);
             if (server_reload(server, &error) != DP_OK)
                 log_write(LOG_ERROR, "the former certificate stays: %s", error.message);
         }
@@ -145,6 +161,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     struct server_options options = options_of(config);
     struct service *service = NULL;
     struct server *server = NULL;
+    struct reloader reloader = {.worker = NULL};
     sigset_t ends, hangup;
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
@@ -162,6 +179,8 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     if (status == DP_OK)
         status = os_supervisor_socket(&options.socket, error);
     if (status == DP_OK)
+        status = start_reloader(service, &reloader, error);
+    if (status == DP_OK)
         status = server_start(&options, service, &server, error);
     if (status == DP_OK) {
         if (is_new)
@@ -173,12 +192,13 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         os_supervisor_tell("READY=1");
         log_writer_start(options.log == ACCESS_LOG_JSON);
         banner_log(config, service, options.accounts, server_url(server));
-        wait_for_the_end(service, server, &ends, &hangup);
+        wait_for_the_end(&reloader, server, &ends, &hangup);
         os_supervisor_tell("STOPPING=1");
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);
         log_write(LOG_INFO, "ended");
     }
+    worker_free(reloader.worker);
     accounts_close(options.accounts);
     service_free(service);
     log_writer_stop(LAST_LINES_MS);

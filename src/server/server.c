@@ -239,6 +239,7 @@ void server_stop(struct server *s)
     if (!s)
         return;
     atomic_store(&s->draining, true);
+    service_end_reloads(s->context.api.service);
     http_quiesce(s->http);
     http_wait_idle(s->http, s->drain_timeout_ms);
     /* Cancels late requests. A thread of the pool ends when its request has ended. */

@@ -203,14 +203,16 @@ struct served_model *models_try(struct models *m, struct span name)
     return found;
 }
 
-/* Waits until no other thread opens a model, and takes its turn. The caller holds the lock. */
-static enum dp_status begin_opening(struct call *call, struct models *m)
+/* Waits until no other thread opens a model, and takes the turn to open one. The caller holds the lock. */
+static enum dp_status begin_opening(struct call *call, struct models *m, bool is_reload)
 {
     enum dp_status status = call_check(call);
-    while (status == DP_OK && m->opening) {
+    while (status == DP_OK && m->opening && !(is_reload && m->reloads_ended)) {
         call_wait(call, &m->changed, &m->lock);
         status = call_check(call);
     }
+    if (status == DP_OK && is_reload && m->reloads_ended)
+        status = call_fail(call, DP_UNAVAILABLE, "the server is ending, so it reads no model again");
     m->opening |= status == DP_OK;
     return status;
 }
@@ -302,9 +304,10 @@ static enum dp_status borrow_place(struct call *call, struct models *m, size_t p
         *out = use_slot(slot);
         if (!*out && slot->retry_ns > os_now_ns()) {
             call->error = slot->error;
+            call->retry_ns = slot->retry_ns - os_now_ns();
             status = slot->error.status;
         } else if (!*out) {
-            status = begin_opening(call, m);
+            status = begin_opening(call, m, false);
             mine = status == DP_OK && !slot->current && slot->retry_ns <= os_now_ns();
             if (status == DP_OK && !mine)
                 end_opening(m); /* another thread has opened it meanwhile, or has failed to */
@@ -416,6 +419,14 @@ bool models_describe(struct models *m, size_t place, struct arena *arena, struct
 
 /* ---- reloading ---------------------------------------------------------------------------------------- */
 
+void models_end_reloads(struct models *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->reloads_ended = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
 /* Opens the files of slot number `place` again. If the new version passes its test, it takes the place of the
  * old one. */
 static enum dp_status reload_slot(struct call *call, struct models *m, size_t place, struct model_change *change)
@@ -423,7 +434,7 @@ static enum dp_status reload_slot(struct call *call, struct models *m, size_t pl
     struct model_slot *slot = &m->slots[place];
     struct served_model *version = NULL, *old = NULL;
     pthread_mutex_lock(&m->lock);
-    enum dp_status status = begin_opening(call, m);
+    enum dp_status status = begin_opening(call, m, true);
     pthread_mutex_unlock(&m->lock);
     if (status != DP_OK)
         return status;
@@ -485,9 +496,9 @@ enum dp_status models_reload(struct call *call, struct models *m, struct span na
         if (models_describe(m, i, call->arena, &model))
             dp_error_prefix(&call->error, "model %.*s was not reloaded, %s", SPAN_FMT(model.name),
                             is_open(m, i) ? "its old version goes on serving" : "and no version of it is open");
-        return status == DP_DEADLINE || status == DP_CANCELLED || status == DP_NOMEM
-                   ? status
-                   : call_restatus(call, DP_CONFLICT);
+        const bool is_fault =
+            status != DP_DEADLINE && status != DP_CANCELLED && status != DP_NOMEM && status != DP_UNAVAILABLE;
+        return is_fault ? call_restatus(call, DP_CONFLICT) : status;
     }
     return DP_OK;
 }

@@ -6,7 +6,7 @@
  * version, and puts it in the other's place. A request holds a reference to the version that it began with, so no
  * request sees both, and the memory of a version comes back after its last request.
  *
- * Only one model is opened at a time. The lock is a leaf: nobody opens or frees a model while holding it.
+ * Only one model is opened at a time, so reloads queue up, and the end of a server does not wait for the queue. The lock is a leaf: nobody opens or frees a model while holding it.
  */
 #ifndef SERVICE_MODELS_H
 #define SERVICE_MODELS_H
@@ -39,6 +39,7 @@ struct models {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* `opening` is false again */
     bool opening;           /* a thread opens a model */
+    bool reloads_ended;     /* reloads that have not begun fail */
 };
 
 /* Opens the default model of the options and takes over options->model and the context of options->sources, also on
@@ -66,5 +67,7 @@ size_t models_place(struct models *models, struct span name);
 /* Reloads the model with this name, or all open models if the name is empty. See service_reload. */
 enum dp_status models_reload(struct call *call, struct models *models, struct span name,
                              struct model_change **changes, size_t *count);
+/* Ends reloads, those that wait included. See service_end_reloads. */
+void models_end_reloads(struct models *models);
 
 #endif

@@ -229,6 +229,11 @@ enum dp_status service_reload_models(struct call *call, struct service *s, struc
     return models_reload(call, &s->models, name, changes, count);
 }
 
+void service_end_reloads(struct service *s)
+{
+    models_end_reloads(&s->models);
+}
+
 bool service_takes_tokens(const struct service *s)
 {
     return s->token_input;

@@ -118,6 +118,9 @@ struct model_change {
  * version goes on serving; DP_NOT_FOUND: there is no such model; DP_UNSUPPORTED: the model has no files. */
 enum dp_status service_reload_models(struct call *call, struct service *service, struct span name,
                                      struct model_change **changes, size_t *count);
+/* Ends reloads because the process is about to end: those that wait, and all later ones, fail with DP_UNAVAILABLE. A
+ * version that is being opened is not interrupted. Any thread. */
+void service_end_reloads(struct service *service);
 
 /* Returns whether clients may send token ids in place of texts. */
 bool service_takes_tokens(const struct service *service);

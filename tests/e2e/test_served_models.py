@@ -266,6 +266,21 @@ def test_a_packed_model_may_be_written_over_while_it_serves(dipper, tiny, tmp_pa
         assert status == 200 and answer["models"][0]["changed"] is False
 
 
+def test_a_search_of_a_faiss_file_names_the_model_of_its_texts(dipper, tiny, test_data, tmp_path):
+    files = f"file://{test_data / 'faiss'}"
+    with serving(dipper, tmp_path / "root", "--model", "mini=", "--model", f"small={tiny}", "--allow-index-url", files) as url:
+        assert post(url + "/v1/indexes", {"name": "file", "url": files + "/flat-l2-d16.ivf"})[0] == 201
+        search = {"texts": "the river flows", "k": 3}
+        status, answer = post(url + "/v1/indexes/file/search", search)  # by the first model, which has 384 dimensions
+        assert status == 400 and "name another model" in answer["message"]
+        status, answer = post(url + "/v1/indexes/file/search", search | {"model": "small"})
+        assert status == 200 and min(answer["results"][0]["ids"]) >= 0, answer
+        by_vector = {"vectors": embed(url, "small")[1], "k": 3}
+        assert post(url + "/v1/indexes/file/search", by_vector)[1]["results"][0]["ids"] == answer["results"][0]["ids"]
+        assert post(url + "/v1/indexes/file/search", search | {"model": "none"})[0] == 404
+        assert post(url + "/v1/indexes/file/search", by_vector | {"model": "small"})[0] == 400
+
+
 def test_a_failed_reload_says_whether_a_version_serves(dipper, tiny, tmp_path):
     with serving(dipper, tmp_path / "root", "--model", f"mine={tiny}", "--model", f"away={tmp_path / 'away'}") as url:
         status, answer = post(url + "/admin/models/reload", {"model": "away"})

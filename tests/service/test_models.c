@@ -222,6 +222,43 @@ static void test_models_reload_refuses_a_broken_version(void **state)
     fixture_call_end();
 }
 
+static void *reload_all(void *service)
+{
+    struct model_change *changes;
+    struct arena arena;
+    struct call call;
+    size_t count;
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    const enum dp_status status = service_reload_models(&call, service, span_of(NULL, 0), &changes, &count);
+    arena_deinit(&arena);
+    return (void *)(intptr_t)status;
+}
+
+/* Another thread opens a model, and reloads wait for it. */
+static void test_models_reloads_give_up_when_the_server_ends(void **state)
+{
+    (void)state;
+    enum { WAITING = 4 };
+    struct service *s = open_models(NULL, 2, 0);
+    pthread_t threads[WAITING];
+    s->models.opening = true;
+    for (size_t i = 0; i < WAITING; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, reload_all, s), 0);
+    service_end_reloads(s);
+    for (size_t i = 0; i < WAITING; i++) {
+        void *status;
+        pthread_join(threads[i], &status);
+        assert_int_equal((intptr_t)status, DP_UNAVAILABLE);
+    }
+    assert_int_equal(files.opened[0], 1);
+    s->models.opening = false;
+    assert_embeds(s, "second", "second"); /* requests in progress still open models */
+    assert_int_equal((intptr_t)reload_all(s), DP_UNAVAILABLE);
+    service_free(s);
+    fixture_call_end();
+}
+
 static void test_models_reload_opens_a_closed_model_by_name(void **state)
 {
     (void)state;
@@ -346,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_models_open_once_for_all_who_ask_at_once),
         cmocka_unit_test(test_models_reload_swaps_between_requests),
         cmocka_unit_test(test_models_reload_refuses_a_broken_version),
+        cmocka_unit_test(test_models_reloads_give_up_when_the_server_ends),
         cmocka_unit_test(test_models_reload_opens_a_closed_model_by_name),
         cmocka_unit_test(test_models_survive_failing_allocations),
         cmocka_unit_test(test_models_a_query_uses_the_one_of_its_namespace),
