@@ -135,7 +135,7 @@ struct span cursor_bytes(struct cursor *c, uint64_t len)
     return at ? span_of(at, (size_t)len) : span_of(NULL, 0);
 }
 
-uint64_t cursor_varint(struct cursor *c)
+uint64_t cursor_long_varint(struct cursor *c)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {

@@ -91,6 +91,16 @@ int64_t cursor_i64(struct cursor *c);
 float cursor_f32(struct cursor *c);
 double cursor_f64(struct cursor *c);
 struct span cursor_bytes(struct cursor *c, uint64_t len); /* empty span on failure */
-uint64_t cursor_varint(struct cursor *c);                 /* LEB128, at most 10 bytes */
+uint64_t cursor_long_varint(struct cursor *c);            /* LEB128, at most 10 bytes */
+
+/* cursor_long_varint(), quick where the number is in one byte. */
+static inline uint64_t cursor_varint(struct cursor *c)
+{
+    if (c->failed || c->rest.len == 0 || c->rest.data[0] >= 0x80)
+        return cursor_long_varint(c);
+    c->offset++;
+    c->rest.len--;
+    return *c->rest.data++;
+}
 
 #endif

@@ -203,17 +203,56 @@ enum dp_status text_block_begin(struct text_block_reader *r, struct span bytes, 
     return status;
 }
 
-bool text_block_next(struct text_block_reader *r)
+/* Reads an entry. *shared: how many bytes its key has of the key before; *rest: the others. */
+static bool read_entry(struct text_block_reader *r, size_t *shared, struct span *rest)
 {
     if (r->rest.failed || r->rest.rest.len == 0)
         return false;
-    r->rest.failed = !read_key(&r->rest, r->key, &r->key_len);
-    uint64_t df = cursor_varint(&r->rest);
+    const uint64_t begin = cursor_varint(&r->rest);
+    *rest = cursor_bytes(&r->rest, cursor_varint(&r->rest));
+    const uint64_t df = cursor_varint(&r->rest);
     r->list = cursor_bytes(&r->rest, cursor_varint(&r->rest));
-    if (df > UINT32_MAX)
+    if (begin > r->key_len || rest->len > TERM_KEY_MAX - begin || df > UINT32_MAX)
         r->rest.failed = true;
+    *shared = (size_t)begin;
+    r->key_len = (uint32_t)(begin + rest->len);
     r->df = (uint32_t)df;
     return !r->rest.failed;
+}
+
+bool text_block_next(struct text_block_reader *r)
+{
+    size_t shared;
+    struct span rest;
+    if (!read_entry(r, &shared, &rest))
+        return false;
+    if (rest.len)
+        memcpy(r->key + shared, rest.data, rest.len);
+    return true;
+}
+
+/* Goes to the entry of a key. Compares the bytes alone that can decide: `same` says how many bytes the key before, which
+ * is smaller, has in common with the key. */
+static bool find_entry(struct text_block_reader *r, struct span key)
+{
+    size_t shared, same = 0;
+    struct span rest;
+    while (read_entry(r, &shared, &rest)) {
+        if (shared > same)
+            continue; /* it differs from the key where the one before does */
+        if (shared < same)
+            return false; /* it is greater than the one before where that agrees with the key */
+        const size_t most = rest.len < key.len - same ? rest.len : key.len - same;
+        size_t n = 0;
+        while (n < most && rest.data[n] == key.data[same + n])
+            n++;
+        same += n;
+        if (n == rest.len && same == key.len)
+            return true;
+        if (n < rest.len && (same == key.len || rest.data[n] > key.data[same]))
+            return false;
+    }
+    return false;
 }
 
 enum dp_status term_place_open(struct arena *arena, const struct text_index *index, const struct term_place *place,
@@ -233,14 +272,11 @@ enum dp_status term_place_open(struct arena *arena, const struct text_index *ind
                                : status;
     }
     struct text_block_reader r;
-    int order = -1;
     status = text_block_begin(&r, bytes, place->number, error);
     term_key_set(&key, column, token);
-    while (status == DP_OK && order < 0 && text_block_next(&r))
-        order = span_compare(span_of(r.key, r.key_len), term_key_span(&key));
+    *found = status == DP_OK && find_entry(&r, term_key_span(&key));
     if (status == DP_OK && r.rest.failed)
         status = damaged(error, "a block of terms");
-    *found = status == DP_OK && order == 0;
     return *found ? postings_open(arena, r.list, r.df, index->rows, codes, out, error) : status;
 }
 

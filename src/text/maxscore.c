@@ -1,134 +1,71 @@
-/* maxscore.c: searches window by window: bounds the terms, gathers the essential ones, looks up the others. */
+/* maxscore.c: searches window by window: bounds the terms, adds up the essential ones, looks up the others. */
 #include "text/maxscore.h"
 
-#include "text/bm25.h"
+#include <float.h>
+#include <math.h>
 
-enum { WINDOW = 2048, CODES = 256 };
+#include "text/term_scan.h"
 
 /* A bound stays a bound after any order of a few hundred additions. */
 static const double SLACK = 1 + 1e-10;
 
-/* A reader of a list that goes forward. */
-struct term_cursor {
-    uint32_t block;   /* the current block */
-    uint32_t decoded; /* the block in `run`; UINT32_MAX: none */
-    uint32_t at;      /* position in `run`: rows before it are done */
-    struct postings_run run;
-};
+static const double SCALED_LEAST = 1e-300; /* the inverse of a smaller total may be infinite */
 
-/* A clause with a list, while it is searched. */
-struct searched_term {
-    const struct text_clause *clause;
-    double group_weight;
-    double bound, window_bound;      /* of the clause's score in the segment and in the window, by group_weight */
-    double *block_bounds;            /* [block_count] */
-    double norms[CODES];             /* k1 * (1 - b + b * length / average), of each length code */
-    struct term_cursor scan, lookup; /* what gathers rows; what scores rows of a list that is not essential */
-    bool gathered;          /* whether it is essential in the window; then the fields below have its rows */
-    uint32_t found, passed; /* rows found in the window; those before the row that is scored */
-    uint16_t *found_at;     /* [WINDOW]: rows minus the first row of the window */
-    double *found_scores;   /* [WINDOW] */
+enum {
+    FLOOR_ROWS_MAX = 1024, /* a larger k begins without a floor */
+    SPARSE = 16,           /* lists with fewer postings than one for so many rows are searched in large windows */
+    LOOKUP_PRICE = 4       /* postings that can be added up while a list is looked into for one gathered row */
 };
 
 struct text_run_state {
     struct text_search *search;
     struct text_top *top;
-    struct searched_term *terms;  /* [count], in the order of the clauses */
-    struct searched_term **order; /* [count]: by window_bound */
-    double *below;                /* [count + 1]: the sum of the first window bounds */
+    struct term_scan *terms;  /* [count], in the order of the clauses */
+    struct term_scan **firm;  /* [count]: by bound */
+    struct term_scan **order; /* [count]: by window_bound */
+    double *below;            /* [count + 1]: the sum of the first window bounds */
     size_t count;
     double *groups; /* [group_count] of scratch */
-    double sums[WINDOW];
-    uint64_t seen[WINDOW / 64];
-    bool damaged;
+    double floor;   /* no row with a lower score belongs to the answer */
+    uint32_t window_rows;
+    double scale; /* of rough scores */
+    float slack;
+    float least;   /* the least rough sum in the window that may belong to the answer */
+    double others; /* what clauses that are not gathered can add to it */
+    enum dp_status status;
+    struct rough_window window;
 };
 
-static double score_of(const struct searched_term *t, uint32_t tf, uint8_t code)
+/* Returns whether a row of at most this score may belong to the answer. */
+static bool may_take(const struct text_run_state *s, double score)
 {
-    return t->clause->weight * tf / (tf + t->norms[code]);
+    return score >= s->floor && text_top_takes(s->top, score);
 }
 
-static enum dp_status prepare_term(struct arena *arena, const struct text_search *search, struct searched_term *t,
-                                   const struct text_clause *clause)
+/* Finds the least rough sum of a row that may belong to the answer. */
+static void find_least_sum(struct text_run_state *s)
 {
-    const struct postings *list = clause->list;
-    t->clause = clause;
-    t->group_weight = search->group_weights[clause->group];
-    t->bound = t->window_bound = 0;
-    t->scan.block = t->scan.at = t->lookup.block = t->lookup.at = 0;
-    t->scan.decoded = t->lookup.decoded = UINT32_MAX;
-    for (uint32_t code = 0; code < CODES; code++) {
-        double relative = clause->average > 0 ? bm25_length_of((uint8_t)code) / clause->average : 1;
-        t->norms[code] = clause->k1 * (1 - clause->b + clause->b * relative);
-    }
-    t->block_bounds = arena_array(arena, list->block_count, sizeof *t->block_bounds);
-    t->found_at = arena_array(arena, WINDOW, sizeof *t->found_at);
-    t->found_scores = arena_array(arena, WINDOW, sizeof *t->found_scores);
-    if (!t->block_bounds || !t->found_at || !t->found_scores)
-        return DP_NOMEM;
-    for (uint32_t b = 0; b < list->block_count; b++) {
-        double best = 0;
-        for (uint32_t i = 0; i < list->blocks[b].impacts; i++) {
-            double score = score_of(t, list->blocks[b].impact[i].tf, list->blocks[b].impact[i].code);
-            best = score > best ? score : best;
-        }
-        t->block_bounds[b] = best * t->group_weight * SLACK;
-        t->bound = t->block_bounds[b] > t->bound ? t->block_bounds[b] : t->bound;
-    }
-    return DP_OK;
+    const struct text_top *top = s->top;
+    double least = top->count == top->k && top->k ? top->rows[0].score : 0;
+    least =
+        ((least > s->floor ? least : s->floor) / SLACK - s->others * SLACK) * s->scale * (1 - (double)s->slack);
+    s->least = least > (double)FLT_MIN ? nextafterf((float)least, 0) : FLT_TRUE_MIN;
 }
 
-/* Unpacks the current block, unless it is already. Returns false if it is damaged. */
-static bool unpack_block(struct text_run_state *s, const struct searched_term *t, struct term_cursor *c)
+/* An upper bound of the exact sum of a row. */
+static double exact_bound(const struct text_run_state *s, float rough)
 {
-    if (c->decoded == c->block)
-        return true;
-    c->decoded = c->block;
-    c->at = 0;
-    if (!postings_decode(t->clause->list, c->block, &c->run)) {
-        s->damaged = true;
-        return false;
-    }
-    s->search->scored += c->run.count;
-    return true;
+    return (double)rough / s->scale * (1 + (double)s->slack);
 }
 
-/* Goes to the first posting at `row` or behind it. Returns whether it is of `row`. */
-static bool look_up(struct text_run_state *s, struct searched_term *t, uint32_t row)
-{
-    const struct postings *list = t->clause->list;
-    struct term_cursor *c = &t->lookup;
-    while (c->block < list->block_count && list->blocks[c->block].last < row)
-        c->block++;
-    if (c->block == list->block_count || list->blocks[c->block].before > row || !unpack_block(s, t, c))
-        return false;
-    while (c->run.rows[c->at] < row) /* the last row of the block is not before `row` */
-        c->at++;
-    return c->run.rows[c->at] == row;
-}
-
-/* The score of a row for one clause. */
-static double score_term(struct text_run_state *s, struct searched_term *t, uint32_t from, uint32_t row)
-{
-    if (!t->gathered) {
-        const struct postings_run *run = &t->lookup.run;
-        return look_up(s, t, row) ? score_of(t, run->tfs[t->lookup.at], run->codes[t->lookup.at]) : 0;
-    }
-    while (t->passed < t->found && t->found_at[t->passed] < row - from)
-        t->passed++;
-    return t->passed < t->found && t->found_at[t->passed] == row - from ? t->found_scores[t->passed] : 0;
-}
-
-/* The exact score of a row of the window that begins at `from`. */
-static double score_row(struct text_run_state *s, uint32_t from, uint32_t row)
+/* The exact score of a row. */
+static double score_row(struct text_run_state *s, uint32_t row)
 {
     double total = 0;
     for (size_t g = 0; g < s->search->group_count; g++)
         s->groups[g] = 0;
-    for (size_t i = 0; i < s->count && !s->damaged; i++) {
-        struct searched_term *t = &s->terms[i];
-        s->groups[t->clause->group] += score_term(s, t, from, row);
-    }
+    for (size_t i = 0; i < s->count; i++)
+        s->groups[s->terms[i].clause->group] += term_scan_score(&s->terms[i], row);
     for (size_t g = 0; g < s->search->group_count; g++) {
         double part = s->groups[g] * s->search->group_weights[g];
         if (!s->search->largest)
@@ -139,20 +76,44 @@ static double score_row(struct text_run_state *s, uint32_t from, uint32_t row)
     return total;
 }
 
-/* The first row at `from` or behind it that a list may have; exact if its block is unpacked. */
-static uint32_t next_row(struct searched_term *t, uint32_t from)
+static bool is_allowed(const struct text_search *search, uint32_t row)
 {
-    const struct postings *list = t->clause->list;
-    struct term_cursor *c = &t->scan;
-    while (c->block < list->block_count && list->blocks[c->block].last < from)
-        c->block++;
-    if (c->block == list->block_count)
-        return UINT32_MAX;
-    if (c->decoded != c->block)
-        return list->blocks[c->block].before > from ? list->blocks[c->block].before : from;
-    while (c->run.rows[c->at] < from) /* the last row of the block is not before `from` */
-        c->at++;
-    return c->run.rows[c->at];
+    return !search->allowed || (search->allowed[row / 64] >> (row % 64) & 1);
+}
+
+/* Offers a row whose gathered clauses add up to `sum` at most, if it is good enough. It looks the row up in the other
+ * lists, the most valuable first, as long as those that are left may still lift it. */
+static void offer_row(struct text_run_state *s, size_t others, uint32_t row, double sum)
+{
+    if (!is_allowed(s->search, row))
+        return;
+    for (size_t i = others; i > 0; i--) {
+        struct term_scan *t = s->order[i - 1];
+        if (!may_take(s, (sum + s->below[i]) * SLACK) ||
+            !may_take(s, (sum + term_scan_row_bound(t, row) + s->below[i - 1]) * SLACK))
+            return;
+        sum += t->group_weight * term_scan_score(t, row);
+    }
+    if (!may_take(s, sum * SLACK))
+        return;
+    double score = score_row(s, row);
+    if (s->status != DP_OK || !may_take(s, score))
+        return;
+    text_top_offer(s->top, (struct scored_row){score, s->search->source, row});
+    find_least_sum(s);
+}
+
+/* Sorts the clauses by a bound; they are few, and nearly sorted from one window to the next. */
+static void sort_terms(struct term_scan **order, size_t count, bool by_window)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct term_scan *t = order[i];
+        double bound = by_window ? t->window_bound : t->bound;
+        size_t at = i;
+        for (; at > 0 && (by_window ? order[at - 1]->window_bound : order[at - 1]->bound) > bound; at--)
+            order[at] = order[at - 1];
+        order[at] = t;
+    }
 }
 
 /* Returns the first row, `from` or later, that an essential list may have; or UINT32_MAX. The bounds of whole lists
@@ -162,142 +123,224 @@ static uint32_t first_row(const struct text_run_state *s, uint32_t from)
     double sum = 0;
     uint32_t first = UINT32_MAX;
     for (size_t i = 0; i < s->count; i++) {
-        sum += s->order[i]->bound;
-        if (!text_top_takes(s->top, sum * SLACK))
+        sum += s->firm[i]->bound;
+        if (!may_take(s, sum * SLACK))
             continue;
-        uint32_t row = next_row(s->order[i], from);
+        uint32_t row = term_scan_next(s->firm[i], from);
         first = row < first ? row : first;
     }
     return first;
 }
 
-/* Sorts the clauses by a bound; they are few, and nearly sorted from one window to the next. */
-static void sort_terms(struct text_run_state *s, bool by_window)
+/* Unpacks the block of a term, unless no row of it can reach the answer with the help of others. */
+static const struct postings_run *open_block(struct text_run_state *s, struct term_scan *t, uint32_t block,
+                                             double others)
 {
-    for (size_t i = 1; i < s->count; i++) {
-        struct searched_term *t = s->order[i];
-        double bound = by_window ? t->window_bound : t->bound;
-        size_t at = i;
-        for (; at > 0 && (by_window ? s->order[at - 1]->window_bound : s->order[at - 1]->bound) > bound; at--)
-            s->order[at] = s->order[at - 1];
-        s->order[at] = t;
+    if (!may_take(s, (t->block_bounds[block] + others) * SLACK))
+        return NULL;
+    const struct postings_run *run = term_scan_unpack(t, block);
+    if (!run)
+        s->status = t->status;
+    return run;
+}
+
+/* Adds the rough scores of a list in [from, end) to the sums. others: the window bounds of all other lists. */
+static void gather_term(struct text_run_state *s, struct term_scan *t, uint32_t from, uint32_t end, double others)
+{
+    const struct postings *list = t->list;
+    for (uint32_t b = t->block; b < list->block_count && list->blocks[b].before < end; b++) {
+        const struct postings_run *run = open_block(s, t, b, others);
+        if (run)
+            term_scan_add(t, run, run_part_of(run, from, end), from, &s->window);
     }
 }
 
-/* Finds the bound of each clause in [from, end), and drops blocks before it. */
-static void bound_window(struct text_run_state *s, uint32_t from, uint32_t end)
+/* Counts the sums of a group that reach `least`, four at a time. Floats above 0 have the order of their bits. */
+static uint32_t group_count(const float *sums, float least)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        struct searched_term *t = &s->terms[i];
-        const struct postings *list = t->clause->list;
-        while (t->scan.block < list->block_count && list->blocks[t->scan.block].last < from)
-            t->scan.block++;
-        t->window_bound = 0;
-        t->gathered = false;
-        t->found = t->passed = 0;
-        for (uint32_t b = t->scan.block; b < list->block_count && list->blocks[b].before < end; b++)
-            t->window_bound = t->block_bounds[b] > t->window_bound ? t->block_bounds[b] : t->window_bound;
-    }
+    typedef int32_t four __attribute__((vector_size(16)));
+    four all[SCAN_GROUP / 4], count = {0};
+    int32_t mark;
+    memcpy(all, sums, sizeof all);
+    memcpy(&mark, &least, sizeof mark);
+    for (uint32_t i = 0; i < SCAN_GROUP / 4; i++)
+        count -= all[i] >= mark; /* a lane that reaches it is -1 */
+    return (uint32_t)(count[0] + count[1] + count[2] + count[3]);
 }
 
-/* Adds the scores of a list in [from, end) to the sums. others: the window bounds of all other lists. A block that
- * cannot reach an answer even with them is skipped: then no row in its range can. */
-static void gather_term(struct text_run_state *s, struct searched_term *t, uint32_t from, uint32_t end,
-                        double others)
+/* Offers the rows of one group that may be good enough, and clears it. */
+static void offer_group(struct text_run_state *s, size_t others, uint32_t from, uint32_t group)
 {
-    const struct postings *list = t->clause->list;
-    struct term_cursor *c = &t->scan;
-    uint32_t last = c->block;
-    t->gathered = true;
-    for (; c->block < list->block_count && list->blocks[c->block].before < end; c->block++) {
-        last = c->block;
-        if (!text_top_takes(s->top, (t->block_bounds[c->block] + others) * SLACK))
-            continue;
-        if (!unpack_block(s, t, c))
-            return;
-        while (c->at < c->run.count && c->run.rows[c->at] < from)
-            c->at++;
-        for (; c->at < c->run.count && c->run.rows[c->at] < end; c->at++) {
-            uint32_t at = c->run.rows[c->at] - from;
-            double score = score_of(t, c->run.tfs[c->at], c->run.codes[c->at]);
-            t->found_at[t->found] = (uint16_t)at;
-            t->found_scores[t->found++] = score;
-            s->sums[at] += t->group_weight * score;
-            s->seen[at / 64] |= UINT64_C(1) << (at % 64);
+    float *sums = s->window.sums + (size_t)group * SCAN_GROUP;
+    if (group_count(sums, s->least)) {
+        for (uint32_t i = 0; i < SCAN_GROUP; i++) {
+            if (sums[i] >= s->least)
+                offer_row(s, others, from + group * SCAN_GROUP + i, exact_bound(s, sums[i]));
         }
     }
-    c->block = last;
-}
-
-static bool is_allowed(const struct text_search *search, uint32_t row)
-{
-    return !search->allowed || (search->allowed[row / 64] >> (row % 64) & 1);
-}
-
-/* Returns whether a row with this sum over the essential clauses may be good enough. It looks the row up in the
- * others, the most valuable first, as long as those that are left may still lift it. */
-static bool may_answer(struct text_run_state *s, size_t essential, uint32_t from, uint32_t row, double sum)
-{
-    for (size_t i = essential; text_top_takes(s->top, (sum + s->below[i]) * SLACK) && !s->damaged; i--) {
-        if (i == 0)
-            return is_allowed(s->search, row);
-        sum += s->order[i - 1]->group_weight * score_term(s, s->order[i - 1], from, row);
-    }
-    return false;
+    memset(sums, 0, SCAN_GROUP * sizeof *sums);
 }
 
 /* Offers the gathered rows that may be good enough, and clears the window. */
-static void offer_rows(struct text_run_state *s, size_t essential, uint32_t from)
+static void offer_rows(struct text_run_state *s, size_t others, uint32_t from)
 {
-    for (uint32_t word = 0; word < WINDOW / 64; word++) {
-        for (; s->seen[word]; s->seen[word] &= s->seen[word] - 1) {
-            uint32_t at = word * 64 + (uint32_t)__builtin_ctzll(s->seen[word]), row = from + at;
-            double sum = s->sums[at];
-            s->sums[at] = 0;
-            if (!may_answer(s, essential, from, row, sum))
-                continue;
-            double score = score_row(s, from, row);
-            if (!s->damaged)
-                text_top_offer(s->top, (struct scored_row){score, s->search->source, row});
+    for (uint32_t g = 0; g < s->window_rows / SCAN_GROUP; g += 8) {
+        uint64_t marks;
+        memcpy(&marks, s->window.marks + g, sizeof marks);
+        if (!marks)
+            continue;
+        memset(s->window.marks + g, 0, sizeof marks);
+        for (; marks; marks &= marks - 1)
+            offer_group(s, others, from, g + (uint32_t)__builtin_ctzll(marks) / 8);
+    }
+}
+
+/* Offers the rows of the only essential list, in [from, end). */
+static void offer_only(struct text_run_state *s, struct term_scan *t, uint32_t from, uint32_t end)
+{
+    const struct postings *list = t->list;
+    const double others = s->below[s->count - 1];
+    uint16_t found[POSTINGS_BLOCK];
+    for (uint32_t b = t->block; b < list->block_count && list->blocks[b].before < end; b++) {
+        const struct postings_run *run = open_block(s, t, b, others);
+        if (!run)
+            continue;
+        uint32_t count = term_scan_select(t, run, run_part_of(run, from, end), s->least, found);
+        for (uint32_t i = 0; i < count && s->status == DP_OK; i++) {
+            uint32_t row = run->rows[found[i]];
+            offer_row(s, s->count - 1, row, t->group_weight * term_scan_score_at(t, run, found[i]) * SLACK);
         }
     }
+}
+
+/* Counts gathered rows that may be good enough, up to about `most`. */
+static uint64_t count_candidates(const struct text_run_state *s, uint64_t most)
+{
+    uint64_t count = 0, marks;
+    for (uint32_t g = 0; g < s->window_rows / SCAN_GROUP && count < most; g += 8) {
+        memcpy(&marks, s->window.marks + g, sizeof marks);
+        for (; marks; marks &= marks - 1) {
+            const uint32_t group = g + (uint32_t)__builtin_ctzll(marks) / 8;
+            count += group_count(s->window.sums + (size_t)group * SCAN_GROUP, s->least);
+        }
+    }
+    return count;
+}
+
+/* Gathers the clauses from `others` on, and then, one after another, clauses before them if their lists in the window are
+ * not much longer than the rows that would be looked up in them: adding up a few postings takes less time than looking a
+ * row up. Returns how many clauses are not gathered. */
+static size_t gather_window(struct text_run_state *s, size_t others, uint32_t from, uint32_t end)
+{
+    uint64_t gathered = 0;
+    for (size_t i = s->count; i > 0 && s->status == DP_OK; i--) {
+        struct term_scan *t = s->order[i - 1];
+        if (i <= others) {
+            const uint64_t enough = t->window_postings / LOOKUP_PRICE + 1;
+            s->others = s->below[i];
+            find_least_sum(s);
+            if (gathered < enough || count_candidates(s, enough) < enough)
+                return i;
+        }
+        gather_term(s, t, from, end, s->below[s->count] - t->window_bound);
+        gathered += t->window_postings;
+    }
+    return 0;
 }
 
 static void search_window(struct text_run_state *s, uint32_t from, uint32_t end)
 {
-    size_t essential = 0;
-    bound_window(s, from, end);
-    sort_terms(s, true);
-    s->below[0] = 0;
+    size_t others = 0;
+    for (size_t i = 0; i < s->count; i++)
+        term_scan_window(&s->terms[i], from, end);
+    sort_terms(s->order, s->count, true);
     for (size_t i = 0; i < s->count; i++)
         s->below[i + 1] = s->below[i] + s->order[i]->window_bound;
-    while (essential < s->count && !text_top_takes(s->top, s->below[essential + 1] * SLACK))
-        essential++;
-    for (size_t i = essential; i < s->count && !s->damaged; i++)
-        gather_term(s, s->order[i], from, end, s->below[s->count] - s->order[i]->window_bound);
-    if (essential < s->count)
-        offer_rows(s, essential, from);
-    sort_terms(s, false);
+    while (others < s->count && !may_take(s, s->below[others + 1] * SLACK))
+        others++;
+    if (others == s->count)
+        return;
+    const struct term_scan *last = s->order[s->count - 1];
+    bool only = others + 1 == s->count &&
+                (others == 0 || s->order[others - 1]->window_postings > LOOKUP_PRICE * last->window_postings);
+    others = only ? others : gather_window(s, others, from, end);
+    s->others = s->below[others];
+    find_least_sum(s);
+    if (only)
+        offer_only(s, s->order[others], from, end);
+    else
+        offer_rows(s, others, from);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------- */
+
+/* Finds a score that k rows are known to have. Clauses have exact scores of some postings, and the others only add to
+ * a row's score. */
+static enum dp_status find_floor(struct arena *arena, struct text_run_state *s)
+{
+    const size_t k = s->top->k;
+    if (k == 0 || k > FLOOR_ROWS_MAX || s->search->allowed)
+        return DP_OK;
+    double *best = arena_array(arena, k, sizeof *best);
+    if (!best)
+        return DP_NOMEM;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->terms[i].bound > s->floor && term_scan_known_scores(&s->terms[i], best, 0, k) == k &&
+            best[0] > s->floor)
+            s->floor = best[0];
+    }
+    return DP_OK;
+}
+
+/* Begins a term; terms with the same parameters share their norms. */
+static enum dp_status prepare_term(struct arena *arena, struct text_run_state *s, const struct text_clause *clause)
+{
+    const struct length_norms *last = s->count ? s->terms[s->count - 1].norms : NULL;
+    struct term_scan *t = &s->terms[s->count];
+    if (!last || last->average != clause->average || last->k1 != clause->k1 || last->b != clause->b) {
+        struct length_norms *norms = arena_alloc(arena, sizeof *norms);
+        if (!norms)
+            return DP_NOMEM;
+        length_norms_set(norms, clause);
+        last = norms;
+    }
+    s->firm[s->count] = s->order[s->count] = t;
+    s->count++;
+    return term_scan_init(t, arena, clause, s->search->group_weights[clause->group], last);
 }
 
 static enum dp_status prepare(struct arena *arena, struct text_run_state *s)
 {
-    struct text_search *search = s->search;
+    const struct text_search *search = s->search;
+    uint64_t postings = 0;
+    double total = 0;
     s->terms = arena_array(arena, search->count + 1, sizeof *s->terms);
+    s->firm = arena_array(arena, search->count + 1, sizeof(void *));
     s->order = arena_array(arena, search->count + 1, sizeof(void *));
     s->below = arena_array(arena, search->count + 1, sizeof *s->below);
     s->groups = arena_array(arena, search->group_count + 1, sizeof *s->groups);
-    if (!s->terms || !s->order || !s->below || !s->groups)
+    if (!s->terms || !s->firm || !s->order || !s->below || !s->groups)
         return DP_NOMEM;
+    s->below[0] = 0;
     for (size_t i = 0; i < search->count; i++) {
-        if (!search->clauses[i].list)
-            continue;
-        s->order[s->count] = &s->terms[s->count];
-        if (prepare_term(arena, search, &s->terms[s->count++], &search->clauses[i]) != DP_OK)
+        if (search->clauses[i].list && prepare_term(arena, s, &search->clauses[i]) != DP_OK)
             return DP_NOMEM;
     }
-    sort_terms(s, false);
-    return DP_OK;
+    for (size_t i = 0; i < s->count; i++) {
+        total += s->terms[i].bound;
+        postings += s->terms[i].list->df;
+    }
+    s->window_rows = postings > search->rows / SPARSE ? SCAN_WINDOW : SCAN_WINDOW_SPARSE;
+    s->window.sums = arena_calloc(arena, s->window_rows, sizeof *s->window.sums);
+    s->window.marks = arena_calloc(arena, s->window_rows / SCAN_GROUP, 1);
+    if (!s->window.sums || !s->window.marks)
+        return DP_NOMEM;
+    s->scale = total > SCALED_LEAST ? 1 / total : 1;
+    s->slack = rough_slack(s->count);
+    for (size_t i = 0; i < s->count; i++)
+        term_scan_scale(&s->terms[i], s->scale);
+    sort_terms(s->firm, s->count, false);
+    return find_floor(arena, s);
 }
 
 enum dp_status text_search_run(struct arena *arena, struct text_search *search, struct text_top *top,
@@ -311,12 +354,17 @@ enum dp_status text_search_run(struct arena *arena, struct text_search *search, 
     s->top = top;
     if (search->count > TEXT_CLAUSES_MAX)
         return dp_fail(error, DP_TOO_LARGE, "a query of words has at most %d different terms", TEXT_CLAUSES_MAX);
-    if (prepare(arena, s) != DP_OK)
-        return dp_fail_nomem(error, "a search of words");
-    for (uint32_t from = first_row(s, 0); from < search->rows && !s->damaged;) {
-        uint32_t end = search->rows - from > WINDOW ? from + WINDOW : search->rows;
+    s->status = prepare(arena, s);
+    for (uint32_t from = first_row(s, 0); from < search->rows && s->status == DP_OK;) {
+        uint32_t end = search->rows - from > s->window_rows ? from + s->window_rows : search->rows;
         search_window(s, from, end);
         from = first_row(s, end);
     }
-    return s->damaged ? dp_fail(error, DP_CORRUPT, "the postings of a term are damaged") : DP_OK;
+    for (size_t i = 0; i < s->count; i++) {
+        search->scored += s->terms[i].scored;
+        s->status = s->status == DP_OK ? s->terms[i].status : s->status;
+    }
+    if (s->status == DP_NOMEM)
+        return dp_fail_nomem(error, "a search of words");
+    return s->status != DP_OK ? dp_fail(error, DP_CORRUPT, "the postings of a term are damaged") : DP_OK;
 }

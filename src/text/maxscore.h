@@ -5,9 +5,9 @@
  *
  * The algorithm is MAXSCORE (Turtle and Flood, 1995) over windows of rows, with the bounds of blocks. In each window,
  * clauses that cannot reach the k-th best score so far, even together, are not essential: a row that has no other
- * clause cannot belong to the answer. The search gathers the rows of the essential clauses. A row that may still
- * reach the k-th score is looked up in all lists and scored exactly, by additions in the order of the clauses. So a
- * score is the same, bit by bit, whatever the search has skipped.
+ * clause cannot belong to the answer. The search adds up rough scores of the essential clauses (term_scan.h). A row
+ * that may still reach the k-th score is looked up in all lists and scored exactly, by additions in the order of the
+ * clauses. So a score is the same, bit by bit, whatever the search has skipped.
  */
 #ifndef TEXT_MAXSCORE_H
 #define TEXT_MAXSCORE_H

@@ -23,6 +23,8 @@ enum {
     BIT_SET_BONUS = POSTINGS_BLOCK / 8, /* bytes by which a bit set may be longer: it is quicker */
     WORD_BITS = 32,
     CODES = 256,
+    WORD_ROWS = 64,  /* rows in a word of a bit set */
+    SET_STEP = 8,    /* rows of it that are written at a time */
     HEAD_LEN_MIN = 5 /* step, len, impacts, tf, code */
 };
 
@@ -184,35 +186,70 @@ void postings_encode(struct buffer *out, const uint32_t *rows, const uint32_t *t
 
 /* ---- unpacking --------------------------------------------------------------------------------------- */
 
+/* Reads a varint of at most 32 bits. Returns the byte behind it, or NULL if it is longer or ends behind `end`. */
+static const uint8_t *take_varint(const uint8_t *at, const uint8_t *end, uint32_t *out)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; at && at < end && shift < 5 * 7; shift += 7) {
+        value |= (uint64_t)(*at & 0x7f) << shift;
+        if (*at++ < 0x80) {
+            *out = (uint32_t)value;
+            return value <= UINT32_MAX ? at : NULL;
+        }
+    }
+    return NULL;
+}
+
 static bool decode_tail(const struct postings *list, const struct postings_block *block, struct postings_run *out)
 {
-    struct cursor c = cursor_over(span_of(list->bytes.data + block->at, block->len));
+    const uint8_t *at = list->bytes.data + block->at, *end = at + block->len;
     uint64_t next = block->before;
     for (uint32_t i = 0; i < block->count; i++) {
-        uint64_t gap = cursor_varint(&c);
-        uint64_t tf = gap & 1 ? 1 : cursor_varint(&c);
-        if (c.failed || gap >> 1 >= list->rows || next + (gap >> 1) >= list->rows || tf == 0 || tf > UINT32_MAX)
+        uint32_t gap = 0;
+        at = take_varint(at, end, &gap);
+        out->tfs[i] = 1;
+        if (!(gap & 1))
+            at = take_varint(at, end, &out->tfs[i]);
+        if (!at || next + (gap >> 1) >= list->rows || out->tfs[i] == 0 || (!list->codes && at == end))
             return false;
         out->rows[i] = (uint32_t)(next + (gap >> 1));
-        out->tfs[i] = (uint32_t)tf;
-        out->codes[i] = list->codes ? list->codes[out->rows[i]] : cursor_u8(&c);
+        out->codes[i] = list->codes ? list->codes[out->rows[i]] : *at++;
         next = (uint64_t)out->rows[i] + 1;
     }
     out->count = block->count;
-    return !c.failed && c.rest.len == 0;
+    for (uint32_t i = block->count; i < POSTINGS_BLOCK; i++)
+        out->rows[i] = UINT32_MAX;
+    return at == end;
+}
+
+/* The rows of a word of a set, which has `bits` of them. It writes in steps, so that few branches depend on the bits, and
+ * may write up to 64 rows. */
+static void rows_of_word(uint64_t word, uint32_t first, uint32_t bits, uint32_t *rows)
+{
+    for (uint32_t i = 0; i < bits; i += SET_STEP) {
+        for (uint32_t j = 0; j < SET_STEP; j++) {
+            rows[i + j] = first + (uint32_t)__builtin_ctzll(word | UINT64_C(1) << 63);
+            word &= word - 1;
+        }
+    }
 }
 
 static bool rows_of_set(const uint8_t *set, size_t len, uint32_t first, uint32_t *rows)
 {
-    uint32_t count = 0;
-    for (size_t at = 0; at < len; at += sizeof(uint64_t)) {
+    uint32_t count = 0, last[WORD_ROWS];
+    for (size_t at = 0; at < len; at += sizeof(uint64_t), first += WORD_ROWS) {
         uint64_t word = 0;
         memcpy(&word, set + at, len - at < sizeof word ? len - at : sizeof word);
-        for (; word; word &= word - 1) {
-            if (count == POSTINGS_BLOCK)
-                return false;
-            rows[count++] = first + (uint32_t)(at * 8) + (uint32_t)__builtin_ctzll(word);
+        const uint32_t bits = (uint32_t)__builtin_popcountll(word);
+        if (bits > POSTINGS_BLOCK - count)
+            return false;
+        if (POSTINGS_BLOCK - count >= WORD_ROWS) {
+            rows_of_word(word, first, bits, rows + count);
+        } else {
+            rows_of_word(word, first, bits, last);
+            memcpy(rows + count, last, bits * sizeof *rows);
         }
+        count += bits;
     }
     return count == POSTINGS_BLOCK;
 }
@@ -223,10 +260,8 @@ static bool rows_of_gaps(const uint32_t *gaps, const struct postings_block *bloc
     for (uint32_t i = 0; i < POSTINGS_BLOCK; i++) {
         row += (uint64_t)gaps[i] + 1;
         rows[i] = (uint32_t)row;
-        if (row > block->last)
-            return false;
     }
-    return true;
+    return row == block->last;
 }
 
 static bool decode_rows(struct cursor *c, uint32_t how, const struct postings_block *block,

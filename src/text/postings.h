@@ -3,7 +3,7 @@
  * A list has its postings in ascending order of rows, in blocks of 256 and a last shorter one. Each block says, by at
  * most four impacts, what its best postings can be, so that a search skips a block whose best is not good enough. An
  * impact is a (frequency, length code) pair; each posting of the block has some impact with at least its frequency and
- * at most its length.
+ * at most its length. Where a block has fewer than four impacts, each of them is one of its postings.
  */
 #ifndef TEXT_POSTINGS_H
 #define TEXT_POSTINGS_H
@@ -35,7 +35,7 @@ struct postings {
     struct postings_block *blocks; /* [block_count], in the arena */
 };
 
-/* The postings of one block. */
+/* The postings of one block. Rows behind `count` are UINT32_MAX. */
 struct postings_run {
     uint32_t count;
     uint32_t rows[POSTINGS_BLOCK], tfs[POSTINGS_BLOCK];

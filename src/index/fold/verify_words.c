@@ -264,7 +264,18 @@ static enum dp_status add_postings(struct words_walk *w, const struct postings_r
     return DP_OK;
 }
 
-/* Returns whether the impacts of a block bound all its postings. */
+/* Returns whether a block has a posting as good as an impact says. Where the impacts are fewer than they may be, a search
+ * relies on each. */
+static bool impact_is_posting(const struct postings_impact *impact, const struct postings_run *run)
+{
+    for (uint32_t i = 0; i < run->count; i++) {
+        if (run->tfs[i] == impact->tf && run->codes[i] == impact->code)
+            return true;
+    }
+    return false;
+}
+
+/* Returns whether the impacts of a block bound all its postings, and bound them tightly. */
 static bool impacts_cover(const struct postings_block *block, const struct postings_run *run)
 {
     for (uint32_t i = 0; i < run->count; i++) {
@@ -272,6 +283,10 @@ static bool impacts_cover(const struct postings_block *block, const struct posti
         for (uint32_t j = 0; j < block->impacts; j++)
             covered |= block->impact[j].tf >= run->tfs[i] && block->impact[j].code <= run->codes[i];
         if (!covered)
+            return false;
+    }
+    for (uint32_t j = 0; j < block->impacts && block->impacts < POSTINGS_IMPACTS_MAX; j++) {
+        if (!impact_is_posting(&block->impact[j], run))
             return false;
     }
     return true;
