@@ -39,9 +39,11 @@ class ModelOptions(Options):
 
 
 class IndexOptions(Options):
-    """The first fields of struct dp_index_options."""
+    """struct dp_index_options; the fields from file_bytes to free_ctx are its reader."""
     _fields_ = [("size", size), ("limits", Limits), ("cluster_data_offset", ctypes.c_uint64), ("n_clusters", ctypes.c_uint64),
-                ("recall_table", text), ("name", text), ("bytes", pointer), ("bytes_len", size)]
+                ("recall_table", text), ("name", text), ("bytes", pointer), ("bytes_len", size),
+                ("file_bytes", ctypes.c_uint64), ("read_ranges", pointer), ("ctx", pointer), ("free_ctx", pointer),
+                ("merge_none", ctypes.c_bool), ("cache_bytes", ctypes.c_uint64)]
 
 
 class IndexSearchOptions(Options):

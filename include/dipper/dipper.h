@@ -556,6 +556,10 @@ struct dp_index_options {
     size_t bytes_len;
     struct dp_reader reader; /* in place of a url */
     bool merge_none; /* with a url: send one request for each probed list, even if lists are neighbours or long */
+    /* With a url: how many bytes of lists the index keeps in memory after it has read them. 0: none. Lists that are
+     * probed often stay. A list from memory costs no round, request or byte. A local file is looked at before each
+     * search, so a file that has changed is DP_STALE; an object behind another URL is the one that was opened. */
+    uint64_t cache_bytes;
 };
 
 struct dp_index_search_options {

@@ -209,6 +209,7 @@ def open_index(
     merge: bool = True,
     recall_table: Optional[Path] = None,
     timeout: Optional[float] = None,
+    cache: int = 0,
 ) -> Index:
     """Opens a FAISS file (IVF or flat) where it lies, and reads only its head.
 
@@ -223,6 +224,7 @@ def open_index(
     recall_table         the URL of the table that build_ivf measured, for searches by recall; None: url +
                          ".recall.json". With a presigned URL or a reader you must give it
     timeout              seconds that opening may take
+    cache                bytes of lists that the index keeps in memory after it has read them; 0: none. Only with a url
     """
     if (url is None) == (reader is None):
         raise TypeError("open_index takes either a url or a reader")
@@ -232,7 +234,9 @@ def open_index(
         raise TypeError("size is only for a reader")
     if reader is not None:
         size = whole(size, "size")
+    if reader is not None and cache:
+        raise TypeError("cache is only for a url: a reader can keep what it read")
     offset, lists = whole(cluster_data_offset, "cluster_data_offset"), whole(n_clusters, "n_clusters")
     url = None if url is None else place(url)
     table = None if recall_table is None else place(recall_table)
-    return Index(_dipper.Index(url, reader, size or 0, name, offset, lists, merge, table, timeout))
+    return Index(_dipper.Index(url, reader, size or 0, name, offset, lists, merge, table, timeout, whole(cache, "cache")))

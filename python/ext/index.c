@@ -133,26 +133,28 @@ static bool py_index_open(struct index_object *self, const char *url, PyObject *
     return true;
 }
 
-/* Index(url | None, reader | None, size, name, cluster_data_offset, n_clusters, merge, recall_table | None, timeout) */
+/* Index(url | None, reader | None, size, name, cluster_data_offset, n_clusters, merge, recall_table | None, timeout,
+ * cache) */
 static PyObject *py_index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct dp_index_options options = {.size = sizeof options};
-    unsigned long long size, offset, lists;
+    unsigned long long size, offset, lists, cache;
     const char *url, *name, *recall_table;
     PyObject *reader, *timeout;
     struct index_object *self;
     int merge;
 
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "zOKzKKpzO", &url, &reader, &size, &name, &offset, &lists, &merge, &recall_table,
-                          &timeout))
+    if (!PyArg_ParseTuple(args, "zOKzKKpzOK", &url, &reader, &size, &name, &offset, &lists, &merge, &recall_table,
+                          &timeout, &cache))
         return NULL;
     options.name = name;
     options.cluster_data_offset = offset;
     options.n_clusters = lists;
     options.merge_none = !merge;
     options.recall_table = recall_table;
+    options.cache_bytes = cache;
     self = (struct index_object *)allocate(type, 0);
     if (!self)
         return NULL;

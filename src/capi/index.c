@@ -46,6 +46,8 @@ static enum dp_status open_faiss_url(struct call *call, const char *url, const s
     enum dp_status status = environment_settings_load(&e, span_str(url), &call->error);
     if (status == DP_OK) {
         e.store.merge_gap = e.store.split_at = options->merge_none ? STORE_NEVER : 0;
+        e.store.cache_bytes = options->cache_bytes;
+        e.store.cache_local = true;
         status = faiss_index_open_url(call, span_str(url), &e.store, known, out);
     }
     environment_settings_deinit(&e);

@@ -52,6 +52,11 @@ size_t store_block_len(const struct store_block *block)
     return block->len;
 }
 
+size_t store_block_capacity(const struct store_block *block)
+{
+    return block->capacity;
+}
+
 void store_block_release(struct store_block *block)
 {
     if (!block || atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) != 1)

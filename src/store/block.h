@@ -30,7 +30,8 @@ struct store_block *store_block_new(size_t len);
 struct store_block *store_block_resize(struct store_block *block, size_t len);
 uint8_t *store_block_data(struct store_block *block);
 size_t store_block_len(const struct store_block *block);
-void store_block_release(struct store_block *block); /* NULL is fine */
+size_t store_block_capacity(const struct store_block *block); /* the memory that it holds: at least its length */
+void store_block_release(struct store_block *block);          /* NULL is fine */
 /* Returns a part of the block as bytes, with a new reference (none for 0 bytes). The part must lie inside the
  * block. */
 struct store_bytes store_block_bytes(struct store_block *block, uint64_t offset, uint64_t len);

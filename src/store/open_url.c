@@ -139,12 +139,14 @@ static const void *settings_of(const struct store_options *options, const char *
 
 /* ---- roots ------------------------------------------------------------------------------------------ */
 
-/* Puts a memory cache before a remote store, if the options ask for one. A folder of this host needs no such
- * cache: the system's page cache is larger, all processes share it, and a second copy here would only take memory
- * from it. */
+/* Puts a memory cache before a remote store, if the options ask for one. A folder of this host gets one only if
+ * the caller says so: the system's page cache is larger and all processes share it, so a second copy pays only for
+ * ranges that are read over and over, where copying them takes longer than using them. */
 static enum dp_status with_cache(struct call *call, const struct store_options *options, struct store **store)
 {
-    if ((*store)->ops->counting != STORE_COUNTS_REQUESTS || (!options->cache && !options->cache_bytes))
+    bool remote = (*store)->ops->counting == STORE_COUNTS_REQUESTS;
+    bool local = (*store)->ops->is_current != NULL && options->cache_local;
+    if ((!remote && !local) || (!options->cache && !options->cache_bytes))
         return DP_OK;
     if (options->cache)
         return store_cache_over(options->cache, *store, store, &call->error);

@@ -127,6 +127,9 @@ struct store_ops {
     enum dp_status (*upload_finish)(struct call *, struct store_upload *, struct store_version *version);
     void (*upload_abort)(struct store_upload *); /* frees the upload; the object does not appear */
     void (*free)(struct store *);
+    /* Returns whether a read that pins `version` would succeed now. A cache asks it before it answers ranges from
+     * memory. NULL: a cache answers without asking, because asking costs as much as reading. */
+    bool (*is_current)(struct store *, struct span key, const struct store_version *version);
     /* As store_settle(). NULL: everything that a read returns is durable. */
     enum dp_status (*settle)(struct call *, struct store *, struct span key);
     /* Adds the metrics that only this kind of store has; store.c adds those of all kinds. NULL: there are none. */
@@ -167,6 +170,7 @@ struct store_options {
     struct store_settings settings[STORE_SETTINGS_MAX]; /* the first one without a scheme ends the array */
     uint64_t cache_bytes;      /* remote: bytes of a memory cache (store/store_cache.h); 0: no cache */
     struct store_cache *cache; /* remote: a shared cache; each store becomes an owner; replaces cache_bytes */
+    bool cache_local;          /* the cache serves a local folder too */
 };
 
 /* Opens a root: a path, file:///path, s3://bucket/prefix, http(s)://host/folder (read only) or mem://name.

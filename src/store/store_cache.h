@@ -13,9 +13,14 @@
  * Costs: a range from the cache, or one that another caller fetched, counts as a cache hit and as no request. A
  * batch of only such ranges counts as no round.
  *
+ * A store that can look at a version for little (a local folder) is asked once for each object of a batch. If the
+ * version is not current, the requests go to that store. So a file that changed or was cut is DP_STALE, as without
+ * the cache.
+ *
  * After a put, an upload or a removal through this store, no read gets older ranges of that object from the cache.
- * The cache does not see writes by other processes: a read without a pinned version gets the new bytes, because it
- * asks the store below. A read that pins an older version may get the bytes of that version from memory.
+ * The cache does not see writes by other processes to a remote store: a read without a pinned version gets the new
+ * bytes, because it asks the store below. A read that pins an older version may get the bytes of that version from
+ * memory.
  */
 #ifndef STORE_STORE_CACHE_H
 #define STORE_STORE_CACHE_H

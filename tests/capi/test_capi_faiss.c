@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "capi_calls.h"
 #include "faiss_caller.h"
@@ -422,6 +423,57 @@ static void test_capi_faiss_without_merging_gets_each_list_once(void **state)
     http_server_stop(server);
 }
 
+/* Searches for the first query until the costs are those of lists in memory, at most `tries` times. */
+static bool search_costs_nothing(struct dp_index *index, const struct answers *a, long tries)
+{
+    enum { NPROBE = 4 };
+    struct dp_cost cost = {.requests = 1};
+    int64_t id;
+    float distance;
+    for (long i = 0; i < tries && cost.requests > 0; i++)
+        assert_int_equal(search_lists(index, a->queries, 1, a->d, 1, NPROBE, &id, &distance, &cost, NULL), DP_OK);
+    return cost.rounds == 0 && cost.requests == 0 && cost.bytes == 0;
+}
+
+static void test_capi_faiss_with_a_cache_keeps_lists_in_memory(void **state)
+{
+    (void)state;
+    enum { LONG = 1 << 20, MANY = 10000000 }; /* a small file is read for its version; its end is ignored */
+    struct span golden = faiss_golden("flat-l2-d16", "ivf");
+    struct answers a = faiss_answers("flat-l2-d16");
+    const struct dp_index_options kept = {.size = sizeof kept, .cache_bytes = 1 << 20};
+    struct dp_error error;
+    char path[4096];
+    int64_t id;
+    float distance;
+    uint8_t *padded = calloc(1, LONG);
+    assert_non_null(padded);
+    memcpy(padded, golden.data, golden.len);
+
+    struct http_server *server = http_server_start(NULL);
+    http_server_put(server, "/a.ivf", span_of(padded, LONG));
+    struct dp_index *index = open_faiss_url(http_server_url(server, "/a.ivf"), &kept);
+    assert_true(search_costs_nothing(index, &a, 2));
+    agree_with_faiss(index, "flat-l2-d16");
+    dp_index_close(index);
+    http_server_stop(server);
+
+    snprintf(path, sizeof path, "%s/a.ivf", test_tmpdir());
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(padded, 1, LONG, file), LONG);
+    assert_int_equal(fclose(file), 0);
+    index = open_faiss_url(path, &kept);
+    assert_true(search_costs_nothing(index, &a, MANY)); /* at once after the tick of the file's time */
+    agree_with_faiss(index, "flat-l2-d16");
+    assert_int_equal(truncate(path, LONG / 2), 0);
+    assert_int_equal(search_lists(index, a.queries, 1, a.d, 1, 1, &id, &distance, NULL, &error), DP_STALE);
+    dp_index_close(index);
+
+    free(padded);
+    free(a.queries);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_capi_faiss_shorter_than_the_first_read_opens_in_one),
         cmocka_unit_test(test_capi_faiss_without_merging_opens_a_long_head_in_one_read),
         cmocka_unit_test(test_capi_faiss_without_merging_gets_each_list_once),
+        cmocka_unit_test(test_capi_faiss_with_a_cache_keeps_lists_in_memory),
     };
     return test_run(tests);
 }

@@ -366,6 +366,27 @@ def test_wrong_answers_of_a_reader_are_errors(dipper, answer, kind, says):
         dipper.open_index(reader=answer, size=1000)
 
 
+def test_an_index_with_a_cache_keeps_lists(dipper, path, tmp_path, queries):
+    copy = tmp_path / "long.ivf"
+    copy.write_bytes(path.read_bytes() + bytes(1 << 20))  # bytes behind the lists are ignored; small files are not kept
+    with dipper.open_index(path) as stock, dipper.open_index(copy, cache=1 << 20) as kept:
+        wanted = stock.search(queries, 4, nprobe=3)
+        deadline = time.monotonic() + 30
+        while True:
+            got = kept.search(queries, 4, nprobe=3)
+            assert np.array_equal(got[0], wanted[0]) and np.array_equal(got[1], wanted[1])
+            if kept.last_cost.requests == 0 or time.monotonic() > deadline:
+                break
+        assert kept.last_cost[:3] == (0, 0, 0)  # rounds, requests, bytes
+        os.truncate(copy, 1 << 19)
+        with pytest.raises(dipper.errors.StaleError):
+            kept.search(queries, 4, nprobe=3)
+    with pytest.raises(TypeError, match="only for a url"):
+        dipper.open_index(reader=lambda ranges: [], size=1, cache=1)
+    with pytest.raises(ValueError, match="cache is -1"):
+        dipper.open_index(path, cache=-1)
+
+
 def test_open_takes_a_url_or_a_reader(dipper, path):
     for arguments in ({}, {"url": path, "reader": len, "size": 1}, {"reader": len}, {"reader": 3, "size": 1},
                       {"url": path, "size": 1}, {"reader": len, "size": 1.5}, {"url": path, "n_clusters": 8.0},

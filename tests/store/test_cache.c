@@ -1,9 +1,12 @@
 /* test_cache.c: tests the memory cache of ranges: its answers, their costs, eviction, and many readers at once. */
 #include "test_support.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "contract.h"
 #include "store/store_cache.h"
@@ -929,6 +932,110 @@ static void test_cache_is_for_remote_roots(void **state)
     assert_null(store);
 }
 
+/* Opens a cache over a new local folder, of which `path` gets the path of object "a". */
+static void open_folder_cache(struct fixture *f, char path[PATH_MAX])
+{
+    const struct store_options options = {.create = true, .cache_bytes = 8 << 20, .cache_local = true};
+    const char *root = test_tmpdir();
+    store_free(f->store);
+    metric_registry_deinit(&f->metrics);
+    metric_registry_init(&f->metrics);
+    assert_int_equal(store_open_with(&f->call, span_str(root), &options, &f->store), DP_OK);
+    assert_string_equal(f->store->ops->scheme, "cache");
+    assert_int_equal(store_add_metrics(f->store, &f->metrics, &f->call.error), DP_OK);
+    snprintf(path, PATH_MAX, "%s/a", root);
+    f->recorder = NULL;
+}
+
+/* Reads a range of object "a" until the cache answers: it does so once the tick of the file's time is over. */
+static void read_until_hit(struct fixture *f, const struct store_version *v)
+{
+    for (uint64_t before = f->call.cost.cache_hits; f->call.cost.cache_hits == before;) {
+        struct store_read_req req = range("a", 16, KIB, v);
+        if (store_read(&f->call, f->store, &req, 1) != DP_OK) /* fails at the call's deadline at the latest */
+            fail_msg("%s", f->call.error.message);
+        assert_true(are_rows(req.bytes.span, 7, 16, KIB));
+        store_read_release(&req, 1);
+    }
+}
+
+static enum dp_status read_pinned(struct fixture *f, const struct store_version *v)
+{
+    struct store_read_req req = range("a", 16, KIB, v);
+    enum dp_status status = store_read(&f->call, f->store, &req, 1);
+    store_read_release(&req, 1);
+    dp_error_clear(&f->call.error);
+    return status;
+}
+
+static void overwrite_first_byte(const char *path)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fputc(1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_cache_over_a_folder_sees_that_another_program_changed_a_file(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    open_folder_cache(f, path);
+    struct store_version v = put_rows(&f->call, f->store, "a", 7, 512 * KIB);
+    f->call.cost = (struct call_cost){0};
+    read_until_hit(f, &v);
+    uint64_t requests = f->call.cost.requests;
+    assert_int_equal(read_pinned(f, &v), DP_OK);
+    assert_int_equal(f->call.cost.requests, requests);
+    overwrite_first_byte(path); /* outside the range that the cache keeps */
+    assert_int_equal(read_pinned(f, &v), DP_STALE);
+
+    v = put_rows(&f->call, f->store, "a", 7, 512 * KIB);
+    read_until_hit(f, &v);
+    assert_int_equal(truncate(path, 4 * KIB), 0);
+    assert_int_equal(read_pinned(f, &v), DP_STALE);
+
+    v = put_rows(&f->call, f->store, "a", 7, 512 * KIB);
+    read_until_hit(f, &v);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(read_pinned(f, &v), DP_NOT_FOUND);
+}
+
+/* Only a read can tell whether a small object is current, so the cache does not keep it. */
+static void test_cache_over_a_folder_keeps_no_small_object(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    open_folder_cache(f, path);
+    struct store_version v = put_rows(&f->call, f->store, "a", 7, 64 * KIB);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(read_pinned(f, &v), DP_OK);
+    assert_int_equal(f->call.cost.cache_hits, 0);
+    overwrite_first_byte(path);
+    assert_int_equal(read_pinned(f, &v), DP_STALE);
+}
+
+/* A block of a folder's pool may hold twice the memory of its range; the budget counts all of it. */
+static void test_cache_counts_the_memory_of_a_block(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    open_folder_cache(f, path);
+    struct store_version v = put_rows(&f->call, f->store, "a", 7, 2048 * KIB);
+    read_until_hit(f, &v);
+    for (size_t kib = 1000, i = 0; i < 2; i++, kib = 600) {
+        int64_t before = metric(f, BYTES);
+        struct store_read_req req = range("a", (i + 1) * 16, (int64_t)(kib * KIB), &v);
+        assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_OK);
+        size_t held = store_block_capacity(req.bytes.block);
+        store_read_release(&req, 1);
+        assert_true(held >= kib * KIB);
+        if (metric(f, BYTES) - before < (int64_t)held)
+            fail_msg("%zu KiB: the block holds %zu bytes, the cache counts %lld", kib, held,
+                     (long long)(metric(f, BYTES) - before));
+    }
+}
+
 static void test_cache_is_shared_by_several_stores(void **state)
 {
     struct fixture *f = *state;
@@ -1037,6 +1144,9 @@ int main(void)
         CASE(test_cache_follower_obeys_its_deadline_and_cancel_flag),
         CASE(test_cache_many_readers_and_writers),
         CASE(test_cache_is_for_remote_roots),
+        CASE(test_cache_over_a_folder_sees_that_another_program_changed_a_file),
+        CASE(test_cache_over_a_folder_keeps_no_small_object),
+        CASE(test_cache_counts_the_memory_of_a_block),
         CASE(test_cache_is_shared_by_several_stores),
     };
     failed += cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);

@@ -77,6 +77,22 @@ static bool is_kept_kind(const struct store_read_req *req)
     return (req->pinned || req->immutable) && !req->if_changed && req->len != 0;
 }
 
+/* The last look at the store below: whether the version that a request pins is current. */
+struct cache_look {
+    const struct store_read_req *req;
+    bool current;
+};
+
+/* Returns whether the cache may answer a request. Neighbours with one key and version share a look. */
+static bool is_current(const struct cache_store *c, const struct store_read_req *req, struct cache_look *last)
+{
+    if (!c->inner->ops->is_current || !req->pinned)
+        return true;
+    if (!last->req || last->req->pinned != req->pinned || !span_equal(last->req->key, req->key))
+        *last = (struct cache_look){req, c->inner->ops->is_current(c->inner, req->key, req->pinned)};
+    return last->current;
+}
+
 /* Returns the version of a range that the cache keeps. Ranges of an immutable object have none. */
 static const struct store_version *kept_version(const struct store_read_req *req)
 {
@@ -201,6 +217,7 @@ static void cache_read(struct call *call, struct store *store, struct store_read
     struct cache_store *c = cache_of(store);
     /* Allocated on the heap, because a call's arena may be too small for all its reads. */
     struct cache_plan *plans = mem_calloc(n, sizeof *plans);
+    struct cache_look look = {0};
     for (size_t i = 0; i < n; i++) {
         if (reqs[i].status != DP_OK)
             continue;
@@ -208,7 +225,7 @@ static void cache_read(struct call *call, struct store *store, struct store_read
             reqs[i].status = dp_fail_nomem(&reqs[i].error, "a range of the cache");
             continue;
         }
-        plans[i].step = is_kept_kind(&reqs[i]) ? TO_ASK : TO_PASS;
+        plans[i].step = is_kept_kind(&reqs[i]) && is_current(c, &reqs[i], &look) ? TO_ASK : TO_PASS;
         if (plans[i].step == TO_ASK)
             name_range(c, &reqs[i], &plans[i]);
     }

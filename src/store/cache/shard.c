@@ -146,6 +146,12 @@ static uint64_t overhead_of(size_t key_len)
     return sizeof(struct cache_entry) + key_len + TABLE_OVERHEAD;
 }
 
+/* Returns the bytes that a kept entry takes. The block of its range may have more memory than the range needs. */
+static uint64_t cost_of(const struct cache_entry *e)
+{
+    return overhead_of(e->key_len) + store_block_capacity(e->bytes.block);
+}
+
 static void count_used(struct cache_shard *s, uint64_t plus, uint64_t minus)
 {
     s->used = s->used + plus - minus;
@@ -180,7 +186,7 @@ static void drop_if_unused(struct cache_entry *e)
 static void remove_kept(struct cache_shard *s, struct cache_entry *e)
 {
     queue_pull(e->in_main ? &s->main : &s->small, e);
-    count_used(s, 0, overhead_of(e->key_len) + e->bytes.span.len);
+    count_used(s, 0, cost_of(e));
     metric_add(s->metrics->evictions, 1);
     leave_table(s, e);
     e->state = GONE;
@@ -231,7 +237,7 @@ static void evict_small(struct cache_shard *s)
         queue_push(&s->main, e);
         return;
     }
-    count_used(s, 0, overhead_of(e->key_len) + e->bytes.span.len);
+    count_used(s, 0, cost_of(e));
     metric_add(s->metrics->evictions, 1);
     add_ghost(s, e, e->weight);
 }
@@ -273,7 +279,7 @@ static void let_go(struct cache_shard *s, struct cache_entry *e)
 /* Puts a landed entry into a queue if its range is worth the room. May free the entry. */
 static void keep_entry(struct cache_shard *s, struct cache_entry *e)
 {
-    uint64_t cost = overhead_of(e->key_len) + e->bytes.span.len;
+    uint64_t cost = cost_of(e);
     bool known = e->was_ghost || e->frequency > 1;
     if (e->bytes.span.len > s->small_target && !known && s->used + cost > s->budget) {
         /* This range would evict ranges that callers ask for more often, so keep only its name for now. */

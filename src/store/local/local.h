@@ -70,6 +70,7 @@ enum dp_status local_version(const struct local_store *local, int fd, const stru
 /* Opens a folder of this host as a store; `create` makes a missing folder. */
 enum dp_status store_local_open(struct call *call, const char *path, bool create, struct store **out);
 
+bool local_is_current(struct store *store, struct span key, const struct store_version *version);
 void local_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 enum dp_status local_head(struct call *call, struct store *store, struct span key, struct store_info *out);
 enum dp_status local_put(struct call *call, struct store *store, struct store_put *put);

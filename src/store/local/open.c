@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 enum dp_status local_fail(const struct local_store *local, int failed, const char *doing, struct span key,
@@ -209,6 +210,24 @@ out:
     return status;
 }
 
+/* A small object's version is a hash of its content, so only a read can tell whether it is current.
+ *
+ * The times of a file advance in ticks of a few milliseconds. If another program changes a file twice within one
+ * tick, both contents have the same version. So a version counts as current only when its tick is surely over. */
+bool local_is_current(struct store *store, struct span key, const struct store_version *version)
+{
+    enum { TICK_MS_MAX = 100 };
+    struct stat info;
+    struct store_version now;
+    int fd;
+    if (version->len == 0 || version->token[0] != 'f' || local_open_object(local_of(store), key, &fd, &info) != 0)
+        return false;
+    close(fd);
+    local_version_of_file(&info, &now);
+    return store_version_equal(version, &now) &&
+           os_wall_ms() - stat_nanoseconds(info.st_ctim) / 1000000 >= TICK_MS_MAX;
+}
+
 /* ---- opening ---------------------------------------------------------------------------------------- */
 
 static void local_free(struct store *store)
@@ -230,6 +249,7 @@ static const struct store_ops LOCAL_OPS = {
     .upload_abort = local_upload_abort,
     .free = local_free,
     .settle = local_settle,
+    .is_current = local_is_current,
 };
 
 enum dp_status store_local_open(struct call *call, const char *path, bool create, struct store **out)
