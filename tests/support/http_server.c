@@ -149,6 +149,10 @@ static bool transmit_body(struct connection *c, const struct http_act *act, cons
         return false;
     }
     case HTTP_ACT_TRUNCATE: transmit(c, body, at); return false;
+    case HTTP_ACT_MUTE:
+        transmit(c, body, at);
+        wait_ms(c, -1);
+        return false;
     case HTTP_ACT_DRIP:
         transmit(c, body, at);
         while (at < len && wait_ms(c, DRIP_MS) && transmit(c, body + at, 1))
@@ -283,13 +287,15 @@ static bool serve_store(struct exchange *e, const struct http_act *act, bool hea
     bool writes = !head_only && strcmp(e->method, "GET") != 0;
     struct http_answer answer = {0};
     bool kept = false;
-    if (writes || act->kind != HTTP_ACT_LOSE)
+    bool late = act->kind == HTTP_ACT_LATE || act->kind == HTTP_ACT_TWICE;
+    bool silent = act->kind == HTTP_ACT_LOSE || late ||
+                  (writes && (act->kind == HTTP_ACT_RESET || act->kind == HTTP_ACT_MUTE));
+    if (writes || !silent)
         carry_out(e, act, writes, &answer);
     if (writes && act->kind == HTTP_ACT_RESET)
         reset(e->c);
-    bool silent =
-        act->kind == HTTP_ACT_LOSE ||
-        (writes && (act->kind == HTTP_ACT_RESET || act->kind == HTTP_ACT_LATE || act->kind == HTTP_ACT_TWICE));
+    if (writes && act->kind == HTTP_ACT_MUTE)
+        wait_ms(e->c, -1);
     if (!silent)
         kept = transmit_answer(e->c, act, &answer, head_only);
     free(answer.lines);
@@ -317,6 +323,13 @@ static bool transmit_for_ever(struct connection *c, const char *head, const char
     return false;
 }
 
+static bool transmit_chunks_for_ever(struct connection *c)
+{
+    char piece[4 + 2 + 0x1000 + 2 + 1];
+    snprintf(piece, sizeof piece, "1000\r\n%0*d\r\n", 0x1000, 0);
+    return transmit_for_ever(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", piece);
+}
+
 static bool serve(struct exchange *e, const struct http_act *act)
 {
     struct connection *c = e->c;
@@ -331,9 +344,7 @@ static bool serve(struct exchange *e, const struct http_act *act)
     case HTTP_ACT_DROP: return false;
     case HTTP_ACT_RAW: transmit_text(c, act->text); return false;
     case HTTP_ACT_SILENT: wait_ms(c, -1); return false;
-    case HTTP_ACT_ENDLESS:
-        return transmit_for_ever(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-                                 "a\r\n0123456789\r\n");
+    case HTTP_ACT_ENDLESS: return transmit_chunks_for_ever(c);
     case HTTP_ACT_HUGE_HEAD:
         return transmit_for_ever(
             c, "HTTP/1.1 200 OK\r\n",

@@ -38,6 +38,7 @@ enum http_act_kind {
     HTTP_ACT_HUGE_HEAD,    /* 200 with header lines until the client closes the connection */
     HTTP_ACT_DRIP,         /* serve the body's first `at` bytes, then a byte now and then */
     HTTP_ACT_SLOW,         /* answer as HTTP_ACT_STATUS, after `at` blanks in the body, one now and then */
+    HTTP_ACT_MUTE,         /* carry the request out, send `at` bytes of a read's body, and then nothing */
     HTTP_ACT_SILENT,       /* read the request and never answer */
     HTTP_ACT_CHANGE,       /* serve, after the object got a new content of equal length */
     HTTP_ACT_WEAK,         /* serve with W/ before the ETag */

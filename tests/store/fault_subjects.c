@@ -1,0 +1,66 @@
+/* fault_subjects.c: the stores of the fault matrix. */
+#include "fault_subjects.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "s3_dialect.h"
+#include "store/s3_settings.h"
+
+enum { MIB = 1 << 20 };
+
+static enum dp_status open_with(struct call *call, const char *root, struct transport *transport,
+                                struct store_settings settings, struct store **out)
+{
+    const struct store_options options = {.transport = transport, .settings = {settings}};
+    return store_open_with(call, span_str(root), &options, out);
+}
+
+static enum dp_status open_web(struct call *call, const char *endpoint, struct transport *transport,
+                               struct store **out)
+{
+    char root[256];
+    snprintf(root, sizeof root, "%s/folder?signature=" FAULT_SECRET, endpoint);
+    return open_with(call, root, transport, (struct store_settings){0}, out);
+}
+
+static enum dp_status open_s3(struct call *call, const char *endpoint, struct transport *transport,
+                              struct store **out)
+{
+    const struct s3_settings settings = {.access_key_id = "AKID",
+                                         .secret_access_key = FAULT_SECRET,
+                                         .metadata_disabled = true,
+                                         .endpoint_url = endpoint};
+    return open_with(call, "s3://bkt", transport, (struct store_settings){"s3", &settings}, out);
+}
+
+#define S3_ERROR(name) "<Error><Code>" name "</Code><Message>scripted</Message></Error>"
+
+const struct fault_subject FAULT_SUBJECTS[FAULT_SUBJECT_COUNT] = {
+    {
+        .name = "http(s)",
+        .dialect = &HTTP_PLAIN,
+        .open = open_web,
+        .object = "/folder/" FAULT_KEY,
+        .matches = {[FAULT_READ] = "/" FAULT_KEY, [FAULT_HEAD] = "/" FAULT_KEY},
+        .expired = {.kind = HTTP_ACT_STATUS,
+                    .code = 403,
+                    .text = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"},
+    },
+    {
+        .name = "s3",
+        .dialect = &S3_DIALECT,
+        .open = open_s3,
+        .object = "/bkt/" FAULT_KEY,
+        .matches = {[FAULT_READ] = "/bkt/" FAULT_KEY,
+                    [FAULT_HEAD] = "/bkt/" FAULT_KEY,
+                    [FAULT_LIST] = "list-type=2",
+                    [FAULT_PUT] = "PUT /bkt/" FAULT_KEY,
+                    [FAULT_PUT_IF] = "PUT /bkt/" FAULT_KEY,
+                    [FAULT_UPLOAD] = "POST /bkt/" FAULT_KEY "?uploadId=",
+                    [FAULT_REMOVE] = "DELETE /bkt/" FAULT_KEY},
+        .upload_bytes = 8 * MIB,
+        .expired = {.kind = HTTP_ACT_STATUS, .code = 400, .text = S3_ERROR("ExpiredToken")},
+        .skewed = {.kind = HTTP_ACT_STATUS, .code = 403, .text = S3_ERROR("RequestTimeTooSkewed")},
+    },
+};
