@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "azure_dialect.h"
 #include "s3_dialect.h"
+#include "store/azure_settings.h"
 #include "store/s3_settings.h"
 
 enum { MIB = 1 << 20 };
@@ -34,7 +36,22 @@ static enum dp_status open_s3(struct call *call, const char *endpoint, struct tr
     return open_with(call, "s3://bkt", transport, (struct store_settings){"s3", &settings}, out);
 }
 
+static enum dp_status open_azure(struct call *call, const char *endpoint, struct transport *transport,
+                                 struct store **out)
+{
+    char account[256];
+    snprintf(account, sizeof account, "%s/account", endpoint);
+    const struct azure_settings settings = {.sas_token = "sv=2025-01-05&sig=" FAULT_SECRET, .endpoint = account};
+    return open_with(call, "az://bkt", transport, (struct store_settings){"az", &settings}, out);
+}
+
 #define S3_ERROR(name) "<Error><Code>" name "</Code><Message>scripted</Message></Error>"
+
+/* Azure has one error for both; the answer's detail and its date tell them apart. */
+#define AZURE_UNAUTHENTIC(detail)                                                                           \
+    "<Error><Code>AuthenticationFailed</Code><Message>scripted</Message><AuthenticationErrorDetail>" detail \
+    "</AuthenticationErrorDetail></Error>"
+#define AZURE_CODE "x-ms-error-code: AuthenticationFailed\r\n"
 
 const struct fault_subject FAULT_SUBJECTS[FAULT_SUBJECT_COUNT] = {
     {
@@ -62,5 +79,27 @@ const struct fault_subject FAULT_SUBJECTS[FAULT_SUBJECT_COUNT] = {
         .upload_bytes = 8 * MIB,
         .expired = {.kind = HTTP_ACT_STATUS, .code = 400, .text = S3_ERROR("ExpiredToken")},
         .skewed = {.kind = HTTP_ACT_STATUS, .code = 403, .text = S3_ERROR("RequestTimeTooSkewed")},
+    },
+    {
+        .name = "az",
+        .dialect = &AZURE_DIALECT,
+        .open = open_azure,
+        .object = "/account/bkt/" FAULT_KEY,
+        .matches = {[FAULT_READ] = "/account/bkt/" FAULT_KEY,
+                    [FAULT_HEAD] = "/account/bkt/" FAULT_KEY,
+                    [FAULT_LIST] = "comp=list",
+                    [FAULT_PUT] = "PUT /account/bkt/" FAULT_KEY,
+                    [FAULT_PUT_IF] = "PUT /account/bkt/" FAULT_KEY,
+                    [FAULT_UPLOAD] = "comp=blocklist",
+                    [FAULT_REMOVE] = "DELETE /account/bkt/" FAULT_KEY},
+        .upload_bytes = 8 * MIB,
+        .expired = {.kind = HTTP_ACT_STATUS,
+                    .code = 403,
+                    .lines = AZURE_CODE,
+                    .text = AZURE_UNAUTHENTIC("Signature not valid in the specified time frame")},
+        .skewed = {.kind = HTTP_ACT_STATUS,
+                   .code = 403,
+                   .lines = AZURE_CODE "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                   .text = AZURE_UNAUTHENTIC("")},
     },
 };
