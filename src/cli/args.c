@@ -10,9 +10,13 @@
 
 #include "base/alloc.h"
 #include "base/masked_url.h"
+#include "base/likely_name.h"
+#include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "os/log.h"
+
+enum { CLI_OPTIONS_MAX = 32 };
 
 extern char **environ;
 
@@ -58,33 +62,25 @@ int cli_unexpected(const struct cli_args *args, const char *argument)
     return cli_usage(args, "unexpected argument '%s'", masked_url(span_str(argument), shown));
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------ */
+/* ---- verbs ----------------------------------------------------------------------------------------------- */
 
-static void print_command_help(const struct cli_command *command)
+const struct cli_verb *cli_find_verb(const struct cli_command *command, const char *name)
 {
-    printf("dipper %s %s\n\n%s.\n", command->name, command->usage ? command->usage : "VERB … [OPTIONS]",
-           command->summary);
-    for (size_t i = 0; i < command->verb_count; i++) {
-        const struct cli_verb *verb = &command->verbs[i];
-        printf("%s  dipper %s %s %s\n      %s\n", i == 0 ? "\n" : "", command->name, verb->name, verb->usage,
-               verb->summary);
-    }
-    if (command->details)
-        printf("\n%s", command->details);
-    if (command->option_count > 0)
-        printf("\nOptions:\n");
-    for (size_t i = 0; i < command->option_count; i++) {
-        const struct cli_option *option = &command->options[i];
-        char left[64];
-        snprintf(left, sizeof(left), "%s%c%s--%s%s%s", option->letter ? "-" : "",
-                 option->letter ? option->letter : ' ', option->letter ? ", " : "   ", option->name,
-                 option->value ? " " : "", option->value ? option->value : "");
-        printf("  %-26s %s\n", left, option->help);
-    }
-    if (command->settings) {
-        printf("\nSettings (as flags, in the environment or in dipper.toml; docs/configuration.md has all):\n");
-        config_print_help(stdout, command->settings);
-    }
+    for (size_t i = 0; i < command->verb_count; i++)
+        if (strcmp(command->verbs[i].name, name) == 0)
+            return &command->verbs[i];
+    return NULL;
+}
+
+bool cli_takes_option(const struct cli_verb *verb, const struct cli_option *option)
+{
+    if (!verb || !option->verbs)
+        return true;
+    const size_t len = strlen(verb->name);
+    for (const char *at = option->verbs; (at = strstr(at, verb->name)); at += len)
+        if ((at == option->verbs || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return false;
 }
 
 /* ---- reading the command line ---------------------------------------------------------------------------- */
@@ -96,8 +92,10 @@ struct cli_walk {
     char **argv;
     char **settings; /* arguments that config_load reads */
     int setting_count;
+    const struct cli_option **given; /* [given_count]: options of the command that came */
+    size_t given_count;
     bool only_positions; /* "--" came */
-    bool help;           /* --help came */
+    bool help, help_all; /* --help came, or --help-all */
 };
 
 static const struct cli_option *find_option(const struct cli_command *command, const char *name, size_t len,
@@ -146,6 +144,7 @@ static int take_option(struct cli_walk *walk)
 
     if (!option)
         return NOT_AN_OPTION;
+    walk->given[walk->given_count++] = option;
     if (option->kind == CLI_FLAG) {
         if (value)
             return cli_usage(args, "%s takes no value", arg);
@@ -163,13 +162,32 @@ static int take_option(struct cli_walk *walk)
     return CLI_OK;
 }
 
+/* Complains of a flag that nothing has, and names the one that it may mean. */
+static int refuse_option(const struct cli_walk *walk, const char *arg, int len, struct likely_name *likely)
+{
+    const struct cli_command *command = walk->args->command;
+    char names[CLI_OPTIONS_MAX][LIKELY_NAME_MAX];
+    for (size_t i = 0; i < command->option_count && i < CLI_OPTIONS_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "--%s", command->options[i].name);
+        likely_name_offer(likely, names[i]);
+    }
+    if (likely->name)
+        return cli_usage(walk->args, "there is no option %.*s; did you mean %s?", len, arg, likely->name);
+    return cli_usage(walk->args, "there is no option %.*s", len, arg);
+}
+
 /* Keeps the flag of a setting, and its value, for config_load. */
-static void take_setting(struct cli_walk *walk)
+static int take_setting(struct cli_walk *walk)
 {
     char *arg = walk->argv[walk->at];
+    const size_t len = strcspn(arg, "=");
+    struct likely_name likely = likely_name_of(span_of(arg, len));
+    if (!config_has_flag(arg, &likely))
+        return refuse_option(walk, arg, (int)len, &likely);
     walk->settings[walk->setting_count++] = arg;
-    if (!strchr(arg, '=') && config_flag_takes_value(arg) && walk->at + 1 < walk->argc)
+    if (!arg[len] && config_flag_takes_value(arg) && walk->at + 1 < walk->argc)
         walk->settings[walk->setting_count++] = walk->argv[++walk->at];
+    return CLI_OK;
 }
 
 static int take_argument(struct cli_walk *walk)
@@ -186,15 +204,12 @@ static int take_argument(struct cli_walk *walk)
         args->positions[args->position_count++] = arg;
         return CLI_OK;
     }
-    if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-        walk->help = true;
+    walk->help_all = strcmp(arg, "--help-all") == 0;
+    walk->help = walk->help_all || strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+    if (walk->help)
         return CLI_OK;
-    }
     int status = take_option(walk);
-    if (status != NOT_AN_OPTION)
-        return status;
-    take_setting(walk);
-    return CLI_OK;
+    return status == NOT_AN_OPTION ? take_setting(walk) : status;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------- */
@@ -215,20 +230,33 @@ static void begin_log(const struct config *config)
     config_each_warning(config, warn);
 }
 
-static int run_verb(struct cli_args *args)
+/* Complains of a verb that the command does not have, or of none. */
+static int refuse_verb(const struct cli_args *args, const char *name)
 {
-    const struct cli_command *command = args->command;
-    const char *name = args->position_count > 0 ? args->positions[0] : "";
-    for (size_t i = 0; i < command->verb_count; i++) {
-        const struct cli_verb *verb = &command->verbs[i];
-        const size_t count = args->position_count - 1;
-        if (strcmp(name, verb->name) != 0 || count < verb->least || count > verb->most)
-            continue;
-        args->position_count = count;
-        memmove(args->positions, args->positions + 1, count * sizeof *args->positions);
-        return verb->run(args);
-    }
+    struct likely_name likely = likely_name_of(span_str(name));
+    for (size_t i = 0; i < args->command->verb_count; i++)
+        likely_name_offer(&likely, args->command->verbs[i].name);
+    if (likely.name)
+        return cli_usage(args, "there is no \"%s\"; did you mean \"%s\"?", name, likely.name);
     return cli_usage(args, "say what to do");
+}
+
+static int run_verb(struct cli_walk *walk)
+{
+    struct cli_args *args = walk->args;
+    const char *name = args->position_count > 0 ? args->positions[0] : "";
+    const struct cli_verb *verb = cli_find_verb(args->command, name);
+    if (!verb)
+        return refuse_verb(args, name);
+    for (size_t i = 0; i < walk->given_count; i++)
+        if (!cli_takes_option(verb, walk->given[i]))
+            return cli_usage(args, "--%s belongs to \"%s\", not to \"%s\"", walk->given[i]->name,
+                             walk->given[i]->verbs, name);
+    args->position_count--;
+    memmove(args->positions, args->positions + 1, args->position_count * sizeof *args->positions);
+    if (args->position_count < verb->least || args->position_count > verb->most)
+        return cli_usage(args, "\"%s\" takes %s", name, verb->usage);
+    return verb->run(args);
 }
 
 /* Loads the settings and runs the command. */
@@ -242,7 +270,7 @@ static int run_loaded(struct cli_walk *walk)
     int status;
     if (config_load(&sources, &args->config, &error) == DP_OK) {
         begin_log(&args->config);
-        status = command->run ? command->run(args) : run_verb(args);
+        status = command->run ? command->run(args) : run_verb(walk);
     } else {
         status = cli_usage(args, "%s", error.message);
     }
@@ -257,15 +285,18 @@ int cli_run(const struct cli_command *command, int argc, char **argv)
     struct dp_error error = {0};
     int status = CLI_OK;
 
-    walk.settings = mem_calloc((size_t)argc + 1, sizeof(*walk.settings));
+    walk.settings = mem_calloc((size_t)argc + 1, sizeof *walk.settings);
+    walk.given = mem_calloc((size_t)argc + 1, sizeof *walk.given);
     args.options = mem_alloc(command->options_size + 1);
-    if (walk.settings && args.options) {
+    if (walk.settings && walk.given && args.options) {
         if (command->options_size > 0)
             memcpy(args.options, command->defaults, command->options_size);
         for (; walk.at < argc && status == CLI_OK && !walk.help; walk.at++)
             status = take_argument(&walk);
-        if (status == CLI_OK && walk.help)
-            print_command_help(command);
+        if (status == CLI_OK && walk.help_all)
+            help_print_all(command);
+        else if (status == CLI_OK && walk.help)
+            help_print(command, args.position_count ? cli_find_verb(command, args.positions[0]) : NULL);
         else if (status == CLI_OK)
             status = run_loaded(&walk);
     } else {
@@ -273,6 +304,7 @@ int cli_run(const struct cli_command *command, int argc, char **argv)
         status = cli_end(&args, &error);
     }
     mem_free(args.options);
+    mem_free(walk.given);
     mem_free(walk.settings);
     return status;
 }

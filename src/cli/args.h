@@ -20,6 +20,7 @@ struct cli_option {
     size_t target;     /* offset of a bool, const char * or uint64_t in the command's struct of options */
     const char *value; /* the value's name in the help: "DIR"; flags: NULL */
     const char *help;
+    const char *verbs; /* the verbs that take it, with blanks between them; NULL: all, or the command has none */
     uint64_t min, max; /* CLI_NUMBER: least and greatest value */
     char letter;       /* '\0': none */
 };
@@ -49,11 +50,13 @@ struct cli_verb {
 
 struct cli_command {
     const char *name;
-    const char *alias;   /* a shorter name, or NULL */
-    const char *usage;   /* "NAMESPACE FILE.jsonl"; NULL: each verb has its own */
-    const char *summary; /* one line, for `dipper help` */
-    const char *details; /* more lines for `dipper NAME --help`, or NULL */
-    unsigned settings;   /* groups of settings that the help lists: CONFIG_GROUP_* */
+    const char *alias;         /* a shorter name, or NULL */
+    const char *usage;         /* "NAMESPACE FILE.jsonl"; NULL: each verb has its own */
+    const char *summary;       /* one line, for `dipper help` */
+    const char *example;       /* lines for `dipper NAME --help`, indented by two blanks */
+    const char *details;       /* more lines for `dipper NAME --help`, or NULL */
+    const char *main_settings; /* flags of the settings that --help shows, with blanks between them; or NULL */
+    unsigned settings;         /* groups of settings that --help-all lists: CONFIG_GROUP_* */
     const struct cli_option *options;
     size_t option_count;
     const void *defaults; /* a struct of options_size bytes; NULL, 0: the command has no options */
@@ -64,6 +67,11 @@ struct cli_command {
 };
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* Returns the verb with this name; NULL: the command has none. */
+const struct cli_verb *cli_find_verb(const struct cli_command *command, const char *name);
+/* Returns whether the verb takes the option. `verb` NULL: whether any does. */
+bool cli_takes_option(const struct cli_verb *verb, const struct cli_option *option);
 
 /* Reads argv[1..], loads the settings, sets up the log, and runs the command. argv[0] is the command's name.
  * Prints help to stdout and complaints to stderr. Returns the exit status. */

@@ -93,14 +93,14 @@ static const struct cli_option options[] = {
     {"seconds", CLI_NUMBER, offsetof(struct bench_options, seconds), "N", .min = 1, .max = SECONDS_MAX,
      .help = "about how many seconds to measure (default: 10)"},
     {"json", CLI_FLAG, offsetof(struct bench_options, json), .help = "one JSON object instead of a table"},
-    {"precision", CLI_TEXT, offsetof(struct bench_options, precision), "int8|fp32",
-     .help = "embed: the native engine's weights (default: int8); fp32 needs --model DIR"},
-    {"file", CLI_TEXT, offsetof(struct bench_options, file), "FILE",
-     .help = "embed: use the lines of a file as texts (\"-\": standard input)"},
+    {"precision", CLI_TEXT, offsetof(struct bench_options, precision), "int8|fp32", .verbs = "embed",
+     .help = "the native engine's weights (default: int8); fp32 needs --model DIR"},
+    {"file", CLI_TEXT, offsetof(struct bench_options, file), "FILE", .verbs = "embed",
+     .help = "use the lines of a file as texts (\"-\": standard input)"},
     {"tokens", CLI_NUMBER, offsetof(struct bench_options, tokens), "N", .min = 1, .max = UINT32_MAX,
-     .help = "embed: only texts of this length"},
-    {"batch", CLI_NUMBER, offsetof(struct bench_options, batch), "N", .min = 1, .max = BATCH_MAX,
-     .help = "embed: only this many texts at a time"},
+     .verbs = "embed", .help = "only texts of this length"},
+    {"batch", CLI_NUMBER, offsetof(struct bench_options, batch), "N", .min = 1, .max = BATCH_MAX, .verbs = "embed",
+     .help = "only this many texts at a time"},
 };
 static const struct bench_options defaults = {.seconds = SECONDS};
 
@@ -118,6 +118,8 @@ const struct cli_command cli_bench_command = {
         "take at the machine's peak; \"of floor\" adds those of attention. Of all figures,\n"
         "tokens/CPU s suffers least from other programs.\n"
         "`peak`: one line for each instruction set (* is in use), then the speed of reading by size.\n",
+    .example = "  dipper bench embed --tokens 256\n",
+    .main_settings = "--model --threads",
     .settings = CONFIG_GROUP_MODEL,
     .options = options,
     .option_count = sizeof options / sizeof *options,

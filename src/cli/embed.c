@@ -352,6 +352,8 @@ const struct cli_command cli_embed_command = {
         "Prints {\"embedding\": […], \"tokens\": N} for each line, in order, or {\"error\": \"…\"} for a line\n"
         "that cannot be used. A text longer than the model's limit is cut, and its answer has\n"
         "\"truncated\": true.\n",
+    .example = "  printf 'a river\\na loaf\\n' | dipper embed\n",
+    .main_settings = "--model --threads",
     .settings = CONFIG_GROUP_MODEL,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -82,8 +82,8 @@ int cli_faiss_calibrate(const struct cli_args *args)
     struct recall_table table;
     struct arena arena;
     struct call call;
-    if (!given->queries || given->text)
-        return cli_usage(args, "`faiss calibrate` needs --queries FILE, and takes no --text");
+    if (!given->queries)
+        return cli_usage(args, "`faiss calibrate` needs --queries FILE");
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();

@@ -142,8 +142,6 @@ int cli_faiss_info(const struct cli_args *args)
     struct call call;
     struct buffer out;
     struct faiss_index *index = NULL;
-    if (given->queries || given->text)
-        return cli_usage(args, "`faiss info` takes no queries");
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();

@@ -152,6 +152,8 @@ const struct cli_command cli_index_command = {
         "\n"
         "The first file with texts makes the attribute text searchable by words, in the language that\n"
         "--language names: \"baking\" then finds \"baked\", and words such as \"the\" do not count.\n",
+    .example = "  dipper index notes notes.jsonl --root ./bucket\n",
+    .main_settings = "--root --model",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = index_options,
     .option_count = sizeof index_options / sizeof *index_options,

@@ -37,6 +37,8 @@ const struct cli_command cli_index_worker_command = {
     .details = "Moves the logs of namespaces into segments, merges segments, and removes what no namespace needs\n"
                "any more, until Ctrl-C or SIGTERM. `dipper serve` does the same for the namespaces that its\n"
                "clients use; any number of both may work on one root.\n",
+    .example = "  dipper index-worker --root s3://my-bucket/dipper\n",
+    .main_settings = "--root --log-format",
     .settings = CONFIG_GROUP_STORE | CONFIG_GROUP_LOG,
     .run = run_index_worker,
 };

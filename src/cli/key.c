@@ -231,18 +231,18 @@ static int run_key_revoke(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {"email", CLI_TEXT, offsetof(struct key_options, email), "ADDRESS",
-     .help = "create: the key's user; list: this user only"},
-    {"tier", CLI_TEXT, offsetof(struct key_options, tier), "TIER",
-     .help = "create: the user's tier from now on: free, pro or scale"},
-    {"name", CLI_TEXT, offsetof(struct key_options, name), "NAME",
-     .help = "create: a note on what the key is for"},
-    {"expires", CLI_TEXT, offsetof(struct key_options, expires), "DATE",
-     .help = "create: the end of the key, such as 2027-01-31 (UTC)"},
-    {"rights", CLI_TEXT, offsetof(struct key_options, rights), "LIST",
-     .help = "create: some of embed,read,write,admin (default: embed,read,write)"},
-    {"namespaces", CLI_TEXT, offsetof(struct key_options, namespaces), "LIST",
-     .help = "create: only namespaces with these prefixes, separated by commas (default: all)"},
+    {"email", CLI_TEXT, offsetof(struct key_options, email), "ADDRESS", .verbs = "create list",
+     .help = "the key's user; list: this user only"},
+    {"tier", CLI_TEXT, offsetof(struct key_options, tier), "TIER", .verbs = "create",
+     .help = "the user's tier from now on: free, pro or scale"},
+    {"name", CLI_TEXT, offsetof(struct key_options, name), "NAME", .verbs = "create",
+     .help = "a note on what the key is for"},
+    {"expires", CLI_TEXT, offsetof(struct key_options, expires), "DATE", .verbs = "create",
+     .help = "the end of the key, such as 2027-01-31 (UTC)"},
+    {"rights", CLI_TEXT, offsetof(struct key_options, rights), "LIST", .verbs = "create",
+     .help = "some of embed,read,write,admin (default: embed,read,write)"},
+    {"namespaces", CLI_TEXT, offsetof(struct key_options, namespaces), "LIST", .verbs = "create",
+     .help = "only namespaces with these prefixes, separated by commas (default: all)"},
     {"json", CLI_FLAG, offsetof(struct key_options, json), .help = "print JSON"},
 };
 static const struct key_options defaults = {"", "", "", "", "", "", false};
@@ -258,6 +258,8 @@ const struct cli_command cli_key_command = {
     .name = "key",
     .summary = "make, list and revoke API keys",
     .details = "A new address makes a new user, of the tier free unless --tier names another.\n",
+    .example =
+        "  DATABASE_URL=sqlite:///srv/keys.db dipper key create --email ann@example.org --rights embed,read\n",
     .settings = CONFIG_GROUP_ACCOUNTS,
     .options = options,
     .option_count = sizeof options / sizeof *options,

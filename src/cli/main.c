@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/likely_name.h"
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -30,7 +31,7 @@ static void print_commands(FILE *out)
         "  dipper index notes notes.jsonl --root ./bucket    # lines of {\"id\": 1, \"text\": \"…\"}\n"
         "  dipper search notes \"some words\" --root ./bucket\n"
         "  dipper serve --root ./bucket                      # HTTP, and a search page\n\n"
-        "`dipper COMMAND --help` lists a command's options. `dipper --version` prints the version.\n"
+        "`dipper COMMAND --help` lists a command's options. `dipper --version`, or -V, prints the version.\n"
         "Exit status: 0 for success, 1 for a failure, 2 for a wrong command line. When the reader of a command's\n"
         "output goes away (`dipper … | head`), SIGPIPE ends the command; shells report 141.\n",
         out);
@@ -51,20 +52,44 @@ static bool is_named(const struct cli_command *command, const char *name)
     return strcmp(name, command->name) == 0 || (command->alias && strcmp(name, command->alias) == 0);
 }
 
+/* Complains of a name that no command has. Returns the exit status. */
+static int refuse_command(const char *name)
+{
+    struct likely_name likely = likely_name_of(span_str(name));
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        likely_name_offer(&likely, commands[i]->name);
+    if (*name == '-')
+        fprintf(stderr, "dipper: '%s' is not a command; the command comes first, then its options\n", name);
+    else if (likely.name)
+        fprintf(stderr, "dipper: there is no command '%s'; did you mean '%s'?\n", name, likely.name);
+    else if (*name)
+        fprintf(stderr, "dipper: there is no command '%s'\n", name);
+    if (*name)
+        fputs("Run `dipper --help` for the list.\n", stderr);
+    else
+        print_commands(stderr);
+    return CLI_USAGE;
+}
+
+/* Turns `dipper help NAME …` into `dipper NAME … --help`. */
+static void move_help(int argc, char **argv)
+{
+    static char help_flag[] = "--help";
+    for (int i = 1; i + 1 < argc; i++)
+        argv[i] = argv[i + 1];
+    argv[argc - 1] = help_flag;
+}
+
 /* Runs the command that argv names. Returns the exit status. */
 static int run_command(int argc, char **argv)
 {
-    static char help_flag[] = "--help";
-    const char *name = argc > 1 ? argv[1] : "";
     struct dp_error error;
-
-    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+    if (argc > 2 && strcmp(argv[1], "help") == 0)
+        move_help(argc, argv);
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0) {
         printf("dipper %s\n", version_text());
         return CLI_OK;
-    }
-    if (strcmp(name, "help") == 0 && argc > 2) { /* `dipper help index` is `dipper index --help` */
-        name = argv[1] = argv[2];
-        argv[2] = help_flag;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_commands(stdout);
@@ -81,12 +106,7 @@ static int run_command(int argc, char **argv)
                 interrupt_end();
             return status;
         }
-    if (*name == '-')
-        fprintf(stderr, "dipper: '%s' is not a command; the command comes first, then its options\n\n", name);
-    else if (*name)
-        fprintf(stderr, "dipper: there is no command '%s'\n\n", name);
-    print_commands(stderr);
-    return CLI_USAGE;
+    return refuse_command(name);
 }
 
 int main(int argc, char **argv)

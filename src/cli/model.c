@@ -146,11 +146,12 @@ static int run_model_pack(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {"json", CLI_FLAG, offsetof(struct model_options, json), .help = "info, list, check: one JSON object"},
-    {"against", CLI_TEXT, offsetof(struct model_options, against), "DIR",
-     .help = "check: the model folder with the fp32 weights (default: --model's)"},
-    {"least", CLI_TEXT, offsetof(struct model_options, least), "COSINE",
-     .help = "check: fail when the cosine of any text is below this"},
+    {"json", CLI_FLAG, offsetof(struct model_options, json), .verbs = "info list check",
+     .help = "one JSON object"},
+    {"against", CLI_TEXT, offsetof(struct model_options, against), "DIR", .verbs = "check",
+     .help = "the model folder with the fp32 weights (default: --model's)"},
+    {"least", CLI_TEXT, offsetof(struct model_options, least), "COSINE", .verbs = "check",
+     .help = "fail when the cosine of any text is below this"},
 };
 static const struct model_options defaults = {.least = "-1"};
 
@@ -172,6 +173,9 @@ const struct cli_command cli_model_command = {
                "engine in use and with the native one in fp32, and prints how their cosines are distributed.\n"
                "`pack` takes a Hugging Face or sentence-transformers folder; the program carries such a file,\n"
                "and --model takes one.\n",
+    .example = "  dipper model info\n"
+               "  dipper model pack models/my-model my-model.dipper\n",
+    .main_settings = "--model",
     .settings = CONFIG_GROUP_MODEL,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -375,15 +375,15 @@ static int run_namespace_gc(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {"yes", CLI_FLAG, offsetof(struct namespace_options, yes),
+    {"yes", CLI_FLAG, offsetof(struct namespace_options, yes), .verbs = "rm verify",
      .help = "rm: delete the whole namespace; verify --repair: do not ask"},
-    {"repair", CLI_FLAG, offsetof(struct namespace_options, repair),
-     .help = "verify: print what is lost, ask, and make the namespace readable without it"},
+    {"repair", CLI_FLAG, offsetof(struct namespace_options, repair), .verbs = "verify",
+     .help = "print what is lost, ask, and make the namespace readable without it"},
     {"json", CLI_FLAG, offsetof(struct namespace_options, json), .help = "print one JSON object"},
-    {"wait", CLI_FLAG, offsetof(struct namespace_options, wait),
-     .help = "gc: wait the 15 minutes until what was let go may be removed, and remove it"},
-    {"to", CLI_TEXT, offsetof(struct namespace_options, to), .value = "ROOT",
-     .help = "cp: put the copy into this folder or bucket instead of --root"},
+    {"wait", CLI_FLAG, offsetof(struct namespace_options, wait), .verbs = "gc",
+     .help = "wait the 15 minutes until what was let go may be removed, and remove it"},
+    {"to", CLI_TEXT, offsetof(struct namespace_options, to), .value = "ROOT", .verbs = "cp",
+     .help = "put the copy into this folder or bucket instead of --root"},
 };
 static const struct namespace_options defaults = {.json = false};
 
@@ -413,14 +413,16 @@ const struct cli_command cli_namespace_command = {
     .name = "namespace",
     .alias = "ns",
     .summary = "list, describe, delete, verify, compact, branch, copy namespaces",
-    .details = "`verify` ends with status 1 if it finds a fault, or with --repair if it leaves one. `gc` removes "
-               "a thing only 15 minutes after the\n"
-               "namespace has let it go, because a reader may still use it, and an object that no manifest lists\n"
-               "only after a day, because a load may still be at work. `dipper serve` and `dipper index-worker`\n"
-               "do both in the background. `compact` also gives \"text\" full-text search, if `dipper index` of "
-               "an older\n"
-               "version has made the namespace, and writes the segments anew that lack their text index or their "
-               "columns.\n",
+    .details =
+        "`verify` ends with status 1 if it finds a fault, or with --repair if it leaves one. `gc` removes a\n"
+        "thing only 15 minutes after the namespace has let it go, because a reader may still use it, and an\n"
+        "object that no manifest lists only after a day, because a load may still be at work. `dipper serve`\n"
+        "and `dipper index-worker` do both in the background. `compact` also gives \"text\" full-text search,\n"
+        "if `dipper index` of an older version has made the namespace, and writes the segments anew that\n"
+        "lack their text index or their columns.\n",
+    .example = "  dipper namespace info notes --root ./bucket\n"
+               "  dipper ns verify notes --root ./bucket\n",
+    .main_settings = "--root",
     .settings = CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -224,17 +224,18 @@ const struct cli_command cli_search_command = {
     .usage = "NAMESPACE \"words\" --root DIR|URL [OPTIONS]",
     .summary = "find the rows of a namespace by meaning, by words or by both",
     .details =
-        "Ranks by both meaning and words if the namespace has vectors and text indexes of the attribute\n"
-        "text, as `dipper index` makes them; a namespace from before gets them by `dipper ns compact`.\n"
-        "It ranks by words if its vectors have other dimensions than the model's.\n"
-        "Else it ranks by meaning. --rank words and --rank hybrid work without text indexes, too: then they\n"
-        "look at every row, of at most 1,000,000. Words need \"full_text_search\" of the attribute text.\n"
+        "Ranks by meaning and words if the namespace has vectors and text indexes of the attribute text,\n"
+        "as `dipper index` makes them (`dipper ns compact` for an older namespace); by words alone if its\n"
+        "vectors have other dimensions than the model's; else by meaning. Without text indexes, --rank\n"
+        "words and hybrid look at every row, of at most 1,000,000.\n"
         "\n"
         "Prints the score, the id and the text of each row. By meaning, the score is the similarity\n"
         "(cosine; 1 means equal), or for another metric the distance. --json prints for each query\n"
         "{\"rows\": [{\"id\": …, \"$dist\": …, …attributes}], \"rank\": \"hybrid\",\n"
         " \"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}\n"
         "on one line. $dist is the score, larger is better; by meaning it is the distance, 1 - similarity.\n",
+    .example = "  dipper search notes \"how do I bake a loaf\" --root ./bucket -k 5\n",
+    .main_settings = "--root --model",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

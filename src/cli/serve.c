@@ -221,6 +221,8 @@ const struct cli_command cli_serve_command = {
     .details = "Prints its address on standard output once it accepts connections. Ctrl-C ends it after the\n"
                "requests in progress, a second Ctrl-C at once. SIGHUP reads the models\n"
                "again. Without --root it serves embeddings only.\n",
+    .example = "  dipper serve --root s3://my-bucket/dipper --listen 0.0.0.0:8080\n",
+    .main_settings = "--root --listen --model --tls-cert --config",
     .settings = CONFIG_GROUP_ALL,
     .run = run_serve,
 };

@@ -130,6 +130,7 @@ const struct cli_command cli_usage_command = {
     .usage = "[--email ADDRESS] [--key ID] [--by-key] [--month MONTH] [--json]",
     .summary = "print how many embeddings each user or key had in a month",
     .details = "Servers write their usage to the database at least once a second.\n",
+    .example = "  DATABASE_URL=sqlite:///srv/keys.db dipper usage --by-key --month 2026-11\n",
     .settings = CONFIG_GROUP_ACCOUNTS,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -1,6 +1,7 @@
 /* config.c: loads the program's settings, and prints them. */
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/likely_name.h"
 #include "config/settings.h"
 
 enum { ARENA_MAX_BYTES = 16 << 20, JSON_MAX_BYTES = 16 << 20, LINE_MAX_BYTES = 16384 };
@@ -62,6 +63,19 @@ bool config_flag_takes_value(const char *flag)
     const char *value = "";
     const struct settings settings = settings_of(&none);
     return settings_find_flag(&settings, flag, &value) && !value;
+}
+
+bool config_has_flag(const char *flag, struct likely_name *likely)
+{
+    struct config none = {0};
+    const char *value = "";
+    const struct settings settings = settings_of(&none);
+    if (settings_find_flag(&settings, flag, &value))
+        return true;
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (SETTINGS[i].flag)
+            likely_name_offer(likely, SETTINGS[i].flag);
+    return false;
 }
 
 void config_print_effective(FILE *out, const struct config *config)

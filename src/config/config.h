@@ -137,9 +137,16 @@ void config_each_warning(const struct config *config, void (*tell)(const char *t
 /* Returns whether an argument is a flag that takes the next argument as its value: true for "--root", false for
  * "--root=x". */
 bool config_flag_takes_value(const char *flag);
+/* Returns whether a setting has this flag, with or without "=value". If none has, offers all flags to `likely`. */
+struct likely_name;
+bool config_has_flag(const char *flag, struct likely_name *likely);
 
 /* Prints the settings of some groups for --help. */
 void config_print_help(FILE *out, unsigned groups);
+/* Prints the settings whose flags `flags` has, with blanks between them, in that order. */
+void config_print_some(FILE *out, const char *flags);
+/* Prints an entry of a help: what is typed, indented, and the words that explain it, wrapped in a column. */
+void config_print_entry(FILE *out, const char *typed, const char *text);
 /* Prints each setting with value and origin: "server.port = 8000 (environment PORT)". Secrets are masked. */
 void config_print_effective(FILE *out, const struct config *config);
 /* Prints the settings as one JSON array, each with value and origin, and with flag, environment variables, type,

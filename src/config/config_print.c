@@ -32,6 +32,33 @@ static void print_wrapped(FILE *out, int at, const char *text)
     fputc('\n', out);
 }
 
+void config_print_entry(FILE *out, const char *typed, const char *text)
+{
+    print_wrapped(out, fprintf(out, "  %s", typed), text);
+}
+
+static void print_setting(FILE *out, const struct setting *s)
+{
+    char typed[128], text[512];
+    const char *initial = initial_of(s);
+    snprintf(typed, sizeof typed, "%s%s%s", s->flag, s->meta ? " " : "", s->meta ? s->meta : "");
+    snprintf(text, sizeof text, "%s [%s%s%s]", s->help, s->variables[0], initial ? "; default: " : "",
+             initial ? initial : "");
+    config_print_entry(out, typed, text);
+}
+
+void config_print_some(FILE *out, const char *flags)
+{
+    while (*flags) {
+        const size_t len = strcspn(flags, " ");
+        for (size_t i = 0; i < SETTING_COUNT; i++)
+            if (SETTINGS[i].flag && span_equal_str(span_of(flags, len), SETTINGS[i].flag))
+                print_setting(out, &SETTINGS[i]);
+        flags += len;
+        flags += *flags == ' ';
+    }
+}
+
 void config_print_help(FILE *out, unsigned groups)
 {
     for (enum setting_section g = 0; g < SECTION_COUNT; g++) {
@@ -40,14 +67,8 @@ void config_print_help(FILE *out, unsigned groups)
         fprintf(out, "\n%s:\n", setting_section_title(g));
         for (size_t i = 0; i < SETTING_COUNT; i++) {
             const struct setting *s = &SETTINGS[i];
-            if (s->section != g || !s->flag)
-                continue;
-            char text[512];
-            const char *initial = initial_of(s);
-            snprintf(text, sizeof text, "%s [%s%s%s]", s->help, s->variables[0], initial ? "; default: " : "",
-                     initial ? initial : "");
-            int at = fprintf(out, "  %s%s%s", s->flag, s->meta ? " " : "", s->meta ? s->meta : "");
-            print_wrapped(out, at, text);
+            if (s->section == g && s->flag)
+                print_setting(out, s);
         }
         if (g == SECTION_S3)
             print_wrapped(out, 0,
@@ -81,7 +102,8 @@ void config_print_reference(FILE *out)
         "An empty variable counts as unset. A value that is not allowed stops the program with an error that "
         "names\n"
         "the setting, the source of the value and the allowed values. The program does not check a value that\n"
-        "another source overrides. Every subcommand accepts every flag; its `--help` lists the settings that it\n"
+        "another source overrides. Every subcommand accepts every flag; its `--help-all` lists the settings that "
+        "it\n"
         "uses, and it reads the variables of these settings only.\n\n"
         "Variables without `DIPPER_` (`HOST`, `PORT`, `WORKERS`, `DATABASE_URL` and others) are FastEmbed's\n"
         "names, and other programs use them too. If the value of such a variable does not fit its setting, the\n"

@@ -25,23 +25,60 @@ def test_help_names_every_command(run):
                                                            "branch", "cp", "compact", "gc"]),
                                             ("model", ["info", "list", "check", "pack"]), ("bench", ["embed", "peak"])])
 def test_verbs_are_in_the_help_and_in_complaints(run, command, verbs):
-    assert re.findall(rf"^  dipper {command} (\w+) ", run(command, "--help").stdout, re.M) == verbs
+    assert re.findall(rf"^  dipper {command} (\w+) .*\n      ", run(command, "--help").stdout, re.M) == verbs
     for arguments in ([], ["frobnicate"]):
         complaint = run(command, *arguments, status=2).stderr
         assert "say what to do" in complaint and re.findall(rf" dipper {command} (\w+) ", complaint) == verbs
+    everything = run(command, "--help-all").stdout
+    for verb in verbs:
+        shown = run(command, verb, "--help").stdout
+        assert shown.startswith(f"dipper {command} {verb} ") and len(shown.splitlines()) <= 40
+        assert run("help", command, verb).stdout == shown
+        options = re.findall(r"^  (?:    |-\w, )(--[\w-]+)", shown, re.M)
+        assert set(options) <= set(re.findall(r"--[\w-]+", everything))
+        # what the verb's usage names it takes
+        usage = shown.splitlines()[0]
+        assert set(re.findall(r"--[\w-]+", usage)) - {"--root"} <= set(options), usage
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command(run, command):
     shown = run(command, "--help").stdout
-    assert shown.startswith(f"dipper {command} ")
+    assert shown.startswith(f"dipper {command} ") and "Example:\n  " in shown
+    assert len(shown.splitlines()) <= 40 and max(map(len, shown.splitlines())) <= 110
     assert run("help", command).stdout == run(command, "-h").stdout == shown
+    # the settings are in --help-all, which has all that --help has
+    everything = run(command, "--help-all").stdout
+    assert "\nSettings (" in everything and "\nSettings (" not in shown
+    assert set(re.findall(r"--[\w-]+", shown)) - {"--help", "--help-all"} <= set(re.findall(r"--[\w-]+", everything))
+
+
+def test_the_version_has_a_letter(run):
+    assert run("-V").stdout == run("--version").stdout == run("version").stdout
 
 
 def test_unknown_commands_and_misplaced_options(run):
     assert "there is no command 'frobnicate'" in run("frobnicate", status=2).stderr
     assert "the command comes first" in run("--root", "x", "search", "n", "q", status=2).stderr
     assert "there is no option --rot" in run("search", "n", "q", "--rot", "x", status=2).stderr
+
+
+@pytest.mark.parametrize("arguments, meant", [
+    (["serch"], "'search'"), (["indx"], "'index'"), (["key", "lsit"], '"list"'), (["faiss", "serach", "x"], '"search"'),
+    (["search", "n", "q", "--quereis", "f"], "--queries"), (["serve", "--lisen=0"], "--listen"), (["search", "n", "q", "--rot", "x"], "--root")])
+def test_a_mistyped_name_is_guessed(run, arguments, meant):
+    assert f"did you mean {meant}?" in run(*arguments, status=2).stderr
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["search", "n", "q", "--frobnicate"], ["key", "frobnicate"], ["search", "n", "q", "-x"]])
+def test_a_strange_name_is_not_guessed(run, arguments):
+    said = run(*arguments, status=2).stderr
+    assert "did you mean" not in said and len(said.splitlines()) < 20
+
+
+def test_an_option_belongs_to_its_verb(run):
+    assert '--nlist belongs to "build", not to "info"' in run("faiss", "info", "x.ivf", "--nlist", "4", status=2).stderr
+    assert '"pack" takes DIR OUT' in run("model", "pack", "one", status=2).stderr
 
 
 def test_search_for_words_without_quotes_says_what_is_missing(run):

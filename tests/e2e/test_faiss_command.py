@@ -203,9 +203,9 @@ def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):
     assert "either --queries FILE or --text" in complaint("search", file, "--queries", queries, "--text", "x", status=2)
     assert "needs --queries FILE" in complaint("calibrate", file, status=2)
     assert "needs --vectors FILE" in complaint("build", tmp_path / "new.ivf", status=2)
-    assert "takes no queries" in complaint("info", file, "--text", "x", status=2)
+    assert '--text belongs to "search", not to "info"' in complaint("info", file, "--text", "x", status=2)
     assert "nowhere.npy" in complaint("calibrate", file, "--queries", tmp_path / "nowhere.npy")
-    assert "say what to do" in complaint("info", status=2)
+    assert '"info" takes URL' in complaint("info", status=2)
 
 
 def test_faiss_text_is_embedded(run, file):
