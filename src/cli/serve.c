@@ -16,17 +16,18 @@
 #include "cli/linked_model.h"
 #include "os/log.h"
 #include "os/log_writer.h"
+#include "os/memory.h"
 #include "os/supervisor.h"
 #include "os/worker.h"
 #include "server/server.h"
 
-enum { LISTEN_MAX = 300, LISTEN_ORIGIN_MAX = 640, LAST_LINES_MS = 1000 };
+enum { LISTEN_MAX = 300, LISTEN_ORIGIN_MAX = 640, LAST_LINES_MS = 1000, TRIM_MS = 10000 };
 #define NEVER_MS (INT64_C(1000) * 3600 * 24 * 365) /* a period: the task runs only when it is woken */
 
-/* The thread that reads the models again. */
-struct reloader {
+/* A thread for work that no request waits for. */
+struct chores {
     struct worker *worker;
-    unsigned task;
+    unsigned reload; /* the task that reads the models again */
 };
 
 /* Blocks the signals that serve() waits for, in this thread and in the threads that it starts. SIGHUP stays
@@ -64,19 +65,30 @@ static enum dp_status reload_models(struct call *call, void *context)
     return status;
 }
 
-/* Starts the thread that answers SIGHUP, so that the main thread sees SIGTERM also while models are read. */
-static enum dp_status start_reloader(struct service *service, struct reloader *out, struct dp_error *error)
+/* Gives free memory back to the system. The allocator keeps what a burst of requests used, in one arena for each
+ * thread, and the arenas of a server under load grow for hours. A task of a worker. */
+static enum dp_status trim_memory(struct call *call, void *context)
 {
-    const struct worker_task task = {.run = reload_models, .ctx = service, .period_ms = NEVER_MS};
+    (void)call, (void)context;
+    os_trim_memory();
+    return DP_OK;
+}
+
+/* Starts the thread. It answers SIGHUP, too, so that the main thread sees SIGTERM also while models are read. */
+static enum dp_status start_chores(struct service *service, struct chores *out, struct dp_error *error)
+{
+    const struct worker_task reload = {.run = reload_models, .ctx = service, .period_ms = NEVER_MS};
+    const struct worker_task trim = {.run = trim_memory, .period_ms = TRIM_MS};
     enum dp_status status = worker_new(&out->worker, error);
     if (status != DP_OK)
         return status;
-    out->task = worker_add(out->worker, &task);
-    return worker_start(out->worker, "dipper-reload", error);
+    out->reload = worker_add(out->worker, &reload);
+    worker_add(out->worker, &trim);
+    return worker_start(out->worker, "dipper-chores", error);
 }
 
 /* Waits for a signal that ends the server. */
-static void wait_for_the_end(const struct reloader *reloader, struct server *server, const sigset_t *ends,
+static void wait_for_the_end(const struct chores *chores, struct server *server, const sigset_t *ends,
                              const sigset_t *hangup)
 {
     sigset_t all;
@@ -86,7 +98,7 @@ static void wait_for_the_end(const struct reloader *reloader, struct server *ser
         sigwait(&all, &which);
         if (which == SIGHUP) {
             struct dp_error error;
-            worker_wake(reloader->worker, reloader->task);
+            worker_wake(chores->worker, chores->reload);
             if (server_reload(server, &error) != DP_OK)
                 log_write(LOG_ERROR, "the former certificate stays: %s", error.message);
         }
@@ -161,7 +173,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     struct server_options options = options_of(config);
     struct service *service = NULL;
     struct server *server = NULL;
-    struct reloader reloader = {.worker = NULL};
+    struct chores chores = {.worker = NULL};
     sigset_t ends, hangup;
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
@@ -179,7 +191,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     if (status == DP_OK)
         status = os_supervisor_socket(&options.socket, error);
     if (status == DP_OK)
-        status = start_reloader(service, &reloader, error);
+        status = start_chores(service, &chores, error);
     if (status == DP_OK)
         status = server_start(&options, service, &server, error);
     if (status == DP_OK) {
@@ -192,13 +204,13 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         os_supervisor_tell("READY=1");
         log_writer_start(options.log == ACCESS_LOG_JSON);
         banner_log(config, service, options.accounts, server_url(server));
-        wait_for_the_end(&reloader, server, &ends, &hangup);
+        wait_for_the_end(&chores, server, &ends, &hangup);
         os_supervisor_tell("STOPPING=1");
         log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);
         log_write(LOG_INFO, "ended");
     }
-    worker_free(reloader.worker);
+    worker_free(chores.worker);
     accounts_close(options.accounts);
     service_free(service);
     log_writer_stop(LAST_LINES_MS);
