@@ -1,5 +1,6 @@
-"""turbopuffer's public clients, unchanged, against `dipper serve`: turbopuffer-python's own tests, LangChain's vector store, and the
-clients for Node, Go and Java. scripts/clients, which `make check-all` runs before, gets them from their registries."""
+"""Public clients, unchanged, against `dipper serve`: turbopuffer-python's own tests, LangChain's vector store for turbopuffer, the
+turbopuffer clients for Node, Go and Java, and OpenAI's client for Node. scripts/clients, which `make check-all` runs before, gets them
+from their registries."""
 import os
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -84,6 +85,10 @@ def test_langchain_vector_store(source, url, client):
 
 def test_node_client(url, client):
     call("node", "calls.mjs", url, cwd=client("node"))
+
+
+def test_openai_client_for_node(url, client):
+    call("node", "calls.mjs", url, cwd=client("openai"))
 
 
 def test_go_client(url, client):
