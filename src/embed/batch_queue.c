@@ -26,18 +26,18 @@ static void set_turn(struct batch_queue *q)
     q->turn_cost = steps < 2 ? least : steps > STEPS_MAX ? STEPS_MAX * least : (uint64_t)steps * least;
 }
 
-void batch_queue_init(struct batch_queue *q, size_t workers, size_t tokens_max)
+void batch_queue_init(struct batch_queue *q, size_t workers)
 {
-    *q = (struct batch_queue){.tokens_max = tokens_max, .workers = workers};
+    *q = (struct batch_queue){.workers = workers};
     q->cost_ns = (double)FIRST_NS / (double)(workers * batch_cost(SMALL_TOKENS));
     set_turn(q);
 }
 
-void batch_queue_took(struct batch_queue *q, uint64_t cost, int64_t ns)
+void batch_queue_took(struct batch_queue *q, size_t workers, uint64_t cost, int64_t ns)
 {
     if (cost < batch_cost(MEASURED_TOKENS))
         return;
-    const double measured = (double)ns / (double)cost;
+    const double measured = (double)ns / (double)cost * (double)workers / (double)q->workers;
     q->cost_ns = q->is_measured ? q->cost_ns + (measured - q->cost_ns) / SMOOTHING : measured;
     q->is_measured = true;
     set_turn(q);
@@ -142,8 +142,10 @@ static void count_turn(struct batch_queue *q, bool small, uint64_t cost)
     q->lead = q->lead < -most ? -most : q->lead;
 }
 
-size_t batch_queue_take(struct batch_queue *q, struct batch_text *texts, size_t *tokens)
+size_t batch_queue_take(struct batch_queue *q, const struct batch_share *share, struct batch_text *texts,
+                        size_t *tokens)
 {
+    const uint64_t most = q->turn_cost / q->workers * share->workers;
     const bool both = q->waiting[true] > 0 && q->waiting[false] > 0;
     const bool small = both ? q->lead < (int64_t)q->turn_cost : q->waiting[true] > 0;
     size_t n = 0;
@@ -152,7 +154,7 @@ size_t batch_queue_take(struct batch_queue *q, struct batch_text *texts, size_t 
     for (struct batch_request *r; (r = least_served(q, small)) != NULL;) {
         const size_t count = r->seqs[r->next].count;
         const uint64_t cost = batch_cost(count);
-        if (n > 0 && (taken + cost > q->turn_cost || *tokens + count > q->tokens_max))
+        if (n > 0 && (taken + cost > most || *tokens + count > share->tokens_max))
             break;
         take_text(q, r, cost, &texts[n++]);
         taken += cost;

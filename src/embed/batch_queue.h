@@ -37,7 +37,6 @@ struct batch_queue {
     uint64_t waiting_cost;
     uint64_t turn_cost; /* work of one batch */
     size_t workers;
-    size_t tokens_max; /* most tokens of a batch, unless one text has more */
     double cost_ns;    /* time that the whole team needs for one unit of work */
     bool is_measured;  /* cost_ns comes from batches */
     uint64_t clock[2]; /* clock[small]: place of the text of this kind that was taken last */
@@ -53,17 +52,23 @@ struct batch_text {
 /* Returns the work that a text of `tokens` tokens is. */
 uint64_t batch_cost(size_t tokens);
 
-/* Makes an empty queue. workers: those of the team that computes; tokens_max: the most tokens of a batch. */
-void batch_queue_init(struct batch_queue *q, size_t workers, size_t tokens_max);
+/* Makes an empty queue. workers: those of the team that computes. */
+void batch_queue_init(struct batch_queue *q, size_t workers);
 /* Appends a request. */
 void batch_queue_add(struct batch_queue *q, struct batch_request *r);
 /* Removes a request that still waits. */
 void batch_queue_remove(struct batch_queue *q, struct batch_request *r);
-/* Takes the texts of the next batch, at most tokens_max of them. A request whose last text it takes leaves the queue.
- * Returns how many it took, and sets *tokens to the sum of their tokens. */
-size_t batch_queue_take(struct batch_queue *q, struct batch_text *texts, size_t *tokens);
-/* Says how long a batch of this work took. The length of later turns depends on it. */
-void batch_queue_took(struct batch_queue *q, uint64_t cost, int64_t ns);
+/* Who computes a batch. */
+struct batch_share {
+    size_t workers;    /* how many of the queue's workers */
+    size_t tokens_max; /* most tokens of the batch, unless one text has more */
+};
+/* Takes the texts of the next batch for these workers, at most tokens_max of them. A request whose last text it takes leaves
+ * the queue. Returns how many it took, and sets *tokens to the sum of their tokens. */
+size_t batch_queue_take(struct batch_queue *q, const struct batch_share *share, struct batch_text *texts,
+                        size_t *tokens);
+/* Says how long so many workers took for a batch of this work. The length of later turns depends on it. */
+void batch_queue_took(struct batch_queue *q, size_t workers, uint64_t cost, int64_t ns);
 /* Estimates how long the waiting texts take. */
 int64_t batch_queue_ns(const struct batch_queue *q);
 

@@ -1,7 +1,8 @@
 /* embedder.c: the threads that want vectors, and the batches that the leading one computes on the team.
  *
  * One mutex guards the queue (batch_queue.h). Each request lies on its caller's stack. The leading thread owns the
- * batch arrays until it clears `leading`. No thread computes while it holds the mutex.
+ * batch arrays until it clears `leading`; a thread that computes alone owns those of its place. No thread computes while
+ * it holds the mutex.
  */
 #include "embed/embedder.h"
 
@@ -27,7 +28,8 @@ struct embedder_request {
     bool normalize;            /* constant */
     float *out;                /* constant; the jobs of a batch write the floats */
     int64_t asked_ns;          /* constant */
-    size_t running;            /* texts in the running batch */
+    size_t running;            /* texts in running batches */
+    bool leads;                /* its thread computes a batch */
     bool failed;               /* `error` says why */
     struct dp_error error;
     pthread_cond_t changed;
@@ -40,31 +42,41 @@ struct embedder_job {
     struct dp_error error; /* status DP_OK until the job fails */
 };
 
+/* The texts of a batch, in parallel arrays. */
+struct embedder_batch {
+    struct batch_text *texts;  /* the request of each item, and its place there */
+    struct engine_item *items; /* what the engine computes */
+};
+
 struct embedder {
     const struct engine *engine;
     struct team *team;
     size_t queue_max, batch_tokens, job_rows, items_max, jobs_max;
+    size_t
+        alone_max; /* threads that may compute batches alone at one time; 0: the engine allows too few callers */
 
     struct embedder_metrics metrics; /* NULL, or set before the first request */
 
     struct {
         pthread_mutex_t lock;
         struct batch_queue waiting;
-        bool leading; /* a thread leads: it owns `leader` */
+        bool leading; /* a thread leads the team: it owns `leader`. Then nobody computes alone. */
+        size_t alone; /* threads that compute a batch alone */
+        bool *taken;  /* [alone_max]: one of them owns alone[i] */
         struct embedder_counts counts;
     } queue;
 
     /* The batch and its scratch. The leading thread owns them. */
     struct {
-        struct batch_text *texts;  /* [items_max]: the request of each item, and its place there */
-        struct engine_item *items; /* [items_max] */
-        struct embedder_job *jobs; /* [jobs_max] */
-        void **workspaces;         /* [team size] */
-        size_t *loads;             /* [team size]: each worker's cost, as plan_jobs assigns them */
+        struct embedder_batch batch; /* [items_max] */
+        struct embedder_job *jobs;   /* [jobs_max] */
+        void **workspaces;           /* [team size]; [i] also belongs to the owner of alone[i] */
+        size_t *loads;               /* [team size]: each worker's cost, as plan_jobs assigns them */
         /* For an engine that allows few callers at once: */
         size_t job_count;       /* number of jobs that the callers share */
         atomic_size_t next_job; /* position of the first job that no caller has taken */
     } leader;
+    struct embedder_batch *alone; /* [alone_max], each [job_rows] */
 };
 
 static size_t team_workers(const struct embedder *e)
@@ -76,6 +88,30 @@ enum dp_status embedder_new(const struct model *model, struct team *team, const 
                             struct embedder **out, struct dp_error *error)
 {
     return embedder_new_over(model_engine(model), team, limits, out, error);
+}
+
+static bool new_batch(struct embedder_batch *batch, size_t items)
+{
+    batch->texts = mem_calloc(items, sizeof *batch->texts);
+    batch->items = mem_calloc(items, sizeof *batch->items);
+    return batch->texts && batch->items;
+}
+
+static void free_batch(struct embedder_batch *batch)
+{
+    mem_free(batch->texts);
+    mem_free(batch->items);
+}
+
+static bool new_batches(struct embedder *e)
+{
+    bool good = new_batch(&e->leader.batch, e->items_max);
+    e->queue.taken = mem_calloc(e->alone_max + 1, sizeof *e->queue.taken);
+    e->alone = mem_calloc(e->alone_max + 1, sizeof *e->alone);
+    good = good && e->queue.taken && e->alone;
+    for (size_t i = 0; i < e->alone_max && good; i++)
+        good = new_batch(&e->alone[i], e->job_rows);
+    return good;
 }
 
 enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
@@ -95,15 +131,15 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     /* Of two neighbouring jobs, one has at least JOB_TOKENS_MIN tokens, or both together exceed job_rows. */
     e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
     pthread_mutex_init(&e->queue.lock, NULL);
-    batch_queue_init(&e->queue.waiting, team_workers(e), e->batch_tokens);
+    batch_queue_init(&e->queue.waiting, team_workers(e));
+    if (team_workers(e) > 1 && (engine->callers == 0 || engine->callers >= team_workers(e)))
+        e->alone_max = team_workers(e);
 
     enum dp_status status = DP_OK;
-    e->leader.texts = mem_calloc(e->items_max, sizeof *e->leader.texts);
-    e->leader.items = mem_calloc(e->items_max, sizeof *e->leader.items);
     e->leader.jobs = mem_calloc(e->jobs_max, sizeof *e->leader.jobs);
     e->leader.workspaces = mem_calloc(team_workers(e), sizeof(void *));
     e->leader.loads = mem_calloc(team_workers(e), sizeof *e->leader.loads);
-    if (!e->leader.texts || !e->leader.items || !e->leader.jobs || !e->leader.workspaces || !e->leader.loads)
+    if (!new_batches(e) || !e->leader.jobs || !e->leader.workspaces || !e->leader.loads)
         status = dp_fail_nomem(error, "an embedder");
     for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
         status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->leader.workspaces[i], error);
@@ -123,8 +159,11 @@ void embedder_free(struct embedder *e)
         if (e->leader.workspaces[i])
             e->engine->ops->workspace_free(e->leader.workspaces[i]);
     mem_free(e->leader.workspaces);
-    mem_free(e->leader.texts);
-    mem_free(e->leader.items);
+    for (size_t i = 0; e->alone && i < e->alone_max; i++)
+        free_batch(&e->alone[i]);
+    mem_free(e->alone);
+    mem_free(e->queue.taken);
+    free_batch(&e->leader.batch);
     mem_free(e->leader.jobs);
     mem_free(e->leader.loads);
     pthread_mutex_destroy(&e->queue.lock);
@@ -184,21 +223,21 @@ static bool is_done(const struct embedder_request *r)
 }
 
 /* Returns the request of an item of the batch. */
-static struct embedder_request *owner_of(const struct embedder *e, size_t i)
+static struct embedder_request *owner_of(const struct embedder_batch *batch, size_t i)
 {
-    return (struct embedder_request *)e->leader.texts[i].request; /* `turn` is its first field */
+    return (struct embedder_request *)batch->texts[i].request; /* `turn` is its first field */
 }
 
 /* Takes the texts of the next batch. Returns how many it took, and sets *tokens to the sum of their tokens. */
-static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
+static size_t take_batch(struct embedder *e, const struct batch_share *share, struct embedder_batch *batch,
+                         int64_t now, size_t *tokens)
 {
-    const size_t n = batch_queue_take(&e->queue.waiting, e->leader.texts, tokens);
+    const size_t n = batch_queue_take(&e->queue.waiting, share, batch->texts, tokens);
     for (size_t i = 0; i < n; i++) {
-        const size_t place = e->leader.texts[i].place;
-        struct embedder_request *r = owner_of(e, i);
+        const size_t place = batch->texts[i].place;
+        struct embedder_request *r = owner_of(batch, i);
         const struct tokens *seq = &r->turn.seqs[place];
-        e->leader.items[i] =
-            (struct engine_item){seq->ids, seq->count, r->out + place * e->engine->dim, seq->skip};
+        batch->items[i] = (struct engine_item){seq->ids, seq->count, r->out + place * e->engine->dim, seq->skip};
         r->running++;
         if (place + 1 == r->turn.n)
             metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
@@ -220,7 +259,7 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
     size_t workers = team_workers(e), shares = workers > 1 ? 2 * workers : 1, jobs = 0;
     size_t held = 0, target = 0, left = tokens;
     for (size_t i = 0; i < n; i++) {
-        if (i == 0 || held >= target || held + e->leader.items[i].count > e->job_rows) {
+        if (i == 0 || held >= target || held + e->leader.batch.items[i].count > e->job_rows) {
             left -= held;
             target = (left + shares - 1) / shares;
             target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
@@ -232,8 +271,8 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
             held = 0;
         }
         e->leader.jobs[jobs - 1].count++;
-        e->leader.jobs[jobs - 1].cost += batch_cost(e->leader.items[i].count);
-        held += e->leader.items[i].count;
+        e->leader.jobs[jobs - 1].cost += batch_cost(e->leader.batch.items[i].count);
+        held += e->leader.batch.items[i].count;
     }
     return jobs;
 }
@@ -266,22 +305,23 @@ static size_t plan_jobs(struct embedder *e, size_t jobs)
     return best;
 }
 
-static void normalize_job(const struct embedder *e, const struct embedder_job *job)
+static void normalize_job(const struct embedder *e, const struct embedder_batch *batch,
+                          const struct embedder_job *job)
 {
     for (size_t i = job->first; i < job->first + job->count; i++)
-        if (owner_of(e, i)->normalize)
-            simd_ops()->encoder->normalize(e->leader.items[i].out, e->engine->dim);
+        if (owner_of(batch, i)->normalize)
+            simd_ops()->encoder->normalize(batch->items[i].out, e->engine->dim);
 }
 
 /* Counts the job's texts as done in their requests, and wakes the requests that are done, while other jobs of the
  * batch still run. Nobody looks at these requests afterwards, because they may be gone. */
-static void finish_job(struct embedder *e, const struct embedder_job *job)
+static void finish_job(struct embedder *e, const struct embedder_batch *batch, const struct embedder_job *job)
 {
     if (job->error.status == DP_OK)
-        normalize_job(e, job);
+        normalize_job(e, batch, job);
     pthread_mutex_lock(&e->queue.lock);
     for (size_t i = job->first; i < job->first + job->count; i++) {
-        struct embedder_request *r = owner_of(e, i);
+        struct embedder_request *r = owner_of(batch, i);
         if (job->error.status != DP_OK && !r->failed) {
             r->failed = true;
             r->error = job->error;
@@ -292,20 +332,26 @@ static void finish_job(struct embedder *e, const struct embedder_job *job)
     pthread_mutex_unlock(&e->queue.lock);
 }
 
+/* Computes a job on this thread. `worker`: whose workspace it uses. */
+static void compute_job(struct embedder *e, const struct embedder_batch *batch, struct embedder_job *job,
+                        size_t worker)
+{
+    e->engine->ops->encode(e->engine, e->leader.workspaces[worker], batch->items + job->first, job->count,
+                           &job->error);
+    finish_job(e, batch, job);
+}
+
 static void run_job(void *ctx, size_t index, unsigned worker)
 {
     struct embedder *e = ctx;
-    struct embedder_job *job = &e->leader.jobs[index];
-    e->engine->ops->encode(e->engine, e->leader.workspaces[worker], e->leader.items + job->first, job->count,
-                           &job->error);
-    finish_job(e, job);
+    compute_job(e, &e->leader.batch, &e->leader.jobs[index], worker);
 }
 
 static void run_job_together(struct embedder *e, struct embedder_job *job)
 {
-    e->engine->ops->encode_together(e->engine, e->team, e->leader.workspaces, e->leader.items + job->first,
+    e->engine->ops->encode_together(e->engine, e->team, e->leader.workspaces, e->leader.batch.items + job->first,
                                     job->count, &job->error);
-    finish_job(e, job);
+    finish_job(e, &e->leader.batch, job);
 }
 
 /* Computes one job after another until none is left. A few compute workers run this at once, for an engine that
@@ -339,11 +385,12 @@ static void count_batch(struct embedder *e, size_t texts, size_t tokens, size_t 
     metric_add(e->metrics.together, (int64_t)together);
 }
 
-/* Runs one batch. The caller holds the lock; this function releases it while it computes. */
+/* Runs one batch on the team. The caller holds the lock; this function releases it while it computes. */
 static void lead_batch(struct embedder *e)
 {
+    const struct batch_share all = {team_workers(e), e->batch_tokens};
     int64_t began = os_now_ns();
-    size_t tokens, n = take_batch(e, began, &tokens);
+    size_t tokens, n = take_batch(e, &all, &e->leader.batch, began, &tokens);
     uint64_t cost = 0;
     e->queue.leading = true;
     pthread_mutex_unlock(&e->queue.lock);
@@ -356,8 +403,61 @@ static void lead_batch(struct embedder *e)
     const int64_t ns = os_now_ns() - began;
     count_batch(e, n, tokens, alone, jobs - alone, ns);
     pthread_mutex_lock(&e->queue.lock);
-    batch_queue_took(&e->queue.waiting, cost, ns);
+    batch_queue_took(&e->queue.waiting, all.workers, cost, ns);
     e->queue.leading = false;
+}
+
+/* ---- batches of threads that compute alone ---- */
+
+/* Whether one more thread may compute a batch alone. A batch of the team begins when its last worker is awake and ends with
+ * its slowest job. If as many small requests wait as there are workers, their threads keep all processors busy without
+ * these two waits. The caller holds the lock. */
+static bool may_compute_alone(const struct embedder *e)
+{
+    return !e->queue.leading && e->queue.alone < e->alone_max &&
+           (e->queue.alone > 0 || e->queue.waiting.waiting[true] >= e->alone_max);
+}
+
+/* Wakes a thread that waits and may lead now. The caller holds the lock. */
+static void wake_leader(struct embedder *e)
+{
+    if (e->queue.leading || (e->queue.alone > 0 && e->queue.alone == e->alone_max))
+        return;
+    struct embedder_request *r = (struct embedder_request *)e->queue.waiting.first;
+    while (r && r->leads)
+        r = (struct embedder_request *)r->turn.behind;
+    if (r)
+        pthread_cond_signal(&r->changed);
+}
+
+/* Computes one batch on this thread, whose request is `r`. The caller holds the lock; this function releases it while it
+ * computes. */
+static void compute_alone(struct embedder *e, struct embedder_request *r)
+{
+    const size_t idle = e->alone_max - e->queue.alone, part = e->queue.waiting.waiting_tokens / idle;
+    struct batch_share one = {1, part < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : part};
+    const int64_t began = os_now_ns();
+    struct embedder_job job = {.first = 0};
+    size_t place = 0, tokens;
+    if (one.tokens_max > e->job_rows)
+        one.tokens_max = e->job_rows;
+    while (e->queue.taken[place])
+        place++;
+    struct embedder_batch *batch = &e->alone[place];
+    job.count = take_batch(e, &one, batch, began, &tokens);
+    e->queue.taken[place] = r->leads = true;
+    e->queue.alone++;
+    wake_leader(e);
+    pthread_mutex_unlock(&e->queue.lock);
+    for (size_t i = 0; i < job.count; i++)
+        job.cost += batch_cost(batch->items[i].count);
+    compute_job(e, batch, &job, place);
+    const int64_t ns = os_now_ns() - began;
+    count_batch(e, job.count, tokens, 1, 0, ns);
+    pthread_mutex_lock(&e->queue.lock);
+    batch_queue_took(&e->queue.waiting, one.workers, job.cost, ns);
+    e->queue.taken[place] = r->leads = false;
+    e->queue.alone--;
 }
 
 /* ---- the asking thread ---- */
@@ -395,18 +495,19 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
         if (status != DP_OK && r->turn.queued) {
             batch_queue_remove(&e->queue.waiting, &r->turn);
             show_waiting(e);
-        } else if (!e->queue.leading && r->turn.queued) {
+        } else if (r->turn.queued && may_compute_alone(e)) {
+            compute_alone(e, r);
+        } else if (r->turn.queued && !e->queue.leading && e->queue.alone == 0) {
             lead_batch(e);
         } else if (status != DP_OK) {
             pthread_cond_wait(&r->changed, &e->queue.lock);
         } else {
+            if (!r->turn.queued)
+                wake_leader(e); /* another thread took its texts, so it will lead no more */
             call_wait(call, &r->changed, &e->queue.lock);
         }
     }
-    /* Wake the next leader. */
-    struct embedder_request *next = (struct embedder_request *)e->queue.waiting.first;
-    if (!e->queue.leading && next)
-        pthread_cond_signal(&next->changed);
+    wake_leader(e);
     return status;
 }
 

@@ -4,9 +4,10 @@
  * leads: it takes a batch from the queue (embed/batch_queue.h), cuts it into jobs of a few hundred tokens, and runs
  * the jobs on the team, itself included. The team computes a single text together, and also the last jobs when they
  * would leave workers idle. So one request on an idle machine uses all cores. Under load, the requests that arrive
- * during a batch form the next one. The queue gives each client (struct call's `client`) its share, lets small
- * requests go first, and bounds the time of a batch. The embedder starts no thread, sets no timer, and never delays a
- * batch to make it larger. A vector does not depend on the other texts of its batch.
+ * during a batch form the next one. When as many small requests wait as the team has workers, their threads do not use
+ * the team: that many of them compute a batch each, alone and side by side, so none waits for the end of another's. The
+ * queue gives each client (struct call's `client`) its share, lets small requests go first, and bounds the time of a
+ * batch. The embedder starts no thread, sets no timer, and never delays a batch to make it larger. A vector does not depend on the other texts of its batch.
  */
 #ifndef EMBED_EMBEDDER_H
 #define EMBED_EMBEDDER_H

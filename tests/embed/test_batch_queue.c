@@ -17,7 +17,8 @@ enum {
     WAITS_MAX = 4000,
 };
 static const int64_t MS = 1000000;
-static const int64_t LONG_NS = 10000000; /* a text of 256 tokens on one worker */
+static const struct batch_share WHOLE = {WORKERS, TOKENS_MAX}; /* the whole team computes each batch */
+static const int64_t LONG_NS = 10000000;                       /* a text of 256 tokens on one worker */
 
 /* A client with one request at a time: n texts of `tokens` tokens. After an answer it pauses, then asks again. */
 struct sim_client {
@@ -44,7 +45,7 @@ static void sim_begin(struct sim *s)
 {
     *s = (struct sim){.clients = calloc(CLIENTS_MAX, sizeof *s->clients)};
     assert_non_null(s->clients);
-    batch_queue_init(&s->queue, WORKERS, TOKENS_MAX);
+    batch_queue_init(&s->queue, WORKERS);
 }
 
 static struct sim_client *sim_add(struct sim *s, uint64_t number, size_t n, size_t tokens, int64_t pause_ns)
@@ -90,12 +91,12 @@ static void sim_batch(struct sim *s)
     static struct batch_text texts[TOKENS_MAX];
     size_t tokens;
     uint64_t cost = 0;
-    const size_t n = batch_queue_take(&s->queue, texts, &tokens);
+    const size_t n = batch_queue_take(&s->queue, &WHOLE, texts, &tokens);
     assert_true(n > 0 && (tokens <= TOKENS_MAX || n == 1));
     for (size_t i = 0; i < n; i++)
         cost += batch_cost(texts[i].request->seqs[texts[i].place].count);
     const int64_t ns = (int64_t)((double)cost / (double)batch_cost(256) * (double)LONG_NS / WORKERS);
-    batch_queue_took(&s->queue, cost, ns);
+    batch_queue_took(&s->queue, WORKERS, cost, ns);
     s->now_ns += ns;
     s->longest_batch_ns = ns > s->longest_batch_ns ? ns : s->longest_batch_ns;
     for (size_t i = 0; i < n; i++) {
@@ -237,15 +238,15 @@ static void test_batch_queue_turn_follows_the_speed(void **state)
 {
     (void)state;
     struct batch_queue q;
-    batch_queue_init(&q, WORKERS, TOKENS_MAX);
+    batch_queue_init(&q, WORKERS);
     const uint64_t text = batch_cost(256);
     for (int i = 0; i < 100; i++)
-        batch_queue_took(&q, text, MS);
+        batch_queue_took(&q, WORKERS, text, MS);
     assert_in_range(q.turn_cost, 14 * text, 15 * text);
     for (int i = 0; i < 100; i++)
-        batch_queue_took(&q, text, 100 * MS);
+        batch_queue_took(&q, WORKERS, text, 100 * MS);
     assert_int_equal(q.turn_cost, 2 * text);
-    batch_queue_took(&q, 10, 10000 * MS); /* too little work to say anything */
+    batch_queue_took(&q, WORKERS, 10, 10000 * MS); /* too little work to say anything */
     assert_int_equal(q.turn_cost, 2 * text);
     struct tokens seqs[3] = {{.count = 256}, {.count = 256}, {.count = 10}};
     struct batch_request r = {.seqs = seqs, .n = 3};
@@ -267,7 +268,7 @@ static void test_batch_queue_loses_no_text(void **state)
     static size_t taken[REQUESTS];
     struct batch_queue q;
     uint64_t random = 17;
-    batch_queue_init(&q, WORKERS, TOKENS_MAX);
+    batch_queue_init(&q, WORKERS);
     for (size_t step = 0; step < STEPS; step++) {
         const size_t i = splitmix64_next(&random) % REQUESTS;
         struct batch_request *r = &requests[i];
@@ -281,7 +282,7 @@ static void test_batch_queue_loses_no_text(void **state)
             taken[i] = 0;
             batch_queue_add(&q, r);
         }
-        size_t tokens, n = q.first ? batch_queue_take(&q, texts, &tokens) : 0, left = 0;
+        size_t tokens, n = q.first ? batch_queue_take(&q, &WHOLE, texts, &tokens) : 0, left = 0;
         for (size_t t = 0; t < n; t++) {
             const size_t owner = (size_t)(texts[t].request - requests);
             assert_int_equal(texts[t].place, taken[owner]++);
@@ -290,7 +291,7 @@ static void test_batch_queue_loses_no_text(void **state)
         for (size_t t = 0; t < REQUESTS; t++)
             left += requests[t].queued ? requests[t].tokens_left : 0;
         assert_int_equal(q.waiting_tokens, left);
-        batch_queue_took(&q, batch_cost(256), (int64_t)(splitmix64_next(&random) % 50) * MS);
+        batch_queue_took(&q, WORKERS, batch_cost(256), (int64_t)(splitmix64_next(&random) % 50) * MS);
     }
 }
 

@@ -194,6 +194,77 @@ static void test_embed_requests_that_wait_form_one_batch(void **state)
     embedder_free(e);
 }
 
+/* While the team computes, as many small requests as it has workers begin to wait. Then each of two threads computes half of
+ * them alone, and neither waits for the other. */
+static void test_embed_small_requests_that_wait_are_computed_side_by_side(void **state)
+{
+    (void)state;
+    enum { WAITING = 4, LENGTH = 60, WORKERS = 2 };
+    struct gate_engine g;
+    struct team *team;
+    gate_init(&g, true);
+    assert_int_equal(team_new(WORKERS, &team, NULL), DP_OK);
+    struct embedder *e = new_embedder(&g, team, 0);
+    struct asker first = {0}, large = {0}, waiting[WAITING] = {{0}};
+    start(&first, e, 1, 10, 1);
+    sem_wait(&g.inside);
+    for (int32_t i = 0; i < WAITING; i++) {
+        start(&waiting[i], e, 1, LENGTH, 10 * (i + 1));
+        await_waiting(e, (size_t)(i + 1) * LENGTH);
+    }
+    sem_post(&g.gate);
+    sem_wait(&g.inside); /* two batches run at once: */
+    sem_wait(&g.inside);
+    struct embedder_counts counts;
+    embedder_read_counts(e, &counts);
+    assert_int_equal(counts.batches, 3);
+    assert_int_equal(counts.waiting_tokens, 0);
+    start(&large, e, 20, LENGTH, 100); /* waits for one of them, and the team for both */
+    await_waiting(e, 20 * LENGTH);
+    g.held = false;
+    sem_post(&g.gate);
+    sem_post(&g.gate);
+    join(&first);
+    join(&large);
+    assert_true(large.right);
+    for (size_t i = 0; i < WAITING; i++) {
+        join(&waiting[i]);
+        assert_true(waiting[i].right);
+    }
+    assert_int_equal(g.most_runs, WORKERS);
+    embedder_free(e);
+    team_free(team);
+}
+
+/* Many clients, and some of them leave while their texts wait or run. */
+static void test_embed_no_request_is_forgotten(void **state)
+{
+    (void)state;
+    enum { ASKERS = 24, ROUNDS = 40, WORKERS = 3 };
+    struct gate_engine g;
+    struct team *team;
+    gate_init(&g, false);
+    assert_int_equal(team_new(WORKERS, &team, NULL), DP_OK);
+    struct embedder *e = new_embedder(&g, team, 0);
+    for (int32_t round = 0; round < ROUNDS; round++) {
+        struct asker askers[ASKERS] = {{0}};
+        for (int32_t i = 0; i < ASKERS; i++)
+            start(&askers[i], e, i % 5 == 0 ? 30 : 1, (size_t)(i * 7 + round) % 90 + 1,
+                  30 * i + 1 < FAILING_ID - 30 ? 30 * i + 1 : i);
+        for (size_t i = 0; i < ASKERS; i += 6)
+            atomic_store(&askers[i].cancelled, true);
+        for (size_t i = 0; i < ASKERS; i++) {
+            join(&askers[i]);
+            assert_true(askers[i].status == DP_OK ? askers[i].right : i % 6 == 0);
+        }
+    }
+    struct embedder_counts counts;
+    embedder_read_counts(e, &counts);
+    assert_int_equal(counts.waiting_tokens, 0);
+    embedder_free(e);
+    team_free(team);
+}
+
 static const struct metric *metric_named(const struct metric_registry *r, const char *name)
 {
     const struct metric *m = r->first;
@@ -403,6 +474,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embed_every_text_gets_its_vector),
         cmocka_unit_test(test_embed_requests_that_wait_form_one_batch),
+        cmocka_unit_test(test_embed_small_requests_that_wait_are_computed_side_by_side),
+        cmocka_unit_test(test_embed_no_request_is_forgotten),
         cmocka_unit_test(test_embed_metrics_tell_of_batches),
         cmocka_unit_test(test_embed_full_queue_refuses_at_once),
         cmocka_unit_test(test_embed_waiting_request_can_be_cancelled),
