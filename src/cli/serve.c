@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/linked_model.h"
+#include "os/cpu.h"
 #include "os/log.h"
 #include "os/log_writer.h"
 #include "os/memory.h"
@@ -21,7 +22,7 @@
 #include "os/worker.h"
 #include "server/server.h"
 
-enum { LISTEN_MAX = 300, LISTEN_ORIGIN_MAX = 640, LAST_LINES_MS = 1000, TRIM_MS = 10000 };
+enum { LISTEN_MAX = 300, LISTEN_ORIGIN_MAX = 640, LAST_LINES_MS = 1000, TRIM_MS = 10000, ARENAS_A_CPU = 2 };
 #define NEVER_MS (INT64_C(1000) * 3600 * 24 * 365) /* a period: the task runs only when it is woken */
 
 /* A thread for work that no request waits for. */
@@ -181,6 +182,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     options.listen_origin = listen_origin(config, origin);
     hold_signals(&ends, &hangup);
     allow_many_files();
+    os_limit_arenas(ARENAS_A_CPU * os_cpu_count());
     /* Warn about a new folder: perhaps its name was mistyped. */
     const bool is_new = *config->root && !strstr(config->root, "://") && access(config->root, F_OK) != 0;
     const unsigned store = *config->root ? OPEN_STORE | OPEN_CREATE : 0;

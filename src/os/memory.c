@@ -1,4 +1,4 @@
-/* memory.c: gives memory back to the system, with a function of the GNU C library. */
+/* memory.c: settings of the heap of the GNU C library. */
 #include "os/memory.h"
 
 #include <malloc.h>
@@ -7,5 +7,14 @@ void os_trim_memory(void)
 {
 #ifdef __GLIBC__
     malloc_trim(0);
+#endif
+}
+
+void os_limit_arenas(unsigned count)
+{
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, (int)count);
+#else
+    (void)count;
 #endif
 }
