@@ -167,7 +167,7 @@ bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --b
 bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
 bench_reload := python3 bench/reload.py --build $(BUILD) $(write)
 bench_load := scripts/setup --bench --quiet && python3 bench/load/load.py --build $(BUILD) $(write) && \
-	python3 bench/load/overload.py --build $(BUILD) $(write)
+	python3 bench/load/overload.py --build $(BUILD) $(write) && python3 bench/load/open_loop.py --build $(BUILD) $(write)
 bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
 	$(if $(filter command%,$(origin ARGS)),$(ARGS)) $(write)
 bench_goal_faiss := tests/s3_tool

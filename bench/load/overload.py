@@ -59,12 +59,12 @@ class Client:
         return int(head[9:12]), float(fields.get(b"retry-after", 0)), fields.get(b"connection") == b"close"
 
 
-def run(port, pid, count, seconds, polite):
+def run(port, pid, count, seconds, polite, kind=Client):
     """Lets `count` clients ask. Returns what they saw."""
     selector, waiting = selectors.DefaultSelector(), []
     seen, times, most = collections.Counter(), [], 0
     for _ in range(count):
-        client = Client(port)
+        client = kind(port)
         client.connect()
         selector.register(client.socket, selectors.EVENT_READ, client)
         client.ask(time.monotonic())
