@@ -3,6 +3,7 @@
  * The names come from "Blob Storage error codes" and "Common REST API error codes", Azure Storage REST API reference.
  * The header x-ms-error-code has the name, also in the answer to a HEAD.
  */
+#include "base/url.h"
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "store/azure/answers.h"
@@ -56,8 +57,6 @@ static const struct {
     {"AuthorizationPermissionMismatch", DP_DENIED,
      "the SAS token or the identity lacks a permission: an identity needs the role Storage Blob Data Reader, to "
      "write Storage Blob Data Contributor (AuthorizationPermissionMismatch)"},
-    {"AuthorizationFailure", DP_DENIED,
-     "the account's firewall, or its rules for keys, refuse this client (AuthorizationFailure)"},
     {"AuthorizationProtocolMismatch", DP_DENIED, "the SAS token is for https only"},
     {"AuthorizationSourceIPMismatch", DP_DENIED, "the SAS token is not for this address"},
     {"AuthorizationResourceTypeMismatch", DP_DENIED,
@@ -92,10 +91,29 @@ static const char *object_name(struct call *call, const struct azure_request *r)
     return name ? name : r->azure->root;
 }
 
-/* Fails because the store could not find out who asks. Azure has one error for a wrong clock, a wrong key and an old
- * SAS token; the answer's date and its detail tell them apart. No message quotes the detail, which repeats headers. */
+/* Returns whether the SAS token says (by se=…) that it has expired. */
+static bool sas_has_expired(struct span sas)
+{
+    for (struct span rest = sas; rest.len;) {
+        const uint8_t *end = memchr(rest.data, '&', rest.len);
+        struct span item = span_of(rest.data, end ? (size_t)(end - rest.data) : rest.len);
+        rest = end ? span_of(end + 1, rest.len - item.len - 1) : (struct span){0};
+        uint8_t plain[64];
+        int64_t ms;
+        if (span_starts_with(item, span_str("se=")) && item.len <= sizeof plain) {
+            size_t len = percent_decode_loosely(span_of(item.data + 3, item.len - 3), plain);
+            return secret_time_parse(span_of(plain, len), &ms) && ms <= os_wall_ms();
+        }
+    }
+    return false;
+}
+
+/* Fails because the store does not accept who asks. Azure has one error for a wrong clock, a wrong key and an old SAS
+ * token; the answer's date and its detail tell them apart. No message quotes the detail, which repeats headers.
+ * `or_else` follows the reason. */
 static enum dp_status fail_unauthentic(const struct azure_request *r, const struct transport_request *req,
-                                       const struct azure_error *e, const char *name, struct dp_error *error)
+                                       const struct azure_error *e, const char *name, const char *or_else,
+                                       struct dp_error *error)
 {
     const struct azure_connection *c = &r->azure->connection;
     int64_t theirs = http_answer_date(req), ours = os_wall_ms();
@@ -104,20 +122,25 @@ static enum dp_status fail_unauthentic(const struct azure_request *r, const stru
         return dp_fail(error, DP_DENIED,
                        "%s: this machine's clock differs by %lld minutes from the store's: set it right", name,
                        (long long)(apart / 60000));
-    bool late = memmem(e->detail.data ? e->detail.data : (const uint8_t *)"", e->detail.len, "time frame", 10);
+    static const char FRAME[] = "time frame";
+    bool late = (e->detail.len && memmem(e->detail.data, e->detail.len, FRAME, sizeof FRAME - 1)) ||
+                (c->credential == AZURE_SAS && sas_has_expired(c->sas));
     switch (c->credential) {
     case AZURE_SHARED_KEY:
         return dp_fail(error, DP_DENIED,
-                       "%s: the key is not one of the storage account \"%.*s\": check AZURE_STORAGE_KEY", name,
-                       SPAN_FMT(c->account));
+                       "%s: the key is not one of the storage account \"%.*s\": check AZURE_STORAGE_KEY%s", name,
+                       SPAN_FMT(c->account), or_else);
     case AZURE_SAS:
-        return dp_fail(error, DP_DENIED, "%s: the SAS token %s (AZURE_STORAGE_SAS_TOKEN)", name,
+        return dp_fail(error, DP_DENIED, "%s: the SAS token %s (AZURE_STORAGE_SAS_TOKEN)%s", name,
                        late ? "has expired, or is not valid yet: make a new one"
-                            : "is not valid for this container: check it");
+                            : "is not valid for this container: check it",
+                       late ? "" : or_else);
     case AZURE_TOKEN:
-        return dp_fail(error, DP_DENIED, "%s: the store refuses the token of this identity (%.*s)", name,
-                       SPAN_FMT(e->code));
-    default: return dp_fail(error, DP_DENIED, "%s: the store wants credentials: unset AZURE_STORAGE_ANON", name);
+        return dp_fail(error, DP_DENIED, "%s: the store refuses the token of this identity (%.*s)%s", name,
+                       SPAN_FMT(e->code), or_else);
+    default:
+        return dp_fail(error, DP_DENIED, "%s: the store wants credentials: unset AZURE_STORAGE_ANON%s", name,
+                       or_else);
     }
 }
 
@@ -133,7 +156,9 @@ enum dp_status azure_explain(struct http_source *source, struct call *call, cons
         return dp_fail(error, DP_INVALID, "there is no container \"%.*s\" at %.*s: check its name",
                        SPAN_FMT(azure->container), SPAN_FMT(azure->connection.endpoint));
     if (span_equal_str(e.code, "AuthenticationFailed"))
-        return fail_unauthentic(r, req, &e, name, error);
+        return fail_unauthentic(r, req, &e, name, "", error);
+    if (span_equal_str(e.code, "AuthorizationFailure"))
+        return fail_unauthentic(r, req, &e, name, "; or the account's firewall refuses this client", error);
     for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++)
         if (span_equal_str(e.code, KNOWN[i].code))
             return dp_fail(error, KNOWN[i].status, "%s: %s", name, KNOWN[i].sentence);
