@@ -15,6 +15,9 @@ struct contract_store {
     bool remote;                /* sends requests and counts them; ranges merge, and errors have bodies */
     /* reads and writes of one name at once may fail or mix; the suite skips those tests */
     bool not_atomic;
+    /* answers a range that begins at an object's end as RFC 9110 forbids; the suite leaves out such ranges */
+    bool wrong_at_end;
+    bool stale_when_missing;   /* a read of a missing object with a version is DP_STALE, not DP_NOT_FOUND */
     bool no_size_of_unchanged; /* a read "if changed" of an unchanged object does not report its size */
 };
 
