@@ -320,6 +320,9 @@ struct dp_namespace_options {
     /* True: neither the namespace nor the folder of its root needs to exist. The first write of rows creates both.
      * Before that, searches fail with DP_NOT_FOUND. */
     bool create;
+    /* Maximum bytes of memory for ranges of a remote root, so that a later query reads anew only what others have
+     * changed. 0: no cache. A folder needs none, because the system keeps its bytes. */
+    uint64_t cache_bytes;
 };
 
 /* What orders the rows of an answer. */

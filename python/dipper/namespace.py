@@ -13,6 +13,8 @@ from .errors import UnsupportedError
 _RANKS = {None: 0, "meaning": 1, "words": 2, "hybrid": 3}
 _FUSIONS = {"rrf": 0, "convex": 1}
 
+_CACHE = 64 << 20
+
 Filter = Sequence[Any]  # ("year", "Gt", 2000), ("And", [filter, filter]), …
 
 
@@ -67,16 +69,18 @@ class Namespace:
     root      a folder, or s3://bucket/prefix
     name      letters, digits, '.', '_' and '-'
     embedder  the Embedder for texts; None: Embedder(), made when it is first needed
+    cache     maximum bytes of memory for what queries read from a bucket; 0: none. A folder needs none
     """
 
-    __slots__ = ("_root", "_name", "_embedder", "_handle", "_handle_embeds", "_lock", "__weakref__")
+    __slots__ = ("_root", "_name", "_embedder", "_cache", "_handle", "_handle_embeds", "_lock", "__weakref__")
 
-    def __init__(self, root: Path, name: str, *, embedder: Optional[Embedder] = None):
+    def __init__(self, root: Path, name: str, *, embedder: Optional[Embedder] = None, cache: int = _CACHE):
         if not isinstance(name, str):
             raise TypeError(f"name is {name!r}: a namespace's name is a str")
         self._root = place(root)
         self._name = name
         self._embedder = embedder
+        self._cache = whole(cache, "cache")
         self._handle = None
         self._handle_embeds = False  # the handle has the embedder's model
         self._lock = threading.Lock()
@@ -203,7 +207,7 @@ class Namespace:
         return self._clone(name, "copy_from_namespace", timeout)
 
     def _clone(self, name, field, timeout):
-        other = Namespace(self._root, name, embedder=self._embedder)
+        other = Namespace(self._root, name, embedder=self._embedder, cache=self._cache)
         other.write(**{field: self._name}, timeout=timeout)
         return other
 
@@ -285,7 +289,7 @@ class Namespace:
             if self._handle is not None and (self._handle_embeds or not embeds):
                 return self._handle
         model = self.embedder._handle if embeds else None
-        handle = _dipper.Namespace(self._root, self._name, create, model, timeout)
+        handle = _dipper.Namespace(self._root, self._name, create, self._cache, model, timeout)
         with self._lock:
             old = self._handle
             if old is None or (embeds and not self._handle_embeds):

@@ -32,9 +32,9 @@ static void py_namespace_dealloc(PyObject *object)
 
 /* Opens the namespace of a new object. */
 static bool py_namespace_open(struct namespace_object *self, const char *root, const char *name, bool create,
-                              PyObject *timeout)
+                              unsigned long long cache, PyObject *timeout)
 {
-    struct dp_namespace_options options = {.size = sizeof options, .create = create};
+    struct dp_namespace_options options = {.size = sizeof options, .create = create, .cache_bytes = cache};
     struct dp_model *model = self->model ? model_enter(self->model) : NULL;
     struct blocking blocking;
     struct dp_error error;
@@ -53,24 +53,25 @@ static bool py_namespace_open(struct namespace_object *self, const char *root, c
     return good; /* if false, freeing the object releases the model */
 }
 
-/* Namespace(root, name, create, model | None, timeout) */
+/* Namespace(root, name, create, cache, model | None, timeout) */
 static PyObject *py_namespace_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct namespace_object *self;
     const char *root, *name;
     PyObject *model, *timeout;
+    unsigned long long cache;
     int create;
 
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "sspOO", &root, &name, &create, &model, &timeout))
+    if (!PyArg_ParseTuple(args, "sspKOO", &root, &name, &create, &cache, &model, &timeout))
         return NULL;
     self = (struct namespace_object *)allocate(type, 0);
     if (!self)
         return NULL;
     handle_init(&self->handle);
     self->model = model == Py_None ? NULL : Py_NewRef(model);
-    if (!py_namespace_open(self, root, name, create, timeout)) {
+    if (!py_namespace_open(self, root, name, create, cache, timeout)) {
         Py_DECREF((PyObject *)self);
         return NULL;
     }

@@ -34,7 +34,7 @@ static enum dp_status load_rows(struct call *call, struct dp_model *model, const
 
     if (index_check_name(ingest.namespace, &call->error) != DP_OK)
         return call->error.status;
-    status = store_open_by_environment(call, span_str(root), true, &options.store);
+    status = store_open_by_environment(call, span_str(root), true, 0, &options.store);
     if (status == DP_OK)
         status = service_new(&options, &service, &call->error);
     if (status != DP_OK)
@@ -86,7 +86,8 @@ static enum dp_status open_namespace_service(struct call *call, struct dp_namesp
                                              const struct dp_namespace_options *options)
 {
     struct service_options service = {.threads = 1, .readers_max = CAPI_READERS_MAX};
-    enum dp_status status = store_open_by_environment(call, span_str(root), options->create, &service.store);
+    enum dp_status status =
+        store_open_by_environment(call, span_str(root), options->create, options->cache_bytes, &service.store);
 
     if (status != DP_OK)
         return status;

@@ -120,13 +120,15 @@ void environment_settings_deinit(struct environment_settings *e)
     config_deinit(&e->config);
 }
 
-enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, struct store **out)
+enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, uint64_t cache_bytes,
+                                         struct store **out)
 {
     struct environment_settings e;
     *out = NULL;
     enum dp_status status = environment_settings_load(&e, url, &call->error);
     if (status == DP_OK) {
         e.store.create = create;
+        e.store.cache_bytes = cache_bytes;
         status = store_open_with(call, url, &e.store, out);
     }
     environment_settings_deinit(&e);

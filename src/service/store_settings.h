@@ -31,7 +31,9 @@ enum dp_status environment_settings_load(struct environment_settings *out, struc
                                          struct dp_error *error);
 void environment_settings_deinit(struct environment_settings *e);
 
-/* Opens a store with the settings of the environment. Fails as environment_settings_load and store_open do. */
-enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, struct store **out);
+/* Opens a store with the settings of the environment. cache_bytes: those of struct store_options. Fails as
+ * environment_settings_load and store_open do. */
+enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, uint64_t cache_bytes,
+                                         struct store **out);
 
 #endif

@@ -110,6 +110,26 @@ def test_s3_serves(dipper, bucket, s3, rows, run):
     assert s3["AWS_SECRET_ACCESS_KEY"] not in log
 
 
+def test_s3_is_read_once_by_an_open_namespace(build, s3, bucket, rows, run):
+    subprocess.run(["ninja", "-C", str(build), "python-package"], check=True, stdout=subprocess.DEVNULL)
+    run("index", "n", rows(*ROWS), "--root", f"s3://{bucket}", env=s3)
+    script = (
+        "import sys, json, dipper\n"
+        "for cache in (0, 1 << 20, None):\n"
+        "    options = {} if cache is None else {'cache': cache}\n"
+        "    with dipper.Namespace(sys.argv[1], 'n', **options) as n:\n"
+        "        answers = [n.query('kitten', 3, rank='meaning') for _ in range(3)]\n"
+        "    print(json.dumps([[[row.id for row in a], a.cost.bytes, a.cost.requests] for a in answers]))\n")
+    done = subprocess.run([sys.executable, "-c", script, f"s3://{bucket}"], env=clean_environment(**s3, PYTHONPATH=str(build / "python")),
+                          capture_output=True, text=True, check=True)
+    none, small, usual = map(json.loads, done.stdout.splitlines())
+    assert none[0][0] == small[2][0] == usual[2][0]  # the same rows
+    assert none[2][1] == none[1][1] > 1000  # without a cache each query reads the same bytes
+    for cached in small, usual:
+        assert cached[2][1] < none[2][1] / 4  # the manifest alone
+        assert cached[2][2] == 1
+
+
 @pytest.mark.parametrize("change, says", [
     ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "check AWS_SECRET_ACCESS_KEY"),
     ({"AWS_ACCESS_KEY_ID": "wrong"}, "check AWS_ACCESS_KEY_ID"),
