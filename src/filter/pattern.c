@@ -1,6 +1,7 @@
 /* filter/pattern.c: builds the programs of patterns, and simulates them over a text. */
 #include "base/array.h"
 #include "filter/pattern_build.h"
+#include "filter/pattern_literal.h"
 
 /* ---- building ------------------------------------------------------------------------------------------ */
 
@@ -124,8 +125,10 @@ enum dp_status pattern_build_end(struct pattern_build *b, struct pattern **out, 
         return dp_fail_nomem(error, "a pattern");
     if (b->too_large)
         return dp_fail(error, DP_INVALID, "more than %d steps", PATTERN_STEPS_MAX);
-    return DP_OK;
+    return pattern_literal_find(b->arena, b->pattern, error);
 }
+
+enum { BYTES_OF_STEP = 64 }; /* that are searched for the literal in the time of a step, about */
 
 /* ---- matching ------------------------------------------------------------------------------------------ */
 
@@ -237,6 +240,11 @@ bool pattern_match(const struct pattern *p, struct text_bytes text, struct filte
 {
     struct pattern_states s;
     int32_t before = -1, after;
+    const struct span bytes = span_of(text.at, (size_t)(text.end - text.at));
+    if (!text.escaped && !pattern_literal_in(p, bytes)) {
+        filter_watch_steps(watch, 1 + bytes.len / BYTES_OF_STEP);
+        return false;
+    }
     s.now_count = 0;
     do {
         after = text_next_scalar(&text);

@@ -10,6 +10,8 @@
  *          lazy; \d \w \s \b and their negations, all of ASCII; \A \z \n \t \r \f \v \a \xHH \x{H} \uHHHH \u{H};
  *          [[:alpha:]] and the like; the flags (?i) (?s) (?m). No look-around, no back-references, no \p.
  *
+ * A match first searches the text for bytes that every match must have (pattern_literal.h).
+ *
  * Without case, the letters of ASCII, Latin-1, Greek and Cyrillic equal their counterparts.
  */
 #ifndef FILTER_PATTERN_H

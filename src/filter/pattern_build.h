@@ -34,7 +34,9 @@ struct pattern {
     struct pattern_step *steps;
     size_t count;
     struct pattern_range *ranges;
-    bool anchored; /* a match begins at the beginning of the text */
+    bool anchored;             /* a match begins at the beginning of the text */
+    struct span literal;       /* bytes that each match has (pattern_literal.h); empty: none are known */
+    bool literal_without_case; /* it is of ASCII, and may stand there in another case */
 };
 
 /* A pattern that grows. */

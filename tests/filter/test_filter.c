@@ -525,7 +525,7 @@ static void test_filter_matches_end_with_their_call(void **state)
     const struct filter_row row = {span_of(id_7, sizeof id_7), buffer_span(&document)};
     const struct filter_row small = {span_of(id_7, sizeof id_7), span_str("{\"path\":\"ab\"}")};
     assert_int_equal(
-        filter_parse(&test_arena, span_str("[\"path\",\"Regex\",\"(a?){400}b\"]"), &schema, true, &f, &error),
+        filter_parse(&test_arena, span_str("[\"path\",\"Regex\",\"(a?){400}[bc]\"]"), &schema, true, &f, &error),
         DP_OK);
     assert_true(filter_match(f, &small, NULL, &watch));
     assert_false(filter_match(f, &row, NULL, &watch));
