@@ -123,11 +123,12 @@ kills: model ## kill writers, readers and folders of one folder at random, and c
 	@$(MAKE) build
 	@root=$$(mktemp -d) && tests/e2e/kill_processes.py $(abspath $(BUILD))/dipper $$root --seconds $(KILLS_SECONDS) --seed $(SEED) && rm -r $$root
 
-chaos: model ## let PostgreSQL, Redis and the store fail under a server, one by one and together (CHAOS_SECONDS=6; 5 minutes)
+chaos: model ## let PostgreSQL, Redis and the store fail under a server, one by one and together (CHAOS_SECONDS=6; 7 minutes)
 	@$(MAKE) tools FOR=daemons
 	@$(MAKE) build
-	@scripts/peers build toxiproxy && scripts/venv
+	@scripts/peers build minio toxiproxy && scripts/venv
 	@build/venv/bin/python tests/chaos/chaos.py --build $(BUILD) $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
+	@build/venv/bin/python tests/chaos/writes.py --build $(BUILD) $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
 
 check-all: model ## everything: the tests with browsers and servers, sanitizers, arm64, lint
 	@$(MAKE) tools FOR=all
@@ -167,7 +168,8 @@ bench_write := scripts/setup --bench --quiet && python3 bench/write_bench.py --b
 bench_soak := scripts/setup --bench --quiet && python3 bench/soak.py --build $(BUILD) $(write)
 bench_reload := python3 bench/reload.py --build $(BUILD) $(write)
 bench_load := scripts/setup --bench --quiet && python3 bench/load/load.py --build $(BUILD) $(write) && \
-	python3 bench/load/overload.py --build $(BUILD) $(write) && python3 bench/load/open_loop.py --build $(BUILD) $(write)
+	python3 bench/load/overload.py --build $(BUILD) $(write) && python3 bench/load/open_loop.py --build $(BUILD) $(write) && \
+	python3 bench/load/tls.py --build $(BUILD) $(write)
 bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
 	$(if $(filter command%,$(origin ARGS)),$(ARGS)) $(write)
 bench_goal_faiss := tests/s3_tool
