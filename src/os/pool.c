@@ -180,7 +180,7 @@ static unsigned waiting_of(const struct pool *pool, uint64_t client)
 }
 
 /* Judges a job that no idle thread takes. */
-static enum pool_answer judge_job(struct pool *pool, const struct pool_job *job, struct dp_error *error)
+static enum pool_answer judge_waiting(const struct pool *pool, const struct pool_job *job, struct dp_error *error)
 {
     const struct pool_options *o = &pool->options;
     const unsigned waiting = pool->waiting, queued = waiting - pool->idle;
@@ -204,6 +204,15 @@ static enum pool_answer judge_job(struct pool *pool, const struct pool_job *job,
     return POOL_TAKEN;
 }
 
+/* As judge_waiting, and counts a refusal. */
+static enum pool_answer judge_job(struct pool *pool, const struct pool_job *job, struct dp_error *error)
+{
+    const enum pool_answer answer = judge_waiting(pool, job, error);
+    if (answer != POOL_TAKEN)
+        metric_add(pool->metrics.refused, 1);
+    return answer;
+}
+
 /* Finds out whether the pool takes a job. Starts a thread if one is needed. */
 static enum pool_answer admit_job(struct pool *pool, const struct pool_job *job, struct dp_error *error)
 {
@@ -219,9 +228,16 @@ static enum pool_answer admit_job(struct pool *pool, const struct pool_job *job,
         }
         /* the job waits for the existing threads */
     }
-    const enum pool_answer answer = judge_job(pool, job, error);
-    if (answer != POOL_TAKEN)
-        metric_add(pool->metrics.refused, 1);
+    return judge_job(pool, job, error);
+}
+
+enum pool_answer pool_ask(struct pool *pool, const struct pool_job *job, int64_t *retry_ns, struct dp_error *error)
+{
+    pthread_mutex_lock(&pool->lock);
+    const bool has_thread = pool->waiting < pool->idle || pool->started < pool->options.threads;
+    const enum pool_answer answer = has_thread ? POOL_TAKEN : judge_job(pool, job, error);
+    *retry_ns = expected_wait(pool);
+    pthread_mutex_unlock(&pool->lock);
     return answer;
 }
 

@@ -41,6 +41,9 @@ enum dp_status pool_new(const struct pool_options *options, struct pool **out, s
  * about how long the jobs wait now. Thread-safe. */
 enum pool_answer pool_submit(struct pool *pool, const struct pool_job *job, int64_t *retry_ns,
                              struct dp_error *error);
+/* Says whether pool_submit would take the job now, and counts a refusal, without queueing anything. Thread-safe. */
+enum pool_answer pool_ask(struct pool *pool, const struct pool_job *job, int64_t *retry_ns,
+                          struct dp_error *error);
 /* Adds dipper_request_threads* and dipper_request_queue* of some pools to a registry that outlives them. Call it before
  * the first job. */
 enum dp_status pool_add_metrics(struct pool *const *pools, size_t count, struct metric_registry *registry,

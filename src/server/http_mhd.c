@@ -372,8 +372,11 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
         return next == EXCHANGE_MORE ? MHD_YES : MHD_NO;
     }
     if (c->phase == PHASE_READING) {
-        if (!exchange_try(&c->exchange))
-            return suspend_connection(c, run_suspended);
+        if (!exchange_try(&c->exchange)) {
+            if (request_pools_admit(c->http->pools, &c->exchange))
+                return suspend_connection(c, run_suspended);
+            exchange_run(&c->exchange); /* only adds the headers that every answer has */
+        }
         c->phase = PHASE_READY;
     }
     return c->phase == PHASE_READY ? queue_answer(c) : MHD_YES;

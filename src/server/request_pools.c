@@ -52,19 +52,40 @@ static enum request_kind kind_of(const struct exchange *ex)
     return route && route->right == RIGHT_TO_WRITE ? REQUEST_WRITE : REQUEST_QUERY;
 }
 
-bool request_pools_give(struct request_pools *pools, struct exchange *ex, void (*fn)(void *ctx), void *ctx)
+static struct pool_job job_of(const struct exchange *ex, void (*fn)(void *ctx), void *ctx)
 {
-    struct dp_error error;
-    int64_t retry_ns;
-    const struct pool_job job = {.fn = fn,
-                                 .ctx = ctx,
-                                 .client = exchange_client(ex),
-                                 .bytes = ex->body.received.len,
-                                 .patience_ns = (int64_t)ex->timeout_ms * 1000000};
-    const enum pool_answer answer = pool_submit(pools->of[kind_of(ex)], &job, &retry_ns, &error);
+    return (struct pool_job){.fn = fn,
+                             .ctx = ctx,
+                             .client = exchange_client(ex),
+                             .bytes = ex->body.received.len,
+                             .patience_ns = (int64_t)ex->timeout_ms * 1000000};
+}
+
+/* Returns whether the pool took the exchange, or writes the refusal. */
+static bool take_answer(struct exchange *ex, enum pool_answer answer, int64_t retry_ns,
+                        const struct dp_error *error)
+{
     if (answer == POOL_TAKEN)
         return true;
     ex->call.retry_ns = retry_ns;
-    exchange_refuse(ex, answer == POOL_CLIENT_FULL ? 429 : 503, error.status, error.message);
+    exchange_refuse(ex, answer == POOL_CLIENT_FULL ? 429 : 503, error->status, error->message);
     return false;
+}
+
+bool request_pools_give(struct request_pools *pools, struct exchange *ex, void (*fn)(void *ctx), void *ctx)
+{
+    const struct pool_job job = job_of(ex, fn, ctx);
+    struct dp_error error;
+    int64_t retry_ns;
+    const enum pool_answer answer = pool_submit(pools->of[kind_of(ex)], &job, &retry_ns, &error);
+    return take_answer(ex, answer, retry_ns, &error);
+}
+
+bool request_pools_admit(struct request_pools *pools, struct exchange *ex)
+{
+    const struct pool_job job = job_of(ex, NULL, NULL);
+    struct dp_error error;
+    int64_t retry_ns;
+    const enum pool_answer answer = pool_ask(pools->of[kind_of(ex)], &job, &retry_ns, &error);
+    return take_answer(ex, answer, retry_ns, &error);
 }

@@ -31,5 +31,8 @@ void request_pools_free(struct request_pools *pools);
 /* Gives fn(ctx), which works on the exchange, to a thread of its kind. Does not wait. If that is impossible, writes
  * the refusal into the exchange, and returns false. */
 bool request_pools_give(struct request_pools *pools, struct exchange *ex, void (*fn)(void *ctx), void *ctx);
+/* Whether request_pools_give is likely to take the exchange. If it is not, writes the refusal as that function does. An I/O
+ * thread asks first, because suspending a connection costs more than all the rest of a refusal. */
+bool request_pools_admit(struct request_pools *pools, struct exchange *ex);
 
 #endif
