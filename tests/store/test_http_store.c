@@ -444,6 +444,56 @@ static void test_http_store_encodes_keys(void **state)
     assert_string_equal(http_server_seen(f->server, 0).target, "/data/x/%C3%A4%20%25%3F%23%2B?token=a%20b&c");
 }
 
+/* The body of a refusal tells an expired URL from other reasons, at each vendor. */
+static void test_http_store_tells_refusals_apart(void **state)
+{
+    struct remote_fixture *f = *state;
+    static const struct {
+        int code;
+        const char *body;
+        enum dp_status status;
+        const char *says;
+        bool maybe_missing;
+    } cases[] = {
+        {403, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", DP_DENIED,
+         "the presigned URL has expired: make a new one (403 AccessDenied: Request has expired)", false},
+        {403, "<Error><Code>AccessDenied</Code><Message>Request is not valid yet</Message></Error>", DP_DENIED,
+         "the clock of the machine that made it is ahead", false},
+        {403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", DP_DENIED, "the clock of the machine", false},
+        {403, "<Error><Code>InvalidObjectState</Code><StorageClass>GLACIER</StorageClass></Error>", DP_DENIED,
+         "the object is archived: restore it first (403 InvalidObjectState)", false},
+        {403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", DP_DENIED, "the URL's signature does not fit",
+         false},
+        {403, "<Error><Code>InvalidAccessKeyId</Code></Error>", DP_DENIED, "does not know the key that signed",
+         false},
+        {400,
+         "<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The provided token has expired."
+         "</Message></Error>",
+         DP_INVALID, "has expired: make a new one", false},
+        {403,
+         "\xef\xbb\xbf<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>x</Message>"
+         "<AuthenticationErrorDetail>Signature not valid in the specified time frame: Start [x]"
+         "</AuthenticationErrorDetail></Error>",
+         DP_DENIED, "the SAS token has expired or is not valid yet", false},
+        {409, "<Error><Code>BlobArchived</Code></Error>", DP_DENIED, "the blob is archived", false},
+        {404, "<Error><Code>NoSuchBucket</Code></Error>", DP_NOT_FOUND, "there is no such bucket", false},
+        {403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", DP_DENIED,
+         "refuses access; the object may be missing (403 AccessDenied: Access Denied)", true},
+        {400, "<Error><Code>Odd</Code><Message>the \x1b[31m bell</Message></Error>", DP_INVALID,
+         "does not understand the request (400 Odd: the )", false},
+        {403, "<html>no</html>", DP_DENIED, "may have expired (403)", true},
+    };
+    open_root(f, "/data?token=secret", (struct store_options){0});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        remote_answer(f, NULL, cases[i].code, cases[i].body);
+        struct store_read_req req = range("a", 0, 5);
+        assert_int_equal(read_one(f, &req), cases[i].status);
+        if (!strstr(req.error.message, cases[i].says) || strstr(req.error.message, "secret"))
+            fail_msg("case %zu: %s", i, req.error.message);
+        assert_int_equal(req.maybe_missing, cases[i].maybe_missing);
+    }
+}
+
 /* The store sends a presigned URL byte for byte as it was given. */
 static void test_http_store_presigned_object(void **state)
 {
@@ -595,6 +645,7 @@ int main(void)
         CASE(test_http_store_asks_for_sizes_that_a_416_lacks),
         CASE(test_http_store_chunks),
         CASE(test_http_store_encodes_keys),
+        CASE(test_http_store_tells_refusals_apart),
         CASE(test_http_store_presigned_object),
         CASE(test_http_store_objects_of_other_stores),
         CASE(test_http_store_refuses_urls),

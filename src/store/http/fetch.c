@@ -8,6 +8,7 @@
 #include "base/masked_url.h"
 #include "os/clock.h"
 #include "store/http/head.h"
+#include "store/http/refusal.h"
 #include "store/http/run.h"
 
 /* ---- versions --------------------------------------------------------------------------------------- */
@@ -58,12 +59,19 @@ static const char *code_means(int code, enum dp_status *status)
 
 enum dp_status http_answer_error(const struct transport_request *req, struct dp_error *error)
 {
-    char shown[URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX], words[HTTP_REFUSAL_SHOWN_MAX];
     enum dp_status status;
+    const char *why;
     url_shown(req->url, shown);
     const char *means = code_means(req->code, &status);
+    http_refusal_shown(req, words);
+    if (http_refusal_known(req, &why)) /* Azure answers 409 for an archived blob */
+        return dp_fail(error, req->code == 409 ? DP_DENIED : status, "%s: %s (%d%s)", shown, why, req->code,
+                       words);
+    if (req->code == 403 && words[0])
+        means = "the server refuses access; the object may be missing";
     if (means)
-        return dp_fail(error, status, "%s: %s (%d)", shown, means, req->code);
+        return dp_fail(error, status, "%s: %s (%d%s)", shown, means, req->code, words);
     struct span location = http_head_find(req->head, "location");
     if (req->code / 100 == 3 && location.len) {
         char to[URL_SHOWN_MAX];

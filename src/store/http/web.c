@@ -14,6 +14,7 @@
 #include "base/masked_url.h"
 #include "base/url.h"
 #include "store/http/fetch.h"
+#include "store/http/refusal.h"
 
 enum { URL_MAX = 16 << 10 };
 
@@ -35,11 +36,12 @@ static struct http_store *http_store_of(struct store *store)
 /* ---- URLs ------------------------------------------------------------------------------------------- */
 
 /* A bucket that shows its objects but not their names answers 403 for a missing one, and a cache in front of it may
- * replace the body, so the code alone counts. */
+ * replace the body. So only a body that names another reason says that the object may be there. */
 static bool web_hides_missing(struct call *call, const struct transport_request *req)
 {
+    const char *why;
     (void)call;
-    return req->code == 403;
+    return req->code == 403 && !http_refusal_known(req, &why);
 }
 
 static enum dp_status web_aim(struct http_source *source, struct call *call, struct span key,
