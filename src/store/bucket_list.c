@@ -8,6 +8,8 @@
 #include "store/implement.h"
 #include "store/listing.h"
 
+enum { IDLE_PAGES_MAX = 1000 };
+
 /* ---- pages ------------------------------------------------------------------------------------------ */
 
 enum dp_status bucket_page_append(struct arena *arena, struct bucket_page *page, const struct store_entry *entry,
@@ -36,15 +38,16 @@ void bucket_page_sort(struct bucket_page *page)
         }
 }
 
-/* Offers a page's entries to the lister. */
+/* Offers a page's entries to the lister. Skips names that are not later than `last`, the last name of the previous page,
+ * and names that come twice. */
 static enum dp_status offer_page(struct store_lister *lister, const struct bucket *bucket,
-                                 const struct bucket_page *page, bool *full)
+                                 const struct bucket_page *page, struct span last, bool *full)
 {
     *full = false;
-    for (size_t i = 0; i < page->count && !*full; i++) {
+    for (size_t i = 0; i < page->count && !*full; last = page->entries[i++].key) {
         const struct store_entry *e = &page->entries[i];
         struct dp_error ignored;
-        if (!span_starts_with(e->key, bucket->prefix))
+        if (span_compare(e->key, last) <= 0 || !span_starts_with(e->key, bucket->prefix))
             continue;
         struct span key = span_of(e->key.data + bucket->prefix.len, e->key.len - bucket->prefix.len);
         struct span name = key;
@@ -59,10 +62,17 @@ static enum dp_status offer_page(struct store_lister *lister, const struct bucke
     return DP_OK;
 }
 
-/* Checks that a page continues after the previous one, which had this token and this last name. */
+/* Checks that a page continues after the previous one, which had this token and this last name. *idle counts pages
+ * without a later name; a store sends few of them in a row, unless its tokens go round in circles. */
 static enum dp_status check_progress(struct call *call, const struct bucket *bucket,
-                                     const struct bucket_page *page, struct span token, struct span last)
+                                     const struct bucket_page *page, struct span token, struct span last,
+                                     unsigned *idle)
 {
+    bool later = page->count && span_compare(page->entries[page->count - 1].key, last) > 0;
+    *idle = later ? 0 : *idle + 1;
+    if (*idle > IDLE_PAGES_MAX && page->truncated)
+        return call_fail(call, DP_IO, "%s: the store's listing does not go on: %d pages brought no new name",
+                         bucket->root, IDLE_PAGES_MAX);
     if (page->count && span_compare(page->entries[0].key, last) < 0)
         return call_fail(call, DP_IO, "%s: the store lists \"%.*s\" behind \"%.*s\": its listings have no order",
                          bucket->root, SPAN_FMT(page->entries[0].key), SPAN_FMT(last));
@@ -125,6 +135,7 @@ enum dp_status bucket_list(struct call *call, const struct bucket *bucket, struc
     struct bucket_page_req req = {.folders = folders};
     struct span last = {0};
     bool full = false, more = true;
+    unsigned idle = 0;
     store_lister_init(&lister, call, prefix, after, folders, max, out);
     if (!can_begin_a_key(prefix) || prefix.len > STORE_KEY_MAX)
         return DP_OK;
@@ -147,9 +158,9 @@ enum dp_status bucket_list(struct call *call, const struct bucket *bucket, struc
         /* The answer may have shown that the store cannot begin behind a name: then ask again, from the start. */
         bool again = req.behind.len && !bucket->begins_behind(bucket);
         if (status == DP_OK && !again)
-            status = check_progress(call, bucket, &page, req.token, last);
+            status = check_progress(call, bucket, &page, req.token, last, &idle);
         if (status == DP_OK && !again)
-            status = offer_page(&lister, bucket, &page, &full);
+            status = offer_page(&lister, bucket, &page, last, &full);
         if (status == DP_OK && !again)
             status = keep_place(call, &page, &req.token, &last);
         if (status == DP_OK && !again)

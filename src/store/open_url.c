@@ -239,6 +239,21 @@ static enum dp_status open_http_object(struct call *call, struct span url, const
     return status == DP_OK ? with_cache(call, options, out) : status;
 }
 
+/* Fails because a URL names no object. `in_bucket`: it names one of a bucket that keys of ours cannot name, which the call's
+ * error explains: "a//b". */
+static enum dp_status fail_object(struct call *call, struct span url, bool in_bucket)
+{
+    char shown[MASKED_URL_MAX], why[DP_ERROR_MESSAGE_MAX / 2];
+    masked_url(url, shown);
+    if (!in_bucket)
+        return call_fail(call, DP_INVALID, "%s does not name an object", shown);
+    snprintf(why, sizeof why, "%.*s", (int)sizeof why - 1, call->error.message);
+    return call_fail(
+        call, DP_INVALID,
+        "%s: %s; Dipper reads such an object only by a presigned URL (https://…), which names it as it is", shown,
+        why);
+}
+
 /* Opens the folder `below` as the root, and sets the object's key below it. DP_DENIED if the object does not lie
  * there. A store follows no link below its root, so the object cannot lie elsewhere. */
 static enum dp_status open_below(struct call *call, struct span url, const char *below, struct store **out,
@@ -266,7 +281,6 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
     const struct store_options none = {0};
     struct store_options opened = options ? *options : none;
     const struct scheme *scheme = NULL;
-    char shown[MASKED_URL_MAX];
     opened.create = false;
     *out = NULL;
     *key = span_of(NULL, 0);
@@ -296,8 +310,9 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
     }
     if (call->error.status == DP_NOMEM)
         return DP_NOMEM;
-    if (!key->data || store_key_check(*key, &call->error) != DP_OK)
-        return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));
+    bool named = key->len && key->data[key->len - 1] != '/';
+    if (!named || store_key_check(*key, &call->error) != DP_OK)
+        return fail_object(call, url, named && !local);
     struct span root = cut ? span_of(url.data, cut) : span_str(".");
     return store_open_with(call, root, &opened, out);
 }
