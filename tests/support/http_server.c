@@ -336,10 +336,12 @@ static bool serve(struct exchange *e, const struct http_act *act)
     bool head_only = strcmp(e->method, "HEAD") == 0;
     switch (act->kind) {
     case HTTP_ACT_STATUS:
+    case HTTP_ACT_REFUSE:
         pthread_mutex_lock(&c->server->lock);
         catch_up(c->server, e);
         pthread_mutex_unlock(&c->server->lock);
-        return answer_status(c, act->code, act->lines ? act->lines : "", act->text ? act->text : "", head_only);
+        return answer_status(c, act->code, act->lines ? act->lines : "", act->text ? act->text : "", head_only) &&
+               act->kind == HTTP_ACT_STATUS;
     case HTTP_ACT_SLOW: return answer_slowly(c, act);
     case HTTP_ACT_DROP: return false;
     case HTTP_ACT_RAW: transmit_text(c, act->text); return false;
@@ -355,6 +357,26 @@ static bool serve(struct exchange *e, const struct http_act *act)
 }
 
 /* ---- connections ------------------------------------------------------------------------------------ */
+
+/* Returns the act that the request will get; *NULL if there is none. The caller holds the lock. */
+static struct act **find_act(struct http_server *s, const struct exchange *e)
+{
+    struct act **at = &s->acts;
+    while (*at && (*at)->what.match && !strstr(e->head, (*at)->what.match))
+        at = &(*at)->next;
+    return at;
+}
+
+/* Returns whether the server refuses the request without its body. */
+static bool refuses_body(struct exchange *e)
+{
+    struct http_server *s = e->c->server;
+    pthread_mutex_lock(&s->lock);
+    struct act *act = *find_act(s, e);
+    bool refuses = act && act->what.kind == HTTP_ACT_REFUSE;
+    pthread_mutex_unlock(&s->lock);
+    return refuses;
+}
 
 /* Reads one request. Returns false when the client has gone. */
 static bool read_request(struct exchange *e)
@@ -382,9 +404,12 @@ static bool read_request(struct exchange *e)
     e->body = malloc(e->body_len ? e->body_len : 1);
     assert(e->body);
     memcpy(e->body, extra, have);
-    if (have < e->body_len && http_request_header(&request, "expect", value, sizeof value) &&
-        !transmit_text(e->c, "HTTP/1.1 100 Continue\r\n\r\n"))
-        return false;
+    if (have < e->body_len && http_request_header(&request, "expect", value, sizeof value)) {
+        if (refuses_body(e))
+            e->body_len = have;
+        else if (!transmit_text(e->c, "HTTP/1.1 100 Continue\r\n\r\n"))
+            return false;
+    }
     while (have < e->body_len) {
         ssize_t n = receive(e->c, e->body + have, e->body_len - have);
         if (n <= 0)
@@ -413,16 +438,13 @@ static struct http_act enter(struct exchange *e)
     size_t shown = e->body_len < sizeof seen->body ? e->body_len : sizeof seen->body - 1;
     memcpy(seen->body, e->body, shown); /* the rest is zero */
     snprintf(seen->head, sizeof seen->head, "%.*s", (int)sizeof seen->head - 1, e->head);
-    for (struct act **at = &s->acts; *at; at = &(*at)->next) {
-        struct act *a = *at;
-        if (a->what.match && !strstr(e->head, a->what.match))
-            continue;
+    struct act **at = find_act(s, e), *a = *at;
+    if (a) {
         act = a->what;
         if (--a->left == 0) {
             *at = a->next;
             free(a);
         }
-        break;
     }
     if (s->gate) {
         if (++s->waiting >= s->gate) {

@@ -23,16 +23,17 @@
 #include "base/span.h"
 
 enum http_act_kind {
-    HTTP_ACT_SERVE,        /* serve normally: lets a request pass */
-    HTTP_ACT_STATUS,       /* answer `code` with the header lines `lines` and the body `text` */
-    HTTP_ACT_RESET,        /* serve, but reset the connection after `at` bytes of the body */
-    HTTP_ACT_TRUNCATE,     /* serve, but close in order after `at` bytes of the body */
-    HTTP_ACT_LOSE,         /* carry the request out, then close without an answer */
-    HTTP_ACT_DROP,         /* close without doing or answering anything */
-    HTTP_ACT_LATE,         /* drop, but carry the request out right after the next one for its path */
-    HTTP_ACT_TWICE,        /* LOSE and LATE: carry the request out now and again later, answer nothing */
-    HTTP_ACT_RAW,          /* answer `text` and close */
-    HTTP_ACT_SHIFT,        /* serve a range, but call it `at` bytes later in Content-Range */
+    HTTP_ACT_SERVE,    /* serve normally: lets a request pass */
+    HTTP_ACT_REFUSE,   /* HTTP_ACT_STATUS, and close; before the body is sent, if the client awaits 100 Continue */
+    HTTP_ACT_STATUS,   /* answer `code` with the header lines `lines` and the body `text` */
+    HTTP_ACT_RESET,    /* serve, but reset the connection after `at` bytes of the body */
+    HTTP_ACT_TRUNCATE, /* serve, but close in order after `at` bytes of the body */
+    HTTP_ACT_LOSE,     /* carry the request out, then close without an answer */
+    HTTP_ACT_DROP,     /* close without doing or answering anything */
+    HTTP_ACT_LATE,     /* drop, but carry the request out right after the next one for its path */
+    HTTP_ACT_TWICE,    /* LOSE and LATE: carry the request out now and again later, answer nothing */
+    HTTP_ACT_RAW,      /* answer `text` and close */
+    HTTP_ACT_SHIFT,    /* serve a range, but call it `at` bytes later in Content-Range */
     HTTP_ACT_IGNORE_RANGE, /* serve the whole object with 200 */
     HTTP_ACT_ENDLESS,      /* 200, chunked, until the client closes the connection */
     HTTP_ACT_HUGE_HEAD,    /* 200 with header lines until the client closes the connection */

@@ -302,12 +302,19 @@ static bool retried_as_usual(int code)
     return code == 408 || code == 429 || (code >= 500 && code != 501 && code != 505);
 }
 
+/* Returns whether the store did not carry out a write that it answers like this. With a 3xx it sends the client
+ * elsewhere, with a 4xx it refuses the write. After a 5xx, or an error in a 200, it may have carried out the write. */
+static bool refuses(int code)
+{
+    return code / 100 == 3 || code / 100 == 4;
+}
+
 static void judge_answer(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     struct transport_request *req = job->req;
     int code = t->came.code;
     if (!take_answer(run, job, t)) {
-        req->maybe_landed |= is_write(req) && code / 100 != 4;
+        req->maybe_landed |= is_write(req) && !refuses(code);
         dp_fail_nomem(&req->error, "an answer");
         end_job(run, job, DP_NOMEM);
         return;
@@ -338,9 +345,7 @@ static void judge_answer(struct http_run *run, struct http_job *job, struct http
         end_job(run, job, DP_OK);
         return;
     }
-    /* With a 4xx the store refused the write. After a 5xx, or an error in a 200, it may have carried out the
-     * write. */
-    req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
+    req->maybe_landed |= is_write(req) && !refuses(code);
     if (t->asked.at && code / 100 != 2)
         keep_bytes(job, t);
     if (verdict == HTTP_RETRY_ONCE && may_try(run, job) && call_check(run->call) == DP_OK) {
@@ -516,7 +521,7 @@ static void finish_try(struct http_run *run, struct http_try *t)
     if (!whole && t->came.result == CURLE_OK && t->came.fault == HTTP_FAULT_NONE)
         t->came.result = CURLE_PARTIAL_FILE;
     /* A 4xx refuses the write, even if its body broke off. libcurl repeats a request if its connection was dead. */
-    bool told = whole || (t->came.decided && t->came.code / 100 == 4);
+    bool told = whole || (t->came.decided && refuses(t->came.code));
     if (t->came.sent > (told ? 1u : 0u))
         req->maybe_landed |= is_write(req);
     if (--job->flying) {

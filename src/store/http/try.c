@@ -17,7 +17,11 @@
 #include "store/transport.h"
 #include "store/http/head.h"
 
-enum { SINK_FIRST = 64 << 10, RECEIVE_BUFFER = 64 << 10 };
+enum {
+    SINK_FIRST = 64 << 10,
+    RECEIVE_BUFFER = 64 << 10,
+    EXPECT_MIN_BYTES = 64 << 10 /* of the body of a write that must not happen twice */
+};
 
 void http_try_init(struct http_try *t, const struct transport_request *req)
 {
@@ -215,7 +219,10 @@ enum dp_status http_try_complete(struct http_try *t, struct dp_error *error)
         pin = http_head_find(t->asked.first_head, "etag");
     if (status == DP_OK && pin.len && http_etag_is_strong(pin))
         status = http_try_header(t, "If-Match", pin, error);
-    if (status == DP_OK && !append_line(t, "Expect:"))
+    /* A store that refuses a large write should do so before it gets the body: if it closes the connection meanwhile, its
+     * answer may be lost, and the outcome with it. */
+    bool awaits = req->once && req->body.len >= EXPECT_MIN_BYTES;
+    if (status == DP_OK && !append_line(t, awaits ? "Expect: 100-continue" : "Expect:"))
         status = dp_fail_nomem(error, "a request's headers");
     if (status == DP_OK && req->method == HTTP_POST && !has_header(t, "Content-Type") &&
         !append_line(t, "Content-Type:"))

@@ -23,6 +23,18 @@ static void learn_from_answer(struct s3_store *s3, const struct transport_reques
         atomic_store_explicit(&s3->loses_names, true, memory_order_relaxed);
 }
 
+/* Learns the bucket's region from an answer that sends the request elsewhere. Returns whether that is news. */
+static bool learn_region(struct s3_store *s3, const struct transport_request *req, const struct aws_error *e)
+{
+    static const char *const MISPLACED[] = {"AuthorizationHeaderMalformed", "PermanentRedirect",
+                                            "TemporaryRedirect", "IllegalLocationConstraintException"};
+    bool head = req->method == HTTP_HEAD && req->code == 400;
+    if (req->code / 100 != 3 && !head && !span_one_of(e->code, MISPLACED, sizeof MISPLACED / sizeof *MISPLACED))
+        return false;
+    struct span region = http_head_find(req->head, "x-amz-bucket-region");
+    return req->code != 304 && s3_move(s3, region.len ? region : e->region);
+}
+
 enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
 {
     struct s3_request *r = req->ctx;
@@ -39,6 +51,8 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
      * cause, so credentials_doubted limits the renewals. */
     bool maybe_expired = req->method == HTTP_HEAD && r->keys_expire && (req->code == 400 || req->code == 403);
     if (maybe_expired && credentials_doubted(r->s3->credentials, r->keys))
+        return HTTP_RETRY_ONCE;
+    if (!success && learn_region(r->s3, req, &e))
         return HTTP_RETRY_ONCE;
     if (span_one_of(e.code, EXPIRED, sizeof EXPIRED / sizeof *EXPIRED)) {
         credentials_refused(r->s3->credentials, r->keys);
@@ -68,6 +82,7 @@ static const struct {
     {"ExpiredToken", DP_DENIED, "the session token has expired: get new keys (AWS_SESSION_TOKEN)"},
     {"InvalidToken", DP_DENIED, "the session token is not valid: check AWS_SESSION_TOKEN"},
     {"RequestTimeTooSkewed", DP_DENIED, "this machine's clock differs too much from the store's: set it right"},
+    {"InvalidObjectState", DP_DENIED, "the object is archived: restore it first (InvalidObjectState)"},
     {"InvalidBucketName", DP_INVALID, "the bucket's name is not valid"},
     {"KeyTooLongError", DP_INVALID, "the name is too long for this store"},
     {"XMinioInvalidObjectName", DP_INVALID, "the store takes no such name"},

@@ -33,6 +33,7 @@ static void s3_free(struct store *store)
     transport_free(s3->source.transport);
     credentials_free(s3->credentials);
     mem_free(s3->trust);
+    s3_free_places(s3);
     arena_deinit(&s3->arena);
     mem_free(s3);
 }
@@ -60,6 +61,28 @@ static const struct store_ops S3_OPS = {
 
 /* ---- names ------------------------------------------------------------------------------------------ */
 
+/* Refuses buckets of other kinds than ours, which Amazon marks by the ends of their names. */
+static enum dp_status refuse_kinds(struct call *call, struct span bucket)
+{
+    static const struct {
+        const char *end, *what;
+    } KINDS[] = {
+        {"--x-s3", "a directory bucket of S3 Express One Zone, which needs sessions and lists without order"},
+        {"--xa-s3", "an access point of a directory bucket (S3 Express One Zone)"},
+        {"--ol-s3", "an access point of Object Lambda, whose objects a function makes"},
+        {"--op-s3", "an access point of S3 on Outposts"},
+        {".mrap", "an access point of several regions, which needs other signatures (SigV4A)"},
+        {"--table-s3", "a table bucket"},
+    };
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        size_t len = strlen(KINDS[i].end);
+        if (bucket.len > len && memcmp(bucket.data + bucket.len - len, KINDS[i].end, len) == 0)
+            return call_fail(call, DP_UNSUPPORTED, "root s3://%.*s: this is %s; use a general purpose bucket",
+                             SPAN_FMT(bucket), KINDS[i].what);
+    }
+    return DP_OK;
+}
+
 /* Checks a bucket's name. It has letters, digits, '.', '-' and '_': more than Amazon allows today, because old
  * buckets and other stores have such names. */
 static enum dp_status check_bucket(struct call *call, struct span bucket)
@@ -72,7 +95,11 @@ static enum dp_status check_bucket(struct call *call, struct span bucket)
         good = letter || other;
     }
     if (good)
-        return DP_OK;
+        return refuse_kinds(call, bucket);
+    if (span_starts_with(bucket, span_str("arn:")))
+        return call_fail(call, DP_UNSUPPORTED,
+                         "root s3://arn:…: ARNs of access points are not supported: use the access point's alias "
+                         "(…-s3alias) as the bucket's name, or the bucket");
     for (size_t i = 0; i < bucket.len; i++)
         if (bucket.data[i] == ':' || bucket.data[i] == '@') /* perhaps a password */
             return call_fail(call, DP_INVALID,
@@ -186,6 +213,7 @@ static enum dp_status find_endpoint(struct call *call, struct s3_store *s3, cons
         if (!amazon)
             return call_nomem(call, "a store");
         url = span_str(amazon);
+        s3->at_amazon = true;
     }
     return status == DP_OK ? take_endpoint(call, s3, addressing_of(s, profile), from, url) : status;
 }

@@ -22,23 +22,42 @@ static struct span method_name(enum http_method method)
     return span_str(NAMES[method]);
 }
 
+/* Sends a try to where the bucket is now. Sets *url to its URL. */
+static enum dp_status aim_try(struct call *call, const struct s3_store *s3, const struct transport_request *req,
+                              struct http_try *attempt, struct span *url)
+{
+    struct span origin = s3_origin(s3), first = s3->origin;
+    *url = req->url;
+    if (origin.data == first.data)
+        return DP_OK;
+    const char *moved = arena_printf(call->arena, "%.*s%.*s", SPAN_FMT(origin), (int)(req->url.len - first.len),
+                                     (const char *)req->url.data + first.len);
+    if (!moved)
+        return call_nomem(call, "a request");
+    *url = span_str(moved);
+    return http_try_url(attempt, *url, &call->error);
+}
+
 /* Signs a try. The transport calls it before each try, so the date is fresh and the keys are the renewed ones. */
 static enum dp_status sign_try(struct call *call, struct transport_request *req, struct http_try *attempt)
 {
     struct s3_request *r = req->ctx;
     struct aws_keys *keys;
-    enum dp_status status = credentials_get(call, r->s3->credentials, &keys);
+    struct span url;
+    enum dp_status status = aim_try(call, r->s3, req, attempt, &url);
+    if (status == DP_OK)
+        status = credentials_get(call, r->s3->credentials, &keys);
     if (status != DP_OK || !keys)
         return status;
     struct sigv4_signer signer = {.access_key_id = keys->access_key_id,
                                   .secret_access_key = keys->secret_access_key,
-                                  .region = r->s3->region,
+                                  .region = s3_region(r->s3),
                                   .service = span_str("s3")};
     r->keys = keys->base.serial;
     r->keys_expire = keys->base.expires_ms != INT64_MAX;
     sigv4_date(os_wall_ms(), signer.date);
     struct sigv4_pair headers[4] = {
-        {span_str("Host"), url_host_header(req->url)},
+        {span_str("Host"), url_host_header(url)},
         {span_str("x-amz-date"), span_str(signer.date)},
         {span_str("x-amz-content-sha256"), span_str(r->payload_hash)},
         {span_str("x-amz-security-token"), keys->session_token},

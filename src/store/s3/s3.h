@@ -29,14 +29,17 @@ struct s3_store {
     struct http_source source; /* for reads */
     struct range_limits limits;
     struct credentials *credentials;
-    struct trust *trust;      /* certificates; NULL: the transport's choice */
-    _Atomic int probe;        /* enum s3_probe */
-    _Atomic bool has_bucket;  /* an answer showed that the bucket exists */
-    _Atomic bool loses_names; /* listings that start behind a name may miss names: see s3/list.c */
+    struct trust *trust;              /* certificates; NULL: the transport's choice */
+    _Atomic int probe;                /* enum s3_probe */
+    _Atomic bool has_bucket;          /* an answer showed that the bucket exists */
+    _Atomic bool loses_names;         /* listings that start behind a name may miss names: see s3/list.c */
+    _Atomic(struct s3_place *) moved; /* where the bucket turned out to be; NULL: where the settings say */
     /* Texts live in the arena. */
     struct arena arena;
     struct span bucket, prefix; /* the prefix is empty or ends in '/' */
+    /* Of the settings; s3_region and s3_origin tell the present ones. */
     struct span region;
+    bool at_amazon;        /* the endpoint is Amazon's for the region */
     struct span origin;    /* "https://bucket.s3.eu-west-1.amazonaws.com" */
     struct span base_path; /* before names: "/", or "/bucket/" */
     const char *root;      /* "s3://bucket/prefix", for messages */
@@ -52,6 +55,15 @@ static inline struct s3_store *s3_of(struct store *store)
  * fine. */
 enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
                              const struct s3_settings *settings, struct store **out);
+
+/* ---- where the bucket is (s3/place.c) --------------------------------------------------------------- */
+
+struct span s3_region(const struct s3_store *s3);
+struct span s3_origin(const struct s3_store *s3);
+/* Takes the region in which an answer says that the bucket is. At Amazon, later requests go there; elsewhere only their
+ * signatures change. Returns whether that is news: then the request may be sent again. */
+bool s3_move(struct s3_store *s3, struct span region);
+void s3_free_places(struct s3_store *s3);
 
 /* ---- requests (s3/request.c) ------------------------------------------------------------------------ */
 
