@@ -5,7 +5,7 @@ In a closed loop (overload.py) clients that wait for answers ask less when the s
 moments, whether others were answered or not; each wants the embedding of a new text of some 120 tokens within two seconds
 (X-Request-Timeout). First 64 clients in a closed loop show the server's peak. Polite requests that are refused come again after
 Retry-After, and give up when their two seconds are over. Rude ones come again at once. Prints the answers with a vector per second, their
-times, the refusals, and the memory. Client and server share the processors. --write also puts the table into docs/benchmarks/load.md.
+times since the try that was accepted, the refusals, and the memory. Client and server share the processors. --write also puts the table into docs/benchmarks/load.md.
 """
 import argparse
 import collections
@@ -37,7 +37,9 @@ REQUESTS = [b"POST /v1/embed HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-Timeout: %
 
 
 class Client(overload.Client):
-    """A connection with one request at a time. `began`: when its request came first."""
+    """A connection with one request at a time. `came`: when that request came first; `began`: when it was sent last."""
+
+    came = 0
 
     def ask(self, now):
         self.began, self.heard = now, b""
@@ -99,7 +101,7 @@ class OpenLoop:
         now = time.monotonic()
         self.seen[status] += 1
         if status == 200:
-            self.times.append(now - client.came)
+            self.times.append(now - client.began)
         else:
             heapq.heappush(self.due, (now + (after * random.uniform(0.8, 1.2) if self.polite else 0), client.came))
         if closes:

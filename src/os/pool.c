@@ -192,7 +192,8 @@ static enum pool_answer judge_waiting(const struct pool *pool, const struct pool
         dp_fail(error, DP_OVERLOADED, "requests with %zu bytes are waiting already", pool->waiting_bytes);
         return POOL_FULL;
     }
-    if (job->patience_ns && expected_wait(pool) > job->patience_ns) {
+    /* The job waits for a thread, and then takes about as long as others did. */
+    if (job->patience_ns && expected_wait(pool) + pool->job_ns > job->patience_ns) {
         dp_fail(error, DP_OVERLOADED, "so many requests are waiting that this one would not be done in time");
         return POOL_FULL;
     }

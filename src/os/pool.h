@@ -26,7 +26,7 @@ struct pool_job {
     void *ctx;
     uint64_t client;     /* whose job it is; 0: nobody's */
     size_t bytes;        /* that the job holds while it waits */
-    int64_t patience_ns; /* refuse the job if it is likely to wait longer; 0: it waits however long */
+    int64_t patience_ns; /* refuse the job if it is likely not done by then; 0: it waits however long */
 };
 
 enum pool_answer {

@@ -372,6 +372,10 @@ static void test_os_pool_refuses_many_bytes_and_long_waits(void **state)
     assert_int_equal(pool_submit(pool, &hasty, &retry_ns, &error), POOL_FULL);
     assert_non_null(strstr(error.message, "would not be done in time"));
     assert_true(retry_ns > 0);
+    /* One job waits, so this one would begin after the time of one job, and be done after that of two. */
+    const struct pool_job late = {.fn = pass_gate, .ctx = &g, .patience_ns = retry_ns + retry_ns / 2};
+    assert_int_equal(pool_submit(pool, &late, &retry_ns, &error), POOL_FULL);
+    assert_non_null(strstr(error.message, "would not be done in time"));
     open_gate(&again);
     pool_free(pool);
 }
