@@ -2,12 +2,15 @@
 #include "faiss/probe.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/alloc.h"
 #include "faiss/ivf_file.h"
+#include "simd/scan.h"
+#include "simd/simd.h"
 #include "vector/pq.h"
 
-enum { BLOCK_CENTROIDS = 64 };
+enum { BLOCK_CENTROIDS = SCAN_SCORES_MAX };
 
 /* Returns the floats of two vectors of the largest dimension: the transforms write into each in turn. */
 size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf)
@@ -56,8 +59,13 @@ enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, 
     for (size_t begin = 0; begin < nlist; begin += BLOCK_CENTROIDS) {
         size_t rows = nlist - begin < BLOCK_CENTROIDS ? nlist - begin : BLOCK_CENTROIDS;
         distance_rows(ivf->quantizer_metric, query, ivf->centroids + begin * dim, rows, dim, scores);
-        for (size_t i = 0; i < rows; i++)
-            topk_push(&nearest, scores[i], (int64_t)(begin + i));
+        float worst = topk_worst(&nearest, INFINITY);
+        uint64_t left = simd_ops()->scan->reaching(scores, rows, worst, nearest.larger_is_better);
+        for (; left != 0; left &= left - 1) {
+            size_t i = (size_t)__builtin_ctzll(left);
+            if (topk_admits(&nearest, scores[i]))
+                topk_push(&nearest, scores[i], (int64_t)(begin + i));
+        }
     }
     topk_sort(&nearest);
     for (size_t i = 0; i < nearest.count; i++)

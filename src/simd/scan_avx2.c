@@ -53,6 +53,48 @@ static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
     return (lanes){_mm256_fnmadd_ps(a.low, b.low, c.low), _mm256_fnmadd_ps(a.high, b.high, c.high)};
 }
 
+/* The terms of vectors v and v + 8 are neighbouring bytes. A 16-bit lane holds one term plus 256 times the other.
+ * `all` adds whole lanes, `odd` their upper bytes; all - 256 odd, modulo 2^16, is the sum of the lower bytes. */
+struct group_half_avx2 {
+    __m256i all, odd;
+};
+
+static inline struct group_half_avx2 group_add(struct group_half_avx2 sum, __m256i terms)
+{
+    return (struct group_half_avx2){_mm256_add_epi16(sum.all, terms),
+                                    _mm256_add_epi16(sum.odd, _mm256_srli_epi16(terms, 8))};
+}
+
+/* Adds the lower 128 bits, which hold the terms of even indexes, and the upper ones, which hold those of odd
+ * indexes. */
+static inline __m128i group_join(__m256i sums)
+{
+    return _mm_add_epi16(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+}
+
+static inline void group_store(struct group_half_avx2 sum, uint16_t *out)
+{
+    __m128i odd = group_join(sum.odd), even = _mm_sub_epi16(group_join(sum.all), _mm_slli_epi16(odd, 8));
+    _mm_storeu_si128((__m128i *)out, even);
+    _mm_storeu_si128((__m128i *)(out + 8), odd);
+}
+
+static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
+                       uint16_t out[SCAN_GROUP])
+{
+    const __m256i mask = _mm256_set1_epi8(15);
+    struct group_half_avx2 low = {_mm256_setzero_si256(), _mm256_setzero_si256()}, high = low;
+    for (size_t p = 0; p < pairs; p++, table += 32, codes += stride) {
+        __m256i entries = _mm256_loadu_si256((const __m256i *)table);
+        __m256i indexes = _mm256_loadu_si256((const __m256i *)codes);
+        low = group_add(low, _mm256_shuffle_epi8(entries, _mm256_and_si256(indexes, mask)));
+        high =
+            group_add(high, _mm256_shuffle_epi8(entries, _mm256_and_si256(_mm256_srli_epi16(indexes, 4), mask)));
+    }
+    group_store(low, out);
+    group_store(high, out + 16);
+}
+
 #include "simd/code_lanes.h"
 #include "simd/entry_lanes.h"
 

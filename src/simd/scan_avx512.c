@@ -46,6 +46,57 @@ static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
     return _mm512_fnmadd_ps(a, b, c);
 }
 
+/* The terms of vectors v and v + 8 are neighbouring bytes. A 16-bit lane holds one term plus 256 times the other.
+ * `all` adds whole lanes, `odd` their upper bytes; all - 256 odd, modulo 2^16, is the sum of the lower bytes. */
+struct group_half_avx512 {
+    __m512i all, odd;
+};
+
+static inline struct group_half_avx512 group_add(struct group_half_avx512 sum, __m512i terms)
+{
+    return (struct group_half_avx512){_mm512_add_epi16(sum.all, terms),
+                                      _mm512_add_epi16(sum.odd, _mm512_srli_epi16(terms, 8))};
+}
+
+/* Adds the four 128-bit quarters: the terms of the even and odd indexes of two pairs. */
+static inline __m128i group_join(__m512i sums)
+{
+    __m256i two = _mm256_add_epi16(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
+    return _mm_add_epi16(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1));
+}
+
+static inline void group_store(struct group_half_avx512 sum, uint16_t *out)
+{
+    __m128i odd = group_join(sum.odd), even = _mm_sub_epi16(group_join(sum.all), _mm_slli_epi16(odd, 8));
+    _mm_storeu_si128((__m128i *)out, even);
+    _mm_storeu_si128((__m128i *)(out + 8), odd);
+}
+
+static inline __m256i one_pair(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+/* Each step takes two pairs. The last of an odd number of pairs meets entries of 0. */
+static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
+                       uint16_t out[SCAN_GROUP])
+{
+    const __m512i mask = _mm512_set1_epi8(15);
+    struct group_half_avx512 low = {_mm512_setzero_si512(), _mm512_setzero_si512()}, high = low;
+    for (size_t p = 0; p < pairs; p += 2, table += 64, codes += 2 * stride) {
+        bool both = p + 2 <= pairs;
+        __m512i entries = both ? _mm512_loadu_si512(table) : _mm512_zextsi256_si512(one_pair(table));
+        __m512i indexes = _mm512_zextsi256_si512(one_pair(codes));
+        if (both)
+            indexes = _mm512_inserti64x4(indexes, one_pair(codes + stride), 1);
+        low = group_add(low, _mm512_shuffle_epi8(entries, _mm512_and_si512(indexes, mask)));
+        high =
+            group_add(high, _mm512_shuffle_epi8(entries, _mm512_and_si512(_mm512_srli_epi16(indexes, 4), mask)));
+    }
+    group_store(low, out);
+    group_store(high, out + 16);
+}
+
 #include "simd/code_lanes.h"
 #include "simd/entry_lanes.h"
 

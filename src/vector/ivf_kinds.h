@@ -19,8 +19,10 @@ struct ivf_kind {
     /* Prepares the query for the list with this centroid. May be NULL. */
     void (*enter)(struct ivf_query *query, const float *centroid);
     /* Sets scores[i] to the score of vector first + i of a list, for i < n ≤ IVF_SCAN_ROWS. NaN: the vector must
-     * not become a hit. first is a multiple of IVF_SCAN_ROWS. */
-    void (*score)(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores);
+     * not become a hit. first is a multiple of IVF_SCAN_ROWS. Returns false, and sets no score, if it finds at
+     * little cost that none reaches `worst`: is at least as good. */
+    bool (*score)(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float worst,
+                  float *scores);
     /* NULL: scores are final. Otherwise they are estimates, and this function replaces an estimate by the score of
      * all bits. Returns false when the error bound beside the vector's code shows that the vector cannot beat
      * `worst`. */

@@ -87,14 +87,6 @@ static enum dp_status check_list(const struct ivf_codec *codec, struct span code
     return DP_OK;
 }
 
-/* Returns the worst score in a full heap. While the heap has room: `any`, negated if larger is better. */
-static float worst_score(const struct topk *top, float any)
-{
-    if (top->count == top->k && top->k > 0)
-        return top->hits[0].score;
-    return top->larger_is_better ? -any : any;
-}
-
 /* A block of a list: vectors [first, first + n). */
 struct block {
     const uint8_t *codes; /* codes of the whole list */
@@ -147,20 +139,20 @@ static enum dp_status offer_vector(struct ivf_query *query, const struct ivf_kin
     enum dp_status status = name_vector(query, block, i, &named, error);
     if (status != DP_OK || (block->filter && !id_filter_allows(block->filter, named.id)))
         return status;
-    if (!kind->refine || kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &score))
+    if (!kind->refine || kind->refine(query, block->codes, block->first + i, topk_worst(top, FLT_MAX), &score))
         topk_push(top, score, named.answer);
     return DP_OK;
 }
 
-/* Offers a block to the heap. One comparison of all scores finds those that are good enough; estimates need a look
- * at each vector. */
+/* Offers a block to the heap, whose worst score is `worst`. One comparison of all scores finds those that are good
+ * enough; estimates need a look at each vector. */
 static enum dp_status offer_block(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
-                                  const float *scores, struct topk *top, struct dp_error *error)
+                                  float worst, const float *scores, struct topk *top, struct dp_error *error)
 {
     enum dp_status status = DP_OK;
     uint64_t left = block->n < 64 ? ((uint64_t)1 << block->n) - 1 : UINT64_MAX;
     if (!kind->refine)
-        left = simd_ops()->scan->reaching(scores, block->n, worst_score(top, INFINITY), top->larger_is_better);
+        left = simd_ops()->scan->reaching(scores, block->n, worst, top->larger_is_better);
     for (; status == DP_OK && left != 0; left &= left - 1) {
         size_t i = (size_t)__builtin_ctzll(left);
         if (kind->refine || topk_admits(top, scores[i]))
@@ -188,8 +180,9 @@ static enum dp_status scan_blocks(struct ivf_query *query, const float *centroid
         block.n = rows;
         status = has_allowed(query, &block, &some, error);
         if (status == DP_OK && some) {
-            kind->score(query, block.codes, first, rows, scores);
-            status = offer_block(query, kind, &block, scores, top, error);
+            float worst = topk_worst(top, INFINITY);
+            if (kind->score(query, block.codes, first, rows, worst, scores))
+                status = offer_block(query, kind, &block, worst, scores, top, error);
         }
     }
     return status;

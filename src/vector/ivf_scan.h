@@ -53,6 +53,8 @@ struct ivf_query {
     float least;            /* fast: the score that sum 0 stands for */
     float least_bias;       /* fast: the bias that rounds to 0 */
     uint16_t lut_bias;      /* fast: the rounded bias of the present list */
+    float edge_of;          /* PQ fast: the worst score for which `edge` holds; NaN: for none */
+    int32_t edge;           /* PQ fast: the last sum that reaches edge_of; inner products: the first one */
     /* RaBitQ */
     uint8_t *rounded; /* [dim]: the residual in query_bits */
     uint8_t *planes;  /* [query_bits][sign bytes]: the bits of `rounded`, plane by plane */

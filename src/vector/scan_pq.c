@@ -39,8 +39,10 @@ static void pq_enter(struct ivf_query *query, const float *centroid)
     query->bias = codec->by_residual ? distance_pair(codec->metric, query->vector, centroid, codec->dim) : 0.0f;
 }
 
-static void pq_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static bool pq_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float worst,
+                     float *scores)
 {
+    (void)worst;
     const struct ivf_codec *codec = query->codec;
     simd_ops()->scan->table_sums(query->table, codes + first * codec->code_size, n, codec->m, codec->bits,
                                  codec->code_size, scores);
@@ -48,6 +50,7 @@ static void pq_score(struct ivf_query *query, const uint8_t *codes, size_t first
         scores[i] += query->constants[first + i];
     for (size_t i = 0; i < n; i++)
         scores[i] += query->bias;
+    return true;
 }
 
 const struct ivf_kind ivf_kind_pq = {.begin = pq_begin, .enter = pq_enter, .score = pq_score};

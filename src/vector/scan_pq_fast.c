@@ -75,9 +75,10 @@ static float pq_fast_list_table(struct ivf_query *query, const float *centroid)
     return distance_pair(VECTOR_L2, query->vector, centroid, codec->dim);
 }
 
-static float round_to_step(float value, float least, float scale)
+/* The value in steps, plus a half: without its fraction it is the nearest step. */
+static float half_above_step(float value, float least, float scale)
 {
-    return floorf((float)((double)((value - least) * scale) + 0.5));
+    return (float)((double)((value - least) * scale) + 0.5);
 }
 
 static void pq_fast_round_table(struct ivf_query *query)
@@ -88,7 +89,7 @@ static void pq_fast_round_table(struct ivf_query *query)
         for (size_t j = 0; j < ENTRIES; j++)
             low = part[j] < low ? part[j] : low;
         for (size_t j = 0; j < ENTRIES; j++) {
-            float entry = round_to_step(part[j], low, query->scale);
+            float entry = half_above_step(part[j], low, query->scale);
             query->lut[i * ENTRIES + j] = entry > 0.0f ? (uint8_t)(entry < 255.0f ? entry : 255.0f) : 0;
         }
     }
@@ -97,7 +98,7 @@ static void pq_fast_round_table(struct ivf_query *query)
 /* Rounds a bias to 16 bits. A larger bias wraps, as the sums do. */
 static uint16_t pq_fast_round_bias(const struct ivf_query *query, float bias)
 {
-    float value = round_to_step(bias, query->least_bias, query->scale);
+    float value = floorf(half_above_step(bias, query->least_bias, query->scale));
     return value >= 0.0f && value < 2147483648.0f ? (uint16_t)(int32_t)value : 0;
 }
 
@@ -132,6 +133,7 @@ static void pq_fast_probe(struct ivf_query *query, const float *centroids, const
         query->least_bias = least_bias;
     }
     query->scale = fast_scale(span);
+    query->edge_of = NAN;
     if (!by_list)
         pq_fast_round_table(query);
 }
@@ -146,15 +148,60 @@ static void pq_fast_enter(struct ivf_query *query, const float *centroid)
     query->lut_bias = query->codec->by_residual ? pq_fast_round_bias(query, bias) : 0;
 }
 
-static void pq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+/* Returns the score that a sum stands for. It rises with the sum. */
+static float pq_fast_sum_score(const struct ivf_query *query, unsigned sum)
+{
+    return query->least + (float)sum * fast_step(query);
+}
+
+/* Returns the sum at the edge of those that reach `worst`: for distances all sums up to it do, and none may (-1);
+ * for inner products all sums from it on do, and none may (65536). */
+static int32_t pq_fast_edge(const struct ivf_query *query, float worst)
+{
+    bool larger = query->codec->metric != VECTOR_L2;
+    int32_t low = 0, high = UINT16_MAX + 1; /* the first sum whose score is ≥ worst (larger) or > worst */
+    while (low < high) {
+        int32_t middle = (low + high) / 2;
+        float score = pq_fast_sum_score(query, (unsigned)middle);
+        if (larger ? score >= worst : score > worst)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return larger ? low : low - 1;
+}
+
+/* Returns whether a sum reaches the present worst score. A heap's worst score changes seldom, so its edge is
+ * computed once. */
+static bool pq_fast_reaches(struct ivf_query *query, const uint16_t *sums, size_t n, float worst)
+{
+    if (isinf(worst) || !isfinite(query->least) || !isfinite(fast_step(query)))
+        return true;
+    if (query->edge_of != worst) {
+        query->edge = pq_fast_edge(query, worst);
+        query->edge_of = worst;
+    }
+    uint16_t least = UINT16_MAX, most = 0;
+    for (size_t i = 0; i < n; i++)
+        least = sums[i] < least ? sums[i] : least;
+    for (size_t i = 0; i < n; i++)
+        most = sums[i] > most ? sums[i] : most;
+    return query->codec->metric == VECTOR_L2 ? least <= query->edge : most >= query->edge;
+}
+
+static bool pq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float worst,
+                          float *scores)
 {
     uint16_t sums[IVF_SCAN_ROWS], never = query->codec->metric == VECTOR_L2 ? UINT16_MAX : 0;
-    float least = query->least, step = fast_step(query);
     fast_sums(query, codes, first, n, sums);
+    if (!pq_fast_reaches(query, sums, n, worst))
+        return false;
+    float least = query->least, step = fast_step(query);
     for (size_t i = 0; i < n; i++)
         scores[i] = least + (float)sums[i] * step;
     for (size_t i = 0; i < n; i++)
         scores[i] = sums[i] == never ? NAN : scores[i];
+    return true;
 }
 
 const struct ivf_kind ivf_kind_pq_fast = {

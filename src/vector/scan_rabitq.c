@@ -27,8 +27,10 @@ static void rabitq_rows_enter(struct ivf_query *query, const float *centroid)
         rabitq_cut_planes(query);
 }
 
-static void rabitq_rows_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static bool rabitq_rows_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float worst,
+                              float *scores)
 {
+    (void)worst;
     const struct ivf_codec *codec = query->codec;
     const struct scan_kernels *scan = simd_ops()->scan;
     size_t bytes = rabitq_sign_bytes(codec->dim);
@@ -43,6 +45,7 @@ static void rabitq_rows_score(struct ivf_query *query, const uint8_t *codes, siz
                                           : query->c1 * scores[i];
         scores[i] = rabitq_score(query, rabitq_factors_at(codec, codes + bytes), dot - query->c34);
     }
+    return true;
 }
 
 static bool rabitq_rows_refine(struct ivf_query *query, const uint8_t *codes, size_t row, float worst,

@@ -93,8 +93,10 @@ static const uint8_t *rabitq_fast_factors(const struct ivf_codec *codec, const u
            row % codec->block_rows * rabitq_factor_bytes(codec->dim, codec->bits);
 }
 
-static void rabitq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static bool rabitq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float worst,
+                              float *scores)
 {
+    (void)worst;
     const struct ivf_codec *codec = query->codec;
     uint16_t sums[IVF_SCAN_ROWS];
     float whole = (float)((1u << codec->query_bits) - 1) * (float)codec->dim;
@@ -106,6 +108,7 @@ static void rabitq_fast_score(struct ivf_query *query, const uint8_t *codes, siz
         scores[i] =
             rabitq_score(query, rabitq_factors_at(codec, rabitq_fast_factors(codec, codes, first + i)), dot);
     }
+    return true;
 }
 
 /* Gathers the sign bits of one vector from its block: four of each index. */

@@ -24,10 +24,13 @@ static enum dp_status flat_begin(struct ivf_query *query, struct dp_error *error
     return DP_OK;
 }
 
-static void flat_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static bool flat_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float worst,
+                       float *scores)
 {
+    (void)worst;
     const struct ivf_codec *codec = query->codec;
     distance_rows(codec->metric, query->vector, codes + first * codec->code_size, n, codec->dim, scores);
+    return true;
 }
 
 static float code_levels(enum ivf_codec_kind kind)
@@ -131,13 +134,16 @@ static void squared_distances(const struct ivf_query *query, const uint8_t *code
         simd_ops()->distance->squared_l2_u8(query->offset, query->weight, codes, n, codec->dim, scores);
 }
 
-static void scalar_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static bool scalar_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float worst,
+                         float *scores)
 {
+    (void)worst;
     codes += first * query->codec->code_size;
     if (query->codec->metric == VECTOR_INNER_PRODUCT)
         inner_products(query, codes, n, scores);
     else
         squared_distances(query, codes, n, scores);
+    return true;
 }
 
 const struct ivf_kind ivf_kind_flat = {.begin = flat_begin, .score = flat_score};

@@ -52,6 +52,14 @@ static inline bool topk_admits(const struct topk *top, float score)
     return top->larger_is_better ? score >= worst : score <= worst;
 }
 
+/* Returns the worst score of a full heap. While the heap has room: `any`, negated if larger is better. */
+static inline float topk_worst(const struct topk *top, float any)
+{
+    if (top->count == top->k && top->k > 0)
+        return top->hits[0].score;
+    return top->larger_is_better ? -any : any;
+}
+
 /* Offers a hit. After topk_sort, topk_clear must come first. */
 void topk_push(struct topk *top, float score, int64_t id);
 
