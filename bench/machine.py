@@ -1,8 +1,10 @@
 """Describes the machine of a benchmark, and how busy other programs kept it."""
+import ctypes
 import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import time
 
@@ -55,6 +57,33 @@ def peak(build, threads, seconds=3):
     done = subprocess.run([str(pathlib.Path(build) / "dipper"), "bench", "peak", "--json", "--seconds", str(seconds),
                            "--threads", str(threads)], capture_output=True, text=True, check=True)
     return next(s for s in json.loads(done.stdout)["sets"] if s["used"])
+
+
+def reading(megabytes, seconds=1.0):
+    """The GB/s at which one thread reads a buffer in order, again and again: the fastest pass of memchr over zeros."""
+    size, best = megabytes << 20, 0.0
+    buffer = ctypes.create_string_buffer(size)
+    ctypes.memset(buffer, 0, size)
+    search = ctypes.CDLL(None).memchr
+    search.restype, search.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    end = time.monotonic() + seconds
+    while best == 0.0 or time.monotonic() < end:
+        begun = time.perf_counter()
+        search(buffer, 1, size)
+        best = max(best, size / (time.perf_counter() - begun) / 1e9)
+    return best
+
+
+def page(top, build):
+    """The path of this machine's page, and the first lines that describe the machine there."""
+    limits = peak(build, 1)
+    name = re.sub(r"\(R\)|\(TM\)|@.*", "", processor()).strip()
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{name} {limits['name']}".lower())
+    return pathlib.Path(top) / "docs/benchmarks/machines" / f"{slug}.md", f"""# {name}, {limits['name']}
+
+{caches()}; {system()}. One thread at most: {limits['int8_gops_1_thread']:,.0f} GOPS of int8, {limits['fp32_gflops_1_thread']:,.0f} GFLOPS of fp32; it reads \
+{reading(1):.0f} GB/s from 1 MB, {reading(32):.0f} GB/s from 32 MB and {reading(1024):.0f} GB/s from 1 GB.
+"""
 
 
 def write_between(page, begin, end, text):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares scanning inverted lists with faiss-cpu, on one thread: the same files, queries and nprobe.
 
-    make bench WHAT=scan                                  # prints; WRITE=1: into docs/benchmarks/scans.md
+    make bench WHAT=scan                                  # prints; WRITE=1: into the page of this machine
     build/venv/bin/python bench/scan_vs.py [--build build] [--seconds 1.5] [--cases flat,sq8] [--write] [--make]
 
 faiss-cpu makes each file from artificial vectors in clusters (or from SIFT-5k, spread to 100,000 vectors); the files stay in
@@ -28,14 +28,14 @@ import libdipper  # noqa: E402
 import machine  # noqa: E402
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
-PAGE = SOURCE / "docs" / "benchmarks" / "scans.md"
+BEGIN, END = "<!-- what bench/scan_vs.py printed begins -->", "<!-- what bench/scan_vs.py printed ends -->"
 K, QUERIES, BATCH = 10, 512, 256
 CACHE_BYTES = 1 << 30
 
 # name, factory string, dimensions, vectors, nprobe, metric
 CASES = [
     ("flat", "IVF316,Flat", 128, 100_000, 16, "l2"), ("flat", "IVF316,Flat", 384, 100_000, 16, "l2"),
-    ("flat", "IVF316,Flat", 384, 100_000, 16, "ip"),
+    ("flat", "IVF316,Flat", 384, 100_000, 16, "ip"), ("flat", "IVF100,Flat", 1536, 30_000, 8, "l2"),
     ("sq8", "IVF316,SQ8", 128, 100_000, 16, "l2"), ("sq8", "IVF316,SQ8", 384, 100_000, 16, "l2"),
     ("sq8", "IVF252,SQ8", 384, 63_666, 32, "ip"),
     ("pq16", "IVF316,PQ16", 128, 100_000, 16, "l2"), ("pq16", "IVF316,PQ16", 384, 100_000, 16, "l2"),
@@ -181,27 +181,31 @@ def row(case, figures):
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-HEAD = f"""| kind | d | metric | vectors | nprobe | FAISS, query by query | ours in memory | ratio | lists kept, ratio | read anew, ratio \
-| FAISS, {BATCH} in a call | ours in memory | ratio | lists kept, ratio | read anew, ratio |
+HEAD = f"""| kind | d | metric | vectors | nprobe | FAISS, query by query | in memory | ratio | kept | read anew \
+| FAISS, {BATCH} in a call | in memory | ratio | kept | read anew |
 |---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"""
 
 
-def page(table, others):
-    return f"""# Scanning lists: Dipper and FAISS
+def text(table, others):
+    return f"""
+## Scans of lists
 
-`make bench WHAT=scan WRITE=1` wrote this page. Queries a second on one thread, top {K}, the same file for both; medians of
-interleaved repetitions. FAISS (faiss-cpu {faiss.__version__}, {faiss.get_compile_options().strip()}) holds its index in memory. "In memory" is
-`dp_index_open` over the file's bytes in memory: the scan alone, as FAISS does it. The other two open the file at its path.
-"Read anew": each query reads the probed lists from the page cache, which copies them. "Lists kept": with `cache_bytes`, the index
-keeps lists that it has read, and each query looks whether the file has changed. With {BATCH} queries in a call
-Dipper scans a list in memory once for all of them; at a path each query scans its lists alone. The vectors are artificial, in
-clusters; those of the rows "SIFT" are SIFT-5k with noise. The quantizer is flat.
-
-{machine.processor()}, {machine.caches()}; {machine.system()}; Dipper {machine.commit(SOURCE)}. Other programs used \
-{100 * others:.0f} % of the machine meanwhile.
+`make bench WHAT=scan WRITE=1` wrote this section; [scans.md](../scans.md) says what the columns mean. Queries a second on one thread.
+faiss-cpu {faiss.__version__} ({faiss.get_compile_options().strip()}), Dipper {machine.commit(SOURCE)}. Other programs used {100 * others:.0f} % of the machine meanwhile.
 
 {table}
+
 """
+
+
+def write_page(build, written):
+    """Puts a text between the marks of this machine's page; makes the page if it is missing."""
+    page, about = machine.page(SOURCE, build)
+    if not page.exists():
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(f"{about}\n{BEGIN}{END}\n", encoding="utf-8")
+    machine.write_between(page, BEGIN, END, written)
+    print(f"{page.relative_to(SOURCE)} is written")
 
 
 def main():
@@ -212,7 +216,7 @@ def main():
     parser.add_argument("--cases", default="", help="names of cases, separated by commas; default: all")
     parser.add_argument("--files", type=pathlib.Path, default=SOURCE / "build/bench-scan", help="where files stay")
     parser.add_argument("--make", action="store_true", help="make the files that are missing, and measure nothing")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(SOURCE)}")
+    parser.add_argument("--write", action="store_true", help="write the page of this machine, in docs/benchmarks/machines")
     args = parser.parse_args()
     faiss.omp_set_num_threads(1)
     cases = [case for case in CASES if not args.cases or case[0] in args.cases.split(",")]
@@ -227,7 +231,7 @@ def main():
         lines.append(row(case, compare(library, args.files, case, args.seconds, args.rounds)))
         print(lines[-1], flush=True)
     if args.write:
-        PAGE.write_text(page("\n".join(lines), others.share()), encoding="utf-8")
+        write_page(args.build, text("\n".join(lines), others.share()))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,14 @@
 
 #define INLINED static inline __attribute__((always_inline))
 
-enum { AHEAD_BYTES = 4096, LINE_BYTES = 64 };
+/* Rows of floats whose tile of DISTANCE_ROWS has more than LONG_BYTES go into tiles of LONG_ROWS: the next tile of
+ * DISTANCE_ROWS would push the present one out of a first-level cache. */
+enum {
+    AHEAD_BYTES = 4096,
+    LINE_BYTES = 64,
+    LONG_BYTES = 16384,
+    LONG_ROWS = DISTANCE_ROWS < 4 ? DISTANCE_ROWS : 4
+};
 
 INLINED lanes add_product(lanes sum, lanes q, lanes x)
 {
@@ -29,6 +36,15 @@ INLINED lanes add_square(lanes sum, lanes away)
 INLINED void ask_ahead(const void *p, size_t ahead)
 {
     __builtin_prefetch((const char *)p + ahead);
+}
+/* Prefetches a line of floats behind those at `row` + r rows + i. `ahead` 0: a tile of long rows asks for the lines
+ * in the order of memory, AHEAD_BYTES before the tile. */
+INLINED void ask_floats(const char *row, size_t rows, size_t dim, size_t i, size_t r, size_t ahead)
+{
+    if (ahead > 0)
+        ask_ahead(row + (r * dim + i) * sizeof(float), ahead);
+    else
+        ask_ahead(row + (i * rows + 16 * r) * sizeof(float), AHEAD_BYTES);
 }
 /* Returns the smallest multiple of a tile's bytes that is at least AHEAD_BYTES, or 0 for a tile of 0 bytes. */
 INLINED size_t tiles_ahead(size_t bytes)
@@ -57,7 +73,7 @@ INLINED void inner_product_tile(const float *query, const char *row, size_t rows
 #pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++) {
             const float *x = (const float *)(row + (r * dim + i) * sizeof(float));
-            ask_ahead(x, ahead);
+            ask_floats(row, rows, dim, i, r, ahead);
             sum[r] = add_product(sum[r], q, lanes_load(x));
         }
     }
@@ -86,7 +102,7 @@ INLINED void squared_l2_tile(const float *query, const char *row, size_t rows, s
 #pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++) {
             const float *x = (const float *)(row + (r * dim + i) * sizeof(float));
-            ask_ahead(x, ahead);
+            ask_floats(row, rows, dim, i, r, ahead);
             sum[r] = add_square(sum[r], lanes_sub(q, lanes_load(x)));
         }
     }
@@ -163,6 +179,9 @@ static void inner_product(const float *query, const void *rows, size_t n, size_t
 {
     const char *row = rows;
     size_t r = 0, ahead = tiles_ahead(DISTANCE_ROWS * dim * sizeof(float));
+    if (DISTANCE_ROWS * dim * sizeof(float) > LONG_BYTES)
+        for (; r + LONG_ROWS <= n; r += LONG_ROWS)
+            inner_product_tile(query, row + r * dim * sizeof(float), LONG_ROWS, dim, 0, out + r);
     for (; r + DISTANCE_ROWS <= n; r += DISTANCE_ROWS)
         inner_product_tile(query, row + r * dim * sizeof(float), DISTANCE_ROWS, dim, ahead, out + r);
     for (; r < n; r++)
@@ -173,6 +192,9 @@ static void squared_l2(const float *query, const void *rows, size_t n, size_t di
 {
     const char *row = rows;
     size_t r = 0, ahead = tiles_ahead(DISTANCE_ROWS * dim * sizeof(float));
+    if (DISTANCE_ROWS * dim * sizeof(float) > LONG_BYTES)
+        for (; r + LONG_ROWS <= n; r += LONG_ROWS)
+            squared_l2_tile(query, row + r * dim * sizeof(float), LONG_ROWS, dim, 0, out + r);
     for (; r + DISTANCE_ROWS <= n; r += DISTANCE_ROWS)
         squared_l2_tile(query, row + r * dim * sizeof(float), DISTANCE_ROWS, dim, ahead, out + r);
     for (; r < n; r++)
