@@ -112,9 +112,16 @@ struct pending_fetch {
     uint8_t byte; /* the byte that ASK_FIRST reads */
 };
 
-/* Adds the condition "if changed" to the headers that `aim` has set. DP_NOMEM. */
-static enum dp_status add_condition(struct call *call, struct transport_request *req, struct span etag)
+/* Pins a request by an ETag; with `if_changed`, adds that condition to the headers that `aim` has set. Does nothing for
+ * a version that is no ETag. */
+static enum dp_status pin_etag(struct call *call, const struct store_version *version, bool if_changed,
+                               struct transport_request *req)
 {
+    struct span etag = http_version_etag(version);
+    if (!if_changed)
+        req->if_match = etag;
+    if (!if_changed || !etag.len)
+        return DP_OK;
     struct transport_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
     if (!headers)
         return call_nomem(call, "a request's headers");
@@ -130,7 +137,6 @@ static enum dp_status prepare_fetch(struct http_source *source, struct call *cal
                                     struct transport_request *req)
 {
     const struct range_fetch *f = flight->fetch;
-    struct span etag = f->pinned ? http_version_etag(f->pinned) : span_of(NULL, 0);
     *req = (struct transport_request){.method = HTTP_GET};
     enum dp_status status = source->aim(source, call, f->key, req);
     if (status != DP_OK)
@@ -155,11 +161,10 @@ static enum dp_status prepare_fetch(struct http_source *source, struct call *cal
         break;
     default: req->max_body = 1; break;
     }
-    if (f->if_changed && etag.len)
-        return add_condition(call, req, etag);
-    if (!f->if_changed)
-        req->if_match = etag;
-    return DP_OK;
+    if (!f->pinned)
+        return DP_OK;
+    return source->pin ? source->pin(call, f->pinned, f->if_changed, req)
+                       : pin_etag(call, f->pinned, f->if_changed, req);
 }
 
 static enum fetch_question look_at(const struct http_source *source)
@@ -217,7 +222,9 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
         if (f->len == STORE_TO_END)
             f->bytes = store_bytes_retain(req->bytes);
     }
-    if (!http_version_of(req->etag, req->last_modified, true, f->size, &f->version)) {
+    bool known = source->version_of ? source->version_of(req, &f->version)
+                                    : http_version_of(req->etag, req->last_modified, true, f->size, &f->version);
+    if (!known) {
         f->status =
             dp_fail(&f->error, DP_UNSUPPORTED,
                     "%s: the server sends neither ETag nor Last-Modified, so changes could not be detected",

@@ -23,6 +23,12 @@ struct http_source {
      * arena. */
     enum dp_status (*aim)(struct http_source *source, struct call *call, struct span key,
                           struct transport_request *req);
+    /* For a store whose versions are not ETags; NULL: they are. `pin` makes the request fail if the object has another
+     * version; with `if_changed` it makes the store answer 304 if the object still has it. `version_of` takes the
+     * version from an answer, and returns false if there is none. */
+    enum dp_status (*pin)(struct call *call, const struct store_version *version, bool if_changed,
+                          struct transport_request *req);
+    bool (*version_of)(const struct transport_request *req, struct store_version *out);
     /* Fails for an answer whose code is not 2xx, 304, 412 or 416, and says why. NULL: http_answer_error does
      * that. */
     enum dp_status (*explain)(struct http_source *source, struct call *call, const struct transport_request *req,

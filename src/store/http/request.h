@@ -41,6 +41,9 @@ struct transport_request {
     int64_t len; /* ≥ 1, or HTTP_LEN_TO_END */
     /* GET, HEAD: the ETag (with its quotes) that the object must have, else the request fails with DP_STALE. */
     struct span if_match;
+    /* The header of answers that holds the object's version, in place of the ETag; then `if_match` is the version
+     * that the answer must show, and the URL holds the condition that the store checks. NULL: the ETag. */
+    const char *version_header;
 
     /* GET: gets the bytes of a 200 or 206; has room for into_len bytes. NULL: the transport makes a block. */
     uint8_t *into;
@@ -68,11 +71,11 @@ struct transport_request {
     /* ---- out ---- */
     enum dp_status status; /* DP_OK: a complete answer came, whatever its code. See transport_run. */
     struct dp_error error;
-    int code;                  /* of the last answer; 0: none came */
-    struct store_bytes bytes;  /* the body, which the caller releases; at most 64 KiB if the answer is not 2xx */
-    uint64_t body_len;         /* bytes of the body that arrived, also those in `into` */
-    struct span head;          /* header lines of the answer, in the call's arena; see http_head_find */
-    struct span etag;          /* in `head`, as the store sent it (a weak one with W/); len 0: none */
+    int code;                 /* of the last answer; 0: none came */
+    struct store_bytes bytes; /* the body, which the caller releases; at most 64 KiB if the answer is not 2xx */
+    uint64_t body_len;        /* bytes of the body that arrived, also those in `into` */
+    struct span head;         /* header lines of the answer, in the call's arena; see http_head_find */
+    struct span etag; /* in `head`: the version_header, or the ETag as sent (a weak one with W/); len 0: none */
     struct span last_modified; /* in `head` */
     /* of the whole object; known if a 200, a 206, a 416 or the answer to a HEAD says it */
     uint64_t size;

@@ -149,7 +149,7 @@ static void keep_bytes(struct http_job *job, struct http_try *t)
     bool elsewhere = t->asked.is_hedge && job->req->into;
     bool usable = job->req->method == HTTP_GET && !elsewhere && t->came.sink.len > 0 && !t->came.sink.grows &&
                   t->came.expected_known && t->came.body_len < t->came.expected &&
-                  http_same_version(buffer_span(&t->came.head), buffer_span(&t->came.head));
+                  http_same_version(job->req, buffer_span(&t->came.head), buffer_span(&t->came.head));
     http_sink_drop(&job->sink);
     if (!usable) {
         http_sink_drop(&t->came.sink);
@@ -258,7 +258,7 @@ static bool take_answer(struct http_run *run, struct http_job *job, struct http_
     if (!head.data)
         return false;
     req->head = head;
-    req->etag = http_head_find(head, "etag");
+    req->etag = http_shown_version(req, head);
     req->last_modified = http_head_find(head, "last-modified");
     req->size_known = t->came.size_known;
     req->size = t->came.size_known ? t->came.size : 0;

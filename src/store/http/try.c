@@ -217,7 +217,7 @@ enum dp_status http_try_complete(struct http_try *t, struct dp_error *error)
     struct span pin = req->if_match;
     if (t->asked.at && !pin.len)
         pin = http_head_find(t->asked.first_head, "etag");
-    if (status == DP_OK && pin.len && http_etag_is_strong(pin))
+    if (status == DP_OK && !req->version_header && pin.len && http_etag_is_strong(pin))
         status = http_try_header(t, "If-Match", pin, error);
     /* A store that refuses a large write should do so before it gets the body: if it closes the connection meanwhile, its
      * answer may be lost, and the outcome with it. */
@@ -339,8 +339,17 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
 
 /* ---- the answer ------------------------------------------------------------------------------------- */
 
-bool http_same_version(struct span first, struct span head)
+struct span http_shown_version(const struct transport_request *req, struct span head)
 {
+    return http_head_find(head, req->version_header ? req->version_header : "etag");
+}
+
+bool http_same_version(const struct transport_request *req, struct span first, struct span head)
+{
+    if (req->version_header) {
+        struct span version = http_shown_version(req, first);
+        return version.len && span_equal(version, http_shown_version(req, head));
+    }
     struct span etag = http_head_find(first, "etag");
     if (etag.len)
         return http_etag_is_strong(etag) && span_equal(etag, http_head_find(head, "etag"));
@@ -447,8 +456,8 @@ static enum http_fault judge_head(struct http_try *t)
     bool reads = req->method == HTTP_GET || req->method == HTTP_HEAD;
     if (t->came.code / 100 != 2)
         return HTTP_FAULT_NONE;
-    struct span etag = http_head_find(head, "etag");
-    if (reads && req->if_match.len && etag.len && !span_equal(etag, req->if_match))
+    struct span version = http_shown_version(req, head);
+    if (reads && req->if_match.len && version.len && !span_equal(version, req->if_match))
         return HTTP_FAULT_STALE;
     if (req->method == HTTP_HEAD) {
         t->came.size_known = content_length(head, &t->came.size);
@@ -458,7 +467,7 @@ static enum http_fault judge_head(struct http_try *t)
     if (req->method == HTTP_GET && t->came.code == 206) {
         if (!req->ranged && !t->asked.at)
             return HTTP_FAULT_BAD_RANGE; /* nobody asked for a part */
-        if (t->asked.at && !http_same_version(t->asked.first_head, head))
+        if (t->asked.at && !http_same_version(req, t->asked.first_head, head))
             return HTTP_FAULT_CHANGED;
         fault = judge_partial(t, head);
     } else if (req->method == HTTP_GET) {

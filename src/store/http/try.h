@@ -137,8 +137,10 @@ struct span http_try_target(const struct http_try *t);
 bool http_try_take_head(struct http_try *t, struct span line);
 bool http_try_take_body(struct http_try *t, struct span data);
 void http_sink_drop(struct http_sink *sink);
-/* Returns whether two heads show the same version: the same ETag, or without one, the same Last-Modified. False
- * when `first` has neither. */
-bool http_same_version(struct span first, struct span head);
+/* Returns the version that the head of an answer shows: the request's version_header, else the ETag. len 0: none. */
+struct span http_shown_version(const struct transport_request *req, struct span head);
+/* Returns whether the heads of two answers show the same version: in the request's version_header, or the same ETag, or
+ * without one, the same Last-Modified. False when `first` has none of them. */
+bool http_same_version(const struct transport_request *req, struct span first, struct span head);
 
 #endif
