@@ -64,7 +64,7 @@ const struct cli_command cli_faiss_command = {
     .name = "faiss",
     .summary = "show, search, build or calibrate FAISS files, or attach one to a namespace",
     .details =
-        "URL is a path, file://, s3:// or http(s)://. A search reads the file's head and the lists that\n"
+        "URL is a path, file://, s3://, gs:// or http(s)://. A search reads the file's head and the lists that\n"
         "it scans; of a flat file, which has no lists, all vectors. With --merge-gap none each list is\n"
         "one request. `search --json` prints {\"ids\": […], \"distances\": […], \"rounds\": …, \"requests\": …,\n"
         "\"bytes\": …, \"ms\": …} for each query; when fewer than N are found, the last ids are -1.\n"

@@ -62,6 +62,11 @@ struct config {
     const char *s3_container_token, *s3_container_token_file;
     const char *s3_metadata_endpoint;
     bool s3_metadata_disabled, s3_ignore_endpoint_urls;
+    /* gcs; see store/gcs_settings.h */
+    const char *gcs_endpoint_url, *gcs_emulator_host, *gcs_user_project;
+    bool gcs_anonymous;
+    const char *gcs_credentials_file, *gcs_config_folder, *gcs_metadata_host;
+    bool gcs_metadata_disabled;
     /* azure; see store/azure_settings.h */
     const char *azure_account, *azure_endpoint, *azure_connection_string, *azure_account_key, *azure_sas_token;
     const char *azure_client_id, *azure_client_secret, *azure_tenant_id, *azure_federated_token_file;

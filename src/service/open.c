@@ -262,7 +262,8 @@ static enum dp_status open_root_store(const struct config *config, const struct 
     struct call call;
     *out = NULL;
     if (!*config->root)
-        return dp_fail(error, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
+        return dp_fail(error, DP_INVALID,
+                       "say where the bucket lies: --root DIR, --root s3://bucket or --root gs://bucket");
     arena_init(&arena, OPEN_ARENA_MAX);
     call_init(&call, &arena);
     enum dp_status status = store_open_with(&call, span_str(config->root), how, out);

@@ -52,6 +52,21 @@ static struct s3_settings s3_settings_of(const struct config *config)
     };
 }
 
+static struct gcs_settings gcs_settings_of(const struct config *config)
+{
+    return (struct gcs_settings){
+        .endpoint_url = config->gcs_endpoint_url,
+        .emulator_host = config->gcs_emulator_host,
+        .anonymous = config->gcs_anonymous,
+        .user_project = config->gcs_user_project,
+        .credentials_file = config->gcs_credentials_file,
+        .config_folder = config->gcs_config_folder,
+        .metadata_host = config->gcs_metadata_host,
+        .metadata_disabled = config->gcs_metadata_disabled,
+        .home = config->s3_home,
+    };
+}
+
 static struct azure_settings azure_settings_of(const struct config *config)
 {
     return (struct azure_settings){
@@ -74,12 +89,14 @@ static struct azure_settings azure_settings_of(const struct config *config)
 
 struct scheme_settings scheme_settings_of(const struct config *config)
 {
-    return (struct scheme_settings){.s3 = s3_settings_of(config), .azure = azure_settings_of(config)};
+    return (struct scheme_settings){
+        .s3 = s3_settings_of(config), .gcs = gcs_settings_of(config), .azure = azure_settings_of(config)};
 }
 
 void scheme_settings_use(const struct scheme_settings *settings, struct store_options *options)
 {
-    const struct store_settings all[STORE_SETTINGS_MAX] = {{"s3", &settings->s3}, {"az", &settings->azure}};
+    const struct store_settings all[STORE_SETTINGS_MAX] = {
+        {"s3", &settings->s3}, {"gs", &settings->gcs}, {"az", &settings->azure}};
     memcpy(options->settings, all, sizeof all);
 }
 
@@ -97,7 +114,7 @@ struct trust_settings trust_settings_of(const struct config *config)
 
 enum dp_status environment_settings_load(struct environment_settings *e, struct span url, struct dp_error *error)
 {
-    static const char *const WITH_SETTINGS[] = {"s3", "az", "abfss", "abfs"};
+    static const char *const WITH_SETTINGS[] = {"s3", "gs", "az", "abfss", "abfs"};
     const struct span scheme = span_of(url.data, url_scheme_len(url));
     bool all = span_one_of(scheme, WITH_SETTINGS, sizeof WITH_SETTINGS / sizeof *WITH_SETTINGS);
     *e = (struct environment_settings){0};

@@ -4,12 +4,14 @@
 
 #include "config/config.h"
 #include "store/azure_settings.h"
+#include "store/gcs_settings.h"
 #include "store/s3_settings.h"
 #include "store/store.h"
 
 /* The settings of each scheme that has some. A new kind of store adds a field for its settings. */
 struct scheme_settings {
     struct s3_settings s3;
+    struct gcs_settings gcs;
     struct azure_settings azure;
 };
 /* Returns the settings of schemes. Their texts belong to `config`. */
@@ -18,8 +20,8 @@ struct scheme_settings scheme_settings_of(const struct config *config);
 void scheme_settings_use(const struct scheme_settings *settings, struct store_options *options);
 struct trust_settings trust_settings_of(const struct config *config);
 
-/* Settings of stores that the library reads from the environment, as far as a URL needs them: s3:// and az:// need
- * all, https:// those about certificates, other URLs none. */
+/* Settings of stores that the library reads from the environment, as far as a URL needs them: s3://, gs:// and az://
+ * need all, https:// those about certificates, other URLs none. */
 struct environment_settings {
     struct config config;
     struct scheme_settings schemes;

@@ -8,9 +8,9 @@
 
 enum { DECODE_ROUNDS_MAX = 4, RULES_MAX = 256, RULES_BYTES_MAX = 64 << 10 };
 
-enum url_scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_FILE, SCHEMES };
-static const char *const SCHEME_NAMES[SCHEMES] = {"http", "https", "s3", "file"};
-static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0};
+enum url_scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_GS, SCHEME_FILE, SCHEMES };
+static const char *const SCHEME_NAMES[SCHEMES] = {"http", "https", "s3", "gs", "file"};
+static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0, 0};
 
 /* A parsed URL. */
 struct url_parts {
@@ -35,6 +35,11 @@ struct url_rules {
 };
 
 /* ---- the parser ------------------------------------------------------------------------------------------ */
+
+static bool is_bucket(enum url_scheme scheme)
+{
+    return scheme == SCHEME_S3 || scheme == SCHEME_GS;
+}
 
 static bool is_http(enum url_scheme scheme)
 {
@@ -148,7 +153,7 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
         if (span_equal_str(url.scheme, SCHEME_NAMES[s]))
             out->scheme = (enum url_scheme)s;
     if (out->scheme == SCHEMES)
-        return dp_fail(error, DP_INVALID, "it must begin with http://, https://, s3:// or file:///");
+        return dp_fail(error, DP_INVALID, "it must begin with http://, https://, s3://, gs:// or file:///");
     const bool http = is_http(out->scheme);
     for (size_t i = url.scheme.len + 3; i < text.len; i++) {
         uint8_t c = text.data[i];
@@ -167,11 +172,12 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
         out->host = url.authority;
         if (!is_host(out->host, false))
             status = dp_fail(error, DP_INVALID,
-                             "after s3:// comes the name of a bucket: letters, digits, '-', '_' and '.'");
+                             "after %s:// comes the name of a bucket: letters, digits, '-', '_' and '.'",
+                             SCHEME_NAMES[out->scheme]);
     }
     if (status != DP_OK)
         return status;
-    return take_path(url.path, out->scheme != SCHEME_S3, arena, &out->path, error);
+    return take_path(url.path, !is_bucket(out->scheme), arena, &out->path, error);
 }
 
 /* ---- rules ----------------------------------------------------------------------------------------------- */
@@ -299,7 +305,7 @@ static bool host_fits(const struct rule *rule, const struct url_parts *url)
     if (rule->any_host)
         return true;
     if (!rule->below_host)
-        return rule->parts.scheme == SCHEME_S3 ? span_equal(host, url->host) : equal_in_any_case(host, url->host);
+        return is_bucket(rule->parts.scheme) ? span_equal(host, url->host) : equal_in_any_case(host, url->host);
     return url->host.len > host.len && url->host.data[0] != '[' &&
            equal_in_any_case(host, span_of(url->host.data + (url->host.len - host.len), host.len));
 }
@@ -356,7 +362,7 @@ enum dp_status url_rules_check(const struct url_rules *rules, struct span url, s
         }
     if (parts.scheme == SCHEME_FILE)
         out->reach = URL_LOCAL;
-    else if (parts.scheme == SCHEME_S3)
+    else if (is_bucket(parts.scheme))
         out->reach = URL_BUCKET;
     out->below = found && parts.scheme == SCHEME_FILE ? arena_printf(arena, "%.*s", SPAN_FMT(below)) : NULL;
     if (found && parts.scheme == SCHEME_FILE && !out->below)

@@ -6,6 +6,7 @@
 #include "store/store_cache.h"
 #include "store/store_memory.h"
 #include "store/azure/azure.h"
+#include "store/gcs/gcs.h"
 #include "store/http/web.h"
 #include "store/local/local.h"
 #include "store/s3/s3.h"
@@ -76,6 +77,11 @@ static enum dp_status open_s3(struct call *call, const struct root *root, struct
     return store_s3_open(call, root->rest, root->options, root->settings, out);
 }
 
+static enum dp_status open_gcs(struct call *call, const struct root *root, struct store **out)
+{
+    return store_gcs_open(call, root->rest, root->options, root->settings, out);
+}
+
 static enum dp_status open_azure(struct call *call, const struct root *root, struct store **out)
 {
     return store_azure_open(call, root->scheme, root->rest, root->options, root->settings, out);
@@ -99,6 +105,7 @@ static const struct scheme {
     {"", "a folder's path", OBJECT_IN_FOLDER, open_path, NULL},
     {"file", "file:///path", OBJECT_IN_FOLDER, open_file_url, NULL},
     {"s3", "s3://bucket/prefix", OBJECT_IN_BUCKET, open_s3, "s3"},
+    {"gs", "gs://bucket/prefix", OBJECT_IN_BUCKET, open_gcs, "gs"},
     {"az", "az://container/prefix", OBJECT_IN_BUCKET, open_azure, "az"},
     {"abfss", "abfss://container@account.dfs.core.windows.net/prefix", OBJECT_IN_BUCKET, open_azure, "az"},
     {"abfs", NULL, OBJECT_IN_BUCKET, open_azure, "az"},

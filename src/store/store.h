@@ -146,7 +146,8 @@ struct transport; /* store/transport.h */
 
 enum { STORE_NEVER = -1 }; /* for merge_gap and split_at */
 
-/* The settings of one scheme: "s3" takes a struct s3_settings (store/s3_settings.h). */
+/* The settings of one scheme: "s3" takes a struct s3_settings (store/s3_settings.h), "gs" a struct gcs_settings
+ * (store/gcs_settings.h). */
 struct store_settings {
     const char *scheme;
     const void *values;
@@ -173,7 +174,8 @@ struct store_options {
     bool cache_local;          /* the cache serves a local folder too */
 };
 
-/* Opens a root: a path, file:///path, s3://bucket/prefix, http(s)://host/folder (read only) or mem://name.
+/* Opens a root: a path, file:///path, s3://bucket/prefix, gs://bucket/prefix, http(s)://host/folder (read
+ * only) or mem://name.
  * DP_UNSUPPORTED for another scheme; the message lists these. */
 enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
                                struct store **out);

@@ -366,7 +366,7 @@ static void test_config_table_is_sound(void **state)
         assert_true((!s->flag || strncmp(s->flag, "--", 2) == 0) && s->variables[0] && s->help);
         /* Settings of clouds have the clouds' names. A secret has no flag, because any user of the machine can read flags. */
         assert_true(strncmp(s->variables[0], "DIPPER_", 7) == 0 || s->section == SECTION_S3 ||
-                    s->section == SECTION_AZURE || s->section == SECTION_HTTP);
+                    s->section == SECTION_GCS || s->section == SECTION_AZURE || s->section == SECTION_HTTP);
         assert_true(!s->secret || !s->flag);
         assert_true(s->initial || s->initial_help);
         assert_int_equal(s->meta == NULL, s->type == SETTING_BOOLEAN || !s->flag);

@@ -8,8 +8,10 @@ import shutil
 def clean_environment(**more):
     """Returns this process's environment without variables that would set Dipper's settings, plus `more`."""
     names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE", "DATABASE_URL", "XDG_STATE_HOME",
-             "API_KEY_PREFIX", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
-    env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith(("DIPPER_", "AWS_", "S3_"))}
+             "API_KEY_PREFIX", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "STORAGE_EMULATOR_HOST",
+             "GCE_METADATA_HOST", "NO_GCE_CHECK"}
+    clouds = ("DIPPER_", "AWS_", "S3_", "GOOGLE_", "CLOUDSDK_")
+    env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith(clouds)}
     env.update({k: str(v) for k, v in more.items()})
     return env
 

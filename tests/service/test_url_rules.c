@@ -52,7 +52,7 @@ static void test_service_url_rules_allow_urls_below(void **state)
 {
     (void)state;
     const char *rules = "https://data.example.com/faiss  http://cdn.example.com:8080/a/,s3://bucket/indexes/\n"
-                        "file:///srv/faiss https://h.example.com/v-*";
+                        "file:///srv/faiss https://h.example.com/v-* gs://bucket/indexes/";
     allows(rules, "https://data.example.com/faiss", URL_PUBLIC);
     allows(rules, "https://data.example.com/faiss/a.ivf", URL_PUBLIC);
     allows(rules, "https://data.example.com/faiss/a.ivf?X-Amz-Signature=secret", URL_PUBLIC);
@@ -63,6 +63,7 @@ static void test_service_url_rules_allow_urls_below(void **state)
     allows(rules, "http://cdn.example.com:8080/a/b/c", URL_PUBLIC);
     allows(rules, "s3://bucket/indexes/a.ivf", URL_BUCKET);
     allows(rules, "s3://bucket/indexes/a b%2e.ivf", URL_BUCKET); /* object names have no escapes */
+    allows(rules, "gs://bucket/indexes/a b%2e.ivf", URL_BUCKET);
     allows(rules, "file:///srv/faiss/a%20b.ivf", URL_LOCAL);
     allows(rules, "https://h.example.com/v-1/a.ivf", URL_PUBLIC);
     allows(rules, "https://data.example.com/faiss/...", URL_PUBLIC); /* an odd name, but not a parent folder */
@@ -73,7 +74,7 @@ static void test_service_url_rules_refuse_the_neighbours(void **state)
 {
     (void)state;
     const char *rules = "https://data.example.com/faiss http://cdn.example.com:8080/a/ s3://bucket/indexes/ "
-                        "file:///srv/faiss";
+                        "file:///srv/faiss gs://other/";
     static const char *const urls[] = {"https://data.example.com/",
                                        "https://data.example.com",
                                        "https://data.example.com/faissx",
@@ -95,6 +96,9 @@ static void test_service_url_rules_refuse_the_neighbours(void **state)
                                        "s3://bucket/other/a",
                                        "s3://bucket/indexesx/a",
                                        "s3://Bucket/indexes/a",
+                                       "gs://bucket/indexes/a",
+                                       "gs://Other/a",
+                                       "s3://other/a",
                                        "file:///srv/faissx/a",
                                        "file:///etc/passwd",
                                        "file://host/srv/faiss/a",
@@ -194,6 +198,7 @@ static void test_service_url_rules_that_are_wrong_stop_the_start(void **state)
         {"https://example.com/a?b", "not have a query"},
         {"https://example.com/../a", "'..'"},
         {"s3://", "bucket"},
+        {"gs://", "after gs:// comes the name of a bucket"},
         {"private+s3://bucket", "private+"},
         {"file://srv", "three slashes"},
         {"https://ok.example.com https://x:99999/", "port"},

@@ -17,7 +17,8 @@ struct contract_store {
     bool not_atomic;
     /* answers a range that begins at an object's end as RFC 9110 forbids; the suite leaves out such ranges */
     bool wrong_at_end;
-    bool stale_when_missing;   /* a read of a missing object with a version is DP_STALE, not DP_NOT_FOUND */
+    bool stale_when_missing; /* a read of a missing object with a version is DP_STALE, not DP_NOT_FOUND */
+    size_t longest_key;      /* bytes; 0: STORE_KEY_MAX. A root's prefix takes some of a store's room for names. */
     bool no_size_of_unchanged; /* a read "if changed" of an unchanged object does not report its size */
 };
 

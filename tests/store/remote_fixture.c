@@ -10,16 +10,23 @@ const struct transport_options REMOTE_QUICK = {
 
 int remote_set_up(void **state)
 {
+    return remote_set_up_dialect(state, NULL);
+}
+
+int remote_set_up_dialect(void **state, const struct http_dialect *dialect)
+{
     static struct remote_fixture f;
     f = (struct remote_fixture){0};
     arena_init(&f.arena, 64 << 20);
     call_init(&f.call, &f.arena);
     call_limit_ms(&f.call, NEVER_MS);
-    f.server = http_server_start(NULL);
+    f.server = http_server_start(&(struct http_server_options){.dialect = dialect});
     assert_int_equal(transport_new(&REMOTE_QUICK, &f.transport, &f.call.error), DP_OK);
     f.settings =
         (struct s3_settings){.access_key_id = "AKID", .secret_access_key = "hush", .metadata_disabled = true};
     f.settings.endpoint_url = (const char *)arena_copy(&f.arena, span_str(http_server_url(f.server, ""))).data;
+    f.gcs = (struct gcs_settings){
+        .endpoint_url = f.settings.endpoint_url, .anonymous = true, .metadata_disabled = true};
     *state = &f;
     return 0;
 }
@@ -38,6 +45,7 @@ enum dp_status remote_open(struct remote_fixture *f, const char *root, struct st
 {
     options.transport = f->transport;
     options.settings[0] = (struct store_settings){"s3", &f->settings};
+    options.settings[1] = (struct store_settings){"gs", &f->gcs};
     store_free(f->store);
     f->store = NULL;
     dp_error_clear(&f->call.error);

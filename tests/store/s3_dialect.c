@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http_listing.h"
+
 enum { TEXT_MAX = 4096 };
 
 static bool is(const struct http_request *request, const char *method)
@@ -64,45 +66,14 @@ static void add_name(struct http_answer *answer, const char *name, size_t len)
     }
 }
 
-/* A page of a listing that is being made. */
-struct page {
-    char prefix[TEXT_MAX], after[TEXT_MAX], token[TEXT_MAX];
-    bool folders;
-    size_t most, count;
-    char last[TEXT_MAX]; /* the last entry */
-};
-
-/* Adds an object, or the folder that holds it. Returns false when the page is full. */
-static bool add_entry(struct page *p, const struct http_object *o, const char *key, struct http_answer *answer)
-{
-    const char *slash = p->folders ? strchr(key + strlen(p->prefix), '/') : NULL;
-    size_t len = slash ? (size_t)(slash - key) + 1 : strlen(key);
-    bool in_token = *p->token && p->token[strlen(p->token) - 1] == '/' && p->folders &&
-                    strncmp(key, p->token, strlen(p->token)) == 0;
-    if (strcmp(key, p->after) <= 0 || strcmp(key, p->token) <= 0 || in_token)
-        return true;
-    if (slash && strlen(p->last) == len && strncmp(p->last, key, len) == 0)
-        return true;
-    if (p->count == p->most)
-        return false;
-    p->count++;
-    snprintf(p->last, sizeof p->last, "%.*s", (int)len, key);
-    http_answer_text(answer, slash ? "<CommonPrefixes><Prefix>" : "<Contents><Key>");
-    add_name(answer, key, len);
-    if (slash)
-        http_answer_text(answer, "</Prefix></CommonPrefixes>");
-    else
-        http_answer_text(answer, "</Key><Size>%zu</Size></Contents>", o->len);
-    return true;
-}
-
 static void list(const struct http_objects *all, const struct http_request *request, const char *name,
                  struct http_answer *answer)
 {
-    struct page p = {.most = 1000};
-    char value[TEXT_MAX];
-    size_t bucket = strlen(name) + (name[strlen(name) - 1] != '/');
-    bool full = false;
+    static struct http_page p; /* the server calls a dialect under its lock */
+    const struct http_object *o;
+    char bucket[HTTP_NAME_MAX], value[TEXT_MAX];
+    p = (struct http_page){.most = 1000};
+    snprintf(bucket, sizeof bucket, "%.*s", (int)(strlen(name) - (name[strlen(name) - 1] == '/')), name);
     http_request_parameter(request, "prefix", p.prefix, sizeof p.prefix);
     http_request_parameter(request, "start-after", p.after, sizeof p.after);
     http_request_parameter(request, "continuation-token", p.token, sizeof p.token);
@@ -111,12 +82,16 @@ static void list(const struct http_objects *all, const struct http_request *requ
         p.most = strtoul(value, NULL, 10);
     answer->code = 200;
     http_answer_text(answer, "<ListBucketResult><EncodingType>url</EncodingType>");
-    for (const struct http_object *o = all->first; o && !full; o = o->next)
-        if (strncmp(o->name, name, strlen(name)) == 0 && o->name[bucket - 1] == '/' &&
-            strncmp(o->name + bucket, p.prefix, strlen(p.prefix)) == 0)
-            full = !add_entry(&p, o, o->name + bucket, answer);
-    http_answer_text(answer, "<IsTruncated>%s</IsTruncated>", full ? "true" : "false");
-    if (full) {
+    while (http_page_next(&p, all, bucket, &o)) {
+        http_answer_text(answer, o ? "<Contents><Key>" : "<CommonPrefixes><Prefix>");
+        add_name(answer, p.last, strlen(p.last));
+        if (o)
+            http_answer_text(answer, "</Key><Size>%zu</Size></Contents>", o->len);
+        else
+            http_answer_text(answer, "</Prefix></CommonPrefixes>");
+    }
+    http_answer_text(answer, "<IsTruncated>%s</IsTruncated>", p.full ? "true" : "false");
+    if (p.full) {
         http_answer_text(answer, "<NextContinuationToken>");
         add_name(answer, p.last, strlen(p.last));
         http_answer_text(answer, "</NextContinuationToken>");

@@ -8,6 +8,7 @@
 #include "contract.h"
 #include "remote_fixture.h"
 #include "store/azure_settings.h"
+#include "gcs_dialect.h"
 #include "s3_dialect.h"
 #include "test_store.h"
 
@@ -54,6 +55,7 @@ static struct {
     struct http_server *server;
     unsigned roots; /* opened until now; each is fresh */
     struct s3_settings s3;
+    struct gcs_settings gcs;
     struct azure_settings azure;
     char root[64];
 } remote;
@@ -63,7 +65,8 @@ static struct store *open_remote(void)
     struct arena arena;
     struct call call;
     struct store *store;
-    const struct store_options options = {.settings = {{"s3", &remote.s3}, {"az", &remote.azure}}};
+    const struct store_options options = {
+        .settings = {{"s3", &remote.s3}, {"gs", &remote.gcs}, {"az", &remote.azure}}};
     arena_init(&arena, 1 << 20);
     call_init(&call, &arena);
     if (store_open_with(&call, span_str(remote.root), &options, &store) != DP_OK)
@@ -102,6 +105,27 @@ static int run_scripted_s3(void)
     return failed;
 }
 
+static struct store *open_gcs(void)
+{
+    snprintf(remote.root, sizeof remote.root, "gs://bucket-%u", ++remote.roots);
+    return open_remote();
+}
+
+static int run_scripted_gcs(void)
+{
+    const struct contract_store gcs = {.name = "scripted Google Cloud Storage",
+                                       .open = open_gcs,
+                                       .reopen = reopen_remote,
+                                       .holds_name_and_folder = true,
+                                       .remote = true,
+                                       .no_size_of_unchanged = true};
+    remote.server = http_server_start(&(struct http_server_options){.dialect = &GCS_DIALECT});
+    remote.gcs = (struct gcs_settings){.emulator_host = http_server_url(remote.server, "")};
+    int failed = contract_run(&gcs);
+    http_server_stop(remote.server);
+    return failed;
+}
+
 static struct store *open_azure(void)
 {
     snprintf(remote.root, sizeof remote.root, "az://container-%u", ++remote.roots);
@@ -135,6 +159,7 @@ int main(void)
     for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
         failed += contract_run(&stores[i]);
     failed += run_scripted_s3();
+    failed += run_scripted_gcs();
     failed += run_scripted_azure();
     return test_finish(failed);
 }

@@ -900,10 +900,27 @@ static void test_store_s3_failed_allocations(void **state)
     }
 }
 
+/* Google's S3 interoperability is refused before any request. */
+static void test_store_s3_does_not_write_to_google(void **state)
+{
+    struct remote_fixture *f = *state;
+    static const char *const endpoints[] = {"https://storage.googleapis.com",
+                                            "https://storage.googleapis.com:443"};
+    for (unsigned i = 0; i < 4; i++) {
+        f->settings.endpoint_url = endpoints[i % 2];
+        f->settings.addressing = i < 2 ? S3_ADDRESSING_PATH : S3_ADDRESSING_HOST;
+        remote_must_open(f, "s3://bkt/p");
+        assert_int_equal(put(f, "k", STORE_ANY, NULL), DP_UNSUPPORTED);
+        expect_says(f, "s3://bkt/p: Google drops the conditions of puts");
+        expect_says(f, "write to gs://bkt");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         REMOTE_CASE(test_store_s3_where_requests_go),
+        REMOTE_CASE(test_store_s3_does_not_write_to_google),
         REMOTE_CASE(test_store_s3_refuses_bad_roots_and_settings),
         REMOTE_CASE(test_store_s3_signs_what_it_sends),
         REMOTE_CASE(test_store_s3_names_the_bucket_in_the_host),

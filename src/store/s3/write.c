@@ -4,6 +4,7 @@
  * ignore them. So before the first write through a store, the probe puts an object below ".dipper/", where no key
  * lies, and tries to break two conditions on it. If the store ignores one, Dipper never writes to that store.
  */
+#include "base/url.h"
 #include "os/random.h"
 #include "store/s3/s3.h"
 
@@ -87,8 +88,22 @@ static enum dp_status probe_ask(struct call *call, struct s3_store *s3, struct s
     return status;
 }
 
+/* Returns whether the store is Google's, which answers to S3's protocol and drops the conditions of puts. */
+static bool is_google(const struct s3_store *s3)
+{
+    static const char HOST[] = "storage.googleapis.com";
+    struct span host = url_host_header(s3->origin);
+    size_t len = sizeof HOST - 1;
+    return host.len >= len && span_equal_str(span_of(host.data + host.len - len, len), HOST);
+}
+
 enum dp_status s3_probe(struct call *call, struct s3_store *s3)
 {
+    if (is_google(s3))
+        return call_fail(call, DP_UNSUPPORTED,
+                         "%s: Google drops the conditions of puts that come by S3's protocol, so writers could "
+                         "overwrite each other: write to gs://%.*s",
+                         s3->root, SPAN_FMT(s3->bucket));
     int known = atomic_load_explicit(&s3->probe, memory_order_relaxed);
     const char *ignores = NULL;
     if (known == S3_PROBE_OPEN) {
