@@ -139,9 +139,9 @@ check-all: model ## everything: the tests with browsers and servers, sanitizers,
 	@$(MAKE) check-arm64 FULL=1
 	@$(MAKE) lint
 
-bench: model ## print the benchmarks; WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, fairness, write, load, soak, reload or python compares (WRITE=1: into docs/)
+bench: model ## print the benchmarks; WHAT=embed, faiss, lance, clouds, scan, kmeans, merge, stage, filters, segments, words, cache, fairness, write, load, soak, reload or python compares (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
-	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, lance, scan, kmeans, merge, stage, filters, segments, words, cache, fairness, write, load, soak, reload or python))
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, lance, clouds, scan, kmeans, merge, stage, filters, segments, words, cache, fairness, write, load, soak, reload or python))
 
 # For each comparison: bench_goal_… is what it builds besides the product, and bench_… is its command.
 write := $(if $(WRITE),--write)
@@ -175,6 +175,9 @@ bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(B
 bench_goal_faiss := tests/s3_tool
 bench_faiss := scripts/peers build minio toxiproxy && scripts/venv --bench-faiss && \
 	build/bench-venv/bin/python bench/faiss_vs.py --build $(BUILD) $(write)
+bench_goal_clouds := bench/bench_puts
+bench_clouds := scripts/peers build minio fake-gcs azurite toxiproxy && scripts/venv --bench-clouds && \
+	build/bench-venv/bin/python bench/clouds.py --build $(BUILD) $(write)
 bench_lance := (cd bench/slow_store && go build -buildvcs=false -o $(abspath $(BUILD))/bench/slow_store .) && scripts/venv --bench-faiss && \
 	build/bench-venv/bin/python bench/lance_vs.py --build $(BUILD) $(write)
 
