@@ -142,7 +142,8 @@ static void append(char **to, size_t *len, const void *bytes, size_t more)
     grown[*len] = '\0';
 }
 
-static void append_format(char **to, size_t *len, const char *format, va_list list)
+static void __attribute__((format(printf, 3, 0)))
+append_format(char **to, size_t *len, const char *format, va_list list)
 {
     char *text = NULL;
     int n = vasprintf(&text, format, list);
