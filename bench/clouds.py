@@ -26,7 +26,6 @@ import urllib.parse
 import urllib.request
 import uuid
 
-import faiss
 import numpy as np
 
 import faiss_vs
@@ -37,21 +36,6 @@ PAGE = TOP / "docs" / "benchmarks" / "clouds.md"
 BEGIN, END = "<!-- what bench/clouds.py printed begins -->\n", "<!-- what bench/clouds.py printed ends -->\n"
 FILE = {"rows": 25_600, "dim": 768, "nlist": 256, "nprobe": 16}
 PARALLEL, BODY = 8, 4096
-
-
-def make_file(path):
-    """An IVF file whose lists have about 300 KB each; times do not depend on its values."""
-    if path.exists():
-        return
-    rng = np.random.default_rng(1)
-    quantizer = faiss.IndexFlatL2(FILE["dim"])
-    centroids = rng.standard_normal((FILE["nlist"], FILE["dim"]), np.float32)
-    quantizer.add(centroids)
-    index = faiss.IndexIVFFlat(quantizer, FILE["dim"], FILE["nlist"])
-    index.is_trained = True
-    of = rng.integers(0, FILE["nlist"], FILE["rows"])
-    index.add(centroids[of] + 0.5 * rng.standard_normal((FILE["rows"], FILE["dim"]), np.float32))
-    faiss.write_index(index, str(path))
 
 
 def send(method, url, body=None, **headers):
@@ -335,7 +319,7 @@ def report(args):
     folder = TOP / "build" / "bench" / "clouds"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lists.ivf"
-    make_file(path)
+    faiss_vs.make_large(path, FILE)  # lists of about 300 KB each
     peers = Peers(args)
     try:
         others, load = machine.Others(), os.getloadavg()[0]

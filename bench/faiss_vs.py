@@ -52,19 +52,20 @@ def load_script(path):
 
 # ---- the data, made once ----
 
-def make_large(path):
-    """Vectors around 1,024 centroids; times do not depend on their values."""
+def make_large(path, shape=LARGE):
+    """Vectors around one centroid for each list; times do not depend on their values."""
     if path.exists():
         return
     rng = np.random.default_rng(1)
-    quantizer = faiss.IndexFlatL2(LARGE["dim"])
-    centroids = rng.standard_normal((LARGE["nlist"], LARGE["dim"]), np.float32)
+    quantizer = faiss.IndexFlatL2(shape["dim"])
+    centroids = rng.standard_normal((shape["nlist"], shape["dim"]), np.float32)
     quantizer.add(centroids)
-    index = faiss.IndexIVFFlat(quantizer, LARGE["dim"], LARGE["nlist"])
+    index = faiss.IndexIVFFlat(quantizer, shape["dim"], shape["nlist"])
     index.is_trained = True
-    for begin in range(0, LARGE["rows"], 10_000):
-        of = rng.integers(0, LARGE["nlist"], 10_000)
-        index.add(centroids[of] + 0.5 * rng.standard_normal((10_000, LARGE["dim"]), np.float32))
+    for begin in range(0, shape["rows"], 10_000):
+        count = min(10_000, shape["rows"] - begin)
+        of = rng.integers(0, shape["nlist"], count)
+        index.add(centroids[of] + 0.5 * rng.standard_normal((count, shape["dim"]), np.float32))
     faiss.write_index(index, str(path))
 
 
