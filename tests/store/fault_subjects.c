@@ -63,6 +63,7 @@ const struct fault_subject FAULT_SUBJECTS[FAULT_SUBJECT_COUNT] = {
         .expired = {.kind = HTTP_ACT_STATUS,
                     .code = 403,
                     .text = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"},
+        .skewed = {.kind = HTTP_ACT_STATUS, .code = 403, .text = S3_ERROR("RequestTimeTooSkewed")},
     },
     {
         .name = "s3",
