@@ -12,9 +12,7 @@
 
 enum { ARENA_MAX = 1 << 20, WAITING_SHARE = 2 };
 
-/* Returns the URL of the database: the settings' URL, or else that of a file in the user's state folder.
- * Returns NULL, with the call's error filled, if that folder is unknown or no memory is left. */
-static const char *database_url_of(struct call *call, const struct config *config)
+const char *accounts_database_url(struct call *call, const struct config *config)
 {
     const char *home = getenv("HOME"), *url = NULL;
     if (*config->database_url)
@@ -89,7 +87,7 @@ static enum dp_status open_with(struct call *call, const struct config *config, 
         .waiting_max = waiting ? waiting : 1,
         .registry = registry,
     };
-    options.database_url = database_url_of(call, config);
+    options.database_url = accounts_database_url(call, config);
     enum dp_status status = options.database_url ? accounts_open(call, &options, out) : call->error.status;
     if (status == DP_OK)
         status = check_index_rules(call, config, options.database_url);
@@ -115,7 +113,7 @@ enum dp_status open_accounts(const struct config *config, struct metric_registry
 
 enum dp_status open_accounts_database(struct call *call, const struct config *config, struct database **out)
 {
-    const struct database_options options = {.url = database_url_of(call, config),
+    const struct database_options options = {.url = accounts_database_url(call, config),
                                              .schema = config->database_schema,
                                              .pool_min = 1,
                                              .pool_max = 1,

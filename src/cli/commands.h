@@ -16,5 +16,6 @@ extern const struct cli_command cli_namespace_command;
 extern const struct cli_command cli_usage_command;
 extern const struct cli_command cli_bench_command;
 extern const struct cli_command cli_config_command;
+extern const struct cli_command cli_doctor_command;
 
 #endif

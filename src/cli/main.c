@@ -15,9 +15,9 @@
 #include "simd/simd.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_index_command, &cli_search_command,    &cli_serve_command,        &cli_embed_command,
-    &cli_faiss_command, &cli_namespace_command, &cli_index_worker_command, &cli_model_command,
-    &cli_key_command,   &cli_usage_command,     &cli_bench_command,        &cli_config_command,
+    &cli_index_command,     &cli_search_command,       &cli_serve_command,  &cli_embed_command, &cli_faiss_command,
+    &cli_namespace_command, &cli_index_worker_command, &cli_model_command,  &cli_key_command,   &cli_usage_command,
+    &cli_bench_command,     &cli_doctor_command,       &cli_config_command,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -26,6 +26,9 @@ struct redis_cache;
  * connects. */
 enum dp_status redis_cache_new(const struct redis_cache_options *options, struct metric_registry *registry,
                                struct redis_cache **out, struct dp_error *error);
+/* Asks each server whether it is there, and waits for the answers. DP_INVALID: malformed URLs; DP_UNAVAILABLE: the
+ * first server that did not answer, and why. */
+enum dp_status redis_cache_check(const struct redis_cache_options *options, struct dp_error *error);
 /* Sends the queue for at most one second, then frees the cache. */
 void redis_cache_free(struct redis_cache *cache);
 

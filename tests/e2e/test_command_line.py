@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.quick
 
-COMMANDS = ["index", "search", "serve", "embed", "faiss", "namespace", "index-worker", "model", "key", "usage", "bench", "config"]
+COMMANDS = ["index", "search", "serve", "embed", "faiss", "namespace", "index-worker", "model", "key", "usage", "bench", "doctor", "config"]
 
 
 def test_help_names_every_command(run):

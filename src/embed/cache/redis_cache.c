@@ -230,6 +230,23 @@ enum dp_status redis_cache_new(const struct redis_cache_options *options, struct
     return status;
 }
 
+enum dp_status redis_cache_check(const struct redis_cache_options *options, struct dp_error *error)
+{
+    size_t count = 0;
+    struct redis_server server;
+    struct redis_url *urls = mem_alloc(REDIS_SERVERS_MAX * sizeof *urls);
+    if (!urls)
+        return dp_fail_nomem(error, "the cache in Redis");
+    enum dp_status status = redis_url_parse_list(options->urls, urls, &count, error);
+    for (size_t i = 0; i < count && status == DP_OK; i++) {
+        redis_server_init(&server, &urls[i], options->timeouts, NULL);
+        status = redis_server_check(&server, error);
+        redis_server_deinit(&server);
+    }
+    mem_free(urls);
+    return status;
+}
+
 void redis_cache_free(struct redis_cache *cache)
 {
     if (!cache)

@@ -120,6 +120,16 @@ static bool dial_server(struct redis_turn *turn, char why[WHY_MAX])
     return log_in(&s->url, turn->context, why);
 }
 
+enum dp_status redis_server_check(struct redis_server *s, struct dp_error *error)
+{
+    char why[WHY_MAX] = "";
+    const char *ping[] = {"PING"};
+    struct redis_turn turn = {.server = s};
+    const bool ok = dial_server(&turn, why) && command_ok(turn.context, 1, ping, why);
+    redisFree(turn.context);
+    return ok ? DP_OK : dp_fail(error, DP_UNAVAILABLE, "Redis server %s: %s", s->name, why);
+}
+
 bool redis_turn_begin(struct redis_server *s, struct redis_turn *turn)
 {
     char why[WHY_MAX] = "";

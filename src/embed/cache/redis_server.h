@@ -51,6 +51,8 @@ void redis_server_init(struct redis_server *server, const struct redis_url *url,
                        struct metric *errors);
 void redis_server_deinit(struct redis_server *server); /* no thread may have a turn */
 
+/* Connects, logs in and asks for an answer, without a turn. Fails with DP_UNAVAILABLE and the reason. */
+enum dp_status redis_server_check(struct redis_server *server, struct dp_error *error);
 /* Takes an idle connection or opens one. False if the server is away. */
 bool redis_turn_begin(struct redis_server *server, struct redis_turn *turn);
 /* Replaces a reused connection that has failed by a new one. False if the new one fails too. */
