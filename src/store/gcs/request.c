@@ -164,5 +164,10 @@ enum dp_status gcs_send(struct call *call, struct gcs_store *gcs, struct transpo
 {
     if (!req->max_body)
         req->max_body = GCS_ANSWER_MAX;
-    return transport_run(call, gcs->source.transport, req, 1);
+    enum dp_status status = transport_run(call, gcs->source.transport, req, 1);
+    const struct gcs_request *r = req->ctx;
+    /* The URL of an upload names its object in the query, or not at all, and the transport's messages show no query. */
+    if (status != DP_OK && (req->method == HTTP_PUT || req->method == HTTP_POST))
+        dp_error_prefix(&call->error, "%s/%.*s", gcs->root.url, SPAN_FMT(r->key));
+    return status;
 }
