@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "azure_dialect.h"
+#include "gcs_dialect.h"
 #include "s3_dialect.h"
 #include "store/azure_settings.h"
+#include "store/gcs_settings.h"
 #include "store/s3_settings.h"
 
 enum { MIB = 1 << 20 };
@@ -44,6 +46,38 @@ static enum dp_status open_azure(struct call *call, const char *endpoint, struct
     const struct azure_settings settings = {.sas_token = "sv=2025-01-05&sig=" FAULT_SECRET, .endpoint = account};
     return open_with(call, "az://bkt", transport, (struct store_settings){"az", &settings}, out);
 }
+
+/* Tokens come from the metadata server, which is the same scripted server. It speaks no TLS, so requests over TLS carry
+ * no token. */
+static enum dp_status open_gcs(struct call *call, const char *endpoint, struct transport *transport,
+                               struct store **out)
+{
+    const struct gcs_settings settings = {.endpoint_url = endpoint,
+                                          .anonymous = strncmp(endpoint, "https", 5) == 0,
+                                          .config_folder = "/nonexistent",
+                                          .home = "/nonexistent",
+                                          .metadata_host = strstr(endpoint, "://") + 3};
+    return open_with(call, "gs://bkt", transport, (struct store_settings){"gs", &settings}, out);
+}
+
+static void answer_gcs(struct http_objects *all, const struct http_request *request, struct http_answer *answer)
+{
+    if (strncmp(request->path, "/computeMetadata/", 17) != 0) {
+        GCS_DIALECT.answer(all, request, answer);
+        return;
+    }
+    answer->code = 200;
+    http_answer_line(answer, "Metadata-Flavor: Google");
+    http_answer_text(answer,
+                     "{\"access_token\":\"" FAULT_SECRET "\",\"expires_in\":3599,\"token_type\":\"Bearer\"}");
+}
+
+static void name_gcs(const struct http_request *request, char out[HTTP_NAME_MAX])
+{
+    GCS_DIALECT.name(request, out);
+}
+
+static const struct http_dialect GCS_WITH_TOKENS = {.answer = answer_gcs, .name = name_gcs};
 
 #define S3_ERROR(name) "<Error><Code>" name "</Code><Message>scripted</Message></Error>"
 
@@ -102,5 +136,22 @@ const struct fault_subject FAULT_SUBJECTS[FAULT_SUBJECT_COUNT] = {
                    .code = 403,
                    .lines = AZURE_CODE "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
                    .text = AZURE_UNAUTHENTIC("")},
+    },
+    {
+        .name = "gs",
+        .dialect = &GCS_WITH_TOKENS,
+        .open = open_gcs,
+        .object = "/bkt/" FAULT_KEY,
+        .matches = {[FAULT_READ] = "/o/" FAULT_KEY,
+                    [FAULT_HEAD] = "/o/" FAULT_KEY,
+                    [FAULT_LIST] = "GET /storage/v1/b/bkt/o?",
+                    [FAULT_PUT] = "uploadType=media",
+                    [FAULT_PUT_IF] = "uploadType=media",
+                    [FAULT_UPLOAD] = "bytes 8388608-",
+                    [FAULT_REMOVE] = "DELETE /storage/v1/b/bkt/o/" FAULT_KEY},
+        .upload_bytes = 8 * MIB,
+        .expired = {.kind = HTTP_ACT_STATUS,
+                    .code = 401,
+                    .text = "{\"error\":{\"code\":401,\"message\":\"the token has expired\"}}"},
     },
 };

@@ -34,7 +34,7 @@ struct fault_subject {
     struct http_act expired, skewed;
 };
 
-enum { FAULT_SUBJECT_COUNT = 3 };
+enum { FAULT_SUBJECT_COUNT = 4 };
 extern const struct fault_subject FAULT_SUBJECTS[FAULT_SUBJECT_COUNT];
 
 #endif
