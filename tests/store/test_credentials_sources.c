@@ -73,6 +73,19 @@ static void test_store_credentials_role_of_the_container(void **state)
     assert_non_null(strstr(http_server_seen(f->server, 1).head, "Credential=CONTAINER/"));
 }
 
+static void test_store_credentials_role_without_its_source(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.sts_endpoint_url = url(f, "/");
+    const char *const sources[] = {"Environment", "EcsContainer", "Ec2InstanceMetadata"};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        file(f, ".aws/config",
+             arena_printf(&f->arena, "[default]\nrole_arn = r\ncredential_source = %s\n", sources[i]));
+        expect_failure(f, DP_DENIED, "there are no keys in its credential_source");
+    }
+    assert_int_equal(http_server_count(f->server), 0);
+}
+
 static void test_store_credentials_role_refused(void **state)
 {
     struct fixture *f = *state;
@@ -304,6 +317,7 @@ int main(void)
         CASE(test_store_credentials_role),
         CASE(test_store_credentials_chain_of_roles),
         CASE(test_store_credentials_role_of_the_container),
+        CASE(test_store_credentials_role_without_its_source),
         CASE(test_store_credentials_role_refused),
         CASE(test_store_credentials_long_chain),
         CASE(test_store_credentials_sso),

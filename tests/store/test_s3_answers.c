@@ -165,6 +165,12 @@ static void test_store_s3_asks_before_it_sends_a_large_body(void **state)
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_REFUSE, .code = 412, .match = "PUT /bkt/k "});
     assert_int_equal(remote_put(&f->call, f->store, "k", large, STORE_IF_ABSENT, NULL), DP_EXISTS);
     assert_int_equal(remote_last_seen(f).body_len, 0);
+    /* A store, or a proxy before it, that does not know the question. */
+    http_server_script(f->server,
+                       (struct http_act){.kind = HTTP_ACT_REFUSE, .code = 417, .match = "PUT /bkt/new "});
+    enum dp_status status = remote_put(&f->call, f->store, "new", large, STORE_IF_ABSENT, NULL);
+    if (status != DP_OK)
+        fail_msg("%s: %s", dp_status_name(status), f->call.error.message);
     assert_int_equal(remote_put(&f->call, f->store, "k", large, STORE_ANY, NULL), DP_OK);
     assert_null(strstr(remote_last_seen(f).head, "Expect:"));
     free(large);

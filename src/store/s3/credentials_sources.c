@@ -128,17 +128,23 @@ static bool is_in_chain(const struct key_search *k, struct span name)
     return false;
 }
 
+static bool has_container(const struct s3_settings *s)
+{
+    return setting_is_set(s->container_relative_uri) || setting_is_set(s->container_full_uri);
+}
+
 /* Gets the keys of a source that is no profile. */
 static enum dp_status from_credential_source(struct call *call, const struct key_search *k, struct span name,
                                              struct span source, struct aws_keys **out)
 {
+    const struct s3_settings *s = &k->settings;
     enum dp_status status;
     if (span_equal_str(source, "Environment"))
-        status = from_settings(&k->settings, out, &call->error);
+        status = from_settings(s, out, &call->error);
     else if (span_equal_str(source, "EcsContainer"))
-        status = credentials_from_container(call, &k->settings, out);
+        status = has_container(s) ? credentials_from_container(call, s, out) : DP_NOT_FOUND;
     else if (span_equal_str(source, "Ec2InstanceMetadata"))
-        status = credentials_from_metadata(call, &k->settings, out);
+        status = s->metadata_disabled ? DP_NOT_FOUND : credentials_from_metadata(call, s, out);
     else
         return fail_role(call, DP_INVALID, name,
                          "credential_source must be Environment, EcsContainer or Ec2InstanceMetadata, not",
@@ -248,7 +254,7 @@ enum dp_status credentials_ask_sources(struct call *call, const struct s3_settin
         status = from_profile(call, &k, out);
     if (status != DP_NOT_FOUND)
         return status;
-    if (setting_is_set(s->container_relative_uri) || setting_is_set(s->container_full_uri)) {
+    if (has_container(s)) {
         status = credentials_from_container(call, s, out);
         return status == DP_NOT_FOUND ? call_restatus(call, DP_DENIED) : status; /* the token's file is missing */
     }
