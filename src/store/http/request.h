@@ -84,6 +84,7 @@ struct transport_request {
     /* An earlier try was sent and got no clear answer, so the store may have carried it out. Then a 412 may come
      * from our own write. */
     bool maybe_landed;
+    bool unasked; /* a server refused to be asked before the body comes (417), so later tries do not ask */
 };
 
 #endif

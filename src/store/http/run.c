@@ -309,6 +309,15 @@ static bool refuses(int code)
     return code / 100 == 3 || code / 100 == 4;
 }
 
+/* Returns whether a server or proxy refuses to be asked before the body comes. It did not carry out the write; the next
+ * try does not ask. */
+static bool refuses_question(struct transport_request *req, int code)
+{
+    bool refused = code == 417 && is_write(req) && !req->unasked;
+    req->unasked |= refused;
+    return refused;
+}
+
 static void judge_answer(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     struct transport_request *req = job->req;
@@ -341,6 +350,8 @@ static void judge_answer(struct http_run *run, struct http_job *job, struct http
         verdict = job->retried_once ? HTTP_FINAL : HTTP_RETRY_ONCE;
         job->retried_once = true;
     }
+    if (refuses_question(req, code))
+        verdict = HTTP_RETRY_ONCE;
     if (verdict == HTTP_FINAL) {
         end_job(run, job, DP_OK);
         return;
@@ -402,6 +413,7 @@ static void judge_break(struct http_run *run, struct http_job *job, struct http_
         snprintf(why, sizeof why, "the connection has stalled");
     else if (t->came.fault == HTTP_FAULT_RESENT)
         snprintf(why, sizeof why, "the connection broke off");
+    refuses_question(job->req, t->came.code); /* libcurl was about to send the request again by itself */
     if (t->came.result == CURLE_OUT_OF_MEMORY) {
         dp_fail_nomem(&job->req->error, "a request");
         end_job(run, job, DP_NOMEM);
@@ -618,7 +630,7 @@ static enum dp_status check_http_request(struct transport_request *req)
     req->bytes = (struct store_bytes){0};
     req->body_len = req->size = 0;
     req->head = req->etag = req->last_modified = span_of(NULL, 0);
-    req->size_known = req->maybe_landed = false;
+    req->size_known = req->maybe_landed = req->unasked = false;
     req->sent = 0;
     for (size_t i = 0; i < req->url.len; i++)
         if (req->url.data[i] <= 0x20 || req->url.data[i] >= 0x7f)

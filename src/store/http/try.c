@@ -221,7 +221,7 @@ enum dp_status http_try_complete(struct http_try *t, struct dp_error *error)
         status = http_try_header(t, "If-Match", pin, error);
     /* A store that refuses a large write should do so before it gets the body: if it closes the connection meanwhile, its
      * answer may be lost, and the outcome with it. */
-    bool awaits = req->once && req->body.len >= EXPECT_MIN_BYTES;
+    bool awaits = req->once && !req->unasked && req->body.len >= EXPECT_MIN_BYTES;
     if (status == DP_OK && !append_line(t, awaits ? "Expect: 100-continue" : "Expect:"))
         status = dp_fail_nomem(error, "a request's headers");
     if (status == DP_OK && req->method == HTTP_POST && !has_header(t, "Content-Type") &&
