@@ -428,6 +428,39 @@ static void test_store_gcs_uploads_that_fail(void **state)
     assert_false(http_server_has(f->server, "/bkt/large"));
 }
 
+/* The first try to send the last chunk was lost, and the store may carry it out yet. Whatever ends the upload then, its
+ * outcome is unknown. */
+static void test_store_gcs_uploads_of_unclear_outcome(void **state)
+{
+    struct remote_fixture *f = *state;
+    struct store_version version;
+    const struct {
+        int code;
+        const char *lines;
+        unsigned times;
+    } ends[] = {{410, NULL, 1}, {308, "Range: bytes=0-99999999\r\n", 1}, {308, "Range: bytes=0-8388607\r\n", 3}};
+    open_probed(f, "gs://bkt");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const char *last = "Content-Range: bytes 8388608-9";
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE, .match = last});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                        .code = 308,
+                                                        .match = last,
+                                                        .lines = "Range: bytes=0-8388607\r\n"});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                        .code = ends[i].code,
+                                                        .match = last,
+                                                        .lines = ends[i].lines,
+                                                        .times = ends[i].times});
+        enum dp_status status = upload(f, "large", 9 * MIB, &version);
+        if (status != DP_UNKNOWN)
+            fail_msg("case %zu: status %d: %s", i, (int)status, f->call.error.message);
+        expect_says(f, "gs://bkt/large: an answer was lost");
+        assert_int_equal(http_server_unused(f->server), 0);
+        assert_true(http_server_has(f->server, "/bkt/large"));
+    }
+}
+
 /* ---- errors ---------------------------------------------------------------------------------------------- */
 
 /* The bodies are recorded answers of the real store. */
@@ -578,6 +611,7 @@ int main(void)
                                         remote_tear_down),
         CASE(test_store_gcs_uploads_survive_lost_answers),
         CASE(test_store_gcs_uploads_that_fail),
+        CASE(test_store_gcs_uploads_of_unclear_outcome),
         CASE(test_store_gcs_errors),
         CASE(test_store_gcs_tries_again),
         CASE(test_store_gcs_hostile_listings),

@@ -148,13 +148,14 @@ static enum dp_status send_once(struct call *call, struct gcs_upload *u, bool la
 static enum dp_status send_chunk(struct call *call, struct gcs_upload *u, struct store_version *version)
 {
     struct gcs_store *gcs = gcs_of(u->base.store);
-    bool last = version, done = false;
+    bool last = version, done = false, unclear = false;
     uint64_t total = u->kept + u->bytes.len, size = 0;
     enum dp_status status = u->session.len ? DP_OK : begin_session(call, u);
     for (unsigned lost = 0; status == DP_OK && !done && u->bytes.len;) {
-        struct transport_request req;
+        struct transport_request req = {0};
         uint64_t before = u->kept;
         status = send_once(call, u, last, &req);
+        unclear |= last && req.maybe_landed;
         if (status == DP_UNKNOWN && !last) /* no reader sees a chunk, so an unclear outcome does no harm */
             status = call_restatus(call, DP_UNAVAILABLE);
         if (status == DP_OK && req.code == 308)
@@ -163,9 +164,8 @@ static enum dp_status send_chunk(struct call *call, struct gcs_upload *u, struct
             done = true;
         else if (status == DP_OK) {
             gcs_explain(&gcs->source, call, &req, &call->error);
-            status = call_fail(call, last && req.maybe_landed ? DP_UNKNOWN : DP_UNAVAILABLE,
-                               "%s/%.*s: the upload broke off: begin it again (%s)", gcs->root.url,
-                               SPAN_FMT(key_of(u)), call->error.message);
+            status = call_fail(call, DP_UNAVAILABLE, "%s/%.*s: the upload broke off: begin it again (%s)",
+                               gcs->root.url, SPAN_FMT(key_of(u)), call->error.message);
         }
         if (status == DP_OK && done)
             status = gcs_parse_object(req.bytes.span, call->arena, version, &size, &call->error);
@@ -180,6 +180,11 @@ static enum dp_status send_chunk(struct call *call, struct gcs_upload *u, struct
     if (status == DP_OK && last && !done)
         status = call_fail(call, DP_UNKNOWN, "%s/%.*s: the store has all bytes, but did not end the upload",
                            gcs->root.url, SPAN_FMT(key_of(u)));
+    if (status != DP_OK && status != DP_UNKNOWN && unclear) { /* that try may end the upload yet */
+        dp_error_prefix(&call->error, "%s/%.*s: an answer was lost, so the object may or may not be ours",
+                        gcs->root.url, SPAN_FMT(key_of(u)));
+        status = call_restatus(call, DP_UNKNOWN);
+    }
     return status;
 }
 
