@@ -24,7 +24,22 @@ struct source {
     _Atomic unsigned fetches;
     _Atomic bool down;
     _Atomic int running;
+    struct secret_cache *refusing; /* during the fetch, the store refuses the first secret; NULL: it does not */
 };
+
+/* A caller whose secret was refused waits for the one that is being fetched, and never gets the refused one again. */
+static void refuse_first(struct source *s)
+{
+    struct arena arena;
+    struct call call;
+    struct secret *secret;
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    call_limit_ms(&call, 1);
+    secret_cache_refused(s->refusing, 1);
+    assert_int_equal(secret_cache_get(&call, s->refusing, &secret), DP_DEADLINE);
+    arena_deinit(&arena);
+}
 
 static enum dp_status fetch_token(struct call *call, void *ctx, struct secret **out)
 {
@@ -34,6 +49,8 @@ static enum dp_status fetch_token(struct call *call, void *ctx, struct secret **
     struct bearer_token *token = NULL;
     enum dp_status status;
     snprintf(text, sizeof text, "token-%u", ++s->fetches);
+    if (s->refusing)
+        refuse_first(s);
     if (s->down)
         status = call_fail(call, DP_UNAVAILABLE, "the source is down");
     else
@@ -130,6 +147,17 @@ static void test_store_secrets_refused_and_doubted(void **state)
     f->source.down = false;
     clock_ms += 10 * 1000;
     expect_token(f, "token-4");
+}
+
+static void test_store_secrets_refused_while_a_new_one_comes(void **state)
+{
+    struct fixture *f = *state;
+    expect_token(f, "token-1");
+    f->source.refusing = f->cache;
+    clock_ms += LIFE - MINUTE;
+    expect_token(f, "token-2");
+    f->source.refusing = NULL;
+    expect_token(f, "token-2");
 }
 
 struct getter {
@@ -245,6 +273,7 @@ int main(void)
         CASE(test_store_secrets_over_three_expiries),
         CASE(test_store_secrets_fail_when_expired_and_come_back),
         CASE(test_store_secrets_refused_and_doubted),
+        CASE(test_store_secrets_refused_while_a_new_one_comes),
         CASE(test_store_secrets_fetched_once_for_many_threads),
         CASE(test_store_oauth_tokens),
         CASE(test_store_oauth_errors),

@@ -151,7 +151,8 @@ void secret_cache_refused(struct secret_cache *c, uint64_t serial)
 {
     struct secret *old = NULL;
     pthread_mutex_lock(&c->locked.lock);
-    if (c->locked.secret && c->locked.secret->serial == serial && !c->locked.fetching) {
+    /* Also during a fetch: then callers wait for its end. */
+    if (c->locked.secret && c->locked.secret->serial == serial) {
         old = c->locked.secret;
         c->locked.secret = NULL;
     }

@@ -32,7 +32,7 @@ void secret_cache_free(struct secret_cache *cache); /* NULL is fine */
  * fetches the first secret, or one after the old one has expired. */
 enum dp_status secret_cache_get(struct call *call, struct secret_cache *cache, struct secret **out);
 /* Reports that the store refused the secret of this serial as expired. The next secret_cache_get fetches a new one,
- * unless a newer one is here already. */
+ * or waits for the running fetch, unless a newer one is here already. */
 void secret_cache_refused(struct secret_cache *cache, uint64_t serial);
 /* Reports that the store refused the secret without a reason; answers to HEAD have none. The next secret_cache_get
  * fetches a new one if the last fetch was at least ten seconds ago. Until it arrives, the old one stays in use.
