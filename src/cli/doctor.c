@@ -191,8 +191,8 @@ static void check_redis(struct doctor *d, struct call *call)
     if (redis_cache_check(&options, &call->error) == DP_OK)
         report(d, FINDING_GOOD, "redis", "answers (%.1f ms)", ms_since(began));
     else
-        report(d, FINDING_BAD, "redis", "%s; a server then embeds without this cache (setting cache.redis_url)",
-               call->error.message);
+        report(d, FINDING_BAD, "redis",
+               "%s; a server then embeds without this cache (setting embed_cache.redis_url)", call->error.message);
 }
 
 static void check_accounts(struct doctor *d, struct call *call)

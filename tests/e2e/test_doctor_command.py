@@ -4,6 +4,7 @@ import email.utils
 import hashlib
 import http.server
 import json
+import re
 import socket
 import threading
 import time
@@ -99,6 +100,8 @@ def test_doctor_counts_faults(run, tmp_path):
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
         ["ok", "program"], ["FAULT", "model"], ["FAULT", "root"], ["FAULT", "redis"], ["note", "accounts"]]
     assert f"127.0.0.1:{port}/0: Connection refused" in done.stdout and not (tmp_path / "none.db").exists()
+    [setting] = re.findall(r"\(setting ([^)]*)\)", done.stdout)
+    assert f"\n{setting} = " in run("config").stdout
 
 
 def test_doctor_finds_accounts(run, tmp_path):
