@@ -480,6 +480,8 @@ static void test_store_gcs_errors(void **state)
          DP_INVALID, "there is no bucket \"bkt\" at http://127.0.0.1"},
         {403, "me@p.iam does not have storage.objects.get access to the Google Cloud Storage object.", DP_DENIED,
          "gs://bkt/k: access denied: me@p.iam does not have storage.objects.get access"},
+        {403, "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", DP_DENIED,
+         "gs://bkt/k: access denied, and http://127.0.0.1"},
         {401, "Anonymous caller does not have storage.objects.get access to bkt/k.", DP_DENIED,
          "requests carry none: unset DIPPER_GCS_ANONYMOUS"},
         {400, "{\"error\":{\"errors\":[{\"reason\":\"invalid\"}],\"message\":\"Bad\"}}", DP_INVALID,

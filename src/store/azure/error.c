@@ -55,8 +55,10 @@ static const struct {
     {"ContainerBeingDeleted", DP_UNAVAILABLE, "the container is being deleted: wait, then make it anew"},
     {"AccountIsDisabled", DP_DENIED, "the storage account is disabled (AccountIsDisabled)"},
     {"AuthorizationPermissionMismatch", DP_DENIED,
-     "the SAS token or the identity lacks a permission: an identity needs the role Storage Blob Data Reader, to "
-     "write Storage Blob Data Contributor (AuthorizationPermissionMismatch)"},
+     "the SAS token or the identity lacks a permission: a SAS token needs sp=rl, to write sp=rwdl; an identity "
+     "needs "
+     "the role Storage Blob Data Reader, to write Storage Blob Data Contributor "
+     "(AuthorizationPermissionMismatch)"},
     {"AuthorizationProtocolMismatch", DP_DENIED, "the SAS token is for https only"},
     {"AuthorizationSourceIPMismatch", DP_DENIED, "the SAS token is not for this address"},
     {"AuthorizationResourceTypeMismatch", DP_DENIED,

@@ -96,9 +96,14 @@ enum dp_status gcs_explain(struct http_source *source, struct call *call, const 
                        "%s%s%.*s: the store asks for credentials, and requests carry none: unset "
                        "DIPPER_GCS_ANONYMOUS or STORAGE_EMULATOR_HOST%s%.*s",
                        gcs->root.url, slash, SPAN_FMT(r->key), colon, SPAN_FMT(e.message));
+    if (req->code == 403 && !e.message.len)
+        return dp_fail(error, DP_DENIED,
+                       "%s%s%.*s: access denied, and %.*s does not say why: is it a Google Cloud "
+                       "Storage?",
+                       gcs->root.url, slash, SPAN_FMT(r->key), SPAN_FMT(gcs->origin));
     if (req->code == 403)
-        return dp_fail(error, DP_DENIED, "%s%s%.*s: access denied%s%.*s", gcs->root.url, slash, SPAN_FMT(r->key),
-                       colon, SPAN_FMT(e.message));
+        return dp_fail(error, DP_DENIED, "%s%s%.*s: access denied: %.*s", gcs->root.url, slash, SPAN_FMT(r->key),
+                       SPAN_FMT(e.message));
     return dp_fail(error, status_of(req->code), "%s%s%.*s: the store answers %d%s%.*s%s%.*s", gcs->root.url, slash,
                    SPAN_FMT(r->key), req->code, e.reason.len ? " " : "", SPAN_FMT(e.reason), colon,
                    SPAN_FMT(e.message));
