@@ -111,7 +111,7 @@ static void test_store_opens_what_a_url_names(void **state)
     assert_int_equal(open_url(f, "file:///x%2", true), DP_INVALID);
     assert_int_equal(open_url(f, "file:///x%zz", true), DP_INVALID);
     assert_int_equal(open_url(f, "file:///x%00", true), DP_INVALID);
-    const char *const unknown[] = {"gs://x", "ftp://host/x", "Mem://x", "a+b.c-1://x"};
+    const char *const unknown[] = {"gcs://x", "ftp://host/x", "Mem://x", "a+b.c-1://x"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         assert_int_equal(open_url(f, unknown[i], true), DP_UNSUPPORTED);
         assert_non_null(strstr(f->call.error.message, "file:///"));
