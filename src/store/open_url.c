@@ -94,26 +94,62 @@ enum object_place {
     OBJECT_IS_URL     /* requests use the URL as it stands */
 };
 
+static const char GIVE_URL[] = "give the signed URL (https://…) as it is",
+                  SET_SAS[] =
+                      "give the blob's URL (https://…) as it is, or set AZURE_STORAGE_SAS_TOKEN to the SAS token";
+
 /* Every kind of root. A new store is a row here. */
 static const struct scheme {
     const char *name;  /* "": a path without a scheme */
     const char *shape; /* for messages; NULL: another row's shape covers it */
     enum object_place place;
     enum dp_status (*open)(struct call *call, const struct root *root, struct store **out);
-    const char *settings; /* scheme under which the options have its settings; NULL: it has none */
+    const char *settings;  /* scheme under which the options have its settings; NULL: it has none */
+    const char *if_signed; /* what to do with a signature behind a '?'; NULL: any name may have one */
 } SCHEMES[] = {
-    {"", "a folder's path", OBJECT_IN_FOLDER, open_path, NULL},
-    {"file", "file:///path", OBJECT_IN_FOLDER, open_file_url, NULL},
-    {"s3", "s3://bucket/prefix", OBJECT_IN_BUCKET, open_s3, "s3"},
-    {"gs", "gs://bucket/prefix", OBJECT_IN_BUCKET, open_gcs, "gs"},
-    {"az", "az://container/prefix", OBJECT_IN_BUCKET, open_azure, "az"},
-    {"abfss", "abfss://container@account.dfs.core.windows.net/prefix", OBJECT_IN_BUCKET, open_azure, "az"},
-    {"abfs", NULL, OBJECT_IN_BUCKET, open_azure, "az"},
-    {"http", "http(s)://host/path", OBJECT_IS_URL, open_http, NULL},
-    {"https", NULL, OBJECT_IS_URL, open_http, NULL},
-    {"mem", "mem://name", OBJECT_IN_BUCKET, open_memory, NULL},
+    {"", "a folder's path", OBJECT_IN_FOLDER, open_path, NULL, NULL},
+    {"file", "file:///path", OBJECT_IN_FOLDER, open_file_url, NULL, NULL},
+    {"s3", "s3://bucket/prefix", OBJECT_IN_BUCKET, open_s3, "s3", GIVE_URL},
+    {"gs", "gs://bucket/prefix", OBJECT_IN_BUCKET, open_gcs, "gs", GIVE_URL},
+    {"az", "az://container/prefix", OBJECT_IN_BUCKET, open_azure, "az", SET_SAS},
+    {"abfss", "abfss://container@account.dfs.core.windows.net/prefix", OBJECT_IN_BUCKET, open_azure, "az",
+     SET_SAS},
+    {"abfs", NULL, OBJECT_IN_BUCKET, open_azure, "az", SET_SAS},
+    {"http", "http(s)://host/path", OBJECT_IS_URL, open_http, NULL, NULL},
+    {"https", NULL, OBJECT_IS_URL, open_http, NULL, NULL},
+    {"mem", "mem://name", OBJECT_IN_BUCKET, open_memory, NULL, NULL},
 };
 enum { SCHEME_COUNT = sizeof SCHEMES / sizeof *SCHEMES };
+
+/* Returns whether a URL has a parameter with a signature, as presigned URLs and SAS tokens have. */
+static bool is_signed(struct span url)
+{
+    static const char *const NAMES[] = {"sig=", "Signature=", "X-Amz-Signature=", "X-Goog-Signature="};
+    bool query = false;
+    for (size_t i = 0; i < url.len; i++) {
+        query = query || url.data[i] == '?';
+        if (!query || (url.data[i] != '?' && url.data[i] != '&'))
+            continue;
+        struct span parameter = span_of(url.data + i + 1, url.len - i - 1);
+        for (size_t n = 0; n < sizeof NAMES / sizeof *NAMES; n++)
+            if (span_starts_with(parameter, span_str(NAMES[n])))
+                return true;
+    }
+    return false;
+}
+
+/* Fails if a path begins as a URL with a slash too few, "s3:/bucket": it would name a new folder. */
+static enum dp_status check_path(struct call *call, struct span path)
+{
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
+        size_t len = strlen(SCHEMES[i].name);
+        if (len && path.len > len && path.data[len] == ':' && memcmp(path.data, SCHEMES[i].name, len) == 0)
+            return call_fail(call, DP_INVALID,
+                             "%s:…: two slashes follow the colon of a URL, as in %s://…; ./%s:… is a path",
+                             SCHEMES[i].name, SCHEMES[i].name, SCHEMES[i].name);
+    }
+    return DP_OK;
+}
 
 /* Finds the scheme of a URL or path. Fails with DP_UNSUPPORTED if this build does not have it. */
 static enum dp_status find_scheme(struct call *call, struct span url, const struct scheme **out)
@@ -124,7 +160,11 @@ static enum dp_status find_scheme(struct call *call, struct span url, const stru
     for (size_t i = 0; i < SCHEME_COUNT; i++)
         if (span_equal_str(name, SCHEMES[i].name)) {
             *out = &SCHEMES[i];
-            return DP_OK;
+            /* The signature is a secret, and would become a part of an object's name. */
+            if (SCHEMES[i].if_signed && is_signed(url))
+                return call_fail(call, DP_INVALID, "%s://…: it has a signature: %s", SCHEMES[i].name,
+                                 SCHEMES[i].if_signed);
+            return name.len ? DP_OK : check_path(call, url);
         }
     for (size_t i = 0; i < SCHEME_COUNT && len < sizeof shapes; i++)
         if (SCHEMES[i].shape)
@@ -196,6 +236,8 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
     *path = NULL;
     if (len > 0 && !is_file)
         return DP_OK;
+    if (len == 0 && check_path(call, url) != DP_OK)
+        return call->error.status;
     struct span rest = is_file ? span_of(url.data + len + 3, url.len - len - 3) : url;
     if (rest.len == 0 || rest.data[rest.len - 1] == '/' || (is_file && rest.data[0] != '/'))
         return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));

@@ -565,6 +565,61 @@ static void test_http_store_refuses_urls(void **state)
     assert_null(strstr(f->call.error.message, "secret"));
 }
 
+/* A signature belongs to an https URL. In a bucket's URL it would become a part of the object's name, and be shown. */
+static void test_http_store_signatures_are_no_names(void **state)
+{
+    struct remote_fixture *f = *state;
+    static const struct {
+        const char *url, *says;
+    } cases[] = {
+        {"s3://bucket/v.ivf?X-Amz-Expires=3&X-Amz-Signature=s3cret",
+         "s3://…: it has a signature: give the signed URL"},
+        {"s3://bucket/v.ivf?AWSAccessKeyId=a&Signature=s3cret", "give the signed URL"},
+        {"gs://bucket/v.ivf?X-Goog-Signature=s3cret", "gs://…: it has a signature: give the signed URL"},
+        {"az://container/v.ivf?sv=1&sig=s3cret", "set AZURE_STORAGE_SAS_TOKEN"},
+        {"abfss://container@acc.dfs.core.windows.net/v.ivf?sig=s3cret", "set AZURE_STORAGE_SAS_TOKEN"},
+        {"abfs://container@acc.dfs.core.windows.net/v.ivf?sig=s3cret", "set AZURE_STORAGE_SAS_TOKEN"},
+    };
+    const struct store_options options = {.transport = f->transport};
+    struct store *store;
+    struct span key;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int object = 0; object < 2; object++) {
+            struct span url = span_str(cases[i].url);
+            enum dp_status status = object ? store_open_object(&f->call, url, &options, &store, &key)
+                                           : store_open_with(&f->call, url, &options, &store);
+            if (status != DP_INVALID || !strstr(f->call.error.message, cases[i].says) ||
+                strstr(f->call.error.message, "s3cret"))
+                fail_msg("%s: %s", cases[i].url, f->call.error.message);
+        }
+    /* Other names with a '?' are names. */
+    assert_int_equal(store_open_object(&f->call, span_str("s3://bucket/what?&design=2"), &options, &store, &key),
+                     DP_OK);
+    assert_true(span_equal_str(key, "what?&design=2"));
+    store_free(store);
+}
+
+/* "s3:/bucket" is a slip; as a path it would name a new folder. */
+static void test_http_store_urls_have_two_slashes(void **state)
+{
+    struct remote_fixture *f = *state;
+    static const char *const urls[] = {
+        "s3:/bucket", "s3:bucket/a", "gs:/bucket/a", "az:", "abfss:/c", "https:/host/a", "file:/tmp/a", "mem:a"};
+    const struct store_options options = {.transport = f->transport, .create = true};
+    const char *path;
+    struct store *store;
+    struct span key;
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        if (store_open_with(&f->call, span_str(urls[i]), &options, &store) != DP_INVALID)
+            fail_msg("%s", urls[i]);
+        assert_non_null(strstr(f->call.error.message, "two slashes follow the colon"));
+        assert_int_equal(store_open_object(&f->call, span_str(urls[i]), &options, &store, &key), DP_INVALID);
+        assert_int_equal(store_url_path(&f->call, span_str(urls[i]), &path), DP_INVALID);
+    }
+    assert_int_equal(store_url_path(&f->call, span_str("file:///tmp/a"), &path), DP_OK);
+    assert_int_equal(store_url_path(&f->call, span_str("./s3:/bucket"), &path), DP_OK);
+}
+
 static void test_http_store_over_tls(void **state)
 {
     struct remote_fixture *f = *state;
@@ -649,6 +704,8 @@ int main(void)
         CASE(test_http_store_presigned_object),
         CASE(test_http_store_objects_of_other_stores),
         CASE(test_http_store_refuses_urls),
+        CASE(test_http_store_signatures_are_no_names),
+        CASE(test_http_store_urls_have_two_slashes),
         CASE(test_http_store_over_tls),
         CASE(test_http_store_survives_failed_allocations),
     };
