@@ -119,10 +119,10 @@ struct index_load_summary {
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out);
 /* As index_load_begin, for one large write beside others: keeps few rows in memory. The namespace exists and has a
- * log. Rows have no vector if vectors->dim is 0. */
+ * log. Rows have no vector if vectors->dim is 0. `life`: that the rows were made for, as in struct index_write. */
 enum dp_status index_load_begin_write(struct call *call, struct store *store, struct span name,
-                                      const struct index_vectors *vectors, struct team *team,
-                                      struct index_loader **out);
+                                      const struct index_life *life, const struct index_vectors *vectors,
+                                      struct team *team, struct index_loader **out);
 /* If the load's rows bring the attribute `name` to the namespace, as a string, the schema declares it with `options`: a
  * JSON object, such as {"full_text_search":true}. An attribute that the namespace has already keeps its options. Call
  * it before the first row. Both must live as long as the loader. */

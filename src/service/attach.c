@@ -88,7 +88,8 @@ static enum dp_status load_rows(struct call *call, struct service *s, const stru
     enum dp_status status =
         service_full_text_options(call, s->store, request->namespace, request->language, options);
     if (status == DP_OK)
-        status = index_load_begin_write(call, s->store, request->namespace, &none, s->team, &l.loader);
+        status = index_load_begin_write(call, s->store, request->namespace, &(struct index_life){0}, &none,
+                                        s->team, &l.loader);
     if (status != DP_OK)
         return status;
     arena_init(&l.arena, ROW_ARENA_MAX);

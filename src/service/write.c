@@ -340,8 +340,9 @@ static enum dp_status load_rows(struct write_run *run, struct index_write_result
         return call_nomem(call, "a write");
     for (size_t i = 0; i < count; i++)
         result->applied[i] = true;
-    enum dp_status status = index_load_begin_write(call, run->service->store, run->request->namespace,
-                                                   &run->plan.vectors, run->service->team, &loader);
+    enum dp_status status =
+        index_load_begin_write(call, run->service->store, run->request->namespace, &run->base.life,
+                               &run->plan.vectors, run->service->team, &loader);
     if (status == DP_OK)
         status = fill_load(run, loader, &result->bytes);
     if (status != DP_OK) {

@@ -514,6 +514,30 @@ static void test_index_write_goes_to_its_life_alone(void **state)
     index_close(reader);
 }
 
+/* So do the rows of a write that is too large for the log. */
+static void test_index_write_loads_into_its_life_alone(void **state)
+{
+    struct world *w = *state;
+    struct index_loader *loader;
+    struct index_life first, second;
+    const struct index_vectors vectors = {.dim = w->dim, .metric = w->metric};
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, &first), DP_OK);
+    assert_int_equal(index_delete(&w->call, w->store, span_str("rows")), DP_OK);
+    assert_int_equal(index_create(&w->call, w->store, span_str("rows"), &vectors, NULL, &second), DP_OK);
+    const struct {
+        const struct index_life *life;
+        enum dp_status status;
+    } cases[] = {{&first, DP_CONFLICT}, {&second, DP_OK}, {&(struct index_life){""}, DP_OK}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        call_init(&w->call, &w->arena);
+        assert_int_equal(
+            index_load_begin_write(&w->call, w->store, span_str("rows"), cases[i].life, &vectors, NULL, &loader),
+            cases[i].status);
+        assert_int_equal(loader != NULL, cases[i].status == DP_OK);
+        index_load_abort(loader);
+    }
+}
+
 /* ---- queries over an old view ---------------------------------------------------------------------------------- */
 
 static enum dp_status query_one(struct world *w, struct index_reader *reader, uint32_t dim, bool eventual,
@@ -838,6 +862,7 @@ int main(void)
         IN_MEMORY(test_index_write_finds_its_namespace_deleted),
         IN_MEMORY(test_index_write_says_that_its_life_ended_on_the_way),
         IN_MEMORY(test_index_write_goes_to_its_life_alone),
+        IN_MEMORY(test_index_write_loads_into_its_life_alone),
         IN_MEMORY(test_index_write_is_found_by_a_reader_with_an_old_view),
         IN_MEMORY(test_index_write_is_refused_when_too_many_entries_wait),
         IN_MEMORY(test_index_write_slows_down_where_segments_pile_up),

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/alloc.h"
+#include "index/lives.h"
 
 enum {
     SEGMENT_ROWS = 1000 * 1000,
@@ -100,17 +101,21 @@ enum dp_status load_begin(struct call *call, struct store *store, struct span na
 }
 
 enum dp_status index_load_begin_write(struct call *call, struct store *store, struct span name,
-                                      const struct index_vectors *vectors, struct team *team,
-                                      struct index_loader **out)
+                                      const struct index_life *life, const struct index_vectors *vectors,
+                                      struct team *team, struct index_loader **out)
 {
     enum dp_status status = begin_load(call, store, name, vectors, team, NULL, true, out);
     struct index_loader *l = *out;
     if (status)
         return status;
-    if (!l->target.joins) {
+    if (!l->target.joins)
+        status = call_fail(call, DP_NOT_FOUND, "there is no namespace \"%.*s\"", SPAN_FMT(name));
+    else if (!life_matches(life, &l->target.incarnation))
+        status = call_fail(call, DP_CONFLICT, "the namespace was deleted and made anew during the write");
+    if (status != DP_OK) {
         index_load_abort(l);
         *out = NULL;
-        return call_fail(call, DP_NOT_FOUND, "there is no namespace \"%.*s\"", SPAN_FMT(name));
+        return status;
     }
     l->vectorless = vectors->dim == 0;
     l->quick = true;
