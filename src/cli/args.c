@@ -171,6 +171,8 @@ static int refuse_option(const struct cli_walk *walk, const char *arg, int len, 
         snprintf(names[i], sizeof names[i], "--%s", command->options[i].name);
         likely_name_offer(likely, names[i]);
     }
+    likely_name_offer(likely, "--help");
+    likely_name_offer(likely, "--help-all");
     if (likely->name)
         return cli_usage(walk->args, "there is no option %.*s; did you mean %s?", len, arg, likely->name);
     return cli_usage(walk->args, "there is no option %.*s", len, arg);
@@ -238,7 +240,7 @@ static int refuse_verb(const struct cli_args *args, const char *name)
         likely_name_offer(&likely, args->command->verbs[i].name);
     if (likely.name)
         return cli_usage(args, "there is no \"%s\"; did you mean \"%s\"?", name, likely.name);
-    return cli_usage(args, "say what to do");
+    return *name ? cli_usage(args, "there is no \"%s\"", name) : cli_usage(args, "say what to do");
 }
 
 static int run_verb(struct cli_walk *walk)

@@ -26,9 +26,9 @@ def test_help_names_every_command(run):
                                             ("model", ["info", "list", "check", "pack"]), ("bench", ["embed", "peak"])])
 def test_verbs_are_in_the_help_and_in_complaints(run, command, verbs):
     assert re.findall(rf"^  dipper {command} (\w+) .*\n      ", run(command, "--help").stdout, re.M) == verbs
-    for arguments in ([], ["frobnicate"]):
+    for arguments, said in (([], "say what to do"), (["frobnicate"], 'there is no "frobnicate"')):
         complaint = run(command, *arguments, status=2).stderr
-        assert "say what to do" in complaint and re.findall(rf" dipper {command} (\w+) ", complaint) == verbs
+        assert said in complaint and re.findall(rf" dipper {command} (\w+) ", complaint) == verbs
     everything = run(command, "--help-all").stdout
     for verb in verbs:
         shown = run(command, verb, "--help").stdout
@@ -65,7 +65,8 @@ def test_unknown_commands_and_misplaced_options(run):
 
 @pytest.mark.parametrize("arguments, meant", [
     (["serch"], "'search'"), (["indx"], "'index'"), (["key", "lsit"], '"list"'), (["faiss", "serach", "x"], '"search"'),
-    (["search", "n", "q", "--quereis", "f"], "--queries"), (["serve", "--lisen=0"], "--listen"), (["search", "n", "q", "--rot", "x"], "--root")])
+    (["search", "n", "q", "--quereis", "f"], "--queries"), (["serve", "--lisen=0"], "--listen"), (["search", "n", "q", "--rot", "x"], "--root"),
+    (["index", "--help-al"], "--help-all"), (["index", "--hlp"], "--help")])
 def test_a_mistyped_name_is_guessed(run, arguments, meant):
     assert f"did you mean {meant}?" in run(*arguments, status=2).stderr
 
