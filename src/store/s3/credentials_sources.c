@@ -161,8 +161,8 @@ static enum dp_status check_role(struct call *call, struct key_search *k, struct
     struct span from = p->source_profile;
     if (p->mfa_serial.len)
         return fail_role(call, DP_UNSUPPORTED, name,
-                         "a role with mfa_serial needs a person who types a code; use `aws configure "
-                         "export-credentials` instead for",
+                         "a role with mfa_serial needs a person who types a code: run `aws configure "
+                         "export-credentials`, and use the keys that it prints; the device is",
                          p->mfa_serial);
     if (!from.data == !p->credential_source.data)
         return call_fail(call, DP_INVALID,
