@@ -97,7 +97,6 @@ enum dp_status azure_list(struct call *call, struct store *store, struct span pr
                           bool folders, size_t max, struct store_listing *out);
 enum dp_status azure_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);
-enum dp_status azure_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
 enum dp_status azure_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
 void azure_upload_abort(struct store_upload *upload);
 

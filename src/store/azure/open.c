@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/url.h"
 #include "store/azure/azure.h"
+#include "store/gather.h"
 
 enum { TEXTS_MAX_BYTES = 128 << 10 };
 
@@ -49,7 +50,7 @@ static const struct store_ops AZURE_OPS = {
     .list = azure_list,
     .remove = azure_remove,
     .upload_begin = azure_upload_begin,
-    .upload_write = azure_upload_write,
+    .upload_write = gather_write,
     .upload_finish = azure_upload_finish,
     .upload_abort = azure_upload_abort,
     .free = azure_free,

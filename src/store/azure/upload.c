@@ -13,48 +13,20 @@
 #include "base/base64.h"
 #include "os/random.h"
 #include "store/azure/azure.h"
+#include "store/gather.h"
 #include "store/http/run.h"
 
 enum { COMPLETION_MS = 5 * 60 * 1000, NUMBER_DIGITS = 6, ID_PLAIN = ULID_LEN + NUMBER_DIGITS, LIST_MAX = 8 << 20 };
 
 struct azure_upload {
-    struct store_upload base;
-    struct buffer bytes; /* bytes of the current block */
+    struct gather gather;
     char ulid[ULID_LEN + 1];
     unsigned blocks; /* that the store has */
-    size_t key_len;
-    uint8_t key[STORE_KEY_MAX];
 };
 
 static struct azure_upload *azure_upload_of(struct store_upload *upload)
 {
     return (struct azure_upload *)upload;
-}
-
-static struct span upload_key(const struct azure_upload *u)
-{
-    return span_of(u->key, u->key_len);
-}
-
-enum dp_status azure_upload_begin(struct call *call, struct store *store, struct span key,
-                                  struct store_upload **out)
-{
-    enum dp_status status = azure_conditions(call, azure_of(store));
-    if (status != DP_OK)
-        return status;
-    struct azure_upload *u = mem_calloc(1, sizeof *u);
-    if (!u)
-        return call_nomem(call, "an upload");
-    u->base.store = store;
-    buffer_init(&u->bytes, AZURE_BLOCK_BYTES);
-    u->key_len = key.len;
-    memcpy(u->key, key.data, key.len);
-    status = os_ulid(u->ulid, &call->error);
-    if (status == DP_OK)
-        *out = &u->base;
-    else
-        azure_upload_abort(&u->base);
-    return status;
 }
 
 /* Appends the id of a block: base 64, and of one length for all blocks, as Azure demands. */
@@ -66,21 +38,22 @@ static void append_block_id(const struct azure_upload *u, unsigned block, struct
 }
 
 /* Sends the gathered bytes as the next block. */
-static enum dp_status send_block(struct call *call, struct azure_upload *u)
+static enum dp_status send_block(struct call *call, struct gather *gather)
 {
-    struct azure_store *azure = azure_of(u->base.store);
+    struct azure_upload *u = (struct azure_upload *)gather;
+    struct azure_store *azure = azure_of(u->gather.base.store);
     struct buffer id;
     if (u->blocks == AZURE_BLOCKS_MAX)
         return call_fail(call, DP_TOO_LARGE, "%.*s: an upload has at most %d blocks of %d MiB",
-                         SPAN_FMT(upload_key(u)), AZURE_BLOCKS_MAX, AZURE_BLOCK_BYTES >> 20);
+                         SPAN_FMT(gather_key(&u->gather)), AZURE_BLOCKS_MAX, AZURE_BLOCK_BYTES >> 20);
     buffer_init(&id, 128);
     append_block_id(u, u->blocks, &id);
     const struct azure_parameter query[] = {{span_str("comp"), span_str("block")},
                                             {span_str("blockid"), buffer_span(&id)}};
-    struct transport_request req = {.method = HTTP_PUT, .body = buffer_span(&u->bytes)};
+    struct transport_request req = {.method = HTTP_PUT, .body = buffer_span(&u->gather.bytes)};
     enum dp_status status = buffer_check(&id, "a block's id", &call->error);
     if (status == DP_OK)
-        status = azure_request(call, azure, upload_key(u), query, 2, &req);
+        status = azure_request(call, azure, gather_key(&u->gather), query, 2, &req);
     if (status == DP_OK)
         status = azure_send(call, azure, &req);
     if (status == DP_UNKNOWN) /* no reader sees a block, so a try with an unclear outcome does no harm */
@@ -89,40 +62,38 @@ static enum dp_status send_block(struct call *call, struct azure_upload *u)
         status = azure_explain(&azure->source, call, &req, &call->error);
     if (status == DP_OK) {
         u->blocks++;
-        buffer_clear(&u->bytes);
+        buffer_clear(&u->gather.bytes);
     }
     store_bytes_release(&req.bytes);
     buffer_deinit(&id);
     return status;
 }
 
-enum dp_status azure_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+enum dp_status azure_upload_begin(struct call *call, struct store *store, struct span key,
+                                  struct store_upload **out)
 {
-    struct azure_upload *u = azure_upload_of(upload);
-    while (bytes.len) {
-        if (u->bytes.len == AZURE_BLOCK_BYTES) {
-            enum dp_status status = call_check(call);
-            if (status == DP_OK)
-                status = send_block(call, u);
-            if (status != DP_OK)
-                return status;
-        }
-        size_t room = AZURE_BLOCK_BYTES - u->bytes.len, len = bytes.len < room ? bytes.len : room;
-        buffer_append(&u->bytes, span_of(bytes.data, len));
-        if (u->bytes.status != DP_OK)
-            return buffer_check(&u->bytes, "an upload", &call->error);
-        bytes = span_of(bytes.data + len, bytes.len - len);
-    }
-    return DP_OK;
+    enum dp_status status = azure_conditions(call, azure_of(store));
+    if (status != DP_OK)
+        return status;
+    struct azure_upload *u = mem_calloc(1, sizeof *u);
+    if (!u)
+        return call_nomem(call, "an upload");
+    gather_init(&u->gather, store, key, AZURE_BLOCK_BYTES, send_block);
+    status = os_ulid(u->ulid, &call->error);
+    if (status == DP_OK)
+        *out = &u->gather.base;
+    else
+        azure_upload_abort(&u->gather.base);
+    return status;
 }
 
 /* Makes the blocks one object. */
 static enum dp_status commit_blocks(struct call *call, struct azure_upload *u, struct store_version *version)
 {
-    struct azure_store *azure = azure_of(u->base.store);
+    struct azure_store *azure = azure_of(u->gather.base.store);
     const struct azure_parameter query[] = {{span_str("comp"), span_str("blocklist")}};
     const struct transport_header headers[] = {{span_str("Content-Type"), span_str("application/xml")}};
-    struct store_put put = {.key = upload_key(u)};
+    struct store_put put = {.key = gather_key(&u->gather)};
     struct buffer body;
     buffer_init(&body, LIST_MAX);
     buffer_append_str(&body, "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
@@ -140,7 +111,7 @@ static enum dp_status commit_blocks(struct call *call, struct azure_upload *u, s
                                     .slow_ms = COMPLETION_MS};
     enum dp_status status = buffer_check(&body, "an upload's blocks", &call->error);
     if (status == DP_OK)
-        status = azure_request(call, azure, upload_key(u), query, 1, &req);
+        status = azure_request(call, azure, gather_key(&u->gather), query, 1, &req);
     if (status == DP_OK)
         status = azure_send(call, azure, &req);
     if (status == DP_OK)
@@ -156,12 +127,10 @@ enum dp_status azure_upload_finish(struct call *call, struct store_upload *uploa
     struct azure_upload *u = azure_upload_of(upload);
     enum dp_status status = DP_OK;
     if (u->blocks == 0) {
-        struct store_put put = {.key = upload_key(u), .body = buffer_span(&u->bytes)};
-        status = azure_put(call, upload->store, &put);
-        *version = put.version;
+        status = gather_put(call, &u->gather, version);
     } else {
-        if (u->bytes.len)
-            status = send_block(call, u);
+        if (u->gather.bytes.len)
+            status = send_block(call, &u->gather);
         if (status == DP_OK)
             status = commit_blocks(call, u, version);
     }
@@ -172,6 +141,6 @@ enum dp_status azure_upload_finish(struct call *call, struct store_upload *uploa
 void azure_upload_abort(struct store_upload *upload)
 {
     struct azure_upload *u = azure_upload_of(upload);
-    buffer_deinit(&u->bytes);
+    gather_deinit(&u->gather);
     mem_free(u);
 }

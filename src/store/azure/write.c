@@ -1,6 +1,7 @@
 /* azure/write.c: puts and removals. */
 #include "store/azure/azure.h"
 #include "store/conditions.h"
+#include "store/http/outcome.h"
 
 static const char NOBODY[] = "\"0x0000000000000000\""; /* an ETag that no blob has */
 
@@ -22,25 +23,12 @@ enum dp_status azure_judge_put(struct call *call, struct azure_store *azure, str
                                const struct transport_request *req)
 {
     put->date_ms = http_answer_date(req);
-    if (req->code / 100 == 2) {
-        if (http_version_of(req->etag, (struct span){0}, false, 0, &put->version))
-            return DP_OK;
-        return call_fail(call, DP_UNKNOWN, "%s/%.*s: the store took the object, but sent no ETag", azure->root,
-                         SPAN_FMT(put->key));
-    }
-    /* An earlier try may have landed, or may land yet, whatever the answer to the last try. */
-    if (req->maybe_landed) {
-        azure_explain(&azure->source, call, req, &call->error);
-        return call_fail(call, DP_UNKNOWN,
-                         "%s/%.*s: an answer was lost, so the object may or may not be ours (the last try: %s)",
-                         azure->root, SPAN_FMT(put->key), call->error.message);
-    }
-    if (put->condition == STORE_ANY || !is_unmet(call, req, put->condition))
-        return azure_explain(&azure->source, call, req, &call->error);
-    if (put->condition == STORE_IF_ABSENT)
-        return call_fail(call, DP_EXISTS, "%.*s exists already", SPAN_FMT(put->key));
-    return call_fail(call, DP_CONFLICT, "%.*s %s", SPAN_FMT(put->key),
-                     req->code == 404 ? "is gone" : "was changed by another writer");
+    if (req->code / 100 == 2)
+        return http_put_version(call, azure->root, put, req);
+    const enum put_refusal refusal = !is_unmet(call, req, put->condition) ? PUT_REFUSED
+                                     : req->code == 404                   ? PUT_GONE
+                                                                          : PUT_UNMET;
+    return http_put_refused(call, &azure->source, azure->root, put, req, refusal);
 }
 
 /* Puts a block blob, without asking first whether the store keeps conditions. */
@@ -94,15 +82,8 @@ enum dp_status azure_remove(struct call *call, struct store *store, struct span 
     enum dp_status status = azure_request(call, azure, key, NULL, 0, &req);
     if (status == DP_OK)
         status = azure_send(call, azure, &req);
-    if (status == DP_OK && req.code / 100 != 2) {
-        status = azure_explain(&azure->source, call, &req, &call->error);
-        if (status == DP_NOT_FOUND) /* the object is gone, as it should be */
-            status = DP_OK;
-        else if (req.maybe_landed) {
-            dp_error_prefix(&call->error, "an answer was lost, so the object may or may not be removed");
-            status = call_restatus(call, DP_UNKNOWN);
-        }
-    }
+    if (status == DP_OK)
+        status = http_removed(call, &azure->source, &req);
     store_bytes_release(&req.bytes);
     return status;
 }

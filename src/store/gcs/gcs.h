@@ -109,7 +109,6 @@ enum dp_status gcs_list(struct call *call, struct store *store, struct span pref
                         bool folders, size_t max, struct store_listing *out);
 enum dp_status gcs_upload_begin(struct call *call, struct store *store, struct span key,
                                 struct store_upload **out);
-enum dp_status gcs_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
 enum dp_status gcs_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
 void gcs_upload_abort(struct store_upload *upload);
 

@@ -2,6 +2,7 @@
  * a wrong bucket or missing credentials. */
 #include "base/alloc.h"
 #include "base/url.h"
+#include "store/gather.h"
 #include "store/gcs/gcs.h"
 
 enum { TEXTS_MAX_BYTES = 64 << 10, BUCKET_MIN = 3, BUCKET_MAX = 222, HOST_MAX = 255 };
@@ -45,7 +46,7 @@ static const struct store_ops GCS_OPS = {
     .list = gcs_list,
     .remove = gcs_remove,
     .upload_begin = gcs_upload_begin,
-    .upload_write = gcs_upload_write,
+    .upload_write = gather_write,
     .upload_finish = gcs_upload_finish,
     .upload_abort = gcs_upload_abort,
     .free = gcs_free,

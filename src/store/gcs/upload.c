@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/buffer.h"
+#include "store/gather.h"
 #include "store/gcs/answers.h"
 #include "store/gcs/gcs.h"
 #include "store/http/head.h"
@@ -18,12 +18,9 @@
 enum { ABORT_MS = 10000, ABORT_ARENA_BYTES = 1 << 20, LOST_CHUNKS_MAX = 4 };
 
 struct gcs_upload {
-    struct store_upload base;
-    struct buffer bytes;   /* bytes of the current chunk */
+    struct gather gather;
     struct buffer session; /* its URL; empty: no session has begun */
     uint64_t kept;         /* bytes that the store has: the chunk begins there */
-    size_t key_len;
-    uint8_t key[STORE_KEY_MAX];
 };
 
 static struct gcs_upload *gcs_upload_of(struct store_upload *upload)
@@ -31,31 +28,9 @@ static struct gcs_upload *gcs_upload_of(struct store_upload *upload)
     return (struct gcs_upload *)upload;
 }
 
-static struct span key_of(const struct gcs_upload *u)
-{
-    return span_of(u->key, u->key_len);
-}
-
-enum dp_status gcs_upload_begin(struct call *call, struct store *store, struct span key, struct store_upload **out)
-{
-    enum dp_status status = gcs_probe(call, gcs_of(store));
-    if (status != DP_OK)
-        return status;
-    struct gcs_upload *u = mem_calloc(1, sizeof *u);
-    if (!u)
-        return call_nomem(call, "an upload");
-    u->base.store = store;
-    buffer_init(&u->bytes, GCS_CHUNK_BYTES);
-    buffer_init(&u->session, GCS_URL_MAX);
-    u->key_len = key.len;
-    memcpy(u->key, key.data, key.len);
-    *out = &u->base;
-    return DP_OK;
-}
-
 static void free_upload(struct gcs_upload *u)
 {
-    buffer_deinit(&u->bytes);
+    gather_deinit(&u->gather);
     buffer_deinit(&u->session);
     mem_free(u);
 }
@@ -64,13 +39,13 @@ static void free_upload(struct gcs_upload *u)
  * after a week. */
 static enum dp_status begin_session(struct call *call, struct gcs_upload *u)
 {
-    struct gcs_store *gcs = gcs_of(u->base.store);
+    struct gcs_store *gcs = gcs_of(u->gather.base.store);
     const struct gcs_parameter query[] = {{"uploadType", span_str("resumable")},
                                           {"fields", span_str("generation,size")}};
     const struct transport_header headers[] = {
         {span_str("X-Upload-Content-Type"), span_str("application/octet-stream")}};
     struct transport_request req = {.method = HTTP_POST, .headers = headers, .header_count = 1};
-    enum dp_status status = gcs_request(call, gcs, GCS_UPLOAD, key_of(u), query, 2, &req);
+    enum dp_status status = gcs_request(call, gcs, GCS_UPLOAD, gather_key(&u->gather), query, 2, &req);
     if (status == DP_OK)
         status = gcs_send(call, gcs, &req);
     if (status == DP_OK && req.code / 100 != 2)
@@ -81,7 +56,7 @@ static enum dp_status begin_session(struct call *call, struct gcs_upload *u)
         status = buffer_check(&u->session, "an upload's URL", &call->error);
         if (status == DP_OK && !location.len)
             status = call_fail(call, DP_IO, "%s/%.*s: the store gave no URL for the upload", gcs->root.url,
-                               SPAN_FMT(key_of(u)));
+                               SPAN_FMT(gather_key(&u->gather)));
     }
     store_bytes_release(&req.bytes);
     return status;
@@ -113,13 +88,13 @@ static enum dp_status take_progress(struct call *call, struct gcs_upload *u, con
 {
     uint64_t kept = 0;
     bool good = parse_kept(http_head_find(req->head, "range"), &kept);
-    if (!good || kept < u->kept || kept - u->kept > u->bytes.len)
+    if (!good || kept < u->kept || kept - u->kept > u->gather.bytes.len)
         return call_fail(call, DP_UNAVAILABLE,
                          "%s/%.*s: the store lost bytes of the upload, or its answer is malformed: try again",
-                         gcs_of(u->base.store)->root.url, SPAN_FMT(key_of(u)));
+                         gcs_of(u->gather.base.store)->root.url, SPAN_FMT(gather_key(&u->gather)));
     size_t done = (size_t)(kept - u->kept);
-    memmove(u->bytes.data, u->bytes.data + done, u->bytes.len - done);
-    u->bytes.len -= done;
+    memmove(u->gather.bytes.data, u->gather.bytes.data + done, u->gather.bytes.len - done);
+    u->gather.bytes.len -= done;
     u->kept = kept;
     return DP_OK;
 }
@@ -128,9 +103,10 @@ static enum dp_status take_progress(struct call *call, struct gcs_upload *u, con
 static enum dp_status send_once(struct call *call, struct gcs_upload *u, bool last, struct transport_request *req)
 {
     char range[96];
-    int len = snprintf(range, sizeof range, "bytes %" PRIu64 "-%" PRIu64 "/", u->kept, u->kept + u->bytes.len - 1);
+    int len = snprintf(range, sizeof range, "bytes %" PRIu64 "-%" PRIu64 "/", u->kept,
+                       u->kept + u->gather.bytes.len - 1);
     if (last)
-        snprintf(range + len, sizeof range - (size_t)len, "%" PRIu64, u->kept + u->bytes.len);
+        snprintf(range + len, sizeof range - (size_t)len, "%" PRIu64, u->kept + u->gather.bytes.len);
     else
         snprintf(range + len, sizeof range - (size_t)len, "*");
     struct transport_header *header = arena_alloc(call->arena, sizeof *header);
@@ -138,20 +114,20 @@ static enum dp_status send_once(struct call *call, struct gcs_upload *u, bool la
         return call_nomem(call, "a request");
     *header = (struct transport_header){span_str("Content-Range"), arena_copy(call->arena, span_str(range))};
     *req = (struct transport_request){
-        .method = HTTP_PUT, .headers = header, .header_count = 1, .body = buffer_span(&u->bytes)};
-    struct gcs_store *gcs = gcs_of(u->base.store);
-    enum dp_status status = gcs_request_session(call, gcs, key_of(u), buffer_span(&u->session), req);
+        .method = HTTP_PUT, .headers = header, .header_count = 1, .body = buffer_span(&u->gather.bytes)};
+    struct gcs_store *gcs = gcs_of(u->gather.base.store);
+    enum dp_status status = gcs_request_session(call, gcs, gather_key(&u->gather), buffer_span(&u->session), req);
     return status == DP_OK ? gcs_send(call, gcs, req) : status;
 }
 
 /* Sends the gathered bytes. After the last chunk sets *version, which is NULL for the other chunks. */
-static enum dp_status send_chunk(struct call *call, struct gcs_upload *u, struct store_version *version)
+static enum dp_status send_bytes(struct call *call, struct gcs_upload *u, struct store_version *version)
 {
-    struct gcs_store *gcs = gcs_of(u->base.store);
+    struct gcs_store *gcs = gcs_of(u->gather.base.store);
     bool last = version, done = false, unclear = false;
-    uint64_t total = u->kept + u->bytes.len, size = 0;
+    uint64_t total = u->kept + u->gather.bytes.len, size = 0;
     enum dp_status status = u->session.len ? DP_OK : begin_session(call, u);
-    for (unsigned lost = 0; status == DP_OK && !done && u->bytes.len;) {
+    for (unsigned lost = 0; status == DP_OK && !done && u->gather.bytes.len;) {
         struct transport_request req = {0};
         uint64_t before = u->kept;
         status = send_once(call, u, last, &req);
@@ -165,46 +141,46 @@ static enum dp_status send_chunk(struct call *call, struct gcs_upload *u, struct
         else if (status == DP_OK) {
             gcs_explain(&gcs->source, call, &req, &call->error);
             status = call_fail(call, DP_UNAVAILABLE, "%s/%.*s: the upload broke off: begin it again (%s)",
-                               gcs->root.url, SPAN_FMT(key_of(u)), call->error.message);
+                               gcs->root.url, SPAN_FMT(gather_key(&u->gather)), call->error.message);
         }
         if (status == DP_OK && done)
             status = gcs_parse_object(req.bytes.span, call->arena, version, &size, &call->error);
         if (done && (status == DP_IO || (status == DP_OK && size != total)))
             status = call_fail(call, DP_UNKNOWN, "%s/%.*s: the upload was sent, but the answer is not that object",
-                               gcs->root.url, SPAN_FMT(key_of(u)));
+                               gcs->root.url, SPAN_FMT(gather_key(&u->gather)));
         store_bytes_release(&req.bytes);
         if (status == DP_OK && !done && u->kept == before && ++lost == LOST_CHUNKS_MAX)
             status = call_fail(call, DP_UNAVAILABLE, "%s/%.*s: the store keeps no bytes of the upload: try again",
-                               gcs->root.url, SPAN_FMT(key_of(u)));
+                               gcs->root.url, SPAN_FMT(gather_key(&u->gather)));
     }
     if (status == DP_OK && last && !done)
         status = call_fail(call, DP_UNKNOWN, "%s/%.*s: the store has all bytes, but did not end the upload",
-                           gcs->root.url, SPAN_FMT(key_of(u)));
+                           gcs->root.url, SPAN_FMT(gather_key(&u->gather)));
     if (status != DP_OK && status != DP_UNKNOWN && unclear) { /* that try may end the upload yet */
         dp_error_prefix(&call->error, "%s/%.*s: an answer was lost, so the object may or may not be ours",
-                        gcs->root.url, SPAN_FMT(key_of(u)));
+                        gcs->root.url, SPAN_FMT(gather_key(&u->gather)));
         status = call_restatus(call, DP_UNKNOWN);
     }
     return status;
 }
 
-enum dp_status gcs_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+/* Sends a chunk that is not the last. For gather_write. */
+static enum dp_status send_chunk(struct call *call, struct gather *gather)
 {
-    struct gcs_upload *u = gcs_upload_of(upload);
-    while (bytes.len) {
-        if (u->bytes.len == GCS_CHUNK_BYTES) {
-            enum dp_status status = call_check(call);
-            if (status == DP_OK)
-                status = send_chunk(call, u, NULL);
-            if (status != DP_OK)
-                return status;
-        }
-        size_t room = GCS_CHUNK_BYTES - u->bytes.len, len = bytes.len < room ? bytes.len : room;
-        buffer_append(&u->bytes, span_of(bytes.data, len));
-        if (u->bytes.status != DP_OK)
-            return buffer_check(&u->bytes, "an upload", &call->error);
-        bytes = span_of(bytes.data + len, bytes.len - len);
-    }
+    return send_bytes(call, (struct gcs_upload *)gather, NULL);
+}
+
+enum dp_status gcs_upload_begin(struct call *call, struct store *store, struct span key, struct store_upload **out)
+{
+    enum dp_status status = gcs_probe(call, gcs_of(store));
+    if (status != DP_OK)
+        return status;
+    struct gcs_upload *u = mem_calloc(1, sizeof *u);
+    if (!u)
+        return call_nomem(call, "an upload");
+    gather_init(&u->gather, store, key, GCS_CHUNK_BYTES, send_chunk);
+    buffer_init(&u->session, GCS_URL_MAX);
+    *out = &u->gather.base;
     return DP_OK;
 }
 
@@ -213,13 +189,11 @@ enum dp_status gcs_upload_finish(struct call *call, struct store_upload *upload,
     struct gcs_upload *u = gcs_upload_of(upload);
     enum dp_status status;
     if (!u->session.len) {
-        struct store_put put = {.key = key_of(u), .body = buffer_span(&u->bytes)};
-        status = gcs_put(call, upload->store, &put);
-        *version = put.version;
+        status = gather_put(call, &u->gather, version);
         free_upload(u);
         return status;
     }
-    status = send_chunk(call, u, version);
+    status = send_bytes(call, u, version);
     if (status == DP_OK || status == DP_UNKNOWN) /* there is no session to end, or the object may be complete */
         buffer_clear(&u->session);
     gcs_upload_abort(upload);
@@ -239,7 +213,7 @@ void gcs_upload_abort(struct store_upload *upload)
         arena_init(&arena, ABORT_ARENA_BYTES);
         call_init(&call, &arena);
         call_limit_ms(&call, ABORT_MS);
-        if (gcs_request_session(&call, gcs, key_of(u), buffer_span(&u->session), &req) == DP_OK)
+        if (gcs_request_session(&call, gcs, gather_key(&u->gather), buffer_span(&u->session), &req) == DP_OK)
             gcs_send(&call, gcs, &req);
         store_bytes_release(&req.bytes);
         arena_deinit(&arena);

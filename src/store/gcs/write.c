@@ -2,6 +2,7 @@
  * "no object". */
 #include "store/gcs/answers.h"
 #include "store/gcs/gcs.h"
+#include "store/http/outcome.h"
 
 /* A generation that no object has: generations are microseconds of the time of the put. */
 static const char NOBODY[] = "1";
@@ -23,20 +24,11 @@ static enum dp_status judge_put(struct call *call, struct gcs_store *gcs, struct
                         SPAN_FMT(put->key));
         return call_restatus(call, DP_UNKNOWN);
     }
-    /* An earlier try may have landed, or may land yet, whatever the answer to the last try. */
-    if (req->maybe_landed) {
-        gcs_explain(&gcs->source, call, req, &call->error);
-        return call_fail(call, DP_UNKNOWN,
-                         "%s/%.*s: an answer was lost, so the object may or may not be ours (the last try: %s)",
-                         gcs->root.url, SPAN_FMT(put->key), call->error.message);
-    }
-    bool gone = req->code == 404 && put->condition == STORE_IF_VERSION && !gcs_lacks_bucket(call, req);
-    if (put->condition == STORE_ANY || (req->code != 412 && !gone))
-        return gcs_explain(&gcs->source, call, req, &call->error);
-    if (put->condition == STORE_IF_ABSENT)
-        return call_fail(call, DP_EXISTS, "%.*s exists already", SPAN_FMT(put->key));
-    return call_fail(call, DP_CONFLICT, "%.*s %s", SPAN_FMT(put->key),
-                     gone ? "is gone" : "was changed by another writer");
+    const bool gone = req->code == 404 && put->condition == STORE_IF_VERSION && !gcs_lacks_bucket(call, req);
+    return http_put_refused(call, &gcs->source, gcs->root.url, put, req,
+                            gone               ? PUT_GONE
+                            : req->code == 412 ? PUT_UNMET
+                                               : PUT_REFUSED);
 }
 
 /* Puts without a probe. */
@@ -90,15 +82,8 @@ enum dp_status gcs_remove(struct call *call, struct store *store, struct span ke
     enum dp_status status = gcs_request(call, gcs, GCS_OBJECT, key, NULL, 0, &req);
     if (status == DP_OK)
         status = gcs_send(call, gcs, &req);
-    if (status == DP_OK && req.code / 100 != 2) {
-        status = gcs_explain(&gcs->source, call, &req, &call->error);
-        if (status == DP_NOT_FOUND) /* the object is gone, as it should be */
-            status = DP_OK;
-        else if (req.maybe_landed) {
-            dp_error_prefix(&call->error, "an answer was lost, so the object may or may not be removed");
-            status = call_restatus(call, DP_UNKNOWN);
-        }
-    }
+    if (status == DP_OK)
+        status = http_removed(call, &gcs->source, &req);
     store_bytes_release(&req.bytes);
     return status;
 }

@@ -6,6 +6,7 @@
  * bucket, region or key.
  */
 #include "base/alloc.h"
+#include "store/gather.h"
 #include "store/s3/credentials_profile.h"
 #include "store/s3/endpoint.h"
 #include "store/s3/s3.h"
@@ -52,7 +53,7 @@ static const struct store_ops S3_OPS = {
     .list = s3_list,
     .remove = s3_remove,
     .upload_begin = s3_upload_begin,
-    .upload_write = s3_upload_write,
+    .upload_write = gather_write,
     .upload_finish = s3_upload_finish,
     .upload_abort = s3_upload_abort,
     .free = s3_free,

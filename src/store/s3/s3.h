@@ -21,16 +21,13 @@ enum {
     S3_ANSWER_MAX = 4 << 20 /* bytes of a listing or another answer in XML */
 };
 
-/* Whether the store honours the conditions of puts (s3/write.c). */
-enum s3_probe { S3_PROBE_OPEN, S3_PROBE_KEEPS, S3_PROBE_IGNORES };
-
 struct s3_store {
     struct store base;
     struct http_source source; /* for reads */
     struct range_limits limits;
     struct credentials *credentials;
     struct trust *trust;              /* certificates; NULL: the transport's choice */
-    _Atomic int probe;                /* enum s3_probe */
+    _Atomic int conditions;           /* enum store_conditions */
     _Atomic bool has_bucket;          /* an answer showed that the bucket exists */
     _Atomic bool loses_names;         /* listings that start behind a name may miss names: see s3/list.c */
     _Atomic(struct s3_place *) moved; /* where the bucket turned out to be; NULL: where the settings say */
@@ -102,16 +99,15 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req);
 
 /* ---- the rest of the contract ------------------------------------------------------------------------- */
 
-/* Tests once whether the store honours conditions. DP_UNSUPPORTED if it does not: then the
- * caller must not write to it. */
-enum dp_status s3_probe(struct call *call, struct s3_store *s3);
+/* Asks once whether the store keeps the conditions of puts. DP_UNSUPPORTED if it does not: then the caller must not
+ * write to it. */
+enum dp_status s3_conditions(struct call *call, struct s3_store *s3);
 
 enum dp_status s3_put(struct call *call, struct store *store, struct store_put *put);
 enum dp_status s3_remove(struct call *call, struct store *store, struct span key);
 enum dp_status s3_list(struct call *call, struct store *store, struct span prefix, struct span after, bool folders,
                        size_t max, struct store_listing *out);
 enum dp_status s3_upload_begin(struct call *call, struct store *store, struct span key, struct store_upload **out);
-enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
 enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
 void s3_upload_abort(struct store_upload *upload);
 

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/array.h"
+#include "store/gather.h"
 #include "store/http/run.h"
 #include "store/s3/answers.h"
 #include "store/s3/s3.h"
@@ -23,13 +24,10 @@ struct upload_part {
 };
 
 struct s3_upload {
-    struct store_upload base;
-    struct buffer bytes; /* bytes of the current part */
-    struct buffer id;    /* empty: no multipart upload has begun */
+    struct gather gather;
+    struct buffer id; /* empty: no multipart upload has begun */
     struct upload_part *parts;
     size_t count, capacity;
-    size_t key_len;
-    uint8_t key[STORE_KEY_MAX];
 };
 
 static struct s3_upload *s3_upload_of(struct store_upload *upload)
@@ -37,32 +35,9 @@ static struct s3_upload *s3_upload_of(struct store_upload *upload)
     return (struct s3_upload *)upload;
 }
 
-static struct span key_of(const struct s3_upload *u)
-{
-    return span_of(u->key, u->key_len);
-}
-
-enum dp_status s3_upload_begin(struct call *call, struct store *store, struct span key, struct store_upload **out)
-{
-    struct s3_store *s3 = s3_of(store);
-    enum dp_status status = s3_probe(call, s3);
-    if (status != DP_OK)
-        return status;
-    struct s3_upload *u = mem_calloc(1, sizeof *u);
-    if (!u)
-        return call_nomem(call, "an upload");
-    u->base.store = store;
-    buffer_init(&u->bytes, S3_PART_BYTES);
-    buffer_init(&u->id, S3_URL_MAX);
-    u->key_len = key.len;
-    memcpy(u->key, key.data, key.len);
-    *out = &u->base;
-    return DP_OK;
-}
-
 static void free_upload(struct s3_upload *u)
 {
-    buffer_deinit(&u->bytes);
+    gather_deinit(&u->gather);
     buffer_deinit(&u->id);
     mem_free(u->parts);
     mem_free(u);
@@ -72,11 +47,11 @@ static void free_upload(struct s3_upload *u)
  * stays unused until the store's own rules for unfinished uploads remove it. */
 static enum dp_status begin_multipart(struct call *call, struct s3_upload *u)
 {
-    struct s3_store *s3 = s3_of(u->base.store);
+    struct s3_store *s3 = s3_of(u->gather.base.store);
     const struct sigv4_pair query[] = {{span_str("uploads"), span_str("")}};
     struct transport_request req = {.method = HTTP_POST};
     struct span id;
-    enum dp_status status = s3_request(call, s3, key_of(u), query, 1, &req);
+    enum dp_status status = s3_request(call, s3, gather_key(&u->gather), query, 1, &req);
     if (status == DP_OK)
         status = s3_send(call, s3, &req);
     if (status == DP_OK && req.code != 200)
@@ -94,8 +69,8 @@ static enum dp_status begin_multipart(struct call *call, struct s3_upload *u)
 static enum dp_status reserve_part(struct call *call, struct s3_upload *u)
 {
     if (u->count == S3_PARTS_MAX)
-        return call_fail(call, DP_TOO_LARGE, "%.*s: an upload has at most %d parts of %d MiB", SPAN_FMT(key_of(u)),
-                         S3_PARTS_MAX, S3_PART_BYTES >> 20);
+        return call_fail(call, DP_TOO_LARGE, "%.*s: an upload has at most %d parts of %d MiB",
+                         SPAN_FMT(gather_key(&u->gather)), S3_PARTS_MAX, S3_PART_BYTES >> 20);
     struct upload_part *parts = array_reserve(u->parts, u->count, &u->capacity, sizeof *parts, 16);
     if (!parts)
         return call_nomem(call, "an upload");
@@ -104,9 +79,10 @@ static enum dp_status reserve_part(struct call *call, struct s3_upload *u)
 }
 
 /* Sends the gathered bytes as the next part. */
-static enum dp_status send_part(struct call *call, struct s3_upload *u)
+static enum dp_status send_part(struct call *call, struct gather *gather)
 {
-    struct s3_store *s3 = s3_of(u->base.store);
+    struct s3_upload *u = (struct s3_upload *)gather;
+    struct s3_store *s3 = s3_of(u->gather.base.store);
     char number[16];
     enum dp_status status = u->id.len ? DP_OK : begin_multipart(call, u);
     if (status == DP_OK)
@@ -116,8 +92,8 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
     snprintf(number, sizeof number, "%zu", u->count + 1);
     const struct sigv4_pair query[] = {{span_str("partNumber"), span_str(number)},
                                        {span_str("uploadId"), buffer_span(&u->id)}};
-    struct transport_request req = {.method = HTTP_PUT, .body = buffer_span(&u->bytes)};
-    status = s3_request(call, s3, key_of(u), query, 2, &req);
+    struct transport_request req = {.method = HTTP_PUT, .body = buffer_span(&u->gather.bytes)};
+    status = s3_request(call, s3, gather_key(&u->gather), query, 2, &req);
     if (status == DP_OK)
         status = s3_send(call, s3, &req);
     if (status == DP_UNKNOWN) /* no reader sees a part, so a try with an unclear outcome does no harm */
@@ -126,35 +102,30 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
         status = s3_explain(&s3->source, call, &req, &call->error);
     struct upload_part *part = &u->parts[u->count];
     if (status == DP_OK && (req.etag.len == 0 || req.etag.len > sizeof part->etag))
-        status =
-            call_fail(call, DP_IO, "%.*s: the store sent no ETag for a part of the upload", SPAN_FMT(key_of(u)));
+        status = call_fail(call, DP_IO, "%.*s: the store sent no ETag for a part of the upload",
+                           SPAN_FMT(gather_key(&u->gather)));
     if (status == DP_OK) {
         part->len = (uint8_t)req.etag.len;
         memcpy(part->etag, req.etag.data, req.etag.len);
         u->count++;
-        buffer_clear(&u->bytes);
+        buffer_clear(&u->gather.bytes);
     }
     store_bytes_release(&req.bytes);
     return status;
 }
 
-enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+enum dp_status s3_upload_begin(struct call *call, struct store *store, struct span key, struct store_upload **out)
 {
-    struct s3_upload *u = s3_upload_of(upload);
-    while (bytes.len) {
-        if (u->bytes.len == S3_PART_BYTES) {
-            enum dp_status status = call_check(call);
-            if (status == DP_OK)
-                status = send_part(call, u);
-            if (status != DP_OK)
-                return status;
-        }
-        size_t room = S3_PART_BYTES - u->bytes.len, len = bytes.len < room ? bytes.len : room;
-        buffer_append(&u->bytes, span_of(bytes.data, len));
-        if (u->bytes.status != DP_OK)
-            return buffer_check(&u->bytes, "an upload", &call->error);
-        bytes = span_of(bytes.data + len, bytes.len - len);
-    }
+    struct s3_store *s3 = s3_of(store);
+    enum dp_status status = s3_conditions(call, s3);
+    if (status != DP_OK)
+        return status;
+    struct s3_upload *u = mem_calloc(1, sizeof *u);
+    if (!u)
+        return call_nomem(call, "an upload");
+    gather_init(&u->gather, store, key, S3_PART_BYTES, send_part);
+    buffer_init(&u->id, S3_URL_MAX);
+    *out = &u->gather.base;
     return DP_OK;
 }
 
@@ -181,7 +152,7 @@ static void append_parts(const struct s3_upload *u, struct buffer *out)
 static enum dp_status judge_completion(struct call *call, struct s3_upload *u, const struct transport_request *req,
                                        struct store_version *version)
 {
-    struct s3_store *s3 = s3_of(u->base.store);
+    struct s3_store *s3 = s3_of(u->gather.base.store);
     struct aws_error e;
     struct span etag;
     if (aws_error_parse(req->bytes.span, call->arena, &e) || req->code != 200) {
@@ -190,13 +161,14 @@ static enum dp_status judge_completion(struct call *call, struct s3_upload *u, c
                                   : call_fail(call, DP_UNKNOWN,
                                               "%s/%.*s: an answer was lost, so the upload may or may not be "
                                               "complete (the last try: %s)",
-                                              s3->root, SPAN_FMT(key_of(u)), call->error.message);
+                                              s3->root, SPAN_FMT(gather_key(&u->gather)), call->error.message);
     }
     enum dp_status status = s3_parse_completed(req->bytes.span, call->arena, &etag, &call->error);
     if (status == DP_OK && !http_version_of(etag, (struct span){0}, false, 0, version))
         status = call_fail(call, DP_IO, "the answer has no ETag");
     if (status != DP_OK) {
-        dp_error_prefix(&call->error, "%s/%.*s: the upload was sent, but", s3->root, SPAN_FMT(key_of(u)));
+        dp_error_prefix(&call->error, "%s/%.*s: the upload was sent, but", s3->root,
+                        SPAN_FMT(gather_key(&u->gather)));
         status = call_restatus(call, DP_UNKNOWN);
     }
     return status;
@@ -204,7 +176,7 @@ static enum dp_status judge_completion(struct call *call, struct s3_upload *u, c
 
 static enum dp_status complete_multipart(struct call *call, struct s3_upload *u, struct store_version *version)
 {
-    struct s3_store *s3 = s3_of(u->base.store);
+    struct s3_store *s3 = s3_of(u->gather.base.store);
     const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};
     struct buffer body;
     buffer_init(&body, S3_ANSWER_MAX);
@@ -213,7 +185,7 @@ static enum dp_status complete_multipart(struct call *call, struct s3_upload *u,
         .method = HTTP_POST, .body = buffer_span(&body), .once = true, .slow_ms = COMPLETION_MS};
     enum dp_status status = buffer_check(&body, "an upload's parts", &call->error);
     if (status == DP_OK)
-        status = s3_request(call, s3, key_of(u), query, 1, &req);
+        status = s3_request(call, s3, gather_key(&u->gather), query, 1, &req);
     if (status == DP_OK) {
         ((struct s3_request *)req.ctx)->error_in_body = true;
         status = s3_send(call, s3, &req);
@@ -232,14 +204,12 @@ enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, 
     struct s3_upload *u = s3_upload_of(upload);
     enum dp_status status = DP_OK;
     if (u->id.len == 0) {
-        struct store_put put = {.key = key_of(u), .body = buffer_span(&u->bytes)};
-        status = s3_put(call, upload->store, &put);
-        *version = put.version;
+        status = gather_put(call, &u->gather, version);
         free_upload(u);
         return status;
     }
-    if (u->bytes.len)
-        status = send_part(call, u);
+    if (u->gather.bytes.len)
+        status = send_part(call, &u->gather);
     if (status == DP_OK)
         status = complete_multipart(call, u, version);
     if (status == DP_UNKNOWN) /* the object may be complete, so do not remove the upload */
@@ -262,7 +232,7 @@ void s3_upload_abort(struct store_upload *upload)
         arena_init(&arena, ABORT_ARENA_BYTES);
         call_init(&call, &arena);
         call_limit_ms(&call, ABORT_MS);
-        if (s3_request(&call, s3, key_of(u), query, 1, &req) == DP_OK)
+        if (s3_request(&call, s3, gather_key(&u->gather), query, 1, &req) == DP_OK)
             s3_send(&call, s3, &req);
         store_bytes_release(&req.bytes);
         arena_deinit(&arena);
