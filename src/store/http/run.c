@@ -69,10 +69,10 @@ static void drop_bytes(struct http_job *job)
 static void end_job(struct http_run *run, struct http_job *job, enum dp_status status)
 {
     struct transport_request *req = job->req;
+    char shown[URL_SHOWN_MAX];
+    if (status == DP_DEADLINE || status == DP_CANCELLED) /* the call's error, which names no object */
+        dp_error_prefix(&req->error, "%s", url_shown(req->url, shown));
     if (status != DP_OK && is_write(req) && req->maybe_landed) {
-        char shown[URL_SHOWN_MAX];
-        if (status == DP_DEADLINE || status == DP_CANCELLED) /* the call's error, which names no object */
-            dp_error_prefix(&req->error, "%s", url_shown(req->url, shown));
         dp_error_prefix(&req->error, "the store may or may not have carried out the write");
         status = dp_restatus(&req->error, DP_UNKNOWN);
     }
