@@ -30,6 +30,8 @@ struct fault_subject {
      * the operation. */
     const char *matches[FAULT_OPERATIONS];
     size_t upload_bytes; /* an upload with one byte more has two parts, or whatever the store calls them */
+    /* The store may take minutes to end an upload, so only its caller breaks that off. */
+    bool ends_slowly;
     /* Answers to a key that has expired, and to a request with a wrong time; code 0: the store has no such answer. */
     struct http_act expired, skewed;
 };
