@@ -123,7 +123,7 @@ def test_gcs_files_are_built_and_attached(run, bucket, gcs, rows, tmp_path):
     url = f"gs://{bucket}/made.ivf"
     run("faiss", "build", url, "--vectors", tmp_path / "v.npy", "--kind", "flat", env=gcs)
     info = json.loads(run("faiss", "info", url, "--json", env=gcs).stdout)
-    assert info["ntotal"] == 6000 and info["size"] > 8 << 20
+    assert info["vectors"] == 6000 and info["file_bytes"] > 8 << 20
     texts = rows(*({"id": i, "text": f"row {i}"} for i in range(6000)))
     more = ["--root", f"gs://{bucket}/root", "--allow-index-url", f"gs://{bucket}/"]
     run("faiss", "attach", "n", url, "--rows", texts, *more, env=gcs)
