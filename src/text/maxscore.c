@@ -242,7 +242,8 @@ static size_t gather_window(struct text_run_state *s, size_t others, uint32_t fr
             if (gathered < enough || count_candidates(s, enough) < enough)
                 return i;
         }
-        gather_term(s, t, from, end, s->below[s->count] - t->window_bound);
+        /* SLACK, because the difference may be far smaller than the rounding of the sum. */
+        gather_term(s, t, from, end, s->below[s->count] * SLACK - t->window_bound);
         gathered += t->window_postings;
     }
     return 0;

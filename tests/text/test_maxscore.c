@@ -17,6 +17,7 @@ enum {
     TERMS_MAX = 12,
     GROUPS_MAX = 3,
     K_MAX = 100,
+    NARROW_ROWS = 2560,
     TIES_MAX = SEGMENTS * ROWS
 };
 
@@ -210,10 +211,76 @@ static void test_maxscore_is_exhaustive_search(void **state)
         corpus_deinit(&segments[s]);
 }
 
+/* ---- bounds ------------------------------------------------------------------------------------------ */
+
+/* Makes a list whose rows have the shortest length where `is_short` says so, else the longest. */
+static void make_list(struct arena *arena, struct buffer *bytes, const uint32_t *rows, const bool *is_short,
+                      uint32_t count, struct postings *out)
+{
+    uint32_t tfs[3 * POSTINGS_BLOCK];
+    uint8_t codes[3 * POSTINGS_BLOCK];
+    struct dp_error error = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        tfs[i] = 1;
+        codes[i] = is_short[i] ? 0 : UINT8_MAX;
+    }
+    postings_encode(bytes, rows, tfs, codes, count, true);
+    assert_int_equal(postings_open(arena, buffer_span(bytes), count, NARROW_ROWS, NULL, out, &error), DP_OK);
+}
+
+/* A term gives some rows a billion times what it gives to others, and a rare term decides between these. What the rare
+ * one can add must not be lost in the rounding of a sum with the large one: its block would be passed over. */
+static void test_maxscore_bounds_hold_beside_a_much_larger_one(void **state)
+{
+    (void)state;
+    const double longest = bm25_term(1, 1, bm25_length_of(UINT8_MAX), 1, 1, 1);
+    for (int turn = 0; turn < 64; turn++) {
+        static uint32_t rows[3 * POSTINGS_BLOCK];
+        static bool is_short[3 * POSTINGS_BLOCK];
+        const uint32_t last_row = 2048 + POSTINGS_BLOCK, early[] = {300, 301};
+        const bool all_short[] = {true, true};
+        struct buffer bytes[3];
+        struct postings lists[3];
+        struct arena arena;
+        struct text_top top;
+        struct dp_error error = {0};
+        const double rare = longest * (1 + turn / 100.0), best = longest + rare, one = 1;
+        struct text_clause clauses[3] = {{.weight = 1}, {.weight = rare}, {.weight = best * (1 - 1e-8)}};
+        arena_init(&arena, 1 << 26);
+        for (uint32_t i = 0; i < 3 * POSTINGS_BLOCK; i++) {
+            rows[i] = i < POSTINGS_BLOCK ? i : 2048 + i - POSTINGS_BLOCK; /* in two windows */
+            is_short[i] = i == 0 || i == POSTINGS_BLOCK;
+        }
+        for (int i = 0; i < 3; i++)
+            buffer_init(&bytes[i], 1 << 20);
+        make_list(&arena, &bytes[0], rows, is_short, 3 * POSTINGS_BLOCK, &lists[0]);
+        make_list(&arena, &bytes[1], &last_row, all_short, 1, &lists[1]);
+        make_list(&arena, &bytes[2], early, all_short, 2, &lists[2]);
+        for (int i = 0; i < 3; i++) {
+            clauses[i].list = &lists[i];
+            clauses[i].average = clauses[i].k1 = clauses[i].b = 1;
+        }
+        struct text_search search = {
+            .clauses = clauses, .count = 3, .group_weights = &one, .group_count = 1, .rows = NARROW_ROWS};
+        assert_int_equal(text_top_init(&top, &arena, 3, 0, &error), DP_OK);
+        assert_int_equal(text_search_run(&arena, &search, &top, &error), DP_OK);
+        text_top_sort(&top);
+        assert_int_equal(top.count, 3);
+        assert_int_equal(top.rows[0].row, 0);
+        assert_int_equal(top.rows[1].row, 2048);
+        if (top.rows[2].row != last_row || top.rows[2].score != best)
+            fail_msg("turn %d: row %u", turn, top.rows[2].row);
+        for (int i = 0; i < 3; i++)
+            buffer_deinit(&bytes[i]);
+        arena_deinit(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_maxscore_is_exhaustive_search),
+        cmocka_unit_test(test_maxscore_bounds_hold_beside_a_much_larger_one),
     };
     return test_run(tests);
 }
