@@ -6,7 +6,7 @@
 
 /* Probed lists of one segment: all of them, or the part that one round reads. None is empty. */
 struct probe {
-    uint32_t *lists; /* [count], the nearest first */
+    uint32_t *lists; /* [count], in the order of their choice */
     size_t *reads;   /* [count]: handles of the reads of the lists */
     size_t count;
     bool hidden; /* the segment does not count, so it has no probed list */
@@ -23,8 +23,8 @@ struct probe_numbers {
  *
  *   codes of one bit, unless the query gives nprobe: one budget of vectors for all segments that have such codes. The
  *             nearest lists of them all share it. If the codes are few bytes, all of them
- *   run->allowed     one budget of rows that match for all segments. Lists without such a row are left out. `out` gets
- *             the numbers
+ *   run->allowed     one budget of rows that match for all segments. Lists without such a row are left out, and
+ *             those that promise most near matches for their bytes go first. `out` gets the numbers
  *   else      for each segment as many lists as the query gives, or query_default_nprobe() */
 enum dp_status probe_choose(struct query_run *run, struct probe *probes, struct probe_numbers *out);
 
