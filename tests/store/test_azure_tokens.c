@@ -195,6 +195,19 @@ static void test_store_azure_sources_that_give_no_token(void **state)
     expect_failure(f, DP_DENIED, "it answered 404"); /* another cloud's metadata service */
 }
 
+/* A client's secret travels by https only, or within this host. A host without a scheme means https. */
+static void test_store_azure_sends_no_secret_in_clear_text(void **state)
+{
+    struct fixture *f = *state;
+    f->settings = (struct azure_settings){
+        .client_id = "app", .client_secret = "hush", .tenant_id = "t", .authority = "http://entra.example"};
+    expect_failure(f, DP_INVALID, "a secret may travel by https only, not to http://entra.example/t/oauth2");
+    azure_tokens_free(f->tokens);
+    f->tokens = NULL;
+    f->settings.authority = "127.0.0.1:1";
+    expect_failure(f, DP_UNAVAILABLE, "https://127.0.0.1:1/t/oauth2/v2.0/token");
+}
+
 /* A token of an hour is renewed over three expiries. The source is down for the second. */
 static void test_store_azure_tokens_over_three_expiries(void **state)
 {
@@ -232,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_store_azure_token_of_app_service, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_azure_token_of_the_metadata_service, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_azure_sources_that_give_no_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_azure_sends_no_secret_in_clear_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_azure_tokens_over_three_expiries, set_up, tear_down),
     };
     return test_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -368,7 +368,7 @@ static void test_store_credentials_fetched_expired(void **state)
     struct fixture *f = *state;
     use_container(f);
     answer(f, NULL, 200, keys_json(f, "old", -1));
-    expect_failure(f, DP_DENIED, "have expired");
+    expect_failure(f, DP_DENIED, "the keys for S3: what was fetched has expired already");
 }
 
 static void test_store_credentials_outlive_a_failed_renewal(void **state)

@@ -397,7 +397,8 @@ static void test_store_gcs_malformed_files(void **state)
     } cases[] = {
         {"", DP_INVALID, "key.json is not a JSON file of credentials (byte 0)"},
         {"{\"private_key\":\"hush", DP_INVALID, "is not a JSON file of credentials"},
-        {"{}", DP_UNSUPPORTED, "of the type \"\", which Dipper does not read"},
+        {"{}", DP_UNSUPPORTED, "key.json has no \"type\", so it holds no credentials"},
+        {"{\"installed\":{\"client_id\":\"a\"}}", DP_UNSUPPORTED, "an OAuth client's file is not one of them"},
         {"{\"type\":\"gdch_service_account\"}", DP_UNSUPPORTED, "of the type \"gdch_service_account\""},
         {"{\"type\":\"service_account\",\"private_key\":\"hush\"}", DP_INVALID, "has no \"client_email\""},
         {"{\"type\":\"service_account\",\"client_email\":\"a\"}", DP_INVALID, "has no \"private_key\""},
@@ -421,18 +422,46 @@ static void test_store_gcs_malformed_files(void **state)
     expect_failure(f, DP_DENIED, "GOOGLE_APPLICATION_CREDENTIALS");
 }
 
+static void answer_machine(struct fixture *f, int code, const char *lines, const char *text)
+{
+    http_server_script(f->server,
+                       (struct http_act){.kind = HTTP_ACT_STATUS, .code = code, .lines = lines, .text = text});
+}
+
+/* Refresh tokens, assertions and tokens travel by https only, or within this host. */
+static void test_store_gcs_sends_no_secret_in_clear_text(void **state)
+{
+    struct fixture *f = *state;
+    static const char FAR[] = "http://tokens.example/t";
+    const char *const files[] = {
+        arena_printf(
+            &f->arena,
+            "{\"type\":\"service_account\",\"private_key\":\"%s\",\"client_email\":\"a\",\"token_uri\":\"%s\"}",
+            json_key(f), FAR),
+        arena_printf(
+            &f->arena,
+            "{\"type\":\"external_account\",\"audience\":\"a\",\"subject_token_type\":\"t\",\"token_url\":\"%s\","
+            "\"credential_source\":{\"url\":\"%s\"}}",
+            FAR, url(f, "/subject")),
+        arena_printf(&f->arena,
+                     "{\"type\":\"impersonated_service_account\",\"service_account_impersonation_url\":\"%s\","
+                     "\"source_credentials\":%s}",
+                     FAR, service_account(f)),
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        use_file(f, files[i]);
+        answer_machine(f, 200, NULL,
+                       "{\"access_token\":\"own\",\"expires_in\":3600}"); /* of the files' own sources */
+        expect_failure(f, DP_INVALID, "a secret may travel by https only, not to http://tokens.example/t");
+    }
+}
+
 /* ---- machines -------------------------------------------------------------------------------------------- */
 
 static void use_metadata(struct fixture *f)
 {
     f->settings.metadata_disabled = false;
     f->settings.metadata_host = url(f, "") + strlen("http://");
-}
-
-static void answer_machine(struct fixture *f, int code, const char *lines, const char *text)
-{
-    http_server_script(f->server,
-                       (struct http_act){.kind = HTTP_ACT_STATUS, .code = code, .lines = lines, .text = text});
 }
 
 static void test_store_gcs_metadata_server(void **state)
@@ -520,6 +549,7 @@ int main(void)
         CASE(test_store_gcs_workload_identity_failures),
         CASE(test_store_gcs_impersonated_service_account),
         CASE(test_store_gcs_malformed_files),
+        CASE(test_store_gcs_sends_no_secret_in_clear_text),
         CASE(test_store_gcs_metadata_server),
         CASE(test_store_gcs_no_source),
         CASE(test_store_gcs_credentials_failed_allocations),

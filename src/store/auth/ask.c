@@ -1,6 +1,7 @@
 /* auth/ask.c: requests to the sources of secrets (see auth/ask.h). */
 #include "store/auth/ask.h"
 
+#include "base/masked_url.h"
 #include "base/url.h"
 #include "os/file.h"
 #include "store/http/run.h"
@@ -40,6 +41,22 @@ enum dp_status auth_ask(struct call *call, const struct trust_settings *trust, e
     transport_release(req, 1);
     transport_free(transport);
     return status;
+}
+
+bool auth_is_private(struct span url)
+{
+    struct url u;
+    return url_split(url, &u) && (span_equal_str(u.scheme, "https") || span_equal_str(u.host, "localhost") ||
+                                  span_equal_str(u.host, "127.0.0.1") || span_equal_str(u.host, "[::1]"));
+}
+
+enum dp_status auth_check_private(struct call *call, const char *from, struct span url)
+{
+    char shown[URL_SHOWN_MAX];
+    if (auth_is_private(url))
+        return DP_OK;
+    return call_fail(call, DP_INVALID, "%s: a secret may travel by https only, not to %s", from,
+                     url_shown(url, shown));
 }
 
 enum dp_status auth_read_token(struct call *call, const char *path, struct span *token)

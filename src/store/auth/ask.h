@@ -20,6 +20,11 @@ enum auth_distance {
 enum dp_status auth_ask(struct call *call, const struct trust_settings *trust, enum auth_distance distance,
                         const char *from, struct transport_request *req, struct span *body);
 
+/* Returns whether nobody on the way can read what is sent to a URL: it is https, or a server of this host. */
+bool auth_is_private(struct span url);
+/* Fails with DP_INVALID if a secret in a request to `url` could be read on the way. */
+enum dp_status auth_check_private(struct call *call, const char *from, struct span url);
+
 /* Reads a token from a file into the arena, without white space at its ends. DP_INVALID if none is left. */
 enum dp_status auth_read_token(struct call *call, const char *path, struct span *token);
 

@@ -103,7 +103,7 @@ static enum dp_status fetch_for_all(struct call *call, struct secret_cache *c)
     c->locked.failure.status = status;
     if (status == DP_OK && fresh->expires_ms <= now) {
         c->locked.failure.status = status =
-            dp_fail(&c->locked.failure, DP_DENIED, "%s that were fetched have expired", c->source.what);
+            dp_fail(&c->locked.failure, DP_DENIED, "%s: what was fetched has expired already", c->source.what);
         secret_release(fresh);
     }
     if (status == DP_OK) {

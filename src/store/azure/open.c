@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/url.h"
+#include "store/auth/ask.h"
 #include "store/azure/azure.h"
 #include "store/gather.h"
 
@@ -59,17 +60,6 @@ static const struct store_ops AZURE_OPS = {
 
 /* ---- where requests go ------------------------------------------------------------------------------ */
 
-/* Returns whether requests may carry a bearer token: anybody who reads one may use it, so only over https, or
- * within this host. */
-static bool may_send_token(struct span endpoint)
-{
-    struct url u;
-    if (!url_split(endpoint, &u))
-        return false;
-    return span_equal_str(u.scheme, "https") || span_equal_str(u.host, "localhost") ||
-           span_equal_str(u.host, "127.0.0.1") || span_equal_str(u.host, "[::1]");
-}
-
 /* Sets the texts of requests and messages from the root and the connection. */
 static enum dp_status take_names(struct call *call, struct azure_store *azure, const char *scheme,
                                  const struct azure_root *root)
@@ -79,7 +69,7 @@ static enum dp_status take_names(struct call *call, struct azure_store *azure, c
     struct url u;
     if (!url_split(endpoint, &u))
         return call_fail(call, DP_INVALID, "the endpoint of the storage account is not a URL");
-    if (azure->connection.credential == AZURE_TOKEN && !may_send_token(endpoint))
+    if (azure->connection.credential == AZURE_TOKEN && !auth_is_private(endpoint))
         return call_fail(
             call, DP_INVALID,
             "root %s://%.*s: a token may travel by https only, not to %.*s: set AZURE_STORAGE_KEY, or "

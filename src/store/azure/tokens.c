@@ -66,6 +66,8 @@ static enum dp_status from_entra(struct call *call, struct azure_tokens *t, stru
     struct span authority = span_str(setting_is_set(s->authority) ? s->authority : AUTHORITY);
     while (authority.len && authority.data[authority.len - 1] == '/')
         authority.len--;
+    if (!url_scheme_len(authority)) /* as Azure's own libraries do */
+        buffer_append_str(&url, "https://");
     buffer_append(&url, authority);
     buffer_u8(&url, '/');
     percent_append(&url, span_str(s->tenant_id), false);
@@ -83,6 +85,8 @@ static enum dp_status from_entra(struct call *call, struct azure_tokens *t, stru
     status = buffer_check(&url, "AZURE_AUTHORITY_HOST", &call->error);
     if (status == DP_OK)
         status = buffer_check(&form, "a request for a token", &call->error);
+    if (status == DP_OK)
+        status = auth_check_private(call, from, buffer_span(&url));
     if (status == DP_OK) {
         const struct transport_header headers[] = {
             {span_str("Content-Type"), span_str("application/x-www-form-urlencoded")}};

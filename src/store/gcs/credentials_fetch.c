@@ -34,6 +34,8 @@ static enum dp_status post_form(struct call *call, const struct google_fetch *f,
         {span_str("Content-Type"), span_str("application/x-www-form-urlencoded")},
         {span_str("Authorization"), authorization}};
     enum dp_status status = buffer_check(form, "a request for a token", &call->error);
+    if (status == DP_OK)
+        status = auth_check_private(call, from, url);
     if (status != DP_OK)
         return status;
     struct transport_request req = {.method = HTTP_POST,
@@ -257,6 +259,8 @@ static enum dp_status impersonate(struct call *call, const struct google_fetch *
     enum dp_status status = buffer_check(&body, "a request for a token", &call->error);
     if (status == DP_OK && !authorization)
         status = call_nomem(call, "a request for a token");
+    if (status == DP_OK)
+        status = auth_check_private(call, FROM, file->impersonation_url);
     if (status == DP_OK) {
         const struct transport_header headers[] = {{span_str("Content-Type"), span_str("application/json")},
                                                    {span_str("Authorization"), span_str(authorization)}};

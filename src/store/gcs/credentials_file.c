@@ -181,6 +181,10 @@ enum dp_status google_file_parse(const char *from, struct span text, struct aren
     size_t kind = 0;
     while (kind < KIND_COUNT && !span_equal_str(type, KINDS[kind]))
         kind++;
+    if (!type.len)
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "%s has no \"type\", so it holds no credentials: an OAuth client's file is not one of them",
+                       from);
     if (kind == KIND_COUNT) {
         struct span shown = utf8_shown(type, 64);
         return dp_fail(error, DP_UNSUPPORTED,

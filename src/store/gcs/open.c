@@ -2,6 +2,7 @@
  * a wrong bucket or missing credentials. */
 #include "base/alloc.h"
 #include "base/url.h"
+#include "store/auth/ask.h"
 #include "store/gather.h"
 #include "store/gcs/gcs.h"
 
@@ -86,16 +87,6 @@ static enum dp_status take_origin(struct call *call, struct gcs_store *gcs, cons
     return DP_OK;
 }
 
-/* Returns whether requests may carry a token: anybody who reads one may use it, so only over https, or within this
- * host. */
-static bool may_send_token(struct span origin)
-{
-    struct url url;
-    url_split(origin, &url);
-    return span_equal_str(url.scheme, "https") || span_equal_str(url.host, "localhost") ||
-           span_equal_str(url.host, "127.0.0.1") || span_equal_str(url.host, "[::1]");
-}
-
 static enum dp_status take_settings(struct call *call, struct gcs_store *gcs, struct gcs_settings *s)
 {
     bool emulated = setting_is_set(s->emulator_host);
@@ -108,7 +99,7 @@ static enum dp_status take_settings(struct call *call, struct gcs_store *gcs, st
             status = call_nomem(call, "a store");
     }
     s->anonymous |= emulated;
-    if (status == DP_OK && !s->anonymous && !may_send_token(gcs->origin))
+    if (status == DP_OK && !s->anonymous && !auth_is_private(gcs->origin))
         return call_fail(call, DP_INVALID,
                          "DIPPER_GCS_ENDPOINT_URL: %.*s would get the token in clear text: use https, or set "
                          "DIPPER_GCS_ANONYMOUS=true",
