@@ -210,6 +210,7 @@ static void test_store_azure_refuses_bad_roots_and_settings(void **state)
         {"az://con", {.account = "acc", .endpoint = "127.0.0.1:1"}, "AZURE_STORAGE_BLOB_ENDPOINT"},
         {"az://con", {.account = "acc", .endpoint = "ftp://h"}, "AZURE_STORAGE_BLOB_ENDPOINT"},
         {"az://con", {.account = "acc", .endpoint = "https://u:p@h"}, "AZURE_STORAGE_BLOB_ENDPOINT"},
+        {"az://con", {.account = "acc", .endpoint = "https://h/a%41"}, "AZURE_STORAGE_BLOB_ENDPOINT"},
         {"az://con", {.account = "acc", .endpoint = "https://h:0"}, "AZURE_STORAGE_BLOB_ENDPOINT"},
         {"az://con", {.connection_string = "aHVzaA=="}, "is not known"},
         {"az://con", {.connection_string = "aHVzaA"}, "write Name=value"},

@@ -202,6 +202,8 @@ static enum dp_status split_endpoint(struct span text, struct span *endpoint, st
     bool good = url_split(text, &u) && text.len <= ENDPOINT_MAX && is_printable(text) && u.host.len &&
                 !u.userinfo.data && !u.fragment.data && (!u.port.data || url_port(u.port, &port)) &&
                 (span_equal_str(u.scheme, "https") || span_equal_str(u.scheme, "http"));
+    for (size_t i = 0; i < u.path.len && good; i++) /* the path is signed, and sent, as it is */
+        good = !strchr("@%\\\"<>", u.path.data[i]);
     if (!good)
         return dp_fail(error, DP_INVALID,
                        "AZURE_STORAGE_BLOB_ENDPOINT, or BlobEndpoint in the connection string: write "
