@@ -36,7 +36,7 @@
  * - Close handles in the reverse order of their creation. Closing NULL does nothing. Unless a comment says
  *   otherwise, several threads may use one handle at once; no thread may use a handle that is being closed.
  * - Strings are UTF-8 and NUL-terminated. A path is a local file or folder. A root is a folder (a path, or
- *   file:///path), s3://bucket/prefix or gs://bucket/prefix. Settings of these stores come from the environment, as
+ *   file:///path), s3://bucket/prefix, gs://bucket/prefix or az://container/prefix. Settings of these stores come from the environment, as
  *   Amazon's and Google's own tools read them.
  * - The library starts threads only in dp_runtime_new, dp_namespace_load_file, for remote roots and URLs, and for a
  *   call with several queries, which ends them before it returns. It does nothing in the background:
@@ -194,7 +194,7 @@ struct dp_index_build_options;
 
 /* Opens a FAISS file.
  *
- * url      a path, file:///path, s3://bucket/key, gs://bucket/key or http(s)://, presigned URLs included; NULL if
+ * url      a path, file:///path, s3://bucket/key, gs://bucket/key, az://container/key or http(s)://, presigned URLs included; NULL if
  *          options->bytes or options->reader is set
  * options  may be NULL
  *
@@ -233,7 +233,7 @@ DP_API enum dp_status dp_index_search(const struct dp_index *index, const float 
  * runtime  NULL: compute on the calling thread only
  * vectors  float vectors[count][dim], finite; count ≥ 1
  * ids      int64_t ids[count], 0 or more each; NULL: 0, 1, …
- * path     where the file goes: a path, file:///path, s3://bucket/key or gs://bucket/key
+ * path     where the file goes: a path, file:///path, s3://bucket/key, gs://bucket/key or az://container/key
  * options  may be NULL
  *
  * Thread-safe; calls with one runtime take turns. Errors: DP_INVALID (no vectors, more lists than vectors, a value

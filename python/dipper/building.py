@@ -39,7 +39,7 @@ def build_ivf(
     """Builds an IVF file, which stock FAISS and open_index open. The file appears whole or not at all.
 
     x         float32[n, d]
-    path      where the file goes: a path, s3://bucket/key or gs://bucket/key
+    path      where the file goes: a path, s3://bucket/key, gs://bucket/key or az://container/key
     nlist     clusters; None: about twice the square root of n
     kind      "flat", or "sq8": a quarter of the size
     metric    "l2", "inner_product" (also "ip", and FAISS's numbers for the two), or "cosine": vectors are scaled to

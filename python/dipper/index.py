@@ -213,7 +213,7 @@ def open_index(
 ) -> Index:
     """Opens a FAISS file (IVF or flat) where it lies, and reads only its head.
 
-    url                  a path, file:///path, s3://bucket/key, gs://bucket/key, or http(s)://… (also presigned)
+    url                  a path, file:///path, s3://bucket/key, gs://bucket/key, az://container/key, or http(s)://… (also presigned)
     reader, size         instead of a URL: a function that reads ranges of a file of `size` bytes. It gets
                          ((offset, length), …), all ranges of a round at once, and returns a sequence of bytes, one for
                          each range. The call raises what the function raises

@@ -66,7 +66,7 @@ class Compacted(NamedTuple):
 class Namespace:
     """A namespace under a root. Any number of threads may use it at once.
 
-    root      a folder, s3://bucket/prefix or gs://bucket/prefix
+    root      a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix
     name      letters, digits, '.', '_' and '-'
     embedder  the Embedder for texts; None: Embedder(), made when it is first needed
     cache     maximum bytes of memory for what queries read from a bucket; 0: none. A folder needs none

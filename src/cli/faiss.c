@@ -64,10 +64,11 @@ const struct cli_command cli_faiss_command = {
     .name = "faiss",
     .summary = "show, search, build or calibrate FAISS files, or attach one to a namespace",
     .details =
-        "URL is a path, file://, s3://, gs:// or http(s)://. A search reads the file's head and the lists that\n"
-        "it scans; of a flat file, which has no lists, all vectors. With --merge-gap none each list is\n"
-        "one request. `search --json` prints {\"ids\": […], \"distances\": […], \"rounds\": …, \"requests\": …,\n"
-        "\"bytes\": …, \"ms\": …} for each query; when fewer than N are found, the last ids are -1.\n"
+        "URL is a path, file://, s3://, gs://, az:// or http(s)://. A search reads the file's head and the\n"
+        "lists that it scans; of a flat file, which has no lists, all vectors. With --merge-gap none each\n"
+        "list is one request. `search --json` prints {\"ids\": […], \"distances\": […], \"rounds\": …,\n"
+        "\"requests\": …, \"bytes\": …, \"ms\": …} for each query; when fewer than N are found, the last\n"
+        "ids are -1.\n"
         "\n"
         "`build` makes a file that stock FAISS opens, whole or not at all, from any number of vectors. It\n"
         "also measures the recall of each nprobe, and writes it to URL.recall.json for `search --recall`.\n"

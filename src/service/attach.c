@@ -25,7 +25,7 @@ enum dp_status attach_check_url(struct call *call, struct span text)
     struct url url;
     if (!url_split(text, &url))
         return call_fail(call, DP_INVALID,
-                         "the namespace needs the whole URL of the FAISS file: file:///…, s3://…, gs://…, "
+                         "the namespace needs the whole URL of the FAISS file: file:///…, s3://…, gs://…, az://…, "
                          "https://…");
     if (url.userinfo.data || url.query.data || url.fragment.data)
         return call_fail(

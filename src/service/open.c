@@ -263,7 +263,7 @@ static enum dp_status open_root_store(const struct config *config, const struct 
     *out = NULL;
     if (!*config->root)
         return dp_fail(error, DP_INVALID,
-                       "say where the bucket lies: --root DIR, --root s3://bucket or --root gs://bucket");
+                       "say where the bucket lies: --root DIR, --root s3://bucket, gs://bucket or az://container");
     arena_init(&arena, OPEN_ARENA_MAX);
     call_init(&call, &arena);
     enum dp_status status = store_open_with(&call, span_str(config->root), how, out);

@@ -8,9 +8,9 @@
 
 enum { DECODE_ROUNDS_MAX = 4, RULES_MAX = 256, RULES_BYTES_MAX = 64 << 10 };
 
-enum url_scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_GS, SCHEME_FILE, SCHEMES };
-static const char *const SCHEME_NAMES[SCHEMES] = {"http", "https", "s3", "gs", "file"};
-static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0, 0};
+enum url_scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_GS, SCHEME_AZ, SCHEME_FILE, SCHEMES };
+static const char *const SCHEME_NAMES[SCHEMES] = {"http", "https", "s3", "gs", "az", "file"};
+static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0, 0, 0};
 
 /* A parsed URL. */
 struct url_parts {
@@ -38,7 +38,7 @@ struct url_rules {
 
 static bool is_bucket(enum url_scheme scheme)
 {
-    return scheme == SCHEME_S3 || scheme == SCHEME_GS;
+    return scheme == SCHEME_S3 || scheme == SCHEME_GS || scheme == SCHEME_AZ;
 }
 
 static bool is_http(enum url_scheme scheme)
@@ -153,7 +153,7 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
         if (span_equal_str(url.scheme, SCHEME_NAMES[s]))
             out->scheme = (enum url_scheme)s;
     if (out->scheme == SCHEMES)
-        return dp_fail(error, DP_INVALID, "it must begin with http://, https://, s3://, gs:// or file:///");
+        return dp_fail(error, DP_INVALID, "it must begin with http://, https://, s3://, gs://, az:// or file:///");
     const bool http = is_http(out->scheme);
     for (size_t i = url.scheme.len + 3; i < text.len; i++) {
         uint8_t c = text.data[i];

@@ -11,7 +11,7 @@
  *   https://host/path-STAR   (STAR is '*') all URLs that begin with https://host/path-
  *   https://host:8443/       only this port
  *   https://STAR.example.com any host below example.com; https://STAR any host
- *   s3://bucket/prefix       objects, read with this server's own keys; gs://bucket/prefix as well
+ *   s3://bucket/prefix       objects, read with this server's own keys; gs:// and az:// as well
  *   file:///folder           files of this host
  *   private+http://host      http://host, also when it has a private address
  *
@@ -32,7 +32,7 @@ struct url_rules;
 /* The way to the store of a permitted URL. */
 enum url_reach {
     URL_LOCAL,  /* file:// */
-    URL_BUCKET, /* s3:// or gs://, at the endpoint of the settings */
+    URL_BUCKET, /* s3://, gs:// or az://, at the endpoint of the settings */
     URL_PUBLIC, /* http(s), only at public addresses */
     URL_ANY     /* http(s), at any address */
 };

@@ -174,8 +174,8 @@ struct store_options {
     bool cache_local;          /* the cache serves a local folder too */
 };
 
-/* Opens a root: a path, file:///path, s3://bucket/prefix, gs://bucket/prefix, http(s)://host/folder (read
- * only) or mem://name.
+/* Opens a root: a path, file:///path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix,
+ * http(s)://host/folder (read only) or mem://name.
  * DP_UNSUPPORTED for another scheme; the message lists these. */
 enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
                                struct store **out);

@@ -7,13 +7,16 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 import urllib.parse
 import urllib.request
 
 import pytest
 
 from program import clean_environment, json_lines
-from test_faiss_command import FILE, golden, write_fvecs
+from serving import serving
+from test_faiss_command import FILE, LISTS, golden, write_fvecs
+from test_indexes import ask
 from test_s3 import QUESTIONS, ROWS
 
 pytestmark = pytest.mark.peer
@@ -131,22 +134,61 @@ def test_azure_says_that_there_is_no_container(run, connection, rows):
         assert done.returncode != 0 and 'there is no container "no-such-container" at http://127.0.0.1:' in done.stderr, done.stderr
 
 
-def test_azure_searches_faiss_files_where_they_lie(run, container, azurite, connection, test_data, tmp_path):
+@pytest.fixture
+def faiss_file(run, container, connection, azurite, test_data):
+    """Puts the FAISS file of the tests into the container. Returns its URL."""
+    url = f"{azurite['endpoint']}/{container}/deep/{FILE}.ivf"
+    put = urllib.request.Request(f"{url}?{sas_token(azurite, 'rwc')}", (test_data / "faiss" / f"{FILE}.ivf").read_bytes(), method="PUT",
+                                 headers={"x-ms-blob-type": "BlockBlob", "x-ms-version": "2021-12-02"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(put, timeout=60) as answer:
+        assert answer.status == 201
+    return f"az://{container}/deep/{FILE}.ivf"
+
+
+def test_azure_searches_faiss_files_where_they_lie(run, faiss_file, azurite, connection, test_data, tmp_path):
     """The commands give the file's answers through az:// and through a URL with a SAS token, and read only the probed lists."""
     queries, _ = golden(test_data, FILE)
     path = write_fvecs(tmp_path / "queries.fvecs", queries[:5])
     local = test_data / "faiss" / f"{FILE}.ivf"
-    url = f"{azurite['endpoint']}/{container}/faiss/{FILE}.ivf"
-    put = urllib.request.Request(f"{url}?{sas_token(azurite, 'rwc')}", local.read_bytes(), method="PUT",
-                                 headers={"x-ms-blob-type": "BlockBlob", "x-ms-version": "2021-12-02"})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(put, timeout=60) as answer:
-        assert answer.status == 201
-    ask = ["--queries", path, "--nprobe", "3", "--json", "--merge-gap", "none", "--cache-bytes", "none"]
-    expected = json_lines(run("faiss", "search", local, *ask).stdout)
-    for where in (f"az://{container}/faiss/{FILE}.ivf", f"{url}?{sas_token(azurite, 'r')}"):
+    signed = f"{azurite['endpoint']}/{faiss_file.removeprefix('az://')}?{sas_token(azurite, 'r')}"
+    ask_for = ["--queries", path, "--nprobe", "3", "--json", "--merge-gap", "none", "--cache-bytes", "none"]
+    expected = json_lines(run("faiss", "search", local, *ask_for).stdout)
+    for where in (faiss_file, signed):
         env = {**connection, "no_proxy": "*"}
         info = json.loads(run("faiss", "info", where, "--json", env=env).stdout)
         assert info["kind"] == "IwSq" and info["d"] == 48 and info["open"]["requests"] == 1
-        found = json_lines(run("faiss", "search", where, *ask, env=env).stdout)
+        found = json_lines(run("faiss", "search", where, *ask_for, env=env).stdout)
         assert [line["ids"] for line in found] == [line["ids"] for line in expected]
         assert all(line["requests"] == 3 and line["rounds"] == 1 for line in found)
+
+
+def test_azure_indexes_follow_the_rules(dipper, container, connection, faiss_file, test_data):
+    queries, answers = golden(test_data, FILE)
+    with serving(dipper, f"az://{container}/root", "--allow-index-url", f"az://{container}/deep/", env=connection) as server:
+        status, opened = ask(server, "/v1/indexes", {"name": "mine", "url": faiss_file})
+        assert status == 201 and opened["nlist"] == LISTS
+        ids, _ = answers[LISTS]
+        status, found = ask(server, "/v1/indexes/mine/search", {"vectors": queries, "k": len(ids[0]), "nprobe": LISTS})
+        assert status == 200 and [set(r["ids"]) for r in found["results"]] == [set(i) for i in ids]
+        for elsewhere in (f"az://{container}/other.ivf", f"az://{container}x/deep/a.ivf", f"s3://{container}/deep/a.ivf"):
+            assert ask(server, "/v1/indexes", {"name": "no", "url": elsewhere})[0] == 403
+        # A client cannot name an account: the server's token would go there.
+        assert ask(server, "/v1/indexes", {"name": "no", "url": f"abfss://{container}@other.dfs.core.windows.net/deep/a.ivf"})[0] == 400
+
+
+def test_azure_from_python(build, container, connection, faiss_file):
+    """In a process of its own: the library reads the environment of the process."""
+    subprocess.run(["ninja", "-C", str(build), "python-package"], check=True, stdout=subprocess.DEVNULL)
+    program = textwrap.dedent(f"""
+        import dipper, numpy as np
+        with dipper.open_index({faiss_file!r}) as index:
+            D, I = index.search(np.zeros((1, 48), dtype=np.float32), 3, nprobe=2)
+            assert index.d == 48 and I.shape == (1, 3)
+        with dipper.Namespace({f"az://{container}/root"!r}, "n") as namespace:
+            namespace.write(upsert_rows=[{{"id": 1, "vector": [1.0, 0.0]}}, {{"id": 2, "vector": [0.0, 1.0]}}],
+                            distance_metric="cosine_distance")
+            print(namespace.query(np.array([0.0, 1.0], dtype=np.float32), 1)[0].id)
+        """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False,
+                          env={**clean_environment(**connection), "PYTHONPATH": str(build / "python")})
+    assert done.returncode == 0 and done.stdout.split() == ["2"], done.stdout + done.stderr

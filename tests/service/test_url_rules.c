@@ -52,7 +52,7 @@ static void test_service_url_rules_allow_urls_below(void **state)
 {
     (void)state;
     const char *rules = "https://data.example.com/faiss  http://cdn.example.com:8080/a/,s3://bucket/indexes/\n"
-                        "file:///srv/faiss https://h.example.com/v-* gs://bucket/indexes/";
+                        "file:///srv/faiss https://h.example.com/v-* gs://bucket/indexes/ az://container/indexes/";
     allows(rules, "https://data.example.com/faiss", URL_PUBLIC);
     allows(rules, "https://data.example.com/faiss/a.ivf", URL_PUBLIC);
     allows(rules, "https://data.example.com/faiss/a.ivf?X-Amz-Signature=secret", URL_PUBLIC);
@@ -64,6 +64,7 @@ static void test_service_url_rules_allow_urls_below(void **state)
     allows(rules, "s3://bucket/indexes/a.ivf", URL_BUCKET);
     allows(rules, "s3://bucket/indexes/a b%2e.ivf", URL_BUCKET); /* object names have no escapes */
     allows(rules, "gs://bucket/indexes/a b%2e.ivf", URL_BUCKET);
+    allows(rules, "az://container/indexes/a.ivf", URL_BUCKET);
     allows(rules, "file:///srv/faiss/a%20b.ivf", URL_LOCAL);
     allows(rules, "https://h.example.com/v-1/a.ivf", URL_PUBLIC);
     allows(rules, "https://data.example.com/faiss/...", URL_PUBLIC); /* an odd name, but not a parent folder */
@@ -97,6 +98,7 @@ static void test_service_url_rules_refuse_the_neighbours(void **state)
                                        "s3://bucket/indexesx/a",
                                        "s3://Bucket/indexes/a",
                                        "gs://bucket/indexes/a",
+                                       "az://container/indexes/a",
                                        "gs://Other/a",
                                        "s3://other/a",
                                        "file:///srv/faissx/a",
@@ -199,6 +201,8 @@ static void test_service_url_rules_that_are_wrong_stop_the_start(void **state)
         {"https://example.com/../a", "'..'"},
         {"s3://", "bucket"},
         {"gs://", "after gs:// comes the name of a bucket"},
+        {"az://container@account.dfs.core.windows.net", "after az:// comes the name of a bucket"},
+        {"abfss://container@account.dfs.core.windows.net", "it must begin with"},
         {"private+s3://bucket", "private+"},
         {"file://srv", "three slashes"},
         {"https://ok.example.com https://x:99999/", "port"},
