@@ -33,7 +33,7 @@ const struct setting SETTINGS[] = {
     {.name = "root", .flag = "--root", .meta = "ROOT", .variables = {"DIPPER_ROOT"}, TO(root),
      .section = SECTION_STORE, .type = SETTING_TEXT, .secret_in_url = true, .max = PATH_BYTES,
      .initial = "", .initial_help = "none; a server then only embeds, other commands need it",
-     .help = "Where the namespaces lie: a folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or another URL (file:///path)."},
+     .help = "Where the namespaces lie: a folder, s3://bucket/prefix, gs://…, az://container/prefix, or another URL."},
     {.name = "store.merge_gap", .flag = "--merge-gap", .meta = "SIZE", .variables = {"DIPPER_MERGE_GAP"},
      .section = SECTION_STORE, .type = SETTING_BYTES, .min = KIB, .max = GIB, .or_none = true, TO(merge_gap),
      .initial = "64KiB",
