@@ -99,11 +99,11 @@ static struct span get_header(const void *context, const char *name)
     return head_value(context, name);
 }
 
-/* Returns the target without "http://host" or "https://host", which clients put in front of it when they talk to a
- * proxy. */
-static struct span without_authority(struct span target)
+/* Returns the target without "http://host", which clients put in front of it when they talk to a proxy; or without
+ * "https://host" on a server with TLS. Any other server would speak for a site that it is not. */
+static struct span without_authority(struct span target, bool is_tls)
 {
-    const bool secure = span_starts_with(target, span_str("https://"));
+    const bool secure = is_tls && span_starts_with(target, span_str("https://"));
     size_t at = secure ? sizeof "https://" - 1 : sizeof "http://" - 1;
     if (!secure && !span_starts_with(target, span_str("http://")))
         return target;
@@ -134,7 +134,7 @@ static void redirect_to_base(struct exchange *ex)
 /* Splits the request line's target into path and query. Returns false if it is malformed. */
 static bool split_target(struct exchange *ex)
 {
-    struct span target = without_authority(ex->target);
+    struct span target = without_authority(ex->target, ex->context->is_tls);
     const bool bare = target.data != ex->target.data && (target.len == 0 || target.data[0] == '?');
     if (!bare && (target.len == 0 || (target.data[0] != '/' && !span_equal_str(target, "*"))))
         return false;

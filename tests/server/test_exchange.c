@@ -210,6 +210,8 @@ static void test_exchange_knows_its_base_path(void **state)
     request("GET", "https://a/dip/health", "", span_str(""));
     assert_answer(200, "");
     context.is_tls = false;
+    request("GET", "https://a/dip/health", "", span_str(""));
+    assert_answer(400, "");
     context.base_path = span_of(NULL, 0);
 }
 
