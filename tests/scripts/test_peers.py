@@ -105,6 +105,6 @@ def test_peers_usage(tmp_path, words):
 
 
 def test_peers_of_an_unknown_name(tmp_path):
-    answer = peers(tmp_path, "build", "azurite")
+    answer = peers(tmp_path, "build", "nobody")
     assert answer.returncode == 1
-    assert "choose from minio, versitygw, toxiproxy" in answer.stderr
+    assert "choose from minio, versitygw, fake-gcs, azurite, toxiproxy" in answer.stderr
