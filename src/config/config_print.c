@@ -110,7 +110,8 @@ void config_print_reference(FILE *out)
         "program ignores it and warns. `HOST` must be an address or `localhost`, because conda and tcsh set it to "
         "the name of a\n"
         "machine. The variables that Kubernetes sets for a Service called `dipper` (`DIPPER_PORT=tcp://…`) are\n"
-        "ignored too. The variables of the clouds' tools (`AWS_…`, `GOOGLE_…`) have the meaning that these tools "
+        "ignored too. The variables of the clouds' tools (`AWS_…`, `GOOGLE_…`, `AZURE_…`) have the meaning that "
+        "these tools "
         "give them.\n\n"
         "Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`; times are seconds, or a number with `ms`, `s`,\n"
         "`m` or `h`. In the file, one with a unit is a string: `max_body_bytes = \"16MiB\"`.\n",

@@ -13,10 +13,9 @@ enum { ADDRESS_MAX = 64 };
 
 bool setting_variable_is_shared(const char *name)
 {
-    static const char *const ours[] = {
-        "DIPPER_",      "AWS_", "S3_",          "GOOGLE_",   "STORAGE_EMULATOR_HOST",
-        "CLOUDSDK_",    "GCE_", "NO_GCE_CHECK", "SSL_CERT_", "CURL_CA_",
-        "REQUESTS_CA_", "XDG_", "HOME"};
+    static const char *const ours[] = {"DIPPER_",   "AWS_",     "S3_",          "GOOGLE_", "STORAGE_EMULATOR_HOST",
+                                       "CLOUDSDK_", "GCE_",     "NO_GCE_CHECK", "AZURE_",  "IDENTITY_",
+                                       "SSL_CERT_", "CURL_CA_", "REQUESTS_CA_", "XDG_",    "HOME"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strncmp(name, ours[i], strlen(ours[i])) == 0)
             return false;

@@ -116,7 +116,7 @@ const struct setting *settings_find_flag(const struct settings *s, const char *a
 
 /* Returns true if other programs give a variable of this name another meaning, as they do with PORT and
  * DATABASE_URL. If the value of such a variable does not fit, a load ignores it with a warning. Names with DIPPER_
- * are ours; names with AWS_, S3_ and GOOGLE_ mean the same in all programs. */
+ * are ours; names with AWS_, S3_, GOOGLE_ and AZURE_ mean the same in all programs. */
 bool setting_variable_is_shared(const char *name);
 /* Returns true if Kubernetes set the variable for a Service called dipper: DIPPER_PORT=tcp://10.0.0.1:8000. */
 bool setting_variable_is_of_kubernetes(const char *name, struct span value);
