@@ -65,6 +65,9 @@ static enum dp_status start_process(struct call *call, const char *const *argv, 
 {
     int out[2] = {-1, -1}, err[2] = {-1, -1};
     *p = (struct process){.out = -1, .err = -1};
+    /* Where a child cannot share our memory (under QEMU), posix_spawnp() does not learn that the program is missing. */
+    if (strchr(argv[0], '/') && access(argv[0], X_OK) != 0)
+        return dp_fail_errno(&call->error, errno, "run", argv[0]);
     int failed = pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0 ? 0 : errno;
     if (!failed && (fcntl(out[0], F_SETFL, O_NONBLOCK) != 0 || fcntl(err[0], F_SETFL, O_NONBLOCK) != 0))
         failed = errno;
