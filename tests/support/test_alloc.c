@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "test_support.h"
 
 static _Atomic size_t live, made, bytes, peak;
 static _Atomic size_t countdown; /* allocations until the failing one; 0: not armed */
@@ -20,8 +21,7 @@ void test_alloc_fail_at(size_t n)
 
 size_t test_alloc_next(size_t n)
 {
-    const bool emulated = getenv("QEMU_CPU") != NULL; /* scripts/check-arm64 sets it */
-    return n + 1 + (emulated ? n / 8 : 0);
+    return n + 1 + (test_emulated() ? n / 8 : 0);
 }
 
 bool test_alloc_fired(void)

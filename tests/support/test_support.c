@@ -116,6 +116,11 @@ struct span test_data(const char *name)
     return span_of(bytes, size);
 }
 
+bool test_emulated(void)
+{
+    return getenv("QEMU_CPU") != NULL; /* scripts/check-arm64 sets it */
+}
+
 int test_finish(int failed)
 {
     if (failed == 0 && test_alloc_live() != 0) {

@@ -22,4 +22,7 @@ const char *test_tmpdir(void);
 struct span test_data(const char *name);
 const char *test_data_path(const char *name); /* static buffer */
 
+/* Whether QEMU emulates the processor. */
+bool test_emulated(void);
+
 #endif
