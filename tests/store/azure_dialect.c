@@ -131,8 +131,12 @@ static void commit(struct http_objects *all, const struct http_request *request,
                    struct http_answer *answer)
 {
     struct http_answer whole = {0};
-    char *list = strndup((const char *)request->body.data, request->body.len);
+    char *list = malloc(request->body.len + 1);
     bool good = list != NULL;
+    if (good) {
+        memcpy(list, request->body.data, request->body.len);
+        list[request->body.len] = '\0';
+    }
     for (const char *at = list ? strstr(list, "<Latest>") : NULL; at && good; at = strstr(at, "<Latest>")) {
         char block[HTTP_NAME_MAX + 128];
         at += strlen("<Latest>");

@@ -81,7 +81,10 @@ static const char *recorded_header(const struct recorded *r, const char *name)
 static void read_recorded(void)
 {
     struct span text = test_data("azure/requests.txt");
-    char *copy = strndup((const char *)text.data, text.len), *rest = copy, *line;
+    char *copy = malloc(text.len + 1), *rest = copy, *line;
+    assert_non_null(copy);
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
     struct recorded *r = NULL;
     size_t count = 0;
     assert_non_null(copy);
