@@ -288,7 +288,7 @@ int cli_run(const struct cli_command *command, int argc, char **argv)
     int status = CLI_OK;
 
     walk.settings = mem_calloc((size_t)argc + 1, sizeof *walk.settings);
-    walk.given = mem_calloc((size_t)argc + 1, sizeof *walk.given);
+    walk.given = mem_calloc((size_t)argc + 1, sizeof(const struct cli_option *));
     args.options = mem_alloc(command->options_size + 1);
     if (walk.settings && walk.given && args.options) {
         if (command->options_size > 0)

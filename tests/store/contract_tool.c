@@ -23,7 +23,7 @@ static struct store *open_last(bool create)
     arena_init(&arena, 1 << 20);
     call_init(&call, &arena);
     call_limit_ms(&call, 60000);
-    if (store_open_by_environment(&call, span_str(last_root), create, &store) != DP_OK)
+    if (store_open_by_environment(&call, span_str(last_root), create, 0, &store) != DP_OK)
         fail_msg("%s", call.error.message);
     arena_deinit(&arena);
     return store;

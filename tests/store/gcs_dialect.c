@@ -188,8 +188,13 @@ static void take_chunk(struct http_objects *all, const struct http_request *requ
     const struct http_object *kept = http_objects_find(all, session);
     http_request_header(request, "content-range", range, sizeof range);
     const char *total = strchr(range, '/');
-    if (sscanf(range, "bytes %zu-%zu/", &first, &last) != 2 || !total || last - first + 1 != request->body.len ||
-        first > kept->len || (total[1] == '*' && request->body.len % SHORT_CHUNK)) {
+    char *dash = range;
+    if (strncmp(range, "bytes ", 6) == 0)
+        first = strtoul(range + 6, &dash, 10);
+    if (*dash == '-')
+        last = strtoul(dash + 1, NULL, 10);
+    if (*dash != '-' || !total || last - first + 1 != request->body.len || first > kept->len ||
+        (total[1] == '*' && request->body.len % SHORT_CHUNK)) {
         fail(answer, 400, "badRequest", "Invalid upload request");
         return;
     }

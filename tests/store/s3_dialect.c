@@ -39,11 +39,11 @@ static const struct http_object *put_if(struct http_objects *all, const struct h
 {
     char match[128];
     const struct http_object *o = http_objects_find(all, name);
-    if (http_request_header(request, "if-none-match", match, sizeof match) && o) {
-        fail(answer, 412, "PreconditionFailed");
-    } else if (http_request_header(request, "if-match", match, sizeof match) && !o) {
+    const bool unwanted = http_request_header(request, "if-none-match", match, sizeof match) && o;
+    const bool wanted = http_request_header(request, "if-match", match, sizeof match);
+    if (wanted && !o) {
         fail(answer, 404, "NoSuchKey");
-    } else if (http_request_header(request, "if-match", match, sizeof match) && strcmp(match, o->etag) != 0) {
+    } else if (unwanted || (wanted && strcmp(match, o->etag) != 0)) {
         fail(answer, 412, "PreconditionFailed");
     } else {
         answer->code = 200;
