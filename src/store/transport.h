@@ -36,6 +36,9 @@ struct transport_options {
 
 enum dp_status transport_new(const struct transport_options *options, struct transport **out,
                              struct dp_error *error);
+/* Gives a store that opens the transport of its options, as another owner, or else a new one. */
+enum dp_status transport_of_options(const struct store_options *options, struct transport **out,
+                                    struct dp_error *error);
 /* Adds an owner. */
 struct transport *transport_retain(struct transport *transport);
 /* Removes an owner. Removing the last one ends the transport; no round may run then. NULL is fine. */

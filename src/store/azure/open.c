@@ -115,11 +115,8 @@ enum dp_status store_azure_open(struct call *call, const char *scheme, struct sp
         status = take_names(call, azure, scheme, &root);
     if (status == DP_OK && azure->connection.credential == AZURE_TOKEN)
         status = azure_tokens_new(&settings, azure->connection.account, NULL, &azure->tokens, &call->error);
-    if (status == DP_OK && options->transport)
-        azure->source.transport = transport_retain(options->transport);
-    else if (status == DP_OK)
-        status = transport_new(&(struct transport_options){.trust = options->trust}, &azure->source.transport,
-                               &call->error);
+    if (status == DP_OK)
+        status = transport_of_options(options, &azure->source.transport, &call->error);
     if (status == DP_OK)
         *out = &azure->base;
     else

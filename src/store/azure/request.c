@@ -14,16 +14,6 @@ static const char VERSION[] = "2021-12-02";
 
 enum { AUTHORIZATION_MAX = SECRET_TEXT_MAX + 64 };
 
-static struct span azure_method(enum http_method method)
-{
-    static const char *const NAMES[] = {[HTTP_GET] = "GET",
-                                        [HTTP_HEAD] = "HEAD",
-                                        [HTTP_PUT] = "PUT",
-                                        [HTTP_POST] = "POST",
-                                        [HTTP_DELETE] = "DELETE"};
-    return span_str(NAMES[method]);
-}
-
 /* Appends the signature of all headers of the try. */
 static enum dp_status append_signature(const struct azure_request *r, const struct transport_request *req,
                                        struct http_try *attempt, struct buffer *out, struct dp_error *error)
@@ -33,7 +23,7 @@ static enum dp_status append_signature(const struct azure_request *r, const stru
     if (status != DP_OK)
         return status;
     const struct azure_connection *c = &r->azure->connection;
-    const struct shared_key_request request = {.method = azure_method(req->method),
+    const struct shared_key_request request = {.method = http_method_name(req->method),
                                                .path = r->path,
                                                .query = r->query,
                                                .query_count = r->query_count,

@@ -134,11 +134,8 @@ enum dp_status store_gcs_open(struct call *call, struct span name, const struct 
         status = bucket_root_split(call, &NAMES, name, &gcs->arena, &gcs->root);
     if (status == DP_OK)
         status = take_settings(call, gcs, &settings);
-    if (status == DP_OK && options->transport)
-        gcs->source.transport = transport_retain(options->transport);
-    else if (status == DP_OK)
-        status = transport_new(&(struct transport_options){.trust = options->trust}, &gcs->source.transport,
-                               &call->error);
+    if (status == DP_OK)
+        status = transport_of_options(options, &gcs->source.transport, &call->error);
     if (status == DP_OK)
         *out = &gcs->base;
     else

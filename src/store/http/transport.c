@@ -536,6 +536,15 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
     return DP_OK;
 }
 
+enum dp_status transport_of_options(const struct store_options *options, struct transport **out,
+                                    struct dp_error *error)
+{
+    if (!options->transport)
+        return transport_new(&(struct transport_options){.trust = options->trust}, out, error);
+    *out = transport_retain(options->transport);
+    return DP_OK;
+}
+
 struct transport *transport_retain(struct transport *transport)
 {
     atomic_fetch_add_explicit(&transport->owners, 1, memory_order_relaxed);

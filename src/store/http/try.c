@@ -190,6 +190,16 @@ static CURLcode arm_method(struct http_try *t)
     return code;
 }
 
+struct span http_method_name(enum http_method method)
+{
+    static const char *const NAMES[] = {[HTTP_GET] = "GET",
+                                        [HTTP_HEAD] = "HEAD",
+                                        [HTTP_PUT] = "PUT",
+                                        [HTTP_POST] = "POST",
+                                        [HTTP_DELETE] = "DELETE"};
+    return span_str(NAMES[method]);
+}
+
 enum dp_status http_try_complete(struct http_try *t, struct dp_error *error)
 {
     if (t->asked.complete)

@@ -201,17 +201,11 @@ enum dp_status store_http_open(struct call *call, struct span url, struct span o
     struct http_store *h = mem_calloc(1, sizeof *h + path_len + query_len + object.len);
     if (!h)
         return call_nomem(call, "a store");
-    if (options && options->transport) {
-        h->source.transport = transport_retain(options->transport);
-    } else {
-        struct transport_options own = {0};
-        if (options)
-            own.trust = options->trust;
-        status = transport_new(&own, &h->source.transport, &call->error);
-        if (status != DP_OK) {
-            mem_free(h);
-            return status;
-        }
+    const struct store_options none = {0};
+    status = transport_of_options(options ? options : &none, &h->source.transport, &call->error);
+    if (status != DP_OK) {
+        mem_free(h);
+        return status;
     }
     h->base.ops = &HTTP_OPS;
     h->source.aim = web_aim;

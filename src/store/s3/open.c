@@ -6,6 +6,7 @@
  * bucket, region or key.
  */
 #include "base/alloc.h"
+#include "store/bucket_root.h"
 #include "store/gather.h"
 #include "store/s3/credentials_profile.h"
 #include "store/s3/endpoint.h"
@@ -84,56 +85,29 @@ static enum dp_status refuse_kinds(struct call *call, struct span bucket)
     return DP_OK;
 }
 
-/* Checks a bucket's name. It has letters, digits, '.', '-' and '_': more than Amazon allows today, because old
- * buckets and other stores have such names. */
-static enum dp_status check_bucket(struct call *call, struct span bucket)
+/* Splits "bucket/a/b/" into the bucket and the prefix "a/b/". A bucket's name may have more than Amazon allows today,
+ * because old buckets and other stores have such names. */
+static enum dp_status take_root_name(struct call *call, struct s3_store *s3, struct span name)
 {
-    bool good = bucket.len >= BUCKET_MIN && bucket.len <= BUCKET_MAX;
-    for (size_t i = 0; i < bucket.len && good; i++) {
-        uint8_t c = bucket.data[i];
-        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-        bool other = (c >= '0' && c <= '9') || ((c == '.' || c == '-' || c == '_') && i > 0);
-        good = letter || other;
-    }
-    if (good)
-        return refuse_kinds(call, bucket);
-    if (span_starts_with(bucket, span_str("arn:")))
+    static const struct bucket_names NAMES = {.scheme = "s3",
+                                              .what = "a bucket's name",
+                                              .least = BUCKET_MIN,
+                                              .most = BUCKET_MAX,
+                                              .inner = ".-_",
+                                              .secrets = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"};
+    struct bucket_root root;
+    if (span_starts_with(name, span_str("arn:")))
         return call_fail(call, DP_UNSUPPORTED,
                          "root s3://arn:…: ARNs of access points are not supported: use the access point's alias "
                          "(…-s3alias) as the bucket's name, or the bucket");
-    for (size_t i = 0; i < bucket.len; i++)
-        if (bucket.data[i] == ':' || bucket.data[i] == '@') /* perhaps a password */
-            return call_fail(call, DP_INVALID,
-                             "root s3://…: a bucket's name has no user or password before it: write "
-                             "s3://bucket/prefix, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
-    return call_fail(call, DP_INVALID, "root s3://%.*s: \"%.*s\" is not a bucket's name: write s3://bucket/prefix",
-                     SPAN_FMT(bucket), SPAN_FMT(bucket));
-}
-
-/* Splits "bucket/a/b/" into the bucket and the prefix "a/b/". */
-static enum dp_status take_root_name(struct call *call, struct s3_store *s3, struct span name)
-{
-    const uint8_t *slash = name.len ? memchr(name.data, '/', name.len) : NULL;
-    struct span bucket = span_of(name.data, slash ? (size_t)(slash - name.data) : name.len);
-    struct span prefix = slash ? span_of(slash + 1, name.len - bucket.len - 1) : (struct span){0};
-    enum dp_status status = check_bucket(call, bucket);
+    enum dp_status status = bucket_root_split(call, &NAMES, name, &s3->arena, &root);
+    if (status == DP_OK)
+        status = refuse_kinds(call, root.bucket);
     if (status != DP_OK)
         return status;
-    while (prefix.len && prefix.data[prefix.len - 1] == '/')
-        prefix.len--;
-    if (prefix.len && store_key_check(prefix, &call->error) != DP_OK)
-        return call_fail(call, DP_INVALID,
-                         "root s3://%.*s: the prefix has an empty, \".\" or \"..\" part, or bytes "
-                         "that names cannot have",
-                         SPAN_FMT(name));
-    s3->bucket = arena_copy(&s3->arena, bucket);
-    const char *with_slash =
-        prefix.len ? arena_printf(&s3->arena, "%.*s/", SPAN_FMT(prefix)) : arena_printf(&s3->arena, "%s", "");
-    s3->root = prefix.len ? arena_printf(&s3->arena, "s3://%.*s/%.*s", SPAN_FMT(bucket), SPAN_FMT(prefix))
-                          : arena_printf(&s3->arena, "s3://%.*s", SPAN_FMT(bucket));
-    if (!s3->bucket.data || !with_slash || !s3->root)
-        return call_nomem(call, "a store");
-    s3->prefix = span_str(with_slash);
+    s3->bucket = root.bucket;
+    s3->prefix = root.prefix;
+    s3->root = root.url;
     return DP_OK;
 }
 
@@ -269,11 +243,8 @@ enum dp_status store_s3_open(struct call *call, struct span name, const struct s
         status = take_region(call, s3, &settings);
     if (status == DP_OK)
         status = credentials_new(&settings, (const char *)s3->region.data, NULL, &s3->credentials, &call->error);
-    if (status == DP_OK && options->transport)
-        s3->source.transport = transport_retain(options->transport);
-    else if (status == DP_OK)
-        status = transport_new(&(struct transport_options){.trust = options->trust}, &s3->source.transport,
-                               &call->error);
+    if (status == DP_OK)
+        status = transport_of_options(options, &s3->source.transport, &call->error);
     if (status == DP_OK)
         *out = &s3->base;
     else

@@ -12,16 +12,6 @@ static const char EMPTY_HASH[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b93
 
 enum { SIGNING_ARENA_BYTES = 1 << 20 };
 
-static struct span method_name(enum http_method method)
-{
-    static const char *const NAMES[] = {[HTTP_GET] = "GET",
-                                        [HTTP_HEAD] = "HEAD",
-                                        [HTTP_PUT] = "PUT",
-                                        [HTTP_POST] = "POST",
-                                        [HTTP_DELETE] = "DELETE"};
-    return span_str(NAMES[method]);
-}
-
 /* Sends a try to where the bucket is now. Sets *url to its URL. */
 static enum dp_status aim_try(struct call *call, const struct s3_store *s3, const struct transport_request *req,
                               struct http_try *attempt, struct span *url)
@@ -63,7 +53,7 @@ static enum dp_status sign_try(struct call *call, struct transport_request *req,
         {span_str("x-amz-security-token"), keys->session_token},
     };
     size_t count = keys->session_token.len ? 4 : 3;
-    struct sigv4_request request = {.method = method_name(req->method),
+    struct sigv4_request request = {.method = http_method_name(req->method),
                                     .path = r->path,
                                     .query = r->query,
                                     .query_count = r->query_count,
