@@ -52,8 +52,8 @@ struct embedder {
     const struct engine *engine;
     struct team *team;
     size_t queue_max, batch_tokens, job_rows, items_max, jobs_max;
-    size_t
-        alone_max; /* threads that may compute batches alone at one time; 0: the engine allows too few callers */
+    /* Threads that may compute batches alone at one time; 0: the engine allows too few callers. */
+    size_t alone_max;
 
     struct embedder_metrics metrics; /* NULL, or set before the first request */
 

@@ -6,7 +6,8 @@
  * version, and puts it in the other's place. A request holds a reference to the version that it began with, so no
  * request sees both, and the memory of a version comes back after its last request.
  *
- * Only one model is opened at a time, so reloads queue up, and the end of a server does not wait for the queue. The lock is a leaf: nobody opens or frees a model while holding it.
+ * Only one model is opened at a time, so reloads queue up, and the end of a server does not wait for the queue. The lock
+ * is a leaf: nobody opens or frees a model while holding it.
  */
 #ifndef SERVICE_MODELS_H
 #define SERVICE_MODELS_H
