@@ -9,7 +9,6 @@
 #include "store/store.h"
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_DELETE };
-struct span http_method_name(enum http_method method); /* "GET" */
 
 struct transport_header {
     struct span name, value;

@@ -118,6 +118,8 @@ void http_try_deinit(struct http_try *t);
  * without regard to case. DP_INVALID if the value holds a line end. */
 enum dp_status http_try_header(struct http_try *attempt, const char *name, struct span value,
                                struct dp_error *error);
+/* Returns "GET", …, as requests and their signatures name a method. */
+struct span http_method_name(enum http_method method);
 /* Adds the remaining headers of the try: those of the request that `prepare` did not set, Range and If-Match. A
  * `prepare` that signs them calls it after it has set its own; otherwise http_try_arm does. */
 enum dp_status http_try_complete(struct http_try *attempt, struct dp_error *error);
